@@ -1,0 +1,191 @@
+"""One way to render: prepare, start Ray or join it, run the tasks, stitch, report.
+
+result = render_job(spec, LaunchOptions(job=..., workers=2), JobProgress())
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from farm.cluster.local import RaySession, ray_session
+from farm.errors import CancelledError, OutputError
+from farm.job import JobRecord
+from farm.media.encode import check_output_writable
+from farm.plan import Task, plan_tasks
+from farm.prepare import Prepared, prepare_job, sibling_flow_sources
+from farm.progress import JobProgress, format_seconds
+from farm.render import FrameReport
+from farm.spec import RenderSpec
+from farm.stitch import stitch_film
+
+START_TIMEOUT_SECONDS = 180.0
+
+
+@dataclass(frozen=True)
+class LaunchOptions:
+    """What concerns the machine and not the picture."""
+
+    job: str
+    workers: int | None = None
+    threads: int | None = None
+    address: str | None = None
+    overwrite: bool = False
+    dashboard: bool = True
+
+
+def default_job(output: str) -> str:
+    """`film.mp4` is made in `film.farm`, beside it."""
+    return str(Path(output).with_suffix(".farm"))
+
+
+def render_job(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) -> dict[str, Any]:
+    """Render `spec`, or what is left of it, and return the report that is also kept as `report.json`.
+
+    Raises FarmError; CancelledError on Ctrl-C, after which the same call continues the job.
+    """
+    began = time.time()
+    progress.stage("probe", 1, 1)
+    prepared = prepare_job(spec, options.job)
+    finished = _finished_report(prepared)
+    if finished is not None:
+        progress.note(f"{spec.output} is finished already; remove {prepared.job.url} to render it anew")
+        return finished
+    _check_output(prepared, overwrite=options.overwrite)
+    probe = prepared.scan.probe
+    if probe.missing_frames:
+        progress.note(f"{spec.video} is truncated: about {probe.missing_frames} frames are missing")
+    try:
+        with ray_session(options.address, cpus=_logical_cpus(options), dashboard=options.dashboard) as session:
+            if session.dashboard_url:
+                progress.note(f"dashboard {session.dashboard_url}")
+            run, record = _run(prepared, options, session, progress)
+        notes = _stitch(prepared, record, progress)
+    except KeyboardInterrupt:
+        raise CancelledError(f"stopped; job {prepared.job.url} is kept", "run the same command to continue") from None
+    report = {
+        "job": prepared.job.url,
+        "output": spec.output,
+        "frames": len(record.plan.frames),
+        "missing_frames": probe.missing_frames,
+        "shots": len(record.plan.shots),
+        "chunks": len(record.plan.chunks),
+        "size": [record.plan.width, record.plan.height],
+        "cuts": [shot.start for shot in record.plan.shots[1:]],
+        "boundaries": [chunk.start for chunk in record.plan.chunks if not chunk.first_in_shot],
+        "runtime": record.runtime.model_dump(),
+        "seconds": round(time.time() - began, 1),
+        "output_bytes": Path(spec.output).stat().st_size,
+        "notes": notes,
+        **run,
+    }
+    prepared.job.save_report(report)
+    return report
+
+
+def _run(
+    prepared: Prepared, options: LaunchOptions, session: RaySession, progress: JobProgress
+) -> tuple[dict[str, Any], JobRecord]:
+    from farm.cluster.driver import FlowAhead, WorkerPool, run_tasks
+
+    tasks = plan_tasks(prepared.plan)
+    done = prepared.job.finished_tasks(tasks)
+    todo = [task for task in tasks if task.id not in done]
+    record = prepared.record
+    if todo or record is None:
+        gpu = session.gpus > 0
+        threads = record.runtime.threads if record else options.threads or default_threads(session.cpus, gpu=gpu)
+        widest = max(len(prepared.plan.chunks), 1)
+        workers = options.workers or max(1, session.gpus if gpu else session.cpus // threads)
+        pool = WorkerPool(min(workers, widest), threads, prepared.spec.precision, gpu=gpu)
+        record = prepared.begin(pool.first_facts(START_TIMEOUT_SECONDS).runtime)
+        sources = sibling_flow_sources(prepared.job, record)
+        ahead = None
+        if prepared.spec.method == "optimize":
+            ranges = tuple(chunk_range for chunk_range in _flow_ranges(record))
+            ahead = FlowAhead(prepared.job.url, ranges, sources)
+        steps = _planned_steps(tasks)
+        progress.stage("start", sum(len(task.frames) for task in todo), sum(task.steps for task in todo))
+        stages = {task.id: task.stage for task in tasks}
+
+        def on_frame(report: FrameReport) -> None:
+            progress.advance(stages[report.task], steps[report.task])
+
+        run = run_tasks(pool, prepared.job.url, tasks, done, on_frame, progress.note, sources)
+        pool.kill()
+        if ahead:
+            ahead.stop()
+        return {
+            "rendered": run.rendered,
+            "reused": run.reused + sum(len(task.frames) for task in tasks if task.id in done),
+            "steps": run.steps,
+            "render_seconds": round(run.seconds, 1),
+            "workers": min(workers, widest),
+            "lost_workers": run.lost_workers,
+            "retries": run.retries,
+            "restarts": run.restarts,
+        }, record
+    return {"rendered": 0, "reused": sum(len(task.frames) for task in tasks), "steps": 0}, record
+
+
+def _stitch(prepared: Prepared, record: JobRecord, progress: JobProgress) -> list[str]:
+    frames = len(record.plan.frames)
+    progress.stage("stitch", frames, frames)
+    return list(stitch_film(prepared.job, record, prepared.spec.output, lambda _: progress.advance("stitch", 1.0)))
+
+
+def default_threads(cpus: int, *, gpu: bool) -> int:
+    """Threads of one worker. A GPU worker's only feed the GPU; on a CPU single threads lose the least to waiting,
+    but a shot with few chunks must not leave most of a large machine idle.
+    """
+    if gpu:
+        return 2
+    return 1 if cpus <= 2 else 2 if cpus <= 8 else 4
+
+
+def _logical_cpus(options: LaunchOptions) -> int | None:
+    """Cores that Ray may book: as many as the workers asked for need, even where there are fewer."""
+    if options.address is not None:
+        return None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not options.workers:
+        return cores
+    return max(cores, options.workers * (options.threads or default_threads(cores, gpu=False)))
+
+
+def _planned_steps(tasks: list[Task]) -> dict[str, float]:
+    return {task.id: task.steps / len(task.frames) for task in tasks}
+
+
+def _flow_ranges(record: JobRecord) -> list[Any]:
+    from farm.frames import FrameRange
+
+    return [FrameRange(shot.start, shot.stop) for shot in record.plan.shots if shot.stop - shot.start > 1]
+
+
+def _check_output(prepared: Prepared, *, overwrite: bool) -> None:
+    """A job that was interrupted while its own film stood there may replace it; anything else must be asked for."""
+    if prepared.spec.output == prepared.spec.video:
+        raise OutputError(f"output {prepared.spec.output} is the video itself", "choose another -o")
+    check_output_writable(prepared.spec.output, overwrite)
+
+
+def _finished_report(prepared: Prepared) -> dict[str, Any] | None:
+    """The report of a job whose film is where it was put, byte count and all."""
+    report = prepared.job.load_report()
+    output = Path(prepared.spec.output)
+    if report is None or report.get("output") != prepared.spec.output or not output.is_file():
+        return None
+    return report if output.stat().st_size == report.get("output_bytes") else None
+
+
+def summary(report: dict[str, Any]) -> str:
+    """One line for people."""
+    each = report.get("render_seconds", 0) / max(report["frames"], 1)
+    return (
+        f"{report['output']}: {report['frames']} frames, {report['shots']} shots, {report['chunks']} chunks in "
+        f"{format_seconds(report['seconds'])} ({each:.1f} s a frame with {report.get('workers', 0)} workers)"
+    )

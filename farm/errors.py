@@ -1,0 +1,99 @@
+"""Every error that the farm raises on purpose.
+
+    FarmError                   1  something the farm was asked to do did not work
+    ├── UsageError              2  wrong options, or a spec that does not say what it must
+    │   └── JobMismatchError    2  the job directory holds a render of another spec or input
+    ├── InputError              2  a file that the user brought cannot be used
+    │   ├── VideoError          2
+    │   ├── PictureError        2
+    │   ├── FlowFileError       2
+    │   └── WeightsError        2
+    ├── OutputError             2  the output cannot be written, found before rendering began
+    ├── RenderError             1  rendering began and could not be finished
+    │   ├── OptimizationError   1  a frame came out non-finite or unoptimised, from every start tried
+    │   ├── ChunkFailedError    1  a chunk failed as often as it may
+    │   ├── StorageError        1  the job directory cannot be read or written (disk full, say)
+    │   └── EncodeError         1  ffmpeg or the check of the finished film failed
+    ├── CancelledError          3  the user stopped it
+    └── TimedOutError           4  it took longer than the user allowed
+
+The number is the exit code of the command line. An error is raised as `VideoError("clip.mp4 has no
+video stream", "give a file with pictures in it")`: what is wrong, then what to do. All of them survive
+pickling, because they cross process boundaries.
+"""
+
+from __future__ import annotations
+
+
+class FarmError(Exception):
+    """What went wrong in one line, and what the user can do about it."""
+
+    exit_code = 1
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(problem, remedy)
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.problem}; {self.remedy}" if self.remedy else self.problem
+
+
+class UsageError(FarmError):
+    exit_code = 2
+
+
+class JobMismatchError(UsageError):
+    pass
+
+
+class InputError(FarmError):
+    exit_code = 2
+
+
+class VideoError(InputError):
+    pass
+
+
+class PictureError(InputError):
+    pass
+
+
+class FlowFileError(InputError):
+    pass
+
+
+class WeightsError(InputError):
+    pass
+
+
+class OutputError(FarmError):
+    exit_code = 2
+
+
+class RenderError(FarmError):
+    pass
+
+
+class OptimizationError(RenderError):
+    pass
+
+
+class ChunkFailedError(RenderError):
+    pass
+
+
+class StorageError(RenderError):
+    pass
+
+
+class EncodeError(RenderError):
+    pass
+
+
+class CancelledError(FarmError):
+    exit_code = 3
+
+
+class TimedOutError(FarmError):
+    exit_code = 4

@@ -1,0 +1,47 @@
+"""Ranges of frames: half-open `[start, stop)` inside the farm, inclusive `120-240` for people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from farm.errors import UsageError
+
+
+@dataclass(frozen=True, order=True)
+class FrameRange:
+    """The frames `start, start + 1, ..., stop - 1`, counted from 0 in presentation order."""
+
+    start: int
+    stop: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.stop:
+            raise UsageError(
+                f"a range of frames must start at 0 or later and hold at least one frame, "
+                f"not {self.start}-{self.stop - 1}"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> FrameRange:
+        """`120-240` (both included) or `120`. Raises UsageError."""
+        found = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", text)
+        if not found:
+            raise UsageError(f"frames {text!r} is not a range", "write it as 120-240, or 120 for one frame")
+        first, last = int(found[1]), int(found[2] or found[1])
+        if last < first:
+            raise UsageError(f"frames {text} ends before it starts", f"did you mean {last}-{first}?")
+        return cls(first, last + 1)
+
+    def __str__(self) -> str:
+        return f"{self.start}-{self.stop - 1}" if len(self) > 1 else str(self.start)
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.start, self.stop))
+
+    def __contains__(self, frame: object) -> bool:
+        return isinstance(frame, int) and self.start <= frame < self.stop

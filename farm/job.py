@@ -1,0 +1,181 @@
+"""The job directory: the whole state of a render. Running the same command again continues it.
+
+    job.json                  the spec, hashes of what it reads, the probe, the plan, how workers compute
+    frames/TASK/000123.png    a committed frame of a task, 8 bits a channel
+    ledger/TASK.json          for each committed frame of the task: its hash, losses, steps, seconds
+    flow/KEY/FROM-TO.png      optical flow between two frames; KEY names video, size and method
+    report.json               what the finished render was: written last
+
+A frame counts as committed when the ledger names it *and* the file has the hash that the ledger says.
+A later frame reads only committed frames, decoded from these files, so that a render that lost workers
+is bit-identical to one that did not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+from pydantic import Field, ValidationError
+
+from farm.errors import JobMismatchError, StorageError
+from farm.plan import RenderPlan, Task
+from farm.spec import RenderSpec, spec_differences
+from farm.storage import Storage
+from farm.video import Model, VideoProbe
+
+
+class Runtime(Model):
+    """How every worker of the job computes, whatever it has: the same frames need the same arithmetic."""
+
+    device: Literal["cpu", "cuda"]
+    precision: Literal["bf16", "fp32"]
+    threads: int
+
+
+class JobRecord(Model):
+    """`job.json`. `input_hashes` maps every file that the render reads to the hash of its bytes."""
+
+    spec: RenderSpec
+    input_hashes: dict[str, str]
+    probe: VideoProbe
+    cuts: tuple[int, ...]
+    plan: RenderPlan
+    runtime: Runtime
+    versions: dict[str, str]
+
+
+class FrameRecord(Model):
+    """One committed frame, as the ledger has it. `seconds` are of work, waiting for storage included."""
+
+    frame: int
+    sha256: str
+    steps: int = 0
+    stop: str = ""
+    restarts: int = 0
+    losses: dict[str, float] = Field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class JobDirectory:
+    """Reads and commits the files of one job. Raises StorageError, JobMismatchError."""
+
+    def __init__(self, url: str) -> None:
+        self.storage = Storage(url)
+        self.url = self.storage.url
+        self._ledgers: dict[str, dict[int, FrameRecord]] = {}
+
+    # the record -------------------------------------------------------------------------------------
+
+    def load_record(self) -> JobRecord | None:
+        """What the job is, or None where none has begun here."""
+        data = self.storage.read("job.json")
+        if data is None:
+            return None
+        try:
+            return JobRecord.model_validate_json(data)
+        except ValidationError:
+            raise StorageError(
+                f"{self.url}/job.json is damaged or of another version of the farm", "choose another --job"
+            ) from None
+
+    def save_record(self, record: JobRecord) -> None:
+        self.storage.write("job.json", record.model_dump_json(indent=1).encode())
+
+    def check_same(self, record: JobRecord, spec: RenderSpec, input_hashes: dict[str, str]) -> None:
+        """Refuse to continue a job with another spec or other inputs. Raises JobMismatchError with the difference."""
+        differences = spec_differences(record.spec, spec)
+        differences += [
+            f"{name}: the file has changed"
+            for name, digest in input_hashes.items()
+            if record.input_hashes.get(name, digest) != digest
+        ]
+        if differences:
+            raise JobMismatchError(
+                f"job {self.url} is a render of something else ({'; '.join(differences)})",
+                "choose another --job, or remove that directory",
+            )
+
+    # frames -----------------------------------------------------------------------------------------
+
+    def ledger(self, task: str) -> dict[int, FrameRecord]:
+        """The committed frames of a task as its ledger names them, by frame; not yet checked against the files."""
+        if task not in self._ledgers:
+            data = self.storage.read(f"ledger/{task}.json")
+            self._ledgers[task] = {} if data is None else _parse_ledger(data)
+        return self._ledgers[task]
+
+    def forget(self) -> None:
+        """Read the ledgers anew: another process may have written them."""
+        self._ledgers.clear()
+
+    def commit_frame(self, task: str, image: np.ndarray, record: FrameRecord) -> FrameRecord:
+        """Store `image` (H, W, 3) uint8 and then name it in the ledger. Returns the record with its hash."""
+        data = encode_png(image)
+        record = record.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
+        self.storage.write(frame_name(task, record.frame), data)
+        ledger = self.ledger(task)
+        ledger[record.frame] = record
+        rows = [ledger[frame].model_dump(mode="json") for frame in sorted(ledger)]
+        self.storage.write(f"ledger/{task}.json", json.dumps({"frames": rows}, indent=0).encode())
+        return record
+
+    def read_frame(self, task: str, frame: int) -> np.ndarray | None:
+        """The committed picture (H, W, 3) uint8; None where it is not committed or its bytes are not what was."""
+        record = self.ledger(task).get(frame)
+        data = self.storage.read(frame_name(task, frame)) if record else None
+        if record is None or data is None or hashlib.sha256(data).hexdigest() != record.sha256:
+            return None
+        return decode_png(data)
+
+    def finished_tasks(self, tasks: Iterable[Task]) -> set[str]:
+        """Ids of the tasks whose every frame is committed and intact."""
+        return {task.id for task in tasks if len(self.intact_frames(task)) == len(task.frames)}
+
+    def intact_frames(self, task: Task) -> set[int]:
+        """Frames of a task that are in the ledger and whose file has the ledger's hash."""
+        intact = set()
+        for frame, record in self.ledger(task.id).items():
+            data = self.storage.read(frame_name(task.id, frame))
+            if data is not None and hashlib.sha256(data).hexdigest() == record.sha256:
+                intact.add(frame)
+        return intact & set(task.frames)
+
+    # the end ----------------------------------------------------------------------------------------
+
+    def save_report(self, report: dict[str, Any]) -> None:
+        self.storage.write("report.json", json.dumps(report, indent=1).encode())
+
+    def load_report(self) -> dict[str, Any] | None:
+        data = self.storage.read("report.json")
+        return None if data is None else json.loads(data)
+
+
+def frame_name(task: str, frame: int) -> str:
+    return f"frames/{task}/{frame:06d}.png"
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """PNG bytes of (H, W, 3) or (H, W) uint8. Level 1: paint hardly compresses further, and time is short."""
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, format="PNG", compress_level=1)
+    return out.getvalue()
+
+
+def decode_png(data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data)) as picture:
+        return np.asarray(picture)
+
+
+def _parse_ledger(data: bytes) -> dict[int, FrameRecord]:
+    """A ledger that cannot be read counts as empty: its frames are made again, bit for bit."""
+    try:
+        rows = json.loads(data)["frames"]
+        return {row["frame"]: FrameRecord.model_validate(row) for row in rows}
+    except (ValueError, KeyError, TypeError):
+        return {}

@@ -1,0 +1,283 @@
+"""A spec and a probed video become a plan of shots, chunks and tasks. Pure: same input, same plan.
+
+A *shot* is a run of frames between cuts; nothing crosses a cut, so shots are independent exactly.
+A *chunk* is the part of a shot that one worker renders in sequence. Chunks of one shot run in parallel:
+
+    relay     the first frame of every chunk (its *keyframe*), each warped from the keyframe before it
+    pass 1    each chunk in sequence from its keyframe, and `overlap` frames on into the next chunk
+    pass 2..  each frame tied to both neighbours as pass 1 left them, so frames of one pass are independent
+
+A *task* is one chunk in one of these stages: what the schedule hands to a worker. Its `needs` are the
+tasks whose frames it reads.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+
+from farm.errors import UsageError
+from farm.frames import FrameRange
+from farm.spec import SMALLEST_SIZE, Iterations, RenderSpec
+from farm.video import Model, VideoProbe
+
+RELAY = "relay"
+REFINE_SHARE = 0.25
+"""Of a frame's steps, spent in each pass after the first: measured in benchmarks/quality.py."""
+
+
+class Shot(Model):
+    """Frames `start..stop` (half-open) between two cuts."""
+
+    index: int
+    start: int
+    stop: int
+
+
+class Chunk(Model):
+    """Frames `start..stop` (half-open) of a shot. `reach` is where its first pass ends: overlap included."""
+
+    index: int
+    shot: int
+    start: int
+    stop: int
+    reach: int
+    first_in_shot: bool
+    last_in_shot: bool
+
+    @property
+    def frames(self) -> FrameRange:
+        return FrameRange(self.start, self.stop)
+
+
+class Task(Model):
+    """One chunk in one stage. `number` is 0 for the relay, otherwise the pass; `steps` is an upper bound."""
+
+    id: str
+    number: int
+    chunk: int
+    start: int
+    stop: int
+    needs: tuple[str, ...]
+    steps: int
+
+    @property
+    def stage(self) -> str:
+        return stage_name(self.number)
+
+    @property
+    def frames(self) -> FrameRange:
+        return FrameRange(self.start, self.stop)
+
+
+class PassSteps(Model):
+    """Optimiser steps a frame gets: from nothing, as a later keyframe, in pass 1, in each later pass."""
+
+    first: int
+    relay: int
+    sequential: int
+    refine: int
+
+
+class RenderPlan(Model):
+    """All that is to be done. `width` and `height` are those of the output, pixels."""
+
+    width: int
+    height: int
+    start: int
+    stop: int
+    passes: int
+    steps: PassSteps
+    shots: tuple[Shot, ...]
+    chunks: tuple[Chunk, ...]
+
+    @property
+    def frames(self) -> FrameRange:
+        return FrameRange(self.start, self.stop)
+
+    def chunk_of(self, frame: int) -> Chunk:
+        """The chunk whose own frames (overlap not counted) include `frame`."""
+        low, high = 0, len(self.chunks)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.chunks[middle].start <= frame else (low, middle)
+        return self.chunks[low]
+
+    def shot_chunks(self, shot: int) -> list[Chunk]:
+        return [chunk for chunk in self.chunks if chunk.shot == shot]
+
+
+class WorkEstimate(Model):
+    """Optimiser steps by purpose, the longest chain of dependent steps, and bytes of frames kept at the most."""
+
+    frames: int
+    steps: int
+    sequential_steps: int
+    relay_steps: int
+    overlap_steps: int
+    refine_steps: int
+    longest_chain_steps: int
+    storage_bytes: int
+
+    @property
+    def chunking_overhead(self) -> float:
+        """Extra work (relay and overlap) that cutting into chunks costs, as a share of the sequential render."""
+        return (self.relay_steps + self.overlap_steps) / max(self.sequential_steps, 1)
+
+
+def plan_render(spec: RenderSpec, probe: VideoProbe, cuts: Sequence[int]) -> RenderPlan:
+    """Cut `probe`'s frames into shots at `cuts` (first frames of new shots) and shots into chunks.
+
+    Raises UsageError where the spec asks for frames or a size that the video does not have.
+    """
+    frames = spec.frames or FrameRange(0, probe.frame_count)
+    if frames.stop > probe.frame_count:
+        raise UsageError(
+            f"frames {frames} are not all there: {probe.path} has {probe.frame_count} (0-{probe.frame_count - 1})"
+        )
+    width, height = output_size(probe.width, probe.height, spec.size, upscale=spec.upscale)
+    edges = [frames.start, *(cut for cut in cuts if frames.start < cut < frames.stop), frames.stop]
+    shots = tuple(Shot(index=i, start=start, stop=stop) for i, (start, stop) in enumerate(itertools.pairwise(edges)))
+    chunks: list[Chunk] = []
+    for shot in shots:
+        starts = split_evenly(shot.start, shot.stop, spec.chunk_frames)
+        for start, stop in zip(starts, [*starts[1:], shot.stop], strict=True):
+            reach = min(stop + spec.overlap, shot.stop) if spec.method == "optimize" else stop
+            chunks.append(
+                Chunk(
+                    index=len(chunks),
+                    shot=shot.index,
+                    start=start,
+                    stop=stop,
+                    reach=reach,
+                    first_in_shot=start == shot.start,
+                    last_in_shot=stop == shot.stop,
+                )
+            )
+    return RenderPlan(
+        width=width,
+        height=height,
+        start=frames.start,
+        stop=frames.stop,
+        passes=spec.passes if spec.method == "optimize" else 1,
+        steps=pass_steps(spec.iterations, spec.passes) if spec.method == "optimize" else NO_STEPS,
+        shots=shots,
+        chunks=tuple(chunks),
+    )
+
+
+NO_STEPS = PassSteps(first=0, relay=0, sequential=0, refine=0)
+
+
+def pass_steps(iterations: Iterations, passes: int) -> PassSteps:
+    """Share a frame's steps out over the passes: what later passes add, the first one mostly saves."""
+    refine = math.ceil(iterations.next * REFINE_SHARE) if passes > 1 else 0
+    saved = min(refine * (passes - 1) * 3 // 4, iterations.next * 3 // 5)
+    return PassSteps(
+        first=iterations.first,
+        relay=max(iterations.next, iterations.first // 2),
+        sequential=iterations.next - saved,
+        refine=refine,
+    )
+
+
+def plan_tasks(plan: RenderPlan) -> list[Task]:
+    """Every task, each after those it needs."""
+    return list(_tasks(plan))
+
+
+def estimate_work(plan: RenderPlan, iterations: Iterations) -> WorkEstimate:
+    """Count optimiser steps; seconds come from measuring, not from here."""
+    tasks = plan_tasks(plan)
+    finish: dict[str, int] = {}
+    for task in tasks:
+        finish[task.id] = task.steps + max((finish[need] for need in task.needs), default=0)
+    later_keyframes = sum(not chunk.first_in_shot for chunk in plan.chunks)
+    overlap_frames = sum(max(chunk.reach - chunk.stop, 0) for chunk in plan.chunks)
+    frame_bytes = plan.width * plan.height * 3
+    optimised = plan.steps != NO_STEPS
+    count = len(plan.frames)
+    return WorkEstimate(
+        frames=count,
+        steps=sum(task.steps for task in tasks),
+        sequential_steps=len(plan.shots) * iterations.first + (count - len(plan.shots)) * iterations.next
+        if optimised
+        else 0,
+        # a keyframe takes the place of a frame that pass 1 would have made, so only the difference is extra
+        relay_steps=later_keyframes * (plan.steps.relay - plan.steps.sequential),
+        overlap_steps=overlap_frames * plan.steps.sequential,
+        refine_steps=count * plan.steps.refine * (plan.passes - 1),
+        longest_chain_steps=max(finish.values(), default=0),
+        # PNG of a painted frame takes about 0.8 of its raw bytes; flows two fields of 6 bytes a pixel, halved by PNG
+        storage_bytes=int((count * plan.passes + overlap_frames) * frame_bytes * 0.8 + count * 2 * frame_bytes),
+    )
+
+
+def output_size(width: int, height: int, longest: int | None, *, upscale: bool = False) -> tuple[int, int]:
+    """(width, height) with `longest` as the longest side and the aspect kept. Raises UsageError when too small."""
+    if longest is None or (longest >= max(width, height) and not upscale):
+        longest = max(width, height)
+    scale = longest / max(width, height)
+    scaled = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if min(scaled) < SMALLEST_SIZE:
+        raise UsageError(
+            f"frames of {scaled[0]}x{scaled[1]} are too small: each side needs {SMALLEST_SIZE} pixels or more",
+            "give a larger --size" if min(width, height) >= SMALLEST_SIZE else "give a larger video",
+        )
+    return scaled
+
+
+def split_evenly(start: int, stop: int, longest: int) -> list[int]:
+    """First frames of the fewest runs of at most `longest` frames, their lengths differing by one at most."""
+    count = math.ceil((stop - start) / longest)
+    return [start + (stop - start) * i // count for i in range(count)]
+
+
+def stage_name(number: int) -> str:
+    return RELAY if number == 0 else f"pass {number}"
+
+
+def task_id(number: int, chunk: int) -> str:
+    return f"{stage_name(number).replace(' ', '-')}/{chunk:05d}"
+
+
+def _tasks(plan: RenderPlan) -> Iterator[Task]:
+    steps = plan.steps
+    by_shot: dict[int, list[Chunk]] = {}
+    for chunk in plan.chunks:
+        by_shot.setdefault(chunk.shot, []).append(chunk)
+    for chunks in by_shot.values():
+        relayed = len(chunks) > 1 and steps != NO_STEPS
+        for chunk in chunks if relayed else ():
+            yield Task(
+                id=task_id(0, chunk.index),
+                number=0,
+                chunk=chunk.index,
+                start=chunk.start,
+                stop=chunk.start + 1,
+                needs=() if chunk.first_in_shot else (task_id(0, chunk.index - 1),),
+                steps=steps.first if chunk.first_in_shot else steps.relay,
+            )
+        for chunk in chunks:
+            yield Task(
+                id=task_id(1, chunk.index),
+                number=1,
+                chunk=chunk.index,
+                start=chunk.start,
+                stop=chunk.reach,
+                needs=(task_id(0, chunk.index),) if relayed else (),
+                steps=(0 if relayed else steps.first) + (chunk.reach - chunk.start - 1) * steps.sequential,
+            )
+        for number in range(2, plan.passes + 1):
+            for chunk in chunks:
+                near = [other for other in chunks if abs(other.index - chunk.index) <= 1]
+                yield Task(
+                    id=task_id(number, chunk.index),
+                    number=number,
+                    chunk=chunk.index,
+                    start=chunk.start,
+                    stop=chunk.stop,
+                    needs=tuple(task_id(number - 1, other.index) for other in near),
+                    steps=len(chunk.frames) * steps.refine,
+                )

@@ -1,0 +1,34 @@
+"""A plan as people read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from farm.plan import RenderPlan, WorkEstimate
+from farm.video import VideoProbe
+
+SHOTS_LISTED = 20
+
+
+def plan_lines(plan: RenderPlan, work: WorkEstimate, probe: VideoProbe) -> Iterator[str]:
+    rate = float(probe.frame_rate)
+    yield f"{probe.path}: {len(plan.frames)} frames at {rate:.3f}/s, rendered at {plan.width}x{plan.height}"
+    yield f"{len(plan.shots)} shots, {len(plan.chunks)} chunks, {plan.passes} passes"
+    for shot in plan.shots[:SHOTS_LISTED]:
+        count = sum(chunk.shot == shot.index for chunk in plan.chunks)
+        chunks = f"{count} chunk{'s' if count > 1 else ''}"
+        yield f"  shot {shot.index + 1:>4}  frames {shot.start}-{shot.stop - 1}  {chunks}"
+    if len(plan.shots) > SHOTS_LISTED:
+        yield f"  ... and {len(plan.shots) - SHOTS_LISTED} more"
+    if work.steps:
+        yield (
+            f"work     {work.steps} optimiser steps at most, {work.steps / work.sequential_steps:.2f} times a "
+            f"sequential render"
+        )
+        yield (
+            f"         cutting into chunks costs {work.chunking_overhead:.1%} "
+            f"(relay {work.relay_steps}, overlap {work.overlap_steps} steps)"
+        )
+        yield f"         longest chain {work.longest_chain_steps} steps: more than "
+        yield f"         {max(1, round(work.steps / work.longest_chain_steps))} workers are no faster"
+    yield f"storage  about {work.storage_bytes / 2**20:.0f} MiB in the job directory"

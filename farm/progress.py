@@ -1,0 +1,117 @@
+"""How a long job is shown: a bar on a terminal, a line now and then in a log. Always on stderr."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+LOG_EVERY_SECONDS = 15.0
+RATE_WINDOW = 40
+"""Reports that the present rate is taken from: some of each worker, few enough to follow a change of stage."""
+
+
+class Eta:
+    """Time left, weighed by optimiser steps: a first frame costs several later ones. Pure but for the times given."""
+
+    def __init__(self, total_steps: int, total_frames: int) -> None:
+        self._steps_left = float(total_steps)
+        self._frames_left = total_frames
+        self._recent: deque[tuple[float, float]] = deque(maxlen=RATE_WINDOW)
+
+    def start(self, now: float) -> None:
+        self._recent.append((now, self._steps_left))
+
+    def done(self, planned_steps: float, now: float) -> None:
+        self._steps_left = max(self._steps_left - planned_steps, 0.0)
+        self._recent.append((now, self._steps_left))
+
+    def seconds_left(self, now: float) -> float | None:
+        """None until there is something to go by."""
+        if len(self._recent) < 2:
+            return None
+        began, before = self._recent[0]
+        done = before - self._steps_left
+        return None if done <= 0 else self._steps_left * (now - began) / done
+
+
+class JobProgress:
+    """Frames, rate, ETA and stage of one render. Use as a context manager."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.fields[stage]:<8}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} frames"),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[eta]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+            transient=True,
+        )
+        self._task = self._bar.add_task("render", total=1, stage="", rate="", eta="")
+        self._eta = Eta(0, 0)
+        self._began = self._logged = 0.0
+        self._completed = self._total = 0
+        self._stage = ""
+
+    def __enter__(self) -> JobProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def note(self, line: str) -> None:
+        """A line above the bar."""
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def stage(self, name: str, frames: int, steps: int) -> None:
+        """A part of the job begins that is `frames` commits and `steps` optimiser steps long."""
+        self._stage, self._total, self._completed = name, frames, 0
+        self._began = self._logged = time.monotonic()
+        self._eta = Eta(steps, frames)
+        self._eta.start(self._began)
+        self._show(self._began)
+
+    def advance(self, stage: str, planned_steps: float) -> None:
+        """One more frame is done, for which `planned_steps` had been planned."""
+        now = time.monotonic()
+        self._stage = stage
+        self._completed += 1
+        self._eta.done(planned_steps, now)
+        self._show(now)
+        if not self.console.is_terminal and now - self._logged >= LOG_EVERY_SECONDS:
+            self._logged = now
+            rate, eta = self._texts(now)
+            self.note(f"{self._stage}: {self._completed}/{self._total} frames  {rate}  {eta}")
+
+    def _show(self, now: float) -> None:
+        rate, eta = self._texts(now)
+        self._bar.update(
+            self._task, total=self._total, completed=self._completed, stage=self._stage, rate=rate, eta=eta
+        )
+
+    def _texts(self, now: float) -> tuple[str, str]:
+        elapsed = now - self._began
+        each = elapsed / self._completed if self._completed else 0.0
+        rate = "" if not each else f"{1 / each:.1f} frames/s" if each < 1 else f"{each:.1f} s/frame"
+        left = self._eta.seconds_left(now)
+        return rate, "ETA -" if left is None else f"ETA {format_seconds(left)}"
+
+
+def format_seconds(seconds: float) -> str:
+    """`42 s`, `3:07 min` or `5:20 h`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d} h"

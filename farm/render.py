@@ -1,0 +1,210 @@
+"""The way a frame goes: decode, flow, stylise, commit. A plain class; Ray is not known here.
+
+    renderer = ChunkRenderer(job_url)
+    for report in renderer.render(task):   # one FrameReport for each frame, committed before it is reported
+        ...
+
+Whatever a frame is started from or tied to is read back from committed 8-bit frames, so a task that is
+taken up by another worker in the middle goes on exactly where, and exactly as, the first one would have.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from farm.errors import StorageError
+from farm.flow import create_estimator, warp
+from farm.flowstore import FlowStore, flow_key
+from farm.frames import FrameRange
+from farm.job import FrameRecord, JobDirectory, JobRecord
+from farm.media.decode import FrameReader
+from farm.plan import Chunk, Task, task_id
+from farm.storage import Storage
+from farm.style.optimize import StylizedFrame
+from farm.styler import FrameStyler
+from farm.ties import Neighbour, blended_start, cross_fade, nearest_visible, warped_start
+
+DECODED_FRAMES_KEPT = 4
+
+
+@dataclass(frozen=True)
+class FrameReport:
+    """One frame of a task is committed. `reused` where it had been before the task was taken up."""
+
+    task: str
+    frame: int
+    record: FrameRecord
+    reused: bool = False
+
+
+class SourceFrames:
+    """Single frames of the source by number, the last few kept: flow and optimiser ask for the same ones."""
+
+    def __init__(self, record: JobRecord) -> None:
+        self._reader = FrameReader(record.probe, (record.plan.width, record.plan.height))
+        self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
+
+    def __call__(self, frame: int) -> np.ndarray:
+        if frame not in self._kept:
+            self._kept[frame] = next(iter(self._reader.read(FrameRange(frame, frame + 1))))
+            while len(self._kept) > DECODED_FRAMES_KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(frame)
+        return self._kept[frame]
+
+
+def open_flow_store(
+    job: JobDirectory, record: JobRecord, frames: Callable[[int], np.ndarray], others: Sequence[str] = ()
+) -> FlowStore:
+    """The flow store of a job; `others` are URLs of earlier jobs' flow directories of the same key."""
+    return FlowStore(
+        job.storage.below(f"flow/{record_flow_key(record)}"),
+        create_estimator(record.spec.flow, weights=record.spec.flow_weights),
+        frames,
+        [Storage(url) for url in others],
+    )
+
+
+def record_flow_key(record: JobRecord) -> str:
+    weights = record.spec.flow_weights
+    return flow_key(
+        record.probe.content_hash,
+        (record.plan.width, record.plan.height),
+        record.spec.flow,
+        record.input_hashes.get(weights, "") if weights else "",
+    )
+
+
+class ChunkRenderer:
+    """Renders the tasks of one job, one after the other; model, style targets and flows stay loaded."""
+
+    def __init__(self, job_url: str, flow_sources: Sequence[str] = ()) -> None:
+        self.job = JobDirectory(job_url)
+        record = self.job.load_record()
+        if record is None:
+            raise StorageError(f"job {job_url} has no job.json", "its storage must be visible from every worker")
+        self.record = record
+        self.spec = record.spec
+        self.plan = record.plan
+        self.source = SourceFrames(record)
+        self.flows = open_flow_store(self.job, record, self.source, flow_sources)
+        self._styler: FrameStyler | None = None
+
+    @property
+    def styler(self) -> FrameStyler:
+        """Made at first use: an identity render loads no network."""
+        if self._styler is None:
+            self._styler = FrameStyler(self.spec, (self.plan.width, self.plan.height), self.record.runtime)
+        return self._styler
+
+    def render(self, task: Task) -> Iterator[FrameReport]:
+        """Commit every frame of `task` in order, those that are committed already excepted."""
+        self.job.forget()
+        done = self.job.intact_frames(task)
+        ledger = self.job.ledger(task.id)
+        chunk = self.plan.chunks[task.chunk]
+        for frame in task.frames:
+            if frame in done:
+                yield FrameReport(task.id, frame, ledger[frame], reused=True)
+                continue
+            began = time.perf_counter()
+            image, record = self._make(task, chunk, frame)
+            seconds = time.perf_counter() - began
+            record = self.job.commit_frame(task.id, image, record.model_copy(update={"seconds": round(seconds, 4)}))
+            yield FrameReport(task.id, frame, record)
+
+    # the three kinds of stage -----------------------------------------------------------------------
+
+    def _make(self, task: Task, chunk: Chunk, frame: int) -> tuple[np.ndarray, FrameRecord]:
+        if self.spec.method == "identity":
+            return self.source(frame), FrameRecord(frame=frame, sha256="")
+        if task.number >= 2:
+            return self._refine(task.number, frame)
+        steps = self.plan.steps
+        if task.number == 0:
+            if chunk.first_in_shot:
+                return self._from_nothing(frame, steps.first)
+            keys = [other.start for other in self.plan.shot_chunks(chunk.shot) if other.start < frame]
+            return self._from_earlier(frame, [(key, self._committed(0, key)) for key in reversed(keys)], steps.relay)
+        if frame == chunk.start:
+            if self._is_relayed(chunk):
+                record = self.job.ledger(task_id(0, chunk.index))[frame]
+                return self._committed(0, frame), record.model_copy(update={"steps": 0})
+            return self._from_nothing(frame, steps.first)
+        return self._from_earlier(frame, self._earlier(task, chunk, frame), steps.sequential)
+
+    def _from_nothing(self, frame: int, steps: int) -> tuple[np.ndarray, FrameRecord]:
+        return _with_record(frame, self.styler.first(self.source(frame), steps))
+
+    def _from_earlier(
+        self, frame: int, earlier: Sequence[tuple[int, np.ndarray]], steps: int
+    ) -> tuple[np.ndarray, FrameRecord]:
+        """Start from, and tie to, stylised frames of the same shot, given nearest first."""
+        ties = nearest_visible([self._warped(frame, other, image) for other, image in earlier])
+        content = self.source(frame)
+        return _with_record(frame, self.styler.next(content, warped_start(content, ties), steps, ties))
+
+    def _refine(self, number: int, frame: int) -> tuple[np.ndarray, FrameRecord]:
+        """Two-sided pass: both neighbours as the previous pass left them, so every frame is independent."""
+        shot = self.plan.shots[self.plan.chunk_of(frame).shot]
+        sides = [other for other in (frame - 1, frame + 1) if shot.start <= other < shot.stop]
+        ties = [self._warped(frame, other, self._committed(number - 1, other)) for other in sides]
+        own = self._committed(number - 1, frame)
+        start = blended_start(own, ties, blend=1.0)
+        return _with_record(frame, self.styler.next(self.source(frame), start, self.plan.steps.refine, ties))
+
+    # what is read -----------------------------------------------------------------------------------
+
+    def _earlier(self, task: Task, chunk: Chunk, frame: int) -> list[tuple[int, np.ndarray]]:
+        """The set J of Ruder 2016, nearest first: frames of this chunk, and earlier keyframes of the shot."""
+        numbers = [frame - distance for distance in (1, *self.spec.long_term) if frame - distance >= chunk.start]
+        found = [(number, self._read(task.id, number)) for number in numbers]
+        if self.spec.long_term and self._is_relayed(chunk):
+            reach = frame - max(self.spec.long_term)
+            keys = [other.start for other in self.plan.shot_chunks(chunk.shot) if reach <= other.start < chunk.start]
+            found += [(key, self._committed(0, key)) for key in reversed(keys)]
+        return found
+
+    def _is_relayed(self, chunk: Chunk) -> bool:
+        return not (chunk.first_in_shot and chunk.last_in_shot)
+
+    def _warped(self, frame: int, other: int, image: np.ndarray) -> Neighbour:
+        return Neighbour(warp(image, self.flows.flow(frame, other)), self.flows.weights(frame, other))
+
+    def _committed(self, number: int, frame: int) -> np.ndarray:
+        return stage_frame(self.job, self.record, number, frame)
+
+    def _read(self, task: str, frame: int) -> np.ndarray:
+        return read_committed(self.job, task, frame)
+
+
+def read_committed(job: JobDirectory, task: str, frame: int) -> np.ndarray:
+    image = job.read_frame(task, frame)
+    if image is None:
+        raise StorageError(f"frame {frame} of {task} is gone or damaged in {job.url}", "run the same command again")
+    return image
+
+
+def stage_frame(job: JobDirectory, record: JobRecord, number: int, frame: int) -> np.ndarray:
+    """Frame `frame` as stage `number` left it: (H, W, 3) uint8, overlaps faded. Raises StorageError."""
+    chunk = record.plan.chunk_of(frame)
+    own = read_committed(job, task_id(number, chunk.index), frame)
+    if number != 1 or chunk.first_in_shot:
+        return own
+    before = record.plan.chunks[chunk.index - 1]
+    if frame >= before.reach:
+        return own
+    ending = read_committed(job, task_id(1, before.index), frame)
+    return cross_fade(ending, own, frame - chunk.start, before.reach - before.stop)
+
+
+def _with_record(frame: int, made: StylizedFrame) -> tuple[np.ndarray, FrameRecord]:
+    losses = {name: round(value, 3) for name, value in made.losses.items()}
+    return made.image, FrameRecord(
+        frame=frame, sha256="", steps=made.steps, stop=made.stop, restarts=made.restarts, losses=losses
+    )

@@ -1,0 +1,71 @@
+"""What a frame is tied to and starts from: the temporal heart of a render. Pure arrays in, arrays out.
+
+A *neighbour* is a stylised frame warped into the present one, with a weight per pixel: 1 where the flow is
+to be trusted, 0 where the pixel was hidden, left the picture, or lies on a motion boundary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A stylised frame warped into the present frame: (H, W, 3) float32 0..255; weight (H, W) float32 0..1."""
+
+    image: np.ndarray
+    weight: np.ndarray
+
+
+def nearest_visible(neighbours: Sequence[Neighbour]) -> list[Neighbour]:
+    """Tie each pixel to the nearest frame that shows it (Ruder 2016, section 4.2); nearest first.
+
+    `c_long^(j) = max(c^(j) - sum of c^(k) over nearer k, 0)`: the weights of one pixel sum to 1 at the most.
+    """
+    taken: np.ndarray | None = None
+    result = []
+    for neighbour in neighbours:
+        taken = np.zeros_like(neighbour.weight) if taken is None else taken
+        result.append(Neighbour(neighbour.image, np.maximum(neighbour.weight - taken, 0)))
+        taken = taken + neighbour.weight
+    return result
+
+
+def warped_start(content: np.ndarray, neighbours: Sequence[Neighbour]) -> np.ndarray:
+    """The warped neighbours where they are known, the content frame elsewhere: (H, W, 3) float32.
+
+    The neighbours' weights must sum to 1 at the most, as `nearest_visible` leaves them.
+    """
+    start = content.astype(np.float32)
+    known = np.zeros(content.shape[:2], np.float32)
+    total = np.zeros(content.shape, np.float32)
+    for neighbour in neighbours:
+        total += neighbour.weight[..., None] * neighbour.image
+        known += neighbour.weight
+    return total + np.clip(1 - known, 0, 1)[..., None] * start
+
+
+def blended_start(own: np.ndarray, neighbours: Sequence[Neighbour], blend: float) -> np.ndarray:
+    """A frame of the previous pass drawn towards its neighbours (Ruder 2016, section 4.4), two-sided.
+
+    `x' = (x + b sum c_k w_k) / (1 + b sum c_k)`, (H, W, 3) float32, with `b` = `blend`.
+    """
+    total = own.astype(np.float32)
+    weight = np.ones(own.shape[:2], np.float32)
+    for neighbour in neighbours:
+        total = total + blend * neighbour.weight[..., None] * neighbour.image
+        weight = weight + blend * neighbour.weight
+    return total / weight[..., None]
+
+
+def cross_fade(ending: np.ndarray, beginning: np.ndarray, position: int, length: int) -> np.ndarray:
+    """Frame `position` of an overlap of `length` frames, from the chunk that ends to the one that begins.
+
+    Only ever a *start* for the passes that follow: as a result it would average two textures into a blur.
+    """
+    share = (position + 1) / (length + 1)
+    mixed = (1 - share) * ending.astype(np.float32) + share * beginning.astype(np.float32)
+    return np.rint(mixed).astype(np.uint8)

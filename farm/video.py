@@ -1,0 +1,95 @@
+"""What is known of a video before it is decoded: pure data, filled in by `farm.media.probe`."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Model(BaseModel):
+    """Frozen, and a field nobody knows is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ColorTags(Model):
+    """Colour description as ffmpeg names it (`bt709`, `smpte2084`, `tv`, ...); None where untagged."""
+
+    range: str | None = None
+    space: str | None = None
+    primaries: str | None = None
+    transfer: str | None = None
+
+
+class StreamInfo(Model):
+    """An audio or subtitle stream. `index` counts all streams of the container, as ffmpeg's `0:index`."""
+
+    index: int
+    codec: str
+    language: str | None = None
+    title: str | None = None
+
+
+class VideoProbe(Model):
+    """One video file as the farm sees it.
+
+    `width`, `height` and `pixel_aspect` are those of the upright picture: stored pixels (what is decoded)
+    after mirroring and rotation, before the pixel aspect is applied. A stored frame is made upright by
+    flipping it left to right where `mirrored`, then turning it clockwise by `rotation` (0, 90, 180 or 270).
+    `pts` has the presentation time of every frame that decodes, in units of `time_base` seconds, strictly
+    increasing. `missing_frames` counts frames that the container promises and that do not decode.
+
+    `stream_index` is the video stream among all streams; `start_time` is where the container's
+    earliest stream begins, in seconds. `keyframes` are the frames at which decoding can start. Where
+    `seekable` is false the file's own time stamps are absent or contradictory, `pts` was made up from
+    `frame_rate`, and a frame can only be found by counting from the first.
+    """
+
+    path: str
+    container: str
+    codec: str
+    pixel_format: str
+    bit_depth: int
+    width: int
+    height: int
+    rotation: int
+    mirrored: bool = False
+    pixel_aspect: Fraction
+    frame_rate: Fraction
+    time_base: Fraction
+    pts: tuple[int, ...]
+    last_duration: int
+    interlaced: bool
+    has_alpha: bool
+    color: ColorTags
+    audio: tuple[StreamInfo, ...]
+    subtitles: tuple[StreamInfo, ...]
+    missing_frames: int
+    content_hash: str
+    stream_index: int = 0
+    start_time: Fraction = Fraction(0)
+    keyframes: tuple[int, ...] = (0,)
+    seekable: bool = True
+    language: str | None = None
+    title: str | None = None
+
+    @property
+    def frame_count(self) -> int:
+        return len(self.pts)
+
+    @property
+    def duration(self) -> Fraction:
+        """Seconds from the first frame's start to the last frame's end."""
+        return (self.pts[-1] + self.last_duration - self.pts[0]) * self.time_base
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """(width, height) as decoded, before the picture is set upright."""
+        return (self.height, self.width) if self.rotation % 180 else (self.width, self.height)
+
+    def presentation_time(self, frame: int) -> Fraction:
+        """Seconds on the source's clock at which `frame` appears; one past the last is where the film ends."""
+        if frame == self.frame_count:
+            return (self.pts[-1] + self.last_duration) * self.time_base
+        return self.pts[frame] * self.time_base

@@ -1,0 +1,136 @@
+"""The job directory: commits that cannot tear, and damage that is noticed."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+from farm import errors
+from farm.errors import FarmError, JobMismatchError, StorageError, UsageError
+from farm.job import FrameRecord, JobDirectory, JobRecord, Runtime, frame_name
+from farm.plan import Task, plan_render
+from farm.storage import Storage, write_atomically
+from tests.test_plan import make_probe, make_spec
+
+PASS = "pass-1/00000"
+
+
+def picture(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (18, 32, 3), dtype=np.uint8)
+
+
+def first_task(frames: int) -> Task:
+    return Task(id=PASS, number=1, chunk=0, start=0, stop=frames, needs=(), steps=1)
+
+
+@pytest.fixture(params=["disk", "memory"])
+def job(request, tmp_path):
+    return JobDirectory(str(tmp_path) if request.param == "disk" else f"memory://{tmp_path.name}")
+
+
+def test_a_committed_frame_is_read_back_bit_for_bit(job):
+    job.commit_frame(PASS, picture(1), FrameRecord(frame=7, sha256="", steps=3, losses={"total": 1.5}))
+    again = JobDirectory(job.url)
+    assert np.array_equal(again.read_frame(PASS, 7), picture(1))
+    assert again.ledger(PASS)[7].steps == 3
+    assert again.read_frame(PASS, 8) is None
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "deleted", "zeroed", "ledger gone", "ledger torn"])
+def test_damage_makes_a_frame_uncommitted(tmp_path, damage):
+    job = JobDirectory(str(tmp_path))
+    for frame in range(2):
+        job.commit_frame(PASS, picture(frame), FrameRecord(frame=frame, sha256=""))
+    file, ledger = tmp_path / frame_name(PASS, 1), tmp_path / f"ledger/{PASS}.json"
+    data = file.read_bytes()
+    if damage == "truncated":
+        file.write_bytes(data[:-9])
+    elif damage == "flipped":
+        file.write_bytes(data[:200] + bytes([data[200] ^ 4]) + data[201:])
+    elif damage == "deleted":
+        file.unlink()
+    elif damage == "zeroed":
+        file.write_bytes(bytes(len(data)))
+    elif damage == "ledger gone":
+        ledger.unlink()
+    else:
+        ledger.write_bytes(ledger.read_bytes()[:-40])
+    job.forget()
+    assert job.read_frame(PASS, 1) is None
+    assert 1 not in job.intact_frames(first_task(2))
+    assert job.finished_tasks([first_task(2)]) == set()
+    if not damage.startswith("ledger"):
+        assert job.intact_frames(first_task(2)) == {0}
+
+
+def test_a_task_is_finished_when_all_its_frames_are_there(job):
+    for frame in range(3):
+        assert job.finished_tasks([first_task(3)]) == set()
+        job.commit_frame(PASS, picture(frame), FrameRecord(frame=frame, sha256=""))
+    assert job.finished_tasks([first_task(3)]) == {PASS}
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="No space left on device"):
+        Storage(str(tmp_path)).write("file", b"new")
+    assert [found.name for found in tmp_path.iterdir()] == ["file"]
+    assert path.read_bytes() == b"old"
+
+
+def record(**options) -> JobRecord:
+    spec = make_spec(**options)
+    probe = make_probe(10)
+    return JobRecord(
+        spec=spec,
+        input_hashes={"a.png": "1"},
+        probe=probe,
+        cuts=(),
+        plan=plan_render(spec, probe, ()),
+        runtime=Runtime(device="cpu", precision="fp32", threads=1),
+        versions={},
+    )
+
+
+def test_the_record_survives_the_round_trip(job):
+    job.save_record(record(frames="2-5"))
+    assert job.load_record() == record(frames="2-5")
+
+
+def test_another_spec_is_refused_with_the_difference(job):
+    with pytest.raises(JobMismatchError, match=r"size: None -> 64"):
+        job.check_same(record(), make_spec(size=64), {})
+    with pytest.raises(JobMismatchError, match=r"a.png: the file has changed"):
+        job.check_same(record(), make_spec(), {"a.png": "2"})
+    job.check_same(record(), make_spec(output="other.mp4"), {"a.png": "1"})
+
+
+def test_a_record_that_cannot_be_read_says_what_to_do(tmp_path):
+    (tmp_path / "job.json").write_text("{")
+    with pytest.raises(StorageError, match="choose another --job"):
+        JobDirectory(str(tmp_path)).load_record()
+
+
+def test_unknown_storage_is_a_usage_error():
+    with pytest.raises(UsageError, match="cannot be used"):
+        Storage("nosuch://bucket/job")
+
+
+def every_error(base=FarmError):
+    return [base, *[found for child in base.__subclasses__() for found in every_error(child)]]
+
+
+@pytest.mark.parametrize("kind", every_error(), ids=lambda kind: kind.__name__)
+def test_errors_survive_pickling_and_stand_in_the_tree(kind):
+    error = pickle.loads(pickle.dumps(kind("clip.mp4 is empty", "give a film")))
+    assert (type(error), str(error)) == (kind, "clip.mp4 is empty; give a film")
+    assert f"{kind.__name__} " in errors.__doc__
+    line = next(line for line in errors.__doc__.splitlines() if f"{kind.__name__} " in line)
+    assert str(kind.exit_code) in line.split(kind.__name__)[1].split()[0]

@@ -1,0 +1,117 @@
+"""Events in, instructions out: no cluster, no clock."""
+
+import pytest
+
+from farm.plan import Task
+from farm.schedule import (
+    Assign,
+    GiveUp,
+    Retry,
+    Schedule,
+    TaskFailed,
+    TaskState,
+    TaskSucceeded,
+    WorkerJoined,
+    WorkerLost,
+)
+
+
+def task(name: str, *needs: str, steps: int = 1) -> Task:
+    return Task(id=name, number=1, chunk=0, start=0, stop=1, needs=needs, steps=steps)
+
+
+def assigned(instructions):
+    return [(one.worker, one.task.id) for one in instructions if isinstance(one, Assign)]
+
+
+def test_longest_first():
+    schedule = Schedule([task("short", steps=1), task("long", steps=9), task("middle", steps=5)])
+    assert assigned(schedule.handle(WorkerJoined("w1"))) == [("w1", "long")]
+    assert assigned(schedule.handle(WorkerJoined("w2"))) == [("w2", "middle")]
+    assert assigned(schedule.handle(TaskSucceeded("w1"))) == [("w1", "short")]
+
+
+def test_the_critical_path_goes_before_a_longer_single_task():
+    chain = [task("a", steps=3), task("b", "a", steps=3), task("c", "b", steps=3)]
+    schedule = Schedule([task("alone", steps=8), *chain])
+    assert assigned(schedule.handle(WorkerJoined("w1"))) == [("w1", "a")]
+
+
+def test_a_task_waits_for_all_it_needs():
+    schedule = Schedule([task("a"), task("b"), task("c", "a", "b")])
+    schedule.handle(WorkerJoined("w1"))
+    schedule.handle(WorkerJoined("w2"))
+    assert schedule.handle(TaskSucceeded("w1")) == []
+    assert schedule.state["c"] is TaskState.PENDING
+    assert assigned(schedule.handle(TaskSucceeded("w2"))) == [("w1", "c")]
+
+
+def test_finished_tasks_are_not_run_again():
+    schedule = Schedule([task("a"), task("b", "a")], finished={"a"})
+    assert assigned(schedule.handle(WorkerJoined("w1"))) == [("w1", "b")]
+    schedule.handle(TaskSucceeded("w1"))
+    assert schedule.done
+
+
+def test_a_lost_workers_task_goes_to_another():
+    schedule = Schedule([task("a")])
+    schedule.handle(WorkerJoined("w1"))
+    (retry,) = schedule.handle(WorkerLost("w1", "killed"))
+    assert retry == Retry(task("a"), "killed", 1, 3)
+    assert schedule.state["a"] is TaskState.INTERRUPTED
+    assert not schedule.done
+    assert assigned(schedule.handle(WorkerJoined("w2"))) == [("w2", "a")]
+
+
+def test_preemption_uses_up_no_attempt():
+    schedule = Schedule([task("a")], attempts=1)
+    for number in range(5):
+        assert assigned(schedule.handle(WorkerJoined(f"w{number}"))) == [(f"w{number}", "a")]
+        (retry,) = schedule.handle(WorkerLost(f"w{number}", "preempted", preempted=True))
+        assert retry.attempt == 0
+
+
+def test_an_idle_worker_may_be_lost_without_harm():
+    schedule = Schedule([task("a")], finished={"a"})
+    schedule.handle(WorkerJoined("w1"))
+    assert schedule.handle(WorkerLost("w1", "gone")) == []
+    assert schedule.done
+
+
+def test_after_the_last_attempt_followers_are_skipped_and_the_rest_goes_on():
+    schedule = Schedule([task("a", steps=5), task("b", "a"), task("c", "b"), task("other")], attempts=2)
+    schedule.handle(WorkerJoined("w1"))
+    said = schedule.handle(TaskFailed("w1", "broken"))
+    assert isinstance(said[0], Retry)
+    said = schedule.handle(TaskFailed("w1", "broken"))
+    assert said[0] == GiveUp(task("a", steps=5), "broken", skipped=2)
+    assert assigned(said) == [("w1", "other")]
+    schedule.handle(TaskSucceeded("w1"))
+    assert schedule.done
+    assert schedule.failed == ["a"]
+    assert schedule.state["c"] is TaskState.SKIPPED
+
+
+def test_what_cannot_succeed_is_not_tried_again():
+    schedule = Schedule([task("a")])
+    schedule.handle(WorkerJoined("w1"))
+    (said,) = schedule.handle(TaskFailed("w1", "no such file", retryable=False))
+    assert isinstance(said, GiveUp)
+    assert schedule.done
+
+
+@pytest.mark.parametrize("workers", [1, 3, 7])
+def test_whatever_the_number_of_workers_each_task_runs_once_and_in_order(workers):
+    tasks = [task(f"k{i}", *([f"k{i - 1}"] if i else []), steps=2) for i in range(10)]
+    tasks += [task(f"p{i}", f"k{i}", steps=20) for i in range(10)]
+    schedule = Schedule(tasks)
+    running, ran = {}, []
+    for number in range(workers):
+        running |= dict(assigned(schedule.handle(WorkerJoined(f"w{number}"))))
+    while running:
+        worker = min(running)
+        ran.append(running.pop(worker))
+        running |= dict(assigned(schedule.handle(TaskSucceeded(worker))))
+    assert sorted(ran) == sorted(one.id for one in tasks)
+    assert all(ran.index(f"k{i}") < ran.index(f"p{i}") for i in range(10))
+    assert schedule.done
