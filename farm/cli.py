@@ -65,6 +65,7 @@ ChunkFrames = Annotated[int | None, typer.Option(help="frames that a worker rend
 Overlap = Annotated[int | None, typer.Option(help="frames that neighbouring chunks both render")]
 Flow = Annotated[FlowChoice | None, typer.Option(help="optical flow estimator [dis]")]
 FlowWeights = Annotated[str | None, typer.Option(help="state dict for --flow raft")]
+LongTerm = Annotated[str | None, typer.Option(metavar="A,B,..|none", help="frames back to look [10,20,40]")]
 Precision = Annotated[PrecisionChoice | None, typer.Option(help="arithmetic of the features [auto]")]
 Seed = Annotated[int | None, typer.Option(help="of everything random")]
 StyleScale = Annotated[float | None, typer.Option(help="stroke size; 1: the painting has the frame's area")]
@@ -98,6 +99,7 @@ def render(
     overlap: Overlap = None,
     flow: Flow = None,
     flow_weights: FlowWeights = None,
+    long_term: LongTerm = None,
     precision: Precision = None,
     seed: Seed = None,
     style_scale: StyleScale = None,

@@ -45,10 +45,10 @@ def _python() -> Check:
 
 
 def _ffmpeg() -> Check:
-    from farm.media.ffmpeg import ffmpeg_version, find_ffmpeg
+    from farm.media.ffmpeg import ffmpeg_version, ffmpeg_binary
 
     try:
-        path = find_ffmpeg()
+        path = ffmpeg_binary()
         return Check("ffmpeg", "ok", f"{ffmpeg_version(path)} at {path}")
     except FarmError as error:
         return Check("ffmpeg", "missing", error.problem, error.remedy or "pip install imageio-ffmpeg")

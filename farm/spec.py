@@ -124,6 +124,14 @@ class RenderSpec(Model):
     def _frames_to_text(self, value: FrameRange | None) -> str | None:
         return None if value is None else str(value)
 
+    @field_validator("long_term", mode="before")
+    @classmethod
+    def _long_term_from_text(cls, value: Any) -> Any:
+        """`10,20,40`, or `none`."""
+        if not isinstance(value, str):
+            return value
+        return [] if value.strip() == "none" else [part.strip() for part in value.split(",")]
+
     @field_validator("long_term")
     @classmethod
     def _long_term_ascends(cls, value: tuple[int, ...]) -> tuple[int, ...]:

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from farm.job import JobDirectory, JobRecord
-from farm.media.encode import EncodeSettings, FilmNotes, encode_film
+from farm.media.encode import EncodeSettings, encode_film
 from farm.render import stage_frame
 
 
 def stitch_film(
     job: JobDirectory, record: JobRecord, output: str | Path, progress: Callable[[int], None] | None = None
-) -> FilmNotes:
-    """Write the film to `output`: encoded, checked by probing it, and only then put in place.
+) -> tuple[str, ...]:
+    """Write the film to `output`, checked by probing it, and return notes on what could not be kept.
 
     Raises StorageError where a frame is gone, EncodeError where ffmpeg or the check fails;
     an earlier file at `output` is then untouched.

@@ -46,10 +46,14 @@ def turn_from_flow(picture: NDArray[np.uint8], seed: int) -> Floats:
     return -(gradient[..., 0] * (x * x - y * y) + gradient[..., 1] * 2 * x * y)
 
 
-def test_the_same_seed_paints_the_same_bytes(picture: NDArray[np.uint8]) -> None:
+def test_the_same_seed_paints_the_same_bytes_and_leaves_numpys_global_generator_alone(
+    picture: NDArray[np.uint8],
+) -> None:
     assert picture.dtype == np.uint8
     assert picture.shape == (HEIGHT, WIDTH, 3)
+    np.random.seed(3)
     assert np.array_equal(picture, paint_picture(WIDTH, HEIGHT, SEED))
+    assert np.array_equal(np.random.random(4), np.random.RandomState(3).random(4))
 
 
 def test_another_seed_paints_another_picture(picture: NDArray[np.uint8]) -> None:
@@ -57,20 +61,13 @@ def test_another_seed_paints_another_picture(picture: NDArray[np.uint8]) -> None
     assert np.abs(picture.astype(int) - other).mean() > 20
 
 
-def test_the_state_of_numpys_global_generator_does_not_matter(picture: NDArray[np.uint8]) -> None:
-    np.random.seed(3)
-    expected = np.random.RandomState(3).random(4)
-    assert np.array_equal(picture, paint_picture(WIDTH, HEIGHT, SEED))
-    assert np.array_equal(np.random.random(4), expected)
-
-
 def test_a_seed_gives_the_same_landscape_at_another_size(picture: NDArray[np.uint8]) -> None:
-    half = paint_picture(WIDTH // 2, HEIGHT // 2, SEED)
-    soft = [cv2.resize(image, (24, 16), interpolation=cv2.INTER_AREA).astype(int) for image in (picture, half)]
+    smaller = paint_picture(162, 108, SEED)
+    soft = [cv2.resize(image, (24, 16), interpolation=cv2.INTER_AREA).astype(int) for image in (picture, smaller)]
     assert np.abs(soft[0] - soft[1]).mean() < 9
 
 
-@pytest.mark.parametrize(("width", "height"), [(32, 32), (97, 65), (64, 128), (128, 32), (32, 128)])
+@pytest.mark.parametrize(("width", "height"), [(32, 32), (97, 65), (96, 32), (32, 128)])
 def test_any_shape_can_be_painted(width: int, height: int) -> None:
     picture = paint_picture(width, height)
     assert picture.shape == (height, width, 3)
@@ -88,11 +85,8 @@ def test_a_negative_seed_is_refused() -> None:
         paint_picture(64, 64, seed=-1)
 
 
-@pytest.mark.parametrize("seed", [SEED, 1])
-def test_nothing_of_the_bare_canvas_stays_visible(seed: int) -> None:
-    on_black = paint_picture(WIDTH, HEIGHT, seed, ground=(0, 0, 0))
-    on_magenta = paint_picture(WIDTH, HEIGHT, seed, ground=(255, 0, 255))
-    assert np.array_equal(on_black, on_magenta)
+def test_nothing_of_the_bare_canvas_stays_visible(picture: NDArray[np.uint8]) -> None:
+    assert np.array_equal(picture, paint_picture(WIDTH, HEIGHT, SEED, ground=(255, 0, 255)))
 
 
 def test_the_palette_is_saturated_and_has_cold_and_warm_hues(picture: NDArray[np.uint8]) -> None:
@@ -185,11 +179,11 @@ def test_every_ramp_runs_from_dark_to_light() -> None:
         assert ramp[0].mean() + 60 < ramp[-1].mean()
 
 
-def test_the_file_holds_the_picture(tmp_path: Path, picture: NDArray[np.uint8]) -> None:
-    paint_to_file(tmp_path / "style.png", WIDTH, HEIGHT, SEED)
+def test_the_file_holds_the_picture(tmp_path: Path) -> None:
+    paint_to_file(tmp_path / "style.png", 48, 32, SEED)
     with Image.open(tmp_path / "style.png") as image:
         assert image.mode == "RGB"
-        assert np.array_equal(np.asarray(image), picture)
+        assert np.array_equal(np.asarray(image), paint_picture(48, 32, SEED))
 
 
 def test_a_file_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""Optical flow: its estimation, what of it can be trusted, and pictures moved along it.
+
+CONVENTION. A flow is float32 (H, W, 2): `[..., 0]` is dx (to the right) and `[..., 1]` is dy (downwards), in pixels.
+The flow w *from A to B* says where a pixel of A is found in B: A(x) looks like B(x + w(x)). So
+
+    warp(B, flow from A to B)                   is a picture aligned with A
+    forward flow                                leads from the previous frame to the current one
+    backward flow                               leads from the current frame to the previous one
+    warp(previous, backward)                    is the previous frame as the current one would show it
+    reliability(backward, forward)              says where, in the current frame, that may be believed
+    compose(flow A to B, flow B to C)           leads from A to C
+
+A pixel (row y, column x) is a point sample at (x, y), without a half-pixel shift. A pixel of *unknown* flow is NaN
+in both components: files and the codec keep it, `reliability` gives it 0, `warp` leaves it where it is.
+Pictures are RGB.
+"""
+
+from farm.flow.codec import decode_flow, encode_flow
+from farm.flow.consistency import long_term_weights, reliability, reliability_weights
+from farm.flow.endpoint_error import end_point_error
+from farm.flow.estimators import FLOW_METHODS, FlowEstimator, FlowMethod, create_estimator
+from farm.flow.files import (
+    external_flow_name,
+    read_external_flow,
+    read_flow,
+    read_mask,
+    resize_flow,
+    write_flow,
+    write_mask,
+)
+from farm.flow.warp import compose, inside_frame, warp
+
+__all__ = [
+    "FLOW_METHODS",
+    "FlowEstimator",
+    "FlowMethod",
+    "compose",
+    "create_estimator",
+    "decode_flow",
+    "encode_flow",
+    "end_point_error",
+    "external_flow_name",
+    "inside_frame",
+    "long_term_weights",
+    "read_external_flow",
+    "read_flow",
+    "read_mask",
+    "reliability",
+    "reliability_weights",
+    "resize_flow",
+    "warp",
+    "write_flow",
+    "write_mask",
+]

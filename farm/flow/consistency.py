@@ -1,0 +1,146 @@
+"""Where a flow can be trusted: occlusions, motion boundaries, and which of many frames shows a pixel.
+
+Source: Ruder, Dosovitskiy and Brox, "Artistic Style Transfer for Videos" (2016), section 4.1, eq. 5 and 6, and
+section 4.2; thresholds from Sundaram, Brox and Keutzer (2010). The masks are those of the authors' own
+consistencyChecker to the last bit, with its three departures from the paper:
+
+- the test for disocclusion includes equality;
+- a target counts as outside the frame unless all four of its bilinear neighbours exist, so a still last column or
+  row counts as outside as well;
+- the mask is smoothed, from seeds that are -255 where disoccluded, so that a disocclusion grows and its border is
+  soft on the outside. The sums are in 32 bits from the first tap to the last and then rounded down, which leaves
+  254 in the middle of a perfectly consistent area.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+RELIABLE = 255.0
+DISOCCLUDED = -255.0
+UNDECIDED = 0.0  # outside the frame, on a motion boundary, or the flow is unknown
+
+# Coefficients of eq. 5 (disocclusion) and eq. 6 (motion boundary): a share of the squared motion, and px^2.
+DISOCCLUSION_RELATIVE, DISOCCLUSION_ABSOLUTE = 0.01, 0.5
+BOUNDARY_RELATIVE, BOUNDARY_ABSOLUTE = 0.01, float(np.float32(0.002))
+
+SMOOTHING_SIGMA = 0.8
+SMOOTHING_REACH = 2
+
+FloatArray = npt.NDArray[np.float32]
+
+
+def reliability(backward: FloatArray, forward: FloatArray) -> npt.NDArray[np.uint8]:
+    """How far each pixel of the current frame may be taken from the previous one: uint8 (H, W), 255 fully.
+
+    backward: current to previous; the mask lives in its frame. forward: previous to current; it is sampled where
+    backward leads to. Both (H, W, 2). With the two exchanged the mask is that of the previous frame, and with flows
+    over several frames it is that of the two frames which they join. Raises ValueError when shapes differ.
+    """
+    if backward.shape != forward.shape or backward.shape[2:] != (2,):
+        raise ValueError(f"backward flow {backward.shape} and forward flow {forward.shape} are of different shapes")
+    smooth = _smooth(_smooth(_seeds(backward, forward), axis=1), axis=0)
+    return np.clip(smooth, 0, 255).astype(np.uint8)
+
+
+def reliability_weights(backward: FloatArray, forward: FloatArray) -> FloatArray:
+    """`reliability` as the weights c of the temporal loss: float32 (H, W), 0..1."""
+    return reliability(backward, forward).astype(np.float32) / np.float32(255)
+
+
+def long_term_weights(weights: Sequence[FloatArray]) -> list[FloatArray]:
+    """Tie each pixel to the nearest frame that shows it: `c_long^j = max(c^j - sum of c^k over nearer k, 0)`.
+
+    weights: (H, W) in 0..1 for frames at growing distance, nearest first. Returns as many, in the same order, which
+    sum to 1 at the most at every pixel (Ruder et al. 2016, section 4.2).
+    """
+    result = []
+    nearer = np.float32(0)
+    for weight in weights:
+        result.append(np.maximum(weight - nearer, 0).astype(np.float32))
+        nearer = nearer + weight
+    return result
+
+
+def _seeds(backward: FloatArray, forward: FloatArray) -> FloatArray:
+    height, width = backward.shape[:2]
+    u, v = backward[..., 0], backward[..., 1]
+    columns = np.arange(width, dtype=np.float32)
+    rows = np.arange(height, dtype=np.float32)[:, None]
+    x, y = columns + u, rows + v
+    left, top = np.floor(x), np.floor(y)
+    inside = (left >= 0) & (left + 1 < width) & (top >= 0) & (top + 1 < height)
+
+    there = _sample(forward, x, y, left, top, inside)
+    with np.errstate(over="ignore", invalid="ignore"):
+        squared_length = u * u + v * v
+        missed = ((x + there[0]) - columns) ** 2 + ((y + there[1]) - rows) ** 2
+        motion = (squared_length + there[0] * there[0] + there[1] * there[1]).astype(np.float64)
+        disoccluded = missed >= DISOCCLUSION_RELATIVE * motion + DISOCCLUSION_ABSOLUTE
+        steepest = BOUNDARY_RELATIVE * squared_length.astype(np.float64) + BOUNDARY_ABSOLUTE
+        boundary = ~(_squared_gradient(backward) <= steepest)  # a gradient of NaN, too
+    known = inside & np.isfinite(missed)
+    seeds = np.where(boundary, UNDECIDED, RELIABLE)
+    seeds[disoccluded] = DISOCCLUDED
+    seeds[~known] = UNDECIDED
+    return seeds.astype(np.float32)
+
+
+def _sample(
+    flow: FloatArray, x: FloatArray, y: FloatArray, left: FloatArray, top: FloatArray, inside: npt.NDArray[np.bool_]
+) -> tuple[FloatArray, FloatArray]:
+    """Both components of a flow at (x, y), bilinear, rounded to 32 bits after either axis; junk where not inside."""
+    width = flow.shape[1]
+    corner = np.where(inside, top * width + left, 0).astype(np.intp)
+    right_share, bottom_share = np.where(inside, x - left, 0), np.where(inside, y - top, 0)
+
+    def component(values: FloatArray) -> FloatArray:
+        flat = values.ravel()
+        upper = _between(flat[corner], flat[np.minimum(corner + 1, flat.size - 1)], right_share)
+        below = np.minimum(corner + width, flat.size - 1)
+        lower = _between(flat[below], flat[np.minimum(below + 1, flat.size - 1)], right_share)
+        return _between(upper, lower, bottom_share)
+
+    return component(flow[..., 0]), component(flow[..., 1])
+
+
+def _between(a: FloatArray, b: FloatArray, share_of_b: FloatArray) -> FloatArray:
+    # The checker multiplies b in 32 and a in 64 bits.
+    return ((1.0 - share_of_b.astype(np.float64)) * a + share_of_b * b).astype(np.float32)
+
+
+def _squared_gradient(flow: FloatArray) -> FloatArray:
+    """|grad u|^2 + |grad v|^2 from the differences [-1/2, 0, 1/2], the outermost pixels repeated."""
+    padded = np.pad(flow, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    dx = np.float32(0.5) * padded[1:-1, 2:] - np.float32(0.5) * padded[1:-1, :-2]
+    dy = np.float32(0.5) * padded[2:, 1:-1] - np.float32(0.5) * padded[:-2, 1:-1]
+    dx, dy = dx * dx, dy * dy
+    return ((dx[..., 0] + dx[..., 1]) + dy[..., 0]) + dy[..., 1]
+
+
+def _smooth(values: FloatArray, axis: int) -> FloatArray:
+    """A Gaussian along one axis with mirrored edges (d c b a | a b c d), tap by tap in 32 bits."""
+    length = values.shape[axis]
+    pad = [(0, 0), (0, 0)]
+    pad[axis] = (SMOOTHING_REACH, SMOOTHING_REACH)
+    padded = np.pad(values, pad, mode="symmetric")
+    total = np.zeros_like(values)
+    for tap, weight in enumerate(_gaussian()):
+        total += weight * padded.take(range(tap, tap + length), axis=axis)
+    return total
+
+
+def _gaussian() -> FloatArray:
+    sigma = np.float32(SMOOTHING_SIGMA)
+    twice_variance = 2 * float(sigma * sigma)
+    scale = float(sigma) * math.sqrt(2 * math.pi)
+    taps = range(-SMOOTHING_REACH, SMOOTHING_REACH + 1)
+    kernel = np.array([math.exp(-(i * i) / twice_variance) / scale for i in taps], dtype=np.float32)
+    total = np.float32(0)
+    for weight in kernel:
+        total += weight
+    return kernel * np.float32(1 / float(total))

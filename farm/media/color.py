@@ -1,0 +1,113 @@
+"""Colour tags: names for the code points, and what to assume where a stream has none.
+
+The code points are those of ITU-T H.273; the names are ffmpeg's, as its `setparams` filter takes them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from farm.video import ColorTags
+
+_RANGE = {1: "tv", 2: "pc"}
+_SPACE = {
+    0: "gbr",
+    1: "bt709",
+    4: "fcc",
+    5: "bt470bg",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "ycgco",
+    9: "bt2020nc",
+    10: "bt2020c",
+    11: "smpte2085",
+    12: "chroma-derived-nc",
+    13: "chroma-derived-c",
+    14: "ictcp",
+}
+_PRIMARIES = {
+    1: "bt709",
+    4: "bt470m",
+    5: "bt470bg",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "film",
+    9: "bt2020",
+    10: "smpte428",
+    11: "smpte431",
+    12: "smpte432",
+    22: "jedec-p22",
+}
+_TRANSFER = {
+    1: "bt709",
+    4: "bt470m",
+    5: "bt470bg",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "linear",
+    9: "log100",
+    10: "log316",
+    11: "iec61966-2-4",
+    12: "bt1361e",
+    13: "iec61966-2-1",
+    14: "bt2020-10",
+    15: "bt2020-12",
+    16: "smpte2084",
+    17: "smpte428",
+    18: "arib-std-b67",
+}
+_SCALER_MATRIX = {
+    "bt709": "bt709",
+    "fcc": "fcc",
+    "bt470bg": "bt601",
+    "smpte170m": "bt601",
+    "smpte240m": "smpte240m",
+    "bt2020nc": "bt2020",
+    "bt2020c": "bt2020",
+}
+"""Matrices that swscale knows. BT.2020 constant luminance is approximated by the non-constant matrix."""
+
+_TAGGED_AS = {"bt601": "smpte170m", "bt2020": "bt2020nc", "bt709": "bt709", "fcc": "fcc", "smpte240m": "smpte240m"}
+"""The tag for each of those matrices, where the source's own tag does not say the same."""
+
+TALLEST_SD = 576
+
+
+class YuvCoding(NamedTuple):
+    """How luma and chroma encode RGB, in the words of ffmpeg's `scale` filter."""
+
+    matrix: str
+    range: str
+
+
+def color_tags(
+    range_: int | None, space: int | None, primaries: int | None, transfer: int | None, pixel_format: str
+) -> ColorTags:
+    """Name H.273 code points. A `yuvj` pixel format means full range whatever the tag says."""
+    return ColorTags(
+        range="pc" if pixel_format.startswith("yuvj") else _RANGE.get(int(range_ or 0)),
+        space=_SPACE.get(2 if space is None else int(space)),
+        primaries=_PRIMARIES.get(int(primaries or 2)),
+        transfer=_TRANSFER.get(int(transfer or 2)),
+    )
+
+
+def yuv_coding(tags: ColorTags, stored_height: int) -> YuvCoding:
+    """The matrix and range of YUV samples: as tagged, otherwise BT.601 up to 576 lines and BT.709 above; `tv`.
+
+    For a source that is RGB itself, this is what its film is encoded with: its `pc` is not that of any YUV.
+    """
+    guessed = "bt601" if stored_height <= TALLEST_SD else "bt709"
+    range_ = "tv" if tags.space == "gbr" else tags.range or "tv"
+    return YuvCoding(_SCALER_MATRIX.get(tags.space or "", guessed), range_)
+
+
+def output_tags(tags: ColorTags, coding: YuvCoding) -> ColorTags:
+    """Tags for a YUV film encoded with `coding`.
+
+    Matrix and range are always written: players guess an untagged matrix from the height, and the film
+    need not be as tall as its source. Primaries and transfer stay as they were, tagged or not.
+    """
+    same = _SCALER_MATRIX.get(tags.space or "") == coding.matrix and tags.space != "bt2020c"
+    space = tags.space if same else _TAGGED_AS[coding.matrix]
+    return ColorTags(range=coding.range, space=space, primaries=tags.primaries, transfer=tags.transfer)

@@ -1,0 +1,228 @@
+"""Frames out of a video, exactly those asked for.
+
+`FrameReader.read(range)` yields uint8 RGB (H, W, 3), upright and in presentation order. Every frame is
+identified by its presentation time against the probe, never by counting from wherever a seek happened to
+land, so two readers on two machines cannot disagree on which picture frame 1234 is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.filter import Graph
+from av.video.stream import VideoStream
+
+from farm.errors import VideoError
+from farm.frames import FrameRange
+from farm.media.color import yuv_coding
+from farm.media.orientation import Orientation, set_upright
+from farm.media.source import display_name, open_source
+from farm.video import VideoProbe
+
+_SEEK_ATTEMPTS = 3
+"""Key frames tried, each earlier than the one before, until decoding starts over at the first frame."""
+
+
+class FrameReader:
+    """Decodes ranges of frames of a probed video; a context manager, for one thread.
+
+    `size` is (width, height) of the upright frames; the source's own by default. Colours are converted with
+    the stream's own matrix and range (see `farm.media.color`), scaling is Lanczos, deeper samples become
+    8 bit. Interlaced frames are deinterlaced (bwdif, one picture per frame). A picture with an alpha
+    channel is put on black; the separate alpha layer of VP8 and VP9 is ignored. The transfer function
+    is left alone: an HLG picture stays HLG. The pixel aspect is not applied.
+
+    Memory holds a few decoded frames, whatever the range. Reading on where the last range ended costs no seek.
+    """
+
+    def __init__(self, probe: VideoProbe, size: tuple[int, int] | None = None) -> None:
+        self._probe = probe
+        self._size = size or (probe.width, probe.height)
+        self._orientation = Orientation(probe.rotation, probe.mirrored)
+        self._container: InputContainer | None = None
+        self._pictures: Iterator[np.ndarray] = iter(())
+        self._next = -1
+
+    def __enter__(self) -> FrameReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._pictures, self._next = iter(()), -1
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def read(self, frames: FrameRange) -> Iterator[np.ndarray]:
+        """Yield `frames` one by one. Raises VideoError where the file is not the one that was probed."""
+        if frames.stop > self._probe.frame_count:
+            raise VideoError(
+                f"{display_name(self._probe.path)} has {self._probe.frame_count} frames, not {frames.stop}",
+                f"ask for frames up to {self._probe.frame_count - 1}",
+            )
+        self._go_to(frames.start)
+        for _ in frames:
+            # Out of step until the picture is there, so that an error is not continued from.
+            expected, self._next = self._next, -1
+            picture = next(self._pictures)
+            self._next = expected + 1
+            yield picture
+
+    def _go_to(self, frame: int) -> None:
+        ahead = 0 <= self._next <= frame
+        if not ahead or (frame > self._next and self._keyframe_before(frame) > self._next):
+            self._pictures, self._next = self._decode_pictures(frame), frame
+        while self._next < frame:
+            next(self._pictures)
+            self._next += 1
+
+    def _decode_pictures(self, start: int) -> Iterator[np.ndarray]:
+        """RGB pictures from `start` on. The deinterlacer looks one frame back and one ahead."""
+        first = max(start - 1, 0) if self._probe.interlaced else start
+        skip = start - first
+        graph: Graph | None = None
+        for frame in self._decode_frames(first):
+            if graph is None:
+                graph = self._picture_graph(frame)
+            graph.push(frame)
+            for picture in _pull_all(graph):
+                if skip:
+                    skip -= 1
+                else:
+                    yield self._finish(picture)
+        if graph is not None:
+            graph.push(None)
+            for picture in _pull_all(graph):
+                yield self._finish(picture)
+
+    def _decode_frames(self, start: int) -> Iterator[av.VideoFrame]:
+        """Decoded frames from `start` to the end, each one's time checked; a failed seek is retried earlier."""
+        wanted = start
+        for keyframe in self._starting_points(start):
+            for index, frame in self._decode_from(keyframe):
+                if index > wanted:
+                    break
+                if index == wanted:
+                    yield frame
+                    wanted += 1
+            if wanted == self._probe.frame_count:
+                return
+        raise VideoError(
+            f"{display_name(self._probe.path)} does not decode to the frames it had when it was probed "
+            f"(frame {wanted} is missing)",
+            "has the file changed? start the job anew",
+        )
+
+    def _starting_points(self, start: int) -> Iterator[int | None]:
+        """Key frames to seek to, nearest first; None stands for the beginning of the file, without a seek."""
+        if self._probe.seekable:
+            before = [k for k in self._probe.keyframes if 0 < k <= start]
+            yield from before[: -_SEEK_ATTEMPTS - 1 : -1]
+        yield None
+
+    def _decode_from(self, keyframe: int | None) -> Iterator[tuple[int, av.VideoFrame]]:
+        """(index, frame) in presentation order, from a key frame at or before `keyframe` on."""
+        container, stream = self._rewind() if keyframe is None else self._seek(keyframe)
+        frames = _decode_tolerantly(container, stream)
+        if not self._probe.seekable:
+            yield from enumerate(frames)
+            return
+        # Until a key frame, what comes out after a seek may be built on references that were never decoded.
+        anchored = keyframe is None
+        for frame in frames:
+            index = None if frame.pts is None else self._index_of.get(frame.pts)
+            anchored = anchored or (frame.key_frame and index is not None)
+            if anchored and index is not None:
+                yield index, frame
+
+    def _rewind(self) -> tuple[InputContainer, VideoStream]:
+        if self._container is not None:
+            self._container.close()
+        self._container = open_source(self._probe.path)
+        stream = self._container.streams[self._probe.stream_index]
+        assert isinstance(stream, VideoStream)
+        # A damaged file is decoded as the probe did it: threads lose good frames beside a bad one.
+        stream.thread_type = "NONE" if self._probe.missing_frames else "AUTO"
+        self._index_of = {pts: index for index, pts in enumerate(self._probe.pts)}
+        return self._container, stream
+
+    def _seek(self, keyframe: int) -> tuple[InputContainer, VideoStream]:
+        if self._container is None:
+            self._rewind()
+        container = self._container
+        assert container is not None
+        stream = container.streams[self._probe.stream_index]
+        assert isinstance(stream, VideoStream)
+        try:
+            container.seek(self._probe.pts[keyframe], stream=stream, backward=True)
+        except av.FFmpegError:
+            return self._rewind()
+        return container, stream
+
+    def _keyframe_before(self, frame: int) -> int:
+        if not self._probe.seekable:
+            return 0
+        return max((k for k in self._probe.keyframes if k <= frame), default=0)
+
+    def _picture_graph(self, frame: av.VideoFrame) -> Graph:
+        """Deinterlace, convert, scale: one graph, so that samples are resampled and rounded once."""
+        width, height = self._size[::-1] if self._probe.rotation % 180 else self._size
+        coding = yuv_coding(self._probe.color, self._probe.stored_size[1])
+        decoding = "" if frame.format.is_rgb else f":in_color_matrix={coding.matrix}:in_range={coding.range}"
+        graph = Graph()
+        nodes = [
+            graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+        ]
+        if self._probe.interlaced:
+            nodes.append(graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced"))
+        nodes += [
+            graph.add(
+                "scale",
+                f"{width}:{height}:flags=lanczos+accurate_rnd+full_chroma_int+full_chroma_inp:out_range=pc{decoding}",
+            ),
+            graph.add("format", "rgba" if _has_alpha_channel(frame) else "rgb24"),
+            graph.add("buffersink"),
+        ]
+        graph.link_nodes(*nodes).configure()
+        return graph
+
+    def _finish(self, picture: av.VideoFrame) -> np.ndarray:
+        pixels = picture.to_ndarray()
+        if pixels.shape[2] == 4:
+            alpha = pixels[:, :, 3:].astype(np.uint16)
+            pixels = ((pixels[:, :, :3] * alpha + 127) // 255).astype(np.uint8)
+        return set_upright(pixels, self._orientation)
+
+
+def _decode_tolerantly(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """All frames that decode. Which of them are needed is checked by whoever asked."""
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            continue
+        for frame in frames:
+            assert isinstance(frame, av.VideoFrame)
+            yield frame
+
+
+def _pull_all(graph: Graph) -> Iterator[av.VideoFrame]:
+    while True:
+        try:
+            picture = graph.pull()
+        except (av.BlockingIOError, av.EOFError):
+            return
+        assert isinstance(picture, av.VideoFrame)
+        yield picture
+
+
+def _has_alpha_channel(frame: av.VideoFrame) -> bool:
+    return any(component.is_alpha for component in frame.format.components)

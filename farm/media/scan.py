@@ -1,0 +1,69 @@
+"""One pass over a film for both its probe and its cuts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import av
+import numpy as np
+from av.filter import Graph
+
+from farm.media.probe import Progress, walk_video
+from farm.media.shots import THUMBNAIL_SIZE, find_cuts
+from farm.video import VideoProbe
+
+_BLOCK = 8
+"""Scores are taken on a grey picture this many times the thumbnail: small enough to be cheap, and to ignore grain."""
+
+
+@dataclass(frozen=True)
+class VideoScan:
+    """What a video holds, and the first frames of its second and later shots."""
+
+    probe: VideoProbe
+    cuts: tuple[int, ...]
+
+
+def scan_video(path: str, *, allow_truncated: bool = False, progress: Progress | None = None) -> VideoScan:
+    """Probe and find cuts, decoding once. Raises VideoError as `probe_video` does."""
+    probe, meter = walk_video(path, SceneMeter, allow_truncated=allow_truncated, progress=progress)
+    longest_flash = max(round(probe.frame_rate / 4), 2)
+    return VideoScan(probe, find_cuts(meter.scores, meter.thumbnails, longest_flash=longest_flash))
+
+
+@dataclass
+class SceneMeter:
+    """Takes ffmpeg's scene score and a grey thumbnail of every frame it is shown."""
+
+    scores: list[float] = field(default_factory=list)
+    _thumbnails: list[np.ndarray] = field(default_factory=list)
+    _graph: Graph | None = None
+
+    @property
+    def thumbnails(self) -> np.ndarray:
+        """(frames, 18, 32) uint8."""
+        return np.stack(self._thumbnails)
+
+    def visit(self, frame: av.VideoFrame) -> None:
+        if self._graph is None:
+            self._graph = _score_graph(frame)
+        self._graph.push(frame)
+        scored = self._graph.pull()
+        assert isinstance(scored, av.VideoFrame)
+        self.scores.append(float(scored.metadata["lavfi.scene_score"]))
+        width, height = THUMBNAIL_SIZE
+        grey = scored.to_ndarray().reshape(height, _BLOCK, width, _BLOCK)
+        self._thumbnails.append(grey.mean(axis=(1, 3)).astype(np.uint8))
+
+
+def _score_graph(frame: av.VideoFrame) -> Graph:
+    graph = Graph()
+    width, height = THUMBNAIL_SIZE
+    graph.link_nodes(
+        graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base),
+        graph.add("scale", f"{width * _BLOCK}:{height * _BLOCK}:flags=area"),
+        graph.add("format", "gray"),
+        graph.add("select", "gte(scene,0)"),
+        graph.add("buffersink"),
+    ).configure()
+    return graph

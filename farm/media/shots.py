@@ -1,0 +1,84 @@
+"""Where shots begin: pure decisions on what one pass over the film measured.
+
+Candidates come from ffmpeg's scene score. The score of frame i is `min(m[i], |m[i] - m[i-1]|) / 100`
+with m the mean absolute difference of luma to the frame before, clipped to 0..1, so steady motion scores
+low. A candidate is a cut only if the pictures around it say so as well: see `find_cuts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+THUMBNAIL_SIZE = (32, 18)
+"""Width and height of the grey thumbnails that `find_cuts` compares."""
+
+SURE_SCORE = 0.25
+"""Above this a frame is a candidate by itself: luma changed by 25 of 255 on average, all at once."""
+
+FAINT_SCORE = 0.06
+"""Above this it is one if it also stands out from its neighbourhood: a cut between dark or similar pictures."""
+
+STANDS_OUT = 4.0
+NEIGHBOURHOOD = 8
+"""Frames on each side whose scores a faint candidate must exceed by the factor above."""
+
+SUDDEN = 2.0
+"""A faint candidate must change the picture this many times as much as the steps before and after it do."""
+
+RETURNED = 0.5
+"""Two frames count as the same picture if they differ by less than this share of the jump, ..."""
+
+SAME_PICTURE = (4.0, 20.0)
+"""... but always below the first mean thumbnail difference, of 255, and never above the second."""
+
+
+def find_cuts(scene_scores: Sequence[float], thumbnails: np.ndarray, *, longest_flash: int = 8) -> tuple[int, ...]:
+    """First frames of new shots, never 0. `thumbnails` is (frames, 18, 32) uint8; scores are one per frame.
+
+    No cut: a fade or dissolve (no frame stands out), and a flash or a dropped frame of at most
+    `longest_flash` frames, after which the picture of before it is back. Both edges of a flash are refused,
+    because frames close around either of them agree. A flash between two different shots is a cut.
+    """
+    scores = np.asarray(scene_scores, dtype=np.float64)
+    if len(thumbnails) != len(scores):
+        raise ValueError(f"{len(scores)} scores but {len(thumbnails)} thumbnails")
+    pictures = np.asarray(thumbnails, dtype=np.int16)
+    return tuple(
+        frame
+        for frame in range(1, len(scores))
+        if _is_candidate(scores, pictures, frame) and not _picture_returns(pictures, frame, longest_flash)
+    )
+
+
+def _is_candidate(scores: np.ndarray, pictures: np.ndarray, frame: int) -> bool:
+    score = scores[frame]
+    # The score of frame 1 has no motion before it to be compared with: a pan scores as high as a cut.
+    if score >= SURE_SCORE and frame > 1:
+        return True
+    if score < FAINT_SCORE:
+        return False
+    before = scores[max(frame - NEIGHBOURHOOD, 1) : frame]
+    after = scores[frame + 1 : frame + 1 + NEIGHBOURHOOD]
+    if score < STANDS_OUT * max(np.max(before, initial=0.0), np.max(after, initial=0.0)):
+        return False
+    # Where motion or a fade sets in, the score has a peak and the picture keeps changing.
+    jump = _difference(pictures[frame - 1], pictures[frame])
+    steps = [_difference(pictures[i - 1], pictures[i]) for i in (frame - 1, frame + 1) if 0 < i < len(pictures)]
+    return jump >= SUDDEN * max(steps, default=0.0)
+
+
+def _picture_returns(pictures: np.ndarray, frame: int, longest_flash: int) -> bool:
+    """Whether some frame from `frame` on shows what one before it showed, at most a flash's length apart."""
+    jump = _difference(pictures[frame - 1], pictures[frame])
+    same = min(max(RETURNED * jump, SAME_PICTURE[0]), SAME_PICTURE[1])
+    return any(
+        _difference(pictures[before], pictures[after]) < same
+        for before in range(max(frame - 1 - longest_flash, 0), frame)
+        for after in range(frame, min(before + longest_flash + 2, len(pictures)))
+    )
+
+
+def _difference(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one - other).mean())

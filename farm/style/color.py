@@ -1,0 +1,119 @@
+"""Keep the content's colours (Gatys et al. 2016, "Preserving Color in Neural Artistic Style Transfer").
+
+Two ways, both of the paper:
+- Colour matching: give the painting the content's colour statistics before it becomes a target (`match_color`).
+- Luminance only: stylise luminance (`luminance`, `match_luminance`), then put back the content's colour
+  (`recombine`).
+
+In a video, take the content's statistics once per shot (`color_statistics` of a few of its frames): taken per
+frame they would make the colours flicker. All arithmetic is float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from farm.errors import UsageError
+
+Method = Literal["match", "match-cholesky"]
+Matrix = NDArray[np.float64]
+
+YIQ_FROM_RGB: Matrix = np.array(
+    [[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]]
+)
+"""Luminance and chrominance of NTSC, as the paper uses them."""
+
+VARIANCE_FLOOR = 1e-2
+"""Grey levels squared, added to every variance of a picture whose colours do not span three dimensions."""
+
+
+def color_statistics(frames: Iterable[NDArray[np.uint8]]) -> tuple[Matrix, Matrix]:
+    """Mean (3,) and covariance (3, 3) of the RGB pixels of all frames together. Grey levels."""
+    count, total, products = 0, np.zeros(3), np.zeros((3, 3))
+    for frame in frames:
+        pixels = frame.reshape(-1, 3).astype(np.float64) - 127.5  # centred: less cancellation below
+        count += len(pixels)
+        total += pixels.sum(0)
+        products += pixels.T @ pixels
+    if count == 0:
+        raise UsageError("colour statistics need at least one frame")
+    mean = total / count
+    return mean + 127.5, products / count - np.outer(mean, mean)
+
+
+def match_color(
+    style: NDArray[np.uint8], content_mean: Matrix, content_covariance: Matrix, method: Method = "match"
+) -> NDArray[np.uint8]:
+    """The painting (H, W, 3) with the content's mean and covariance of colour, up to clipping and rounding."""
+    mean, covariance = color_statistics([style])
+    transform = color_transform(covariance, content_covariance, method)
+    matched = (style.reshape(-1, 3) - mean) @ transform.T + content_mean
+    return _to_uint8(matched).reshape(style.shape)
+
+
+def color_transform(style_covariance: Matrix, content_covariance: Matrix, method: Method = "match") -> Matrix:
+    """A (3, 3) with `A Sigma_S A^T = Sigma_C`. Section 3.1 of the paper.
+
+    "match": `Sigma_C^(1/2) Sigma_S^(-1/2)` with symmetric roots (Image Analogies), which the paper prefers.
+    "match-cholesky": `L_C L_S^-1`. A degenerate covariance, that of a grey picture for example, is given
+    VARIANCE_FLOOR first, so that no colour is blown up from rounding noise.
+    """
+    style_covariance = _regular(style_covariance)
+    if method == "match":
+        # The content needs no inverse: a grey content may make the painting exactly grey.
+        values, vectors = np.linalg.eigh(content_covariance)
+        content_root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
+        values, vectors = np.linalg.eigh(style_covariance)
+        return np.asarray(content_root @ (vectors / np.sqrt(values)) @ vectors.T)
+    if method == "match-cholesky":
+        content_root = np.linalg.cholesky(_regular(content_covariance))
+        return np.linalg.solve(np.linalg.cholesky(style_covariance).T, content_root.T).T
+    raise UsageError(f"colour method {method!r} is not known", "use match or match-cholesky")
+
+
+def luminance(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """The Y of YIQ in all three channels: what is stylised in place of an RGB picture (H, W, 3)."""
+    grey = image.astype(np.float64) @ YIQ_FROM_RGB[0]
+    return np.repeat(_to_uint8(grey)[..., None], 3, axis=2)
+
+
+def match_luminance(style: NDArray[np.uint8], content_mean: float, content_deviation: float) -> NDArray[np.uint8]:
+    """`L_S' = (sigma_C / sigma_S) (L_S - mu_S) + mu_C`, in all three channels. Section 3.2 of the paper."""
+    grey = style.astype(np.float64) @ YIQ_FROM_RGB[0]
+    deviation = max(float(grey.std()), VARIANCE_FLOOR**0.5)
+    matched = (grey - grey.mean()) * (content_deviation / deviation) + content_mean
+    return np.repeat(_to_uint8(matched)[..., None], 3, axis=2)
+
+
+def luminance_statistics(mean: Matrix, covariance: Matrix) -> tuple[float, float]:
+    """Mean and standard deviation of Y, from the `color_statistics` of the same pictures."""
+    weights = YIQ_FROM_RGB[0]
+    return float(weights @ mean), float(np.sqrt(max(0.0, weights @ covariance @ weights)))
+
+
+def recombine(stylized_luminance: NDArray[np.uint8], content: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Y of the first (H, W, 3), I and Q of the second.
+
+    Where RGB would leave 0..255, Y gives way and not the colour: it is moved to the nearest value that has
+    a colour inside the cube for these I and Q, so that both stay the content's up to rounding.
+    """
+    wanted = stylized_luminance.astype(np.float64) @ YIQ_FROM_RGB[0]
+    original = content.astype(np.float64)
+    # Along Y every channel moves by the same amount, since the inverse's first column is all ones.
+    shift = wanted - original @ YIQ_FROM_RGB[0]
+    shift = shift.clip(-original.min(axis=-1), 255 - original.max(axis=-1))
+    return _to_uint8(original + shift[..., None])
+
+
+def _regular(covariance: Matrix) -> Matrix:
+    if np.linalg.eigvalsh(covariance)[0] >= VARIANCE_FLOOR:
+        return covariance
+    return covariance + VARIANCE_FLOOR * np.eye(3)
+
+
+def _to_uint8(values: Matrix) -> NDArray[np.uint8]:
+    return values.round().clip(0, 255).astype(np.uint8)

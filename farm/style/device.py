@@ -1,0 +1,80 @@
+"""Where the features are computed, and how exactly: the only place that asks what the machine can do.
+
+    device = choose_device("auto")              # cuda, if there is one
+    dtype = choose_precision("auto", device)    # bfloat16 where it is faster, for the features only
+
+Image, Gram matrices, losses and optimiser are float32 everywhere; only the convolutions run in `dtype`.
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import Literal
+
+import torch
+
+from farm.errors import UsageError
+
+Precision = Literal["auto", "bf16", "fp32"]
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device of that name (`cpu`, `cuda`, `cuda:1`); `auto` is CUDA where available, else the CPU.
+
+    On CUDA it also switches TF32 on and cuDNN to its deterministic algorithms, for the whole process:
+    a frame that is rendered again after a loss has to come out the same.
+    Raises UsageError for a device that this machine does not have.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"there is no device {name!r}", "use auto, cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"device {name!r} is not supported", "use auto, cpu, cuda or cuda:N")
+    if device.type == "cuda":
+        found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= found:
+            raise UsageError(f"device {name!r} is not there: PyTorch sees {found} CUDA devices", "use auto")
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+    return device
+
+
+def choose_precision(requested: Precision, device: torch.device) -> torch.dtype:
+    """The dtype of the features. `auto` takes bfloat16 only where the hardware multiplies in it.
+
+    Without AMX or AVX512-BF16 a CPU emulates bfloat16 convolutions, 6 to 500 times slower than float32.
+    """
+    if requested == "fp32":
+        return torch.float32
+    if requested == "bf16":
+        return torch.bfloat16
+    if requested != "auto":
+        raise UsageError(f"precision {requested!r} is not known", "use auto, bf16 or fp32")
+    return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
+
+
+def configure_threads(count: int | None) -> None:
+    """Let PyTorch use `count` CPU threads (None leaves it as it is). Results repeat only for equal counts."""
+    if count is None:
+        return
+    if count < 1:
+        raise UsageError(f"{count} threads cannot work", "give 1 or more")
+    torch.set_num_threads(count)
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        # Below compute capability 8.0 (Ampere), is_bf16_supported() may answer for an emulation.
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        # mkldnn's own answer is no use here: it is True for any AVX512, with or without bf16 instructions.
+        return any(
+            getattr(torch.cpu, check, bool)() for check in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+        )
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return bool(supported and supported())

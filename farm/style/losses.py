@@ -1,0 +1,66 @@
+"""The losses of neural style transfer, as plain differentiable functions.
+
+Images are float32 RGB in 0..255, features (1, C, H, W) of any float dtype; every sum is taken in float32,
+because Gram matrices overflow float16 and lose their small entries in bfloat16.
+
+    total = content_weight * content_loss + style_weight * style_loss
+          + temporal_weight * temporal_loss + tv_weight * total_variation
+
+Scales follow the systems of Johnson (neural-style) and Ruder (artistic-videos), not Gatys' formulas: means
+instead of sums, so that weights hold at every size. Weights 5 : 100 : 1000 are Ruder's alpha 1, beta 20,
+gamma 200.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+CONTENT_WEIGHT = 5.0
+STYLE_WEIGHT = 100.0
+TEMPORAL_WEIGHT = 1000.0
+TV_WEIGHT = 0.0
+
+CONTENT_LAYERS = ("relu4_2",)
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """(1, C, H, W) -> (C, C) float32: `F F^T / (C H W)`. Gatys et al. 2015, eq. 3, with Johnson's scale."""
+    flat = flatten_positions(features).float()
+    return (flat.t() @ flat) / flat.numel()
+
+
+def flatten_positions(features: Tensor) -> Tensor:
+    """(1, C, H, W) -> (H W, C), one row per position; a view if the memory is channels-last."""
+    return features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
+
+
+def content_loss(features: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error of the features. Gatys et al. 2015, eq. 1, as a mean."""
+    return (features.float() - target.float()).square().mean()
+
+
+def style_loss(
+    grams: Mapping[str, Tensor], targets: Mapping[str, Tensor], layer_weights: Mapping[str, float]
+) -> Tensor:
+    """Sum over layers of weight x mean over C^2 of the squared difference. Gatys et al. 2015, eqs. 4 and 5."""
+    terms = [weight * (grams[name] - targets[name]).square().mean() for name, weight in layer_weights.items()]
+    return torch.stack(terms).sum()
+
+
+def temporal_loss(image: Tensor, warped: Tensor, weight: Tensor) -> Tensor:
+    """`1/D sum c (x - warped)^2` with D = 3 H W. Ruder et al. 2016, eq. 7.
+
+    `image` and `warped` (1, 3, H, W), `weight` (H, W): c in 0..1, how far the flow is trusted at a pixel.
+    """
+    return (weight * (image - warped).square()).mean()
+
+
+def total_variation(image: Tensor) -> Tensor:
+    """Sum of the mean squared differences of neighbours in y and in x. (1, 3, H, W); 0 for a constant."""
+    vertical = image[..., 1:, :] - image[..., :-1, :]
+    horizontal = image[..., :, 1:] - image[..., :, :-1]
+    return vertical.square().mean() + horizontal.square().mean()

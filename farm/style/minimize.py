@@ -1,0 +1,204 @@
+"""Two minimisers that are asked for a point and told its loss and gradient, one evaluation per step.
+
+    minimizer = LBFGS(start, history=20)
+    while not minimizer.stalled:
+        minimizer.tell(*loss_and_gradient(minimizer.point))
+    minimizer.best, minimizer.best_loss
+
+They hold no reference to what they minimise, so a caller decides when to stop and what to count.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+FIRST_STEP = 1.0
+"""Root mean square of the first step, in grey levels: nothing is known yet of the curvature."""
+SUFFICIENT_DECREASE = 1e-4
+"""Armijo's constant."""
+BACKTRACKS = 12
+"""Shortened steps in a row before the minimiser gives up: by then a step is 1e-5 of what was proposed."""
+CURVATURE_FLOOR = 1e-8
+"""A pair (s, y) is kept if s'y > this * |s| |y|; less would make the inverse Hessian explode."""
+
+
+class Minimizer(Protocol):
+    """`point` is where to evaluate next; `stalled` says that it will not get any lower."""
+
+    point: Tensor
+    best: Tensor
+    best_loss: float
+    stalled: bool
+
+    def tell(self, loss: float, gradient: Tensor) -> None: ...
+
+
+class LBFGS:
+    """Limited-memory BFGS (Nocedal and Wright, Numerical Optimization, ch. 7) with backtracking.
+
+    The unit step is tried first and nearly always taken, so a step costs one evaluation. A step that raises the
+    loss is shortened from the last accepted point, which a plain L-BFGS without line search does not do.
+
+    The two-loop recursion runs on inner products: two passes over the stored pairs, and one
+    synchronisation with the device, in place of a reduction for every pair (Chen, Wang and Zhou 2014).
+
+    `precondition` applies a symmetric linear map B, such that B B is a guess at the inverse Hessian up to a constant:
+    the minimiser works on z in `image = start + B z`. It changes the way, not the minimum.
+    """
+
+    def __init__(
+        self,
+        start: Tensor,
+        history: int = 20,
+        first_step: float = FIRST_STEP,
+        precondition: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        self.point = start.clone()
+        self.best = self.point
+        self.best_loss = math.inf
+        self.stalled = False
+        self._history = history
+        self._first_step = first_step
+        self._precondition = precondition or (lambda vector: vector)
+        self._accepted = self.point
+        self._loss = math.inf
+        self._gradient = torch.empty(0)
+        self._direction = torch.empty(0)  # of z
+        self._displacement = torch.empty(0)  # of the image, for a step of 1
+        self._slope = 0.0
+        self._step = 1.0
+        self._backtracks = 0
+        self._pairs = _Pairs(history, start.numel(), start.device)
+
+    def tell(self, loss: float, gradient: Tensor) -> None:
+        """Loss and gradient (a tensor as `point`, not kept by the caller) at `point`. Moves `point`."""
+        gradient = self._precondition(gradient)
+        if loss < self.best_loss:
+            self.best, self.best_loss = self.point, loss
+        if math.isinf(self._loss):
+            self._accept(loss, gradient)
+        elif loss <= self._loss + SUFFICIENT_DECREASE * self._step * self._slope:
+            self._pairs.add(self._direction * self._step, gradient - self._gradient)
+            self._accept(loss, gradient)
+        else:
+            self._shorten(loss)
+
+    def _accept(self, loss: float, gradient: Tensor) -> None:
+        self._accepted, self._loss, self._gradient = self.point, loss, gradient
+        self._backtracks = 0
+        self._turn()
+
+    def _shorten(self, loss: float) -> None:
+        self._backtracks += 1
+        if self._backtracks > BACKTRACKS:
+            if not len(self._pairs):
+                self.stalled = True
+                return
+            self._pairs.clear()
+            self._backtracks = 0
+            self._turn()
+            return
+        # The minimum of the parabola through the accepted loss, its slope and the new loss.
+        rise = loss - self._loss - self._step * self._slope
+        parabola = -0.5 * self._slope * self._step / rise if math.isfinite(rise) and rise > 0 else 0.0
+        self._step *= min(max(parabola, 0.1), 0.5)
+        self._move()
+
+    def _turn(self) -> None:
+        """A new direction from the accepted point, and the first step along it."""
+        direction, slope = self._pairs.direction(self._gradient)
+        if not slope < 0 and len(self._pairs):
+            self._pairs.clear()
+            direction, slope = self._pairs.direction(self._gradient)
+        if not slope < 0:
+            self.stalled = True
+            return
+        self._direction, self._slope = direction, slope
+        self._displacement = self._precondition(direction)
+        self._step = 1.0
+        if not len(self._pairs):
+            self._step = self._first_step / float(self._displacement.square().mean().sqrt())
+        self._move()
+
+    def _move(self) -> None:
+        self.point = torch.add(self._accepted, self._displacement, alpha=self._step)
+
+
+class Adam:
+    """torch.optim.Adam behind the same interface: slower to a low loss, and hard to upset."""
+
+    def __init__(self, start: Tensor, learning_rate: float = 1.0) -> None:
+        self.point = start.clone()
+        self.best = self.point
+        self.best_loss = math.inf
+        self.stalled = False
+        self._parameter = start.clone().requires_grad_()
+        self._optimizer = torch.optim.Adam([self._parameter], lr=learning_rate)
+
+    def tell(self, loss: float, gradient: Tensor) -> None:
+        if loss < self.best_loss:
+            self.best, self.best_loss = self.point, loss
+        self.stalled = not bool(gradient.any())
+        self._parameter.grad = gradient
+        self._optimizer.step()
+        self.point = self._parameter.detach().clone()
+
+
+class _Pairs:
+    """The last `history` steps s and gradient changes y, as rows of one matrix, with their inner products."""
+
+    def __init__(self, history: int, size: int, device: torch.device) -> None:
+        self._history = history
+        self._rows = torch.zeros((2 * history, size), device=device)  # s in the first half, y in the second
+        self._products = torch.zeros((2 * history, 2 * history), dtype=torch.float64)
+        self._slots: list[int] = []  # oldest first
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def clear(self) -> None:
+        self._slots = []
+
+    def add(self, step: Tensor, change: Tensor) -> None:
+        step, change = step.flatten(), change.flatten()
+        both = torch.stack((step, change))
+        (ss, sy), (_, yy) = (both @ both.t()).double().cpu().tolist()
+        if not sy > CURVATURE_FLOOR * math.sqrt(ss * yy):
+            return
+        slot = self._slots.pop(0) if len(self._slots) == self._history else len(self._slots)
+        self._slots.append(slot)
+        self._rows[slot] = step
+        self._rows[slot + self._history] = change
+        products = (self._rows @ both.t()).double().cpu()
+        for column, row in enumerate((slot, slot + self._history)):
+            self._products[row] = products[:, column]
+            self._products[:, row] = products[:, column]
+
+    def direction(self, gradient: Tensor) -> tuple[Tensor, float]:
+        """`-H g` by the two-loop recursion, and its inner product with g."""
+        flat = gradient.flatten()
+        if not self._slots:
+            return -gradient, -float(flat @ flat)
+        # Every vector of the recursion is a combination of the s, the y and g: only its coefficients are kept.
+        with_gradient = (self._rows @ flat).double().cpu()
+        products = self._products
+        combined = torch.zeros(2 * self._history, dtype=torch.float64)  # of q; that of g is 1 until scaled
+        alphas: dict[int, float] = {}
+        for s in reversed(self._slots):
+            y = s + self._history
+            alphas[s] = float((products[s] @ combined + with_gradient[s]) / products[s, y])
+            combined[y] -= alphas[s]
+        newest = self._slots[-1]
+        gamma = float(products[newest, newest + self._history] / products[newest + self._history, newest + self._history])
+        combined *= gamma
+        for s in self._slots:
+            y = s + self._history
+            beta = float((products[y] @ combined + gamma * with_gradient[y]) / products[s, y])
+            combined[s] += alphas[s] - beta
+        direction = -(combined.to(flat) @ self._rows) - gamma * flat
+        return direction.reshape(gradient.shape), float(flat @ direction)

@@ -1,0 +1,159 @@
+"""Still pictures: whatever a user has, in as uint8 sRGB (H, W, 3); PNG or JPEG out, whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from farm.errors import OutputError, PictureError
+
+MAX_PIXELS = 200_000_000
+"""A larger picture is refused before it is decoded: it would take 600 MB, and may be a decompression bomb."""
+
+_SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+
+
+def read_picture(path: str | Path, max_side: int | None = None) -> NDArray[np.uint8]:
+    """Any picture that Pillow knows, as it is meant to be seen: uint8 RGB (H, W, 3).
+
+    Turned as its EXIF says, converted to sRGB from its ICC profile, transparency over white, 16 bits scaled to 8,
+    the first frame of an animation. `max_side` shrinks it, never enlarges it, to that many pixels on the longer side.
+    Raises PictureError.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise PictureError(f"{path} is a directory", "give a picture file")
+    if not path.exists():
+        raise PictureError(f"there is no picture {path}", "check the path")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS decides
+            with Image.open(path) as picture:
+                if picture.width * picture.height > MAX_PIXELS:
+                    raise _too_large(path)
+                if max_side is not None and picture.format == "JPEG":
+                    picture.draft(None, (max_side, max_side))  # decodes at 1/2, 1/4 or 1/8 where that suffices
+                picture.load()
+                rgb = np.asarray(_to_srgb(picture))
+    except Image.DecompressionBombError as error:
+        raise _too_large(path) from error
+    except UnidentifiedImageError as error:
+        empty = path.stat().st_size == 0
+        raise PictureError(
+            f"{path} is {'empty' if empty else 'not a picture'}", "give a PNG, JPEG, WebP or TIFF file"
+        ) from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        # Pillow raises SyntaxError for a broken PNG and a plain OSError for one that ends too soon.
+        raise PictureError(f"{path} cannot be decoded ({error})", "save or copy it again") from error
+    if max_side is None or max(rgb.shape[:2]) <= max_side:
+        return np.ascontiguousarray(rgb)
+    factor = max_side / max(rgb.shape[:2])
+    height, width = (max(1, round(side * factor)) for side in rgb.shape[:2])
+    return resize(rgb, (height, width))
+
+
+def write_picture(path: str | Path, image: NDArray[Any], quality: int = 95) -> None:
+    """Write PNG (uint8 or uint16) or JPEG (uint8) by suffix; RGB (H, W, 3) or grey (H, W).
+
+    The file appears whole, under its name, or not at all. Raises OutputError.
+    """
+    path = Path(path)
+    kind = _SUFFIXES.get(path.suffix.lower())
+    if kind is None:
+        raise OutputError(f"{path}: pictures are written as .png or .jpg", "change the suffix")
+    if image.dtype not in (np.uint8, np.uint16) or image.dtype == np.uint16 and kind == "JPEG":
+        raise OutputError(f"{path}: {image.dtype} cannot be written as {kind}", "write a PNG")
+    encoded = _encode(image, kind, quality)
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(encoded)
+                file.flush()
+                os.fsync(file.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(temporary).chmod(0o666 & ~umask)  # mkstemp makes it private
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error.strerror})", "check the directory and the disk") from error
+
+
+def resize(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """(H, W, 3) uint8 or float32 to (height, width): area mean where it shrinks, Lanczos where it grows."""
+    height, width = size
+    if image.shape[:2] == (height, width):
+        return image
+    shrinks = height <= image.shape[0] and width <= image.shape[1]
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4)
+
+
+def image_to_tensor(image: NDArray[Any], device: torch.device | str = "cpu") -> Tensor:
+    """(H, W, 3) in 0..255, any dtype -> (1, 3, H, W) float32, channels-last in memory."""
+    return torch.from_numpy(np.array(image, dtype=np.float32)).to(device).permute(2, 0, 1).unsqueeze(0)
+
+
+def tensor_to_image(tensor: Tensor) -> NDArray[np.uint8]:
+    """(1, 3, H, W) float in 0..255 -> (H, W, 3) uint8, clipped and rounded."""
+    pixels = tensor.detach()[0].permute(1, 2, 0).clamp(0, 255).round()
+    return np.ascontiguousarray(pixels.to(torch.uint8).cpu().numpy())
+
+
+def _to_srgb(picture: Image.Image) -> Image.Image:
+    profile = picture.info.get("icc_profile")
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode in ("I", "I;16", "I;16B", "I;16L", "I;16N"):
+        # Pillow clips these to 255 when it converts them.
+        picture = Image.fromarray((np.asarray(picture).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))
+    elif picture.mode == "F":
+        picture = Image.fromarray(np.asarray(picture).clip(0, 255).round().astype(np.uint8))
+    if picture.mode == "P":
+        picture = picture.convert("RGBA" if "transparency" in picture.info else "RGB")
+    elif "transparency" in picture.info or picture.mode in ("LA", "La", "PA", "RGBa"):
+        picture = picture.convert("RGBA")
+    alpha = picture.getchannel("A") if picture.mode == "RGBA" else None
+    rgb = _convert_profile(picture.convert("RGB") if alpha else picture, profile).convert("RGB")
+    if alpha is None:
+        return rgb
+    return Image.composite(rgb, Image.new("RGB", rgb.size, "white"), alpha)
+
+
+def _convert_profile(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    if not profile:
+        return picture
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        # A damaged profile, or one for another kind of picture: every viewer ignores it then, and so do we.
+        return picture
+    return converted or picture
+
+
+def _too_large(path: Path) -> PictureError:
+    return PictureError(f"{path} has more than {MAX_PIXELS // 1_000_000} million pixels", "make it smaller first")
+
+
+def _encode(image: NDArray[Any], kind: str, quality: int) -> bytes:
+    if image.dtype == np.uint16:
+        # Pillow has no 16-bit RGB.
+        bgr = image[..., ::-1] if image.ndim == 3 else image
+        return bytes(cv2.imencode(".png", np.ascontiguousarray(bgr))[1])
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {"quality": quality, "subsampling": 0} if kind == "JPEG" else {"compress_level": 4}
+    Image.fromarray(np.ascontiguousarray(image)).save(buffer, kind, **options)
+    return buffer.getvalue()

@@ -1,0 +1,84 @@
+"""What the style losses aim at: the Gram matrices of one painting, or the weighted mean of several.
+
+    styles = [Style(read_picture("starry_night.jpg"), 2), Style(read_picture("great_wave.jpg"))]
+    targets = StyleTargets.of(features, styles, content_size=(288, 512))
+
+They depend on the size of the content (a painting seen at the size of the frame gives strokes in proportion),
+so compute them once per size and keep them: every frame of a shot uses the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from farm.errors import UsageError
+from farm.style.losses import STYLE_LAYERS, gram_matrix
+from farm.style.picture import image_to_tensor, resize
+from farm.style.vgg import MINIMUM_SIDE, VGGFeatures
+
+
+@dataclass(frozen=True)
+class Style:
+    """A painting, uint8 RGB (H, W, 3), and its share among the styles of a render."""
+
+    image: NDArray[np.uint8]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class StyleTargets:
+    """`grams[layer]`: (C, C) float32 on the device of the features."""
+
+    grams: Mapping[str, Tensor]
+
+    @classmethod
+    def of(
+        cls,
+        features: VGGFeatures,
+        styles: Sequence[Style],
+        content_size: tuple[int, int],
+        style_scale: float = 1.0,
+        layers: Collection[str] = STYLE_LAYERS,
+    ) -> StyleTargets:
+        """The weighted mean of the styles' Gram matrices.
+
+        `content_size` is (height, width). Each painting is resized, aspect kept, until its area is that of the
+        content times `style_scale` squared. Raises UsageError for no style or weights that do not add up.
+        """
+        total = sum(style.weight for style in styles)
+        if not styles or not total > 0 or any(not style.weight >= 0 for style in styles):
+            raise UsageError("styles need weights of 0 or more, and one above 0")
+        if not (style_scale > 0 and math.isfinite(style_scale)):
+            raise UsageError(f"a style scale of {style_scale} is not possible", "give a number above 0, such as 1")
+        grams: dict[str, Tensor] = {}
+        # Gradients are never needed, and the targets are used once per evaluation: float32 features throughout.
+        with torch.inference_mode(False), torch.no_grad():
+            for style in styles:
+                if style.weight == 0:
+                    continue
+                size = matching_size(style.image.shape[:2], content_size, style_scale)
+                image = image_to_tensor(resize(style.image, size), features.device)
+                for name, found in features(image, layers).items():
+                    gram = gram_matrix(found) * (style.weight / total)
+                    grams[name] = grams[name] + gram if name in grams else gram
+        return cls(grams)
+
+
+def matching_size(
+    style_size: tuple[int, ...], content_size: tuple[int, int], style_scale: float
+) -> tuple[int, int]:
+    """(height, width) of the style's aspect and of the content's area times `style_scale` squared.
+
+    >>> matching_size((100, 400), (50, 50), 1.0)
+    (25, 100)
+    """
+    factor = style_scale * math.sqrt(math.prod(content_size) / math.prod(style_size))
+    height, width = (max(MINIMUM_SIDE, round(side * factor)) for side in style_size)
+    return height, width

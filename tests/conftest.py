@@ -1,0 +1,55 @@
+"""What the tests share: tiny films made by the real ffmpeg, a style, and one Ray for the whole session."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def make_clip(path: Path, *, frames: int = 12, size: str = "96x64", rate: str = "12", audio: bool = True) -> Path:
+    """A moving test picture with a tone, H.264 with B-frames and one key frame."""
+    from farm.media.ffmpeg import ffmpeg_binary
+
+    sound = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100"] if audio else []
+    command = [
+        *(ffmpeg_binary(), "-v", "error", "-y", "-f", "lavfi", "-i", f"testsrc2=size={size}:rate={rate}", *sound),
+        *("-frames:v", str(frames), "-c:v", "libx264", "-g", "250", "-bf", "2", "-pix_fmt", "yuv420p"),
+        *(["-c:a", "aac", "-shortest"] if audio else []),
+        str(path),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4")
+
+
+@pytest.fixture(scope="session")
+def style(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Coloured waves and grain: something with a Gram matrix of its own."""
+    path = tmp_path_factory.mktemp("style") / "style.png"
+    y, x = np.mgrid[:64, :96]
+    rng = np.random.default_rng(3)
+    waves = np.stack([np.sin(x / 5 + y / 9), np.sin(x / 7 - y / 4), np.cos(y / 6)], axis=-1)
+    picture = np.clip(128 + 90 * waves + rng.normal(0, 20, waves.shape), 0, 255)
+    Image.fromarray(picture.astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def ray_here() -> Iterator[None]:
+    """One Ray for all tests that need it: loopback, token, no dashboard."""
+    from farm.cluster.local import ray_session
+
+    with ray_session(cpus=2, dashboard=False):
+        yield

@@ -1,0 +1,201 @@
+"""One contract for all estimators: they find a known motion, repeatably, at any size, on any number of threads."""
+
+from __future__ import annotations
+
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torchvision.models.optical_flow import raft_small
+
+from farm.errors import UsageError, WeightsError
+from farm.flow import FLOW_METHODS, create_estimator, end_point_error, warp
+
+# Mean end-point error in px, 8 px or more from the edge.
+TOLERANCE = {
+    "dis": {"still": 0.001, "translation": 0.01, "rotation": 0.04, "zoom": 0.04},
+    "deepflow": {"still": 0.001, "translation": 0.02, "rotation": 0.04, "zoom": 0.04},
+    "epicflow": {"still": 0.001, "translation": 0.01, "rotation": 0.04, "zoom": 0.04},
+    "farneback": {"still": 0.001, "translation": 0.02, "rotation": 0.08, "zoom": 0.08},
+}
+LEARNED = ["raft"]
+METHODS = [method for method in FLOW_METHODS if method not in LEARNED]
+
+
+@pytest.fixture(scope="session")
+def raft_weights(tmp_path_factory):
+    """An untrained network: it finds no motion, and takes the same way through the code as a trained one."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "raft_small.pth"
+    torch.save(raft_small(weights=None).state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def estimator(request, raft_weights):
+    return create_estimator(request.param, weights=str(raft_weights) if request.param in LEARNED else None)
+
+
+every_estimator = pytest.mark.parametrize("estimator", FLOW_METHODS, indirect=True)
+every_classical_estimator = pytest.mark.parametrize("estimator", METHODS, indirect=True)
+
+
+@pytest.fixture
+def cv2_threads():
+    before = cv2.getNumThreads()
+    yield cv2.setNumThreads
+    cv2.setNumThreads(before)
+
+
+def test_the_tolerances_cover_every_method():
+    assert set(TOLERANCE) == set(METHODS)
+
+
+@pytest.mark.parametrize("motion", ["still", "translation", "rotation", "zoom"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_known_motion_is_found(method, motion, textured_pair):
+    pair = textured_pair(motion)
+    flow = create_estimator(method).estimate(pair.a, pair.b)
+    assert end_point_error(flow, pair.truth, pair.interior(8)) <= TOLERANCE[method][motion]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_flow_leads_from_the_first_picture_to_the_second(method, textured_pair):
+    pair = textured_pair("translation")
+    aligned = warp(pair.b, create_estimator(method).estimate(pair.a, pair.b))
+    inner = pair.interior(8)
+    moved = np.abs(pair.b.astype(float) - pair.a)[inner].mean()
+    assert np.abs(aligned - pair.a)[inner].mean() < moved / 10
+
+
+@every_estimator
+def test_shape_type_and_name(estimator, textured_pair):
+    pair = textured_pair("zoom", 17, 33)
+    flow = estimator.estimate(pair.a, pair.b)
+    assert (flow.shape, flow.dtype) == ((17, 33, 2), np.float32)
+    assert flow.flags.c_contiguous
+    assert estimator.name in FLOW_METHODS
+
+
+@every_classical_estimator
+def test_the_same_twice_and_on_one_two_or_four_threads(estimator, textured_pair, cv2_threads):
+    pair = textured_pair("rotation")
+    flows = []
+    for threads in (1, 2, 4, 4):
+        cv2_threads(threads)
+        flows.append(estimator.estimate(pair.a, pair.b))
+    for flow in flows[1:]:
+        np.testing.assert_array_equal(flow, flows[0])
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (1, 1), (65, 127), (3, 200)])
+@every_classical_estimator
+def test_odd_and_small_sizes(estimator, height, width, textured_pair):
+    pair = textured_pair("still", height, width)
+    flow = estimator.estimate(pair.a, pair.b)
+    assert flow.shape == (height, width, 2)
+    assert np.isfinite(flow).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_motion_in_a_picture_of_24_pixels(method, textured_pair):
+    pair = textured_pair("translation", 24, 24)
+    flow = create_estimator(method).estimate(pair.a, pair.b)
+    assert end_point_error(flow, pair.truth, pair.interior(6)) < 0.05
+
+
+@every_classical_estimator
+def test_a_flat_picture_gives_a_finite_flow(estimator):
+    gray, bright = np.full((48, 64, 3), 90, np.uint8), np.full((48, 64, 3), 200, np.uint8)
+    assert np.isfinite(estimator.estimate(gray, bright)).all()
+
+
+@every_classical_estimator
+def test_a_cut_gives_a_finite_flow(estimator):
+    generator = np.random.default_rng(1)
+    a, b = (generator.integers(0, 256, (64, 64, 3), np.uint8) for _ in range(2))
+    assert np.isfinite(estimator.estimate(a, b)).all()
+
+
+@every_classical_estimator
+def test_pictures_are_left_as_they_are(estimator, textured_pair):
+    pair = textured_pair("translation", 64, 64)
+    a, b = pair.a.copy(), pair.b.copy()
+    estimator.estimate(pair.a, pair.b)
+    np.testing.assert_array_equal(pair.a, a)
+    np.testing.assert_array_equal(pair.b, b)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (np.zeros((20, 20, 3), np.uint8), np.zeros((20, 21, 3), np.uint8)),
+        (np.zeros((20, 20, 3), np.float32), np.zeros((20, 20, 3), np.float32)),
+        (np.zeros((20, 20), np.uint8), np.zeros((20, 20), np.uint8)),
+        (np.zeros((20, 20, 4), np.uint8), np.zeros((20, 20, 4), np.uint8)),
+    ],
+)
+def test_other_pictures_are_refused(a, b):
+    with pytest.raises(ValueError, match="two uint8 pictures of one size"):
+        create_estimator("dis").estimate(a, b)
+
+
+@every_estimator
+def test_estimators_travel_between_processes(estimator, textured_pair):
+    pair = textured_pair("zoom", 64, 64)
+    copy = pickle.loads(pickle.dumps(estimator))
+    np.testing.assert_array_equal(copy.estimate(pair.a, pair.b), estimator.estimate(pair.a, pair.b))
+
+
+def test_epicflow_follows_motion_boundaries_better_than_plain_search(textured_pair):
+    """A foreground that moves against its background: the interpolation stops at the edge of the picture."""
+    back, front = textured_pair("translation", 128, 128), textured_pair("still", 128, 128)
+    disc = np.hypot(*(np.mgrid[:128, :128] - 63.5)) < 30
+    brighter = np.clip(front.b[::-1].astype(int) + 70, 0, 255).astype(np.uint8)
+    a = np.where(disc[..., None], brighter, back.a)
+    b = np.where(disc[..., None], brighter, back.b)
+    truth = np.where(disc[..., None], front.truth, back.truth)
+    radius = np.hypot(*(np.mgrid[:128, :128] - 63.5))
+    rim = (radius > 24) & (radius < 36)
+    errors = {m: end_point_error(create_estimator(m).estimate(a, b), truth, rim) for m in ("epicflow", "dis")}
+    assert errors["epicflow"] < errors["dis"]
+
+
+def test_an_unknown_method():
+    with pytest.raises(UsageError, match="choose one of dis, deepflow, epicflow, farneback, raft"):
+        create_estimator("horn-schunck")
+
+
+def test_raft_without_weights():
+    with pytest.raises(WeightsError, match="--flow-weights FILE"):
+        create_estimator("raft")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "there is no file"),
+        (b"not a network", "cannot be read as a file of weights"),
+        ([1, 2], "is not a state dict"),
+        ({"conv.weight": torch.zeros(3)}, "holds no weights of RAFT"),
+    ],
+)
+def test_raft_with_a_file_that_is_none(content, problem, tmp_path):
+    path = tmp_path / "weights.pth"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    with pytest.raises(WeightsError, match=problem):
+        create_estimator("raft", weights=str(path))
+
+
+def test_raft_reads_safetensors(raft_weights, tmp_path, textured_pair):
+    safetensors = pytest.importorskip("safetensors.torch")
+    path = tmp_path / "raft_small.safetensors"
+    safetensors.save_file(torch.load(raft_weights, weights_only=True), path)
+    pair = textured_pair("zoom", 64, 64)
+    flows = [create_estimator("raft", weights=str(p)).estimate(pair.a, pair.b) for p in (path, raft_weights)]
+    np.testing.assert_array_equal(*flows)

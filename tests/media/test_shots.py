@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from farm.media.scan import scan_video
+from farm.media.shots import find_cuts
+from tests.media.clips import write_clip
+
+STILL = 0.002
+
+
+def _film(*levels: int) -> np.ndarray:
+    return np.stack([np.full((18, 32), level, np.uint8) for level in levels])
+
+
+def _scores(frames: int, **at: float) -> list[float]:
+    return [at.get(f"f{i}", STILL) for i in range(frames)]
+
+
+@pytest.mark.parametrize(
+    ("scores", "levels", "cuts"),
+    [
+        ([0.0], [50], ()),
+        (_scores(8), [50] * 8, ()),
+        (_scores(8, f4=0.6), [50] * 4 + [120] * 4, (4,)),
+        (_scores(8, f1=0.6), [50] + [120] * 7, (1,)),
+        (_scores(8, f7=0.6), [50] * 7 + [120], (7,)),
+        # between two dark pictures: faint, but nothing else moves
+        (_scores(24, f12=0.08), [10] * 12 + [20] * 12, (12,)),
+        # as faint, in the middle of motion
+        ([0.05] * 12 + [0.08] + [0.05] * 11, [10] * 12 + [20] * 12, ()),
+        # flash of one frame, of three, and one that fades out
+        (_scores(12, f5=0.8, f6=0.8), [50] * 5 + [250] + [50] * 6, ()),
+        (_scores(12, f5=0.8, f8=0.8), [50] * 5 + [250] * 3 + [50] * 4, ()),
+        (_scores(12, f5=0.8), [50] * 5 + [250, 180, 110, 60] + [50] * 3, ()),
+        # a single black frame dropped in
+        (_scores(12, f5=0.4, f6=0.4), [100] * 5 + [0] + [100] * 6, ()),
+        # the other picture stays for longer than a flash: two cuts
+        (_scores(30, f10=0.8, f20=0.8), [50] * 10 + [250] * 10 + [50] * 10, (10, 20)),
+        # a flash that hides a change of shot
+        (_scores(12, f5=0.8, f6=0.5), [50] * 5 + [250] + [140] * 6, (5, 6)),
+        # luma score without a change of picture
+        (_scores(8, f4=0.3), [50] * 4 + [52] * 4, ()),
+    ],
+)
+def test_find_cuts(scores: list[float], levels: list[int], cuts: tuple[int, ...]) -> None:
+    assert find_cuts(scores, _film(*levels)) == cuts
+
+
+def test_scores_and_pictures_must_be_as_many() -> None:
+    with pytest.raises(ValueError, match="3 scores but 2 thumbnails"):
+        find_cuts([0, 0, 0], _film(1, 2))
+
+
+def _scene(seed: int, frames: int, first: int = 0) -> list[np.ndarray]:
+    """A smooth random picture, panning by two pixels a frame."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(20, 220, (5, 30, 3)).astype(np.uint8)
+    wide = np.kron(coarse, np.ones((16, 16, 1), np.uint8))
+    return [wide[:64, 2 * i : 2 * i + 96] for i in range(first, first + frames)]
+
+
+def _blend(one: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
+    return (one * (1 - share) + other * share).astype(np.uint8)
+
+
+def test_real_film_with_cuts_flash_fade_and_dissolve(tmp_path: Path) -> None:
+    white, black = np.full((64, 96, 3), 255, np.uint8), np.zeros((64, 96, 3), np.uint8)
+    one, two, three, four = (_scene(seed, 40) for seed in range(4))
+    one[12], one[13] = white, _blend(one[13], white, 0.6)  # flash in the first shot
+    fade = [_blend(p, black, i / 15) for i, p in enumerate(two[20:36])]
+    dissolve = [_blend(a, b, i / 19) for i, (a, b) in enumerate(zip(three[20:], four[:20], strict=True))]
+    film = one[:24] + two[:20] + fade + [black] * 3
+    film += [_blend(black, p, i / 15) for i, p in enumerate(three[:16])] + three[16:20] + dissolve + four[20:]
+    path = write_clip(tmp_path / "film.mp4", film, "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
+    scan = scan_video(str(path))
+    assert scan.cuts == (24,)
+    assert scan.probe.frame_count == len(film)
+
+
+def test_every_hard_cut_is_found(tmp_path: Path) -> None:
+    lengths = (12, 5, 17, 9)
+    film = [picture for seed, length in enumerate(lengths) for picture in _scene(seed + 10, length)]
+    path = write_clip(tmp_path / "cuts.mkv", film, "-c:v", "ffv1")
+    assert scan_video(str(path)).cuts == (12, 17, 34)
+
+
+def test_a_film_of_one_frame(clips: dict[str, Path]) -> None:
+    scan = scan_video(str(clips["one_frame"]))
+    assert (scan.probe.frame_count, scan.cuts) == (1, ())
