@@ -274,13 +274,10 @@ def main() -> None:
 
 
 def _exit_for(error: Exception) -> None:
-    """Click's own complaints are usage errors; anything else is a fault of the farm, shown whole on request."""
-    import click
-
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        print(error.format_message())
-        sys.exit(2)
-    if isinstance(error, click.ClickException):
+    """Typer's own complaints are usage errors; anything else is a fault of the farm, shown whole on request."""
+    if hasattr(error, "format_message"):
+        if type(error).__name__ == "NoArgsIsHelpError":  # the help has been printed
+            sys.exit(2)
         _complain(error.format_message(), 2)
     if os.environ.get("FARM_DEBUG"):
         raise error

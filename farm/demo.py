@@ -12,7 +12,7 @@ from farm.spec import RenderSpec
 
 CLIP = "datasets/data/bigbuckbunny.mp4"
 FRAMES = "0-47"
-SIZE = 224
+SIZE = 192
 ITERATIONS = "80,14"
 SHEET_COLUMNS = 6
 

@@ -45,7 +45,7 @@ def _python() -> Check:
 
 
 def _ffmpeg() -> Check:
-    from farm.media.ffmpeg import ffmpeg_version, ffmpeg_binary
+    from farm.media.ffmpeg import ffmpeg_binary, ffmpeg_version
 
     try:
         path = ffmpeg_binary()

@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field, ValidationError
 
-from farm.errors import JobMismatchError, StorageError
+from farm.errors import JobMismatchError, OutputError, StorageError
 from farm.plan import RenderPlan, Task
 from farm.spec import RenderSpec, spec_differences
 from farm.storage import Storage
@@ -86,6 +86,19 @@ class JobDirectory:
 
     def save_record(self, record: JobRecord) -> None:
         self.storage.write("job.json", record.model_dump_json(indent=1).encode())
+
+    def check_writable(self) -> None:
+        """Find out before any work whether files can be put here. Raises OutputError."""
+        try:
+            self.storage.write(".writable", b"")
+            self.storage.remove(".writable")
+        except StorageError as error:
+            raise OutputError(f"the job directory cannot be used: {error.problem}", "choose another --job") from None
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether anything was committed here: until then nothing is lost by beginning anew."""
+        return self.storage.exists("ledger")
 
     def check_same(self, record: JobRecord, spec: RenderSpec, input_hashes: dict[str, str]) -> None:
         """Refuse to continue a job with another spec or other inputs. Raises JobMismatchError with the difference."""

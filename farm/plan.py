@@ -88,6 +88,7 @@ class RenderPlan(Model):
     start: int
     stop: int
     passes: int
+    relay: bool
     steps: PassSteps
     shots: tuple[Shot, ...]
     chunks: tuple[Chunk, ...]
@@ -161,6 +162,7 @@ def plan_render(spec: RenderSpec, probe: VideoProbe, cuts: Sequence[int]) -> Ren
         start=frames.start,
         stop=frames.stop,
         passes=spec.passes if spec.method == "optimize" else 1,
+        relay=spec.method == "optimize" and spec.chunk_start == "relay",
         steps=pass_steps(spec.iterations, spec.passes) if spec.method == "optimize" else NO_STEPS,
         shots=shots,
         chunks=tuple(chunks),
@@ -194,6 +196,7 @@ def estimate_work(plan: RenderPlan, iterations: Iterations) -> WorkEstimate:
     for task in tasks:
         finish[task.id] = task.steps + max((finish[need] for need in task.needs), default=0)
     later_keyframes = sum(not chunk.first_in_shot for chunk in plan.chunks)
+    keyframe_steps = plan.steps.relay if plan.relay else plan.steps.first
     overlap_frames = sum(max(chunk.reach - chunk.stop, 0) for chunk in plan.chunks)
     frame_bytes = plan.width * plan.height * 3
     optimised = plan.steps != NO_STEPS
@@ -205,7 +208,7 @@ def estimate_work(plan: RenderPlan, iterations: Iterations) -> WorkEstimate:
         if optimised
         else 0,
         # a keyframe takes the place of a frame that pass 1 would have made, so only the difference is extra
-        relay_steps=later_keyframes * (plan.steps.relay - plan.steps.sequential),
+        relay_steps=later_keyframes * (keyframe_steps - plan.steps.sequential),
         overlap_steps=overlap_frames * plan.steps.sequential,
         refine_steps=count * plan.steps.refine * (plan.passes - 1),
         longest_chain_steps=max(finish.values(), default=0),
@@ -248,7 +251,7 @@ def _tasks(plan: RenderPlan) -> Iterator[Task]:
     for chunk in plan.chunks:
         by_shot.setdefault(chunk.shot, []).append(chunk)
     for chunks in by_shot.values():
-        relayed = len(chunks) > 1 and steps != NO_STEPS
+        relayed = plan.relay and len(chunks) > 1
         for chunk in chunks if relayed else ():
             yield Task(
                 id=task_id(0, chunk.index),

@@ -63,7 +63,7 @@ def prepare_job(spec: RenderSpec, job_url: str, progress: Callable[[float], None
     scan = scan_video(spec.video, allow_truncated=spec.allow_truncated)
     input_hashes[spec.video] = scan.probe.content_hash
     record = job.load_record()
-    if record is not None:
+    if record is not None and job.has_frames:
         job.check_same(record, spec, input_hashes)
         return Prepared(spec, job, scan, record.plan, input_hashes, record)
     return Prepared(spec, job, scan, plan_render(spec, scan.probe, scan.cuts), input_hashes, None)

@@ -171,7 +171,7 @@ class ChunkRenderer:
         return found
 
     def _is_relayed(self, chunk: Chunk) -> bool:
-        return not (chunk.first_in_shot and chunk.last_in_shot)
+        return self.plan.relay and not (chunk.first_in_shot and chunk.last_in_shot)
 
     def _warped(self, frame: int, other: int, image: np.ndarray) -> Neighbour:
         return Neighbour(warp(image, self.flows.flow(frame, other)), self.flows.weights(frame, other))

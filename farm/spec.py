@@ -20,7 +20,6 @@ from farm.errors import UsageError
 from farm.frames import FrameRange
 from farm.video import Model
 
-SPEC_VERSION = 1
 SMALLEST_SIZE = 16
 """Pixels. VGG-19 halves a picture four times before relu5_1: anything smaller leaves no features."""
 
@@ -63,8 +62,8 @@ class Iterations(Model):
         return {"first": int(numbers[0]), "next": int(numbers[-1])}
 
 
-class EncodeSpec(Model):
-    """How the finished film is written. `codec` and `pixel_format` are ffmpeg's names."""
+class EncodeSettings(Model):
+    """How the finished film is coded, in ffmpeg's names. `crf` is ignored by prores_ks and ffv1."""
 
     codec: str = "libx264"
     crf: int = Field(default=18, ge=0, le=63)
@@ -85,7 +84,7 @@ class LossWeights(Model):
 class RenderSpec(Model):
     """A render: a video, one or more styles, an output, and how to get from one to the other."""
 
-    version: Literal[1] = SPEC_VERSION
+    version: Literal[1] = 1
     video: str = Field(min_length=1)
     styles: tuple[StyleImage, ...] = ()
     output: str = Field(min_length=1)
@@ -97,6 +96,7 @@ class RenderSpec(Model):
     passes: int = Field(default=3, ge=1, le=100)
     chunk_frames: int = Field(default=24, ge=2)
     overlap: int = Field(default=4, ge=0)
+    chunk_start: Literal["relay", "scratch"] = Field(default="relay", description="scratch: for comparison only")
     weights: LossWeights = LossWeights()
     style_scale: float = Field(default=1.0, gt=0, le=16, description="stroke size, 1: area as the frame's")
     color: ColorMode = "none"
@@ -106,7 +106,7 @@ class RenderSpec(Model):
     precision: Precision = "auto"
     seed: int = Field(default=0, ge=0)
     allow_truncated: bool = False
-    encode: EncodeSpec = EncodeSpec()
+    encode: EncodeSettings = EncodeSettings()
 
     @field_validator("frames", mode="before")
     @classmethod
@@ -201,8 +201,20 @@ def absolute_path(path: str, base: Path | None = None) -> str:
 
 def spec_differences(old: RenderSpec, new: RenderSpec) -> list[str]:
     """The fields that differ, as `size: 256 -> 512`; where the output goes is no difference."""
-    before, after = (spec.model_dump(mode="json", exclude={"output"}) for spec in (old, new))
-    return [f"{name}: {before[name]} -> {after[name]}" for name in before if before[name] != after[name]]
+    before, after = (_flat(spec.model_dump(mode="json", exclude={"output"})) for spec in (old, new))
+    names = dict.fromkeys([*before, *after])
+    return [f"{name}: {before.get(name)} -> {after.get(name)}" for name in names if before.get(name) != after.get(name)]
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    """`{"encode": {"crf": 18}}` as `{"encode.crf": 18}`, lists with `[0]`."""
+    if isinstance(values, dict):
+        parts = [(f"{prefix}.{name}" if prefix else name, value) for name, value in values.items()]
+    elif isinstance(values, list):
+        parts = [(f"{prefix}[{number}]", value) for number, value in enumerate(values)]
+    else:
+        return {prefix: values}
+    return {name: value for part, inner in parts for name, value in _flat(inner, part).items()}
 
 
 def _absolute_style(style: Any, base: Path) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from farm.job import JobDirectory, JobRecord
-from farm.media.encode import EncodeSettings, encode_film
+from farm.media.encode import encode_film
 from farm.render import stage_frame
 
 
@@ -31,6 +31,6 @@ def stitch_film(
         record.probe,
         record.plan.frames,
         output,
-        EncodeSettings(**record.spec.encode.model_dump()),
+        record.spec.encode,
         progress,
     )

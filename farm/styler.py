@@ -47,3 +47,7 @@ class FrameStyler:
     def next(self, content: np.ndarray, start: np.ndarray, steps: int, ties: Sequence[Neighbour]) -> StylizedFrame:
         """A frame started from `start` (H, W, 3) float32 and tied to stylised, warped neighbours."""
         return self._optimizer.stylize(content, start, steps, [TemporalTie(tie.image, tie.weight) for tie in ties])
+
+    def losses(self, content: np.ndarray, picture: np.ndarray) -> dict[str, float]:
+        """The weighted losses of a finished picture (H, W, 3) uint8, without any neighbour."""
+        return self._optimizer.stylize(content, picture, 0).losses

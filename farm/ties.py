@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from farm.flow import long_term_weights
+
 
 @dataclass(frozen=True)
 class Neighbour:
@@ -25,13 +27,8 @@ def nearest_visible(neighbours: Sequence[Neighbour]) -> list[Neighbour]:
 
     `c_long^(j) = max(c^(j) - sum of c^(k) over nearer k, 0)`: the weights of one pixel sum to 1 at the most.
     """
-    taken: np.ndarray | None = None
-    result = []
-    for neighbour in neighbours:
-        taken = np.zeros_like(neighbour.weight) if taken is None else taken
-        result.append(Neighbour(neighbour.image, np.maximum(neighbour.weight - taken, 0)))
-        taken = taken + neighbour.weight
-    return result
+    weights = long_term_weights([neighbour.weight for neighbour in neighbours])
+    return [Neighbour(neighbour.image, weight) for neighbour, weight in zip(neighbours, weights, strict=True)]
 
 
 def warped_start(content: np.ndarray, neighbours: Sequence[Neighbour]) -> np.ndarray:
@@ -54,7 +51,7 @@ def blended_start(own: np.ndarray, neighbours: Sequence[Neighbour], blend: float
     `x' = (x + b sum c_k w_k) / (1 + b sum c_k)`, (H, W, 3) float32, with `b` = `blend`.
     """
     total = own.astype(np.float32)
-    weight = np.ones(own.shape[:2], np.float32)
+    weight: np.ndarray = np.ones(own.shape[:2], np.float32)
     for neighbour in neighbours:
         total = total + blend * neighbour.weight[..., None] * neighbour.image
         weight = weight + blend * neighbour.weight

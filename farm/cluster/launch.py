@@ -13,8 +13,9 @@ from typing import Any
 
 from farm.cluster.local import RaySession, ray_session
 from farm.errors import CancelledError, OutputError
+from farm.frames import FrameRange
 from farm.job import JobRecord
-from farm.media.encode import check_output_writable
+from farm.media.encode import check_encoding, check_output_writable
 from farm.plan import Task, plan_tasks
 from farm.prepare import Prepared, prepare_job, sibling_flow_sources
 from farm.progress import JobProgress, format_seconds
@@ -105,8 +106,7 @@ def _run(
         sources = sibling_flow_sources(prepared.job, record)
         ahead = None
         if prepared.spec.method == "optimize":
-            ranges = tuple(chunk_range for chunk_range in _flow_ranges(record))
-            ahead = FlowAhead(prepared.job.url, ranges, sources)
+            ahead = FlowAhead(prepared.job.url, _flow_ranges(record), sources)
         steps = _planned_steps(tasks)
         progress.stage("start", sum(len(task.frames) for task in todo), sum(task.steps for task in todo))
         stages = {task.id: task.stage for task in tasks}
@@ -160,10 +160,8 @@ def _planned_steps(tasks: list[Task]) -> dict[str, float]:
     return {task.id: task.steps / len(task.frames) for task in tasks}
 
 
-def _flow_ranges(record: JobRecord) -> list[Any]:
-    from farm.frames import FrameRange
-
-    return [FrameRange(shot.start, shot.stop) for shot in record.plan.shots if shot.stop - shot.start > 1]
+def _flow_ranges(record: JobRecord) -> tuple[FrameRange, ...]:
+    return tuple(FrameRange(shot.start, shot.stop) for shot in record.plan.shots if shot.stop - shot.start > 1)
 
 
 def _check_output(prepared: Prepared, *, overwrite: bool) -> None:
@@ -171,6 +169,8 @@ def _check_output(prepared: Prepared, *, overwrite: bool) -> None:
     if prepared.spec.output == prepared.spec.video:
         raise OutputError(f"output {prepared.spec.output} is the video itself", "choose another -o")
     check_output_writable(prepared.spec.output, overwrite)
+    check_encoding(prepared.spec.output, prepared.spec.encode)
+    prepared.job.check_writable()
 
 
 def _finished_report(prepared: Prepared) -> dict[str, Any] | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -40,8 +42,9 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
     import ray
 
     if ray.is_initialized():
-        yield _describe(ray.get_runtime_context().gcs_address and _dashboard_of(ray))
+        yield _describe(_dashboard_of(ray))
         return
+    on_termination = signal.getsignal(signal.SIGTERM)
     try:
         if address is None:
             context = ray.init(
@@ -58,6 +61,9 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
         raise UsageError(f"no Ray cluster answers at {address}: {_first_line(error)}", "check --address") from None
     except Exception as error:
         raise RenderError(f"Ray could not be started: {_first_line(error)}", "farm doctor tells more") from error
+    # Ray puts its own handler there, which dumps the stack instead of letting the caller clean up
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_termination)
     try:
         yield _describe(context.dashboard_url or "")
     finally:

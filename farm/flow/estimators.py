@@ -1,12 +1,12 @@
 """Optical flow estimators by name; all of them give the same flow whatever the number of threads.
 
-| method      | what it is                                                                       | cost   |
-|-------------|----------------------------------------------------------------------------------|--------|
-| `dis`       | dense inverse search with variational refinement (Kroeger et al. 2016), to full resolution | 1      |
-| `deepflow`  | variational flow (Weinzaepfel et al. 2013), without DeepMatching                 | 3      |
-| `epicflow`  | edge-preserving interpolation of consistent matches (Revaud et al. 2015), refined | 4      |
-| `farneback` | polynomial expansion (Farnebäck 2003): for comparison                            | 0.5    |
-| `raft`      | recurrent network (Teed and Deng 2020); needs a file of weights                  | GPU    |
+| method      | what it is                                                                        | cost |
+|-------------|-----------------------------------------------------------------------------------|------|
+| `dis`       | dense inverse search, refined at full resolution (Kroeger et al. 2016)            | 1    |
+| `deepflow`  | variational flow (Weinzaepfel et al. 2013), without DeepMatching                  | 4    |
+| `epicflow`  | edge-preserving interpolation of consistent matches, refined (Revaud et al. 2015) | 3    |
+| `farneback` | polynomial expansion (Farnebäck 2003)                                             | 0.4  |
+| `raft`      | recurrent network (Teed and Deng 2020); needs a file of weights, wants a GPU      |      |
 
     estimator = create_estimator("dis")
     backward = estimator.estimate(current, previous)

@@ -9,24 +9,26 @@ takes everything else from the source file. The film is written beside its final
 from __future__ import annotations
 
 import os
+import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import av
 import ffmpeg
 import numpy as np
 
-from farm.errors import EncodeError, OutputError, StorageError
+from farm.errors import EncodeError, OutputError, StorageError, UsageError
 from farm.frames import FrameRange
 from farm.media.color import YuvCoding, output_tags, yuv_coding
-from farm.media.ffmpeg import FfmpegProcess, ffmpeg_binary
+from farm.media.ffmpeg import FfmpegProcess, ffmpeg_binary, reason_of_failure
 from farm.media.source import ffmpeg_url
 from farm.media.tracks import audio_tracks, check_video_encoder, container_extension, subtitle_tracks
-from farm.media.verify import verify_film
-from farm.video import Model, VideoProbe
+from farm.media.verify import sounding_streams, verify_film
+from farm.spec import EncodeSettings
+from farm.video import VideoProbe
 
 _ANY_SIZE = frozenset({"libvpx", "libvpx-vp9", "libaom-av1", "ffv1"})
 """Encoders that take odd sizes with subsampled chroma; for the others the last row or column is doubled."""
@@ -34,16 +36,6 @@ _ANY_SIZE = frozenset({"libvpx", "libvpx-vp9", "libaom-av1", "ffv1"})
 _NO_STREAM = "v:999?"
 
 _RGB_FORMATS = ("rgb", "bgr", "gbr")
-
-
-class EncodeSettings(Model):
-    """How the film is coded. `crf` is the encoder's constant quality (0 is best), ignored by prores_ks and ffv1."""
-
-    codec: str = "libx264"
-    crf: int = 18
-    pixel_format: str = "yuv420p"
-    preset: str = "medium"
-    audio: Literal["copy", "none"] = "copy"
 
 
 class FilmTimes(NamedTuple):
@@ -94,6 +86,28 @@ def check_output_writable(path: str | Path, overwrite: bool) -> None:
         raise OutputError(f"{output} exists already", "give another output path or --overwrite")
 
 
+def check_encoding(output: str | Path, settings: EncodeSettings) -> None:
+    """Encode one small frame to nothing, so that a wrong codec or format is found before days of rendering.
+
+    Raises UsageError.
+    """
+    check_video_encoder(settings.codec, container_extension(str(output)))
+    trial = ffmpeg.input("color=size=64x64:rate=1", f="lavfi").output(
+        "-", vframes=1, format="null", **{"c:v": settings.codec, "pix_fmt": settings.pixel_format}
+    )
+    done = subprocess.run(
+        [ffmpeg_binary(), "-v", "warning", "-nostdin", *trial.get_args()],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if "ncompatible pixel format" in done.stderr or "Unknown pixel format" in done.stderr:
+        raise UsageError(f"{settings.codec} does not take pixel format {settings.pixel_format}", "try yuv420p")
+    if done.returncode != 0:
+        raise UsageError(f"this ffmpeg cannot encode with {settings.codec}: {reason_of_failure(done.stderr)}")
+
+
 def encode_film(
     frames: Iterator[np.ndarray],
     probe: VideoProbe,
@@ -120,11 +134,14 @@ def encode_film(
     temporary = output.with_name(f".{output.stem}.{uuid.uuid4().hex[:12]}{extension}")
     try:
         notes = _encode(frames, probe, frame_range, temporary, settings, progress)
+        copied = {s.index for s in probe.audio} if settings.audio == "copy" else set()
+        sounding = sounding_streams(probe, times.cut_from, times.cut_length) & copied
+        notes += tuple(f"audio stream {i} has no sound in this part of the film" for i in sorted(copied - sounding))
         verify_film(
             temporary,
             pts_seconds=[times.first_frame + offset * probe.time_base for offset in times.offsets],
             last_duration=times.last_duration * probe.time_base,
-            audio_streams=len(probe.audio) if settings.audio == "copy" else 0,
+            audio_streams=range(len(sounding), len(copied) + 1),
         )
         _move_into_place(temporary, output)
     finally:

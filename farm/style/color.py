@@ -99,14 +99,14 @@ def recombine(stylized_luminance: NDArray[np.uint8], content: NDArray[np.uint8])
     """Y of the first (H, W, 3), I and Q of the second.
 
     Where RGB would leave 0..255, Y gives way and not the colour: it is moved to the nearest value that has
-    a colour inside the cube for these I and Q, so that both stay the content's up to rounding.
+    a colour inside the cube for these I and Q, so that both stay the content's exactly.
     """
     wanted = stylized_luminance.astype(np.float64) @ YIQ_FROM_RGB[0]
     original = content.astype(np.float64)
     # Along Y every channel moves by the same amount, since the inverse's first column is all ones.
     shift = wanted - original @ YIQ_FROM_RGB[0]
-    shift = shift.clip(-original.min(axis=-1), 255 - original.max(axis=-1))
-    return _to_uint8(original + shift[..., None])
+    shift = shift.round().clip(-original.min(axis=-1), 255 - original.max(axis=-1))
+    return (original + shift[..., None]).astype(np.uint8)
 
 
 def _regular(covariance: Matrix) -> Matrix:

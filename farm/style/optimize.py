@@ -23,13 +23,20 @@ from torch import Tensor
 
 from farm.errors import OptimizationError, UsageError
 from farm.style import losses
-from farm.style.minimize import FIRST_STEP, LBFGS, Adam, Minimizer
+from farm.style.minimize import FIRST_STEP, LBFGS, Adam, Minimizer, SmoothingPreconditioner
 from farm.style.picture import image_to_tensor, tensor_to_image
 from farm.style.taps import content_tap, style_tap
 from farm.style.targets import StyleTargets
 from farm.style.vgg import VGGFeatures
 
 Stop = Literal["iterations", "converged"]
+
+LOSSES = ("content", "style", "temporal", "tv", "range")
+
+PATIENCE = 10
+"""Steps after which an image no better than its start counts as not optimised."""
+FLAT = 1e-6
+"""Relative change of the loss that float32 cannot tell from none."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,7 @@ class OptimizeSettings:
     style_weight: float = losses.STYLE_WEIGHT
     temporal_weight: float = losses.TEMPORAL_WEIGHT
     tv_weight: float = losses.TV_WEIGHT
+    range_weight: float = losses.RANGE_WEIGHT
     content_layers: tuple[str, ...] = losses.CONTENT_LAYERS
     style_layers: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(losses.STYLE_LAYERS, 1.0))
     optimizer: Literal["lbfgs", "adam"] = "lbfgs"
@@ -51,6 +59,18 @@ class OptimizeSettings:
     """Stop when the loss has fallen by less than this share of itself..."""
     window: int = 50
     """... over this many steps. Ruder et al. 2016, section 7."""
+
+    def __post_init__(self) -> None:
+        weights = [self.content_weight, self.style_weight, self.temporal_weight, self.tv_weight, self.range_weight]
+        weights += self.style_layers.values()
+        if any(not (weight >= 0 and math.isfinite(weight)) for weight in weights):
+            raise UsageError("weights of losses must be finite numbers of 0 or more")
+        if not (self.content_weight and self.content_layers) and not (self.style_weight and self.style_layers):
+            raise UsageError("content and style both weigh nothing", "give one of them a weight and a layer")
+        if self.optimizer not in ("lbfgs", "adam"):
+            raise UsageError(f"optimizer {self.optimizer!r} is not known", "use lbfgs or adam")
+        if self.history < 1 or self.window < 1:
+            raise UsageError("history and window must be 1 or more")
 
 
 @dataclass(frozen=True)
@@ -76,8 +96,11 @@ class StepProgress:
 
 @dataclass(frozen=True)
 class StylizedFrame:
-    """`losses` has "total" and its weighted parts "content", "style", "temporal", "tv", for the image before it
-    was rounded to 8 bits. `restarts` counts the attempts that were thrown away."""
+    """A finished frame, uint8 (H, W, 3), and how it came about.
+
+    `losses`: "total" and its weighted parts "content", "style", "temporal", "tv" and "range", for the image before
+    it was clipped and rounded. `restarts` counts the attempts that were thrown away.
+    """
 
     image: NDArray[np.uint8]
     steps: int
@@ -89,9 +112,7 @@ class StylizedFrame:
 class FrameOptimizer:
     """Repaints frames of one size in one style. Holds no state from frame to frame."""
 
-    def __init__(
-        self, features: VGGFeatures, targets: StyleTargets, settings: OptimizeSettings | None = None
-    ) -> None:
+    def __init__(self, features: VGGFeatures, targets: StyleTargets, settings: OptimizeSettings | None = None) -> None:
         self.features = features
         self.targets = targets
         self.settings = settings or OptimizeSettings()
@@ -117,12 +138,14 @@ class FrameOptimizer:
             raise ValueError("content, start and ties must have the same shape")
         anchor = _Anchor.of(ties, self.features.device) if ties else None
         failures: list[str] = []
-        for attempt in _attempts(self.settings, self.features, start, content):
+        for attempt in self._attempts(content):
             objective = _Objective(attempt.features, self.targets, self.settings, content, anchor)
+            begin = content if attempt.from_content else start
+            image = image_to_tensor(begin, self.features.device)
             try:
-                outcome = self._minimize(objective, attempt, iterations, progress)
-            except _Failure as failure:
-                failures.append(f"{attempt.name}: {failure}")
+                outcome = self._minimize(objective, attempt.minimizer(image), iterations, progress)
+            except _AttemptError as error:
+                failures.append(f"{attempt.name}: {error}")
                 continue
             return StylizedFrame(
                 image=tensor_to_image(outcome.image),
@@ -136,45 +159,67 @@ class FrameOptimizer:
             "try --precision fp32, or lower the style and temporal weights",
         )
 
+    def _attempts(self, content: NDArray[np.uint8]) -> Iterator[_Attempt]:
+        """As asked for; then float32 and a careful first step; then Adam, in float32, from the content."""
+        settings, exact = self.settings, self.features.with_dtype(torch.float32)
+        precondition = SmoothingPreconditioner(content.shape[0], content.shape[1], self.features.device)
+
+        def lbfgs(start: Tensor, first_step: float = FIRST_STEP) -> Minimizer:
+            return LBFGS(start, settings.history, first_step, precondition)
+
+        def careful(start: Tensor) -> Minimizer:
+            return lbfgs(start, FIRST_STEP / 10)
+
+        def adam(start: Tensor) -> Minimizer:
+            return Adam(start, settings.learning_rate)
+
+        yield _Attempt(settings.optimizer, self.features, lbfgs if settings.optimizer == "lbfgs" else adam)
+        yield _Attempt("lbfgs in float32, small first step", exact, careful)
+        yield _Attempt("adam in float32, from the content", exact, adam, from_content=True)
+
     def _minimize(
         self,
         objective: _Objective,
-        attempt: _Attempt,
+        minimizer: Minimizer,
         iterations: int,
         progress: Callable[[StepProgress], None] | None,
     ) -> _Outcome:
         settings = self.settings
-        start = image_to_tensor(attempt.start, self.features.device)
-        minimizer = attempt.minimizer(start, objective)
-        best = _Outcome(start, 0, {"total": math.inf}, "iterations")
+        best = _Outcome(minimizer.point, 0, {"total": math.inf}, "iterations")
         lowest: deque[float] = deque(maxlen=settings.window + 1)
         for step in range(iterations + 1):
             point = minimizer.point
             values, gradient = objective.evaluate(point, with_gradient=step < iterations)
             total = values["total"]
             if not math.isfinite(total):
-                raise _Failure(f"loss {total} at step {step}")
+                raise _AttemptError(f"the loss was {total} at step {step}")
             if total < best.losses["total"]:
                 best = _Outcome(point, step, values, "iterations")
             if progress:
                 progress(StepProgress(step, iterations, values))
             lowest.append(best.losses["total"])
             if len(lowest) > settings.window and lowest[0] - lowest[-1] <= settings.convergence * lowest[0]:
-                return replace(best, steps=step, stop="converged")
+                return self._finished(best, step, "converged")
             if gradient is None:
                 break
-            norm = float(gradient.abs().max())
-            if norm == 0:
+            # By how much the loss could fall, to first order, if the image moved by one grey level.
+            reach = float(gradient.norm()) * math.sqrt(gradient.numel())
+            if not math.isfinite(reach):
+                raise _AttemptError(f"the gradient was {reach} at step {step}")
+            if reach <= FLAT * total:
                 return replace(best, steps=step, stop="converged")
-            if not math.isfinite(norm):
-                raise _Failure(f"gradient {norm} at step {step}")
             minimizer.tell(total, gradient)
             if minimizer.stalled:
-                raise _Failure(f"no descent after step {step}")
-        return replace(best, steps=iterations)
+                raise _AttemptError(f"no descent after step {step}")
+        return self._finished(best, iterations, "iterations")
+
+    def _finished(self, best: _Outcome, steps: int, stop: Stop) -> _Outcome:
+        if best.steps == 0 and steps >= PATIENCE:
+            raise _AttemptError(f"the loss had not fallen after {steps} steps")
+        return replace(best, steps=steps, stop=stop)
 
 
-class _Failure(Exception):
+class _AttemptError(Exception):
     """An attempt that must not be handed on."""
 
 
@@ -190,26 +235,8 @@ class _Outcome:
 class _Attempt:
     name: str
     features: VGGFeatures
-    start: NDArray[Any]
-    minimizer: Callable[[Tensor, _Objective], Minimizer]
-
-
-def _attempts(
-    settings: OptimizeSettings, features: VGGFeatures, start: NDArray[Any], content: NDArray[np.uint8]
-) -> Iterator[_Attempt]:
-    """As asked for; then float32 and a careful first step; then Adam from the content."""
-
-    def lbfgs(first_step: float) -> Callable[[Tensor, _Objective], Minimizer]:
-        return lambda image, objective: LBFGS(image, settings.history, first_step, objective.preconditioner)
-
-    def adam(learning_rate: float) -> Callable[[Tensor, _Objective], Minimizer]:
-        return lambda image, _: Adam(image, learning_rate)
-
-    first = lbfgs(FIRST_STEP) if settings.optimizer == "lbfgs" else adam(settings.learning_rate)
-    exact = features.with_dtype(torch.float32)
-    yield _Attempt(settings.optimizer, features, start, first)
-    yield _Attempt("lbfgs, float32, small first step", exact, start, lbfgs(FIRST_STEP / 10))
-    yield _Attempt("adam, float32, from the content", exact, content, adam(settings.learning_rate))
+    minimizer: Callable[[Tensor], Minimizer]
+    from_content: bool = False
 
 
 @dataclass(frozen=True)
@@ -250,63 +277,69 @@ class _Objective:
         self._grams = targets.grams
         self._settings = settings
         self._anchor = anchor
-        self._layers = (*settings.content_layers, *settings.style_layers)
+        self._style_layers = settings.style_layers if settings.style_weight else {}
+        content_layers = settings.content_layers if settings.content_weight else ()
         with torch.no_grad():
-            seen = features(image_to_tensor(content, features.device), settings.content_layers)
+            seen = features(image_to_tensor(content, features.device), content_layers)
             self._content = {name: found.float() for name, found in seen.items()}
-
-    @property
-    def preconditioner(self) -> Tensor | None:
-        """For LBFGS."""
-        return None
 
     def evaluate(self, image: Tensor, with_gradient: bool = True) -> tuple[dict[str, float], Tensor | None]:
         """The weighted losses, and the gradient (1, 3, H, W) of their sum."""
-        settings = self._settings
-        terms: dict[str, list[Tensor]] = {"content": [], "style": []}
+        values, gradient = self._perceptual(image, with_gradient)
+        # In closed form as well: cheaper than autograd, and without a second graph.
+        if self._anchor is not None:
+            difference = image - self._anchor.mean
+            self._add(values, gradient, "temporal", difference, difference * self._anchor.weight, self._anchor.rest)
+        outside = image - image.clamp(0, 255)
+        self._add(values, gradient, "range", outside, outside)
+        if self._settings.tv_weight:
+            self._add_total_variation(values, gradient, image)
+        numbers = torch.stack(list(values.values())).tolist()  # one synchronisation with the device
+        return {"total": sum(numbers), **dict(zip(values, numbers, strict=True))}, gradient
+
+    def _perceptual(self, image: Tensor, with_gradient: bool) -> tuple[dict[str, Tensor], Tensor | None]:
+        values = {name: torch.zeros((), device=image.device) for name in LOSSES}
 
         def tap(name: str, found: Tensor) -> Tensor:
             if name in self._content:
-                scale = settings.content_weight
+                scale = self._settings.content_weight
                 found, loss = content_tap(found, self._content[name], scale)
-                terms["content"].append(loss * scale)
-            if name in settings.style_layers:
-                scale = settings.style_weight * settings.style_layers[name]
+                values["content"] += scale * loss
+            if name in self._style_layers:
+                scale = self._settings.style_weight * self._style_layers[name]
                 found, loss = style_tap(found, self._grams[name], scale)
-                terms["style"].append(loss * scale)
+                values["style"] += scale * loss
             return found
 
         leaf = image.detach().requires_grad_(with_gradient)
         with torch.set_grad_enabled(with_gradient):
-            found = self._features(leaf, self._layers, tap)
-        gradient = None
-        if with_gradient:
-            deepest = list(found.values())[-1]
-            # Every tap has its own gradient; there is none to come from beyond the deepest.
-            (gradient,) = torch.autograd.grad(deepest, leaf, torch.zeros_like(deepest))
-        values = {name: sum((loss.detach() for loss in parts), torch.zeros(())) for name, parts in terms.items()}
-        values["temporal"] = self._add_temporal(image, gradient)
-        values["tv"] = self._add_total_variation(image, gradient)
-        numbers = dict(zip(values, torch.stack([v.to(image.device) for v in values.values()]).tolist(), strict=True))
-        return {"total": sum(numbers.values()), **numbers}, gradient
+            found = self._features(leaf, {*self._content, *self._style_layers}, tap)
+        if not with_gradient:
+            return values, None
+        deepest = list(found.values())[-1]
+        # Every tap adds its own gradient; none comes from beyond the deepest.
+        (gradient,) = torch.autograd.grad(deepest, leaf, torch.zeros_like(deepest))
+        return values, gradient
 
-    def _add_temporal(self, image: Tensor, gradient: Tensor | None) -> Tensor:
-        if self._anchor is None or self._settings.temporal_weight == 0:
-            return torch.zeros(())
-        difference = image - self._anchor.mean
-        pull = difference * self._anchor.weight
-        loss = (pull * difference).mean() + self._anchor.rest
+    def _add(
+        self,
+        values: dict[str, Tensor],
+        gradient: Tensor | None,
+        name: Literal["temporal", "range"],
+        difference: Tensor,
+        pull: Tensor,
+        rest: float = 0.0,
+    ) -> None:
+        """`weight * mean(difference * pull) + rest`, where the pull is the difference times a constant."""
+        weight = self._settings.temporal_weight if name == "temporal" else self._settings.range_weight
+        values[name] = weight * ((difference * pull).mean() + rest)
         if gradient is not None:
-            gradient.add_(pull, alpha=2 * self._settings.temporal_weight / image.numel())
-        return self._settings.temporal_weight * loss
+            gradient.add_(pull, alpha=2 * weight / difference.numel())
 
-    def _add_total_variation(self, image: Tensor, gradient: Tensor | None) -> Tensor:
-        weight = self._settings.tv_weight
-        if weight == 0:
-            return torch.zeros(())
+    def _add_total_variation(self, values: dict[str, Tensor], gradient: Tensor | None, image: Tensor) -> None:
         leaf = image.detach().requires_grad_()
         with torch.enable_grad():
-            loss = weight * losses.total_variation(leaf)
+            loss = self._settings.tv_weight * losses.total_variation(leaf)
+        values["tv"] = loss.detach()
         if gradient is not None:
             gradient.add_(torch.autograd.grad(loss, leaf)[0])
-        return loss.detach()

@@ -72,7 +72,7 @@ def write_picture(path: str | Path, image: NDArray[Any], quality: int = 95) -> N
     kind = _SUFFIXES.get(path.suffix.lower())
     if kind is None:
         raise OutputError(f"{path}: pictures are written as .png or .jpg", "change the suffix")
-    if image.dtype not in (np.uint8, np.uint16) or image.dtype == np.uint16 and kind == "JPEG":
+    if image.dtype not in (np.uint8, np.uint16) or (image.dtype == np.uint16 and kind == "JPEG"):
         raise OutputError(f"{path}: {image.dtype} cannot be written as {kind}", "write a PNG")
     encoded = _encode(image, kind, quality)
     try:

@@ -71,9 +71,7 @@ class StyleTargets:
         return cls(grams)
 
 
-def matching_size(
-    style_size: tuple[int, ...], content_size: tuple[int, int], style_scale: float
-) -> tuple[int, int]:
+def matching_size(style_size: tuple[int, ...], content_size: tuple[int, int], style_scale: float) -> tuple[int, int]:
     """(height, width) of the style's aspect and of the content's area times `style_scale` squared.
 
     >>> matching_size((100, 400), (50, 50), 1.0)

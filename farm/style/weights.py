@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from farm.errors import WeightsError
@@ -97,18 +99,20 @@ def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
         raise WeightsError(f"there is no weights file {path}", _REMEDY)
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
             stored = load_file(path)
         else:
             stored = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, KeyError, EOFError, OSError, AttributeError) as error:
+    except (
+        SafetensorError,
+        pickle.UnpicklingError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        EOFError,
+        OSError,
+        AttributeError,
+    ) as error:
         raise WeightsError(f"{path} is not a weights file that can be read safely", _REMEDY) from error
-    except Exception as error:
-        # safetensors raises an exception class of its own that derives from nothing but Exception.
-        if type(error).__module__.partition(".")[0].lstrip("_") != "safetensors":
-            raise
-        raise WeightsError(f"{path} is not a safetensors file", _REMEDY) from error
     if not isinstance(stored, Mapping) or not all(isinstance(value, Tensor) for value in stored.values()):
         raise WeightsError(f"{path} does not hold a plain state dict", _REMEDY)
     return stored

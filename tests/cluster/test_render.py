@@ -29,9 +29,7 @@ pytestmark = pytest.mark.usefixtures("ray_here")
 
 def make_spec(clip: Path, style: Path, output: Path, **options: object) -> RenderSpec:
     values = {"iterations": "4,3", "size": 64, "chunk_frames": 4, "overlap": 2, "passes": 2, "long_term": [3]}
-    return build_spec(
-        {"video": str(clip), "styles": [str(style)], "output": str(output), **values, **options}
-    )
+    return build_spec({"video": str(clip), "styles": [str(style)], "output": str(output), **values, **options})
 
 
 def render(spec: RenderSpec, workers: int = 1, **options: object) -> dict:

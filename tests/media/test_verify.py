@@ -10,7 +10,11 @@ from farm.errors import EncodeError
 from farm.media.verify import verify_film
 
 FRAME = Fraction(1001, 30000)
-TRUE: dict[str, Any] = {"pts_seconds": [i * FRAME for i in range(48)], "last_duration": FRAME, "audio_streams": 2}
+TRUE: dict[str, Any] = {
+    "pts_seconds": [i * FRAME for i in range(48)],
+    "last_duration": FRAME,
+    "audio_streams": range(2, 3),
+}
 
 
 def test_the_film_that_was_meant(clips: dict[str, Path]) -> None:
@@ -20,7 +24,7 @@ def test_the_film_that_was_meant(clips: dict[str, Path]) -> None:
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"audio_streams": 1}, "has 2 audio streams, not 1"),
+        ({"audio_streams": range(2)}, "has 2 audio streams, not 0 or 1"),
         ({"pts_seconds": [i * FRAME for i in range(47)]}, "has 48 frames, not 47"),
         ({"pts_seconds": [i * FRAME + (i == 7) * FRAME / 4 for i in range(48)]}, "frame 7 of the .* appears at"),
         ({"pts_seconds": [i * FRAME + 1 for i in range(48)]}, "begins at 0.0000 s, not 1.0000 s"),

@@ -1,0 +1,276 @@
+"""How steady is a chunked render, and do its seams show? One run, one table, one picture.
+
+    python benchmarks/quality.py VIDEO --style IMG --frames 0-47 --size 256 --iterations 60,24 \
+        --chunk-frames 16 -o quality/
+
+The clip is rendered by the farm as it comes (defaults), and beside it as the field would do it: every frame
+alone, strictly sequential (one chunk, one pass), chunks with a hard cut, chunks with a cross-faded overlap.
+All are measured on the frames before encoding:
+
+    warp error    mean squared difference (pixels 0..1) to the previous frame, warped, where DIS flow on the
+                  source is reliable (Ruder et al. 2016, eq. 5 and 6)
+    seam ratio    of a boundary: each pair's warp error over the sequential render's, the largest within 6
+                  frames of the boundary over the median away from boundaries
+    style ratio   the same for the Gram loss of the frames, largest and smallest
+    drift         of the last quarter of the shot against the first: luminance, contrast, Gram loss
+
+Writes quality.json and quality.png and prints the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import shutil
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from farm.flow import create_estimator, reliability_weights, warp
+from farm.job import JobDirectory, JobRecord
+from farm.plan import RenderPlan, plan_render
+from farm.render import SourceFrames, stage_frame
+from farm.spec import RenderSpec, build_spec
+from farm.styler import FrameStyler
+
+NEAR = 6
+LEAST_RELIABLE = 0.2
+ONE_CHUNK = 100_000
+VARIANTS: dict[str, dict[str, Any]] = {
+    "farm": {},
+    "sequential": {"chunk_frames": ONE_CHUNK, "passes": 1, "overlap": 0},
+    "hard cut": {"passes": 1, "overlap": 0, "chunk_start": "scratch"},
+    "cross-fade": {"passes": 1, "overlap": 4, "chunk_start": "scratch"},
+}
+
+
+@dataclass
+class Measured:
+    """One way of rendering: per frame or per pair of frames, from the first on."""
+
+    steps: int
+    seconds: float
+    warp_error: list[float | None] = field(default_factory=list)
+    style_loss: list[float] = field(default_factory=list)
+    content_loss: list[float] = field(default_factory=list)
+    luminance: list[float] = field(default_factory=list)
+    contrast: list[float] = field(default_factory=list)
+
+    def median_error(self) -> float:
+        return float(np.median([error for error in self.warp_error if error is not None]))
+
+    def drift(self) -> dict[str, float]:
+        """Last quarter over first quarter; 1 is none. The source's own change is not taken out."""
+        quarter = max(len(self.luminance) // 4, 1)
+        return {
+            name: float(np.mean(values[-quarter:]) / np.mean(values[:quarter]))
+            for name, values in (
+                ("luminance", self.luminance),
+                ("contrast", self.contrast),
+                ("style", self.style_loss),
+            )
+        }
+
+
+class Yardstick:
+    """Measures renders of one range of frames: the flow of its pairs is estimated once."""
+
+    def __init__(self, record: JobRecord) -> None:
+        plan = record.plan
+        self.source = SourceFrames(record)
+        self.frames = list(plan.frames)
+        dis = create_estimator("dis")
+        pictures = [self.source(frame) for frame in self.frames]
+        self.pairs = []
+        for before, after in itertools.pairwise(pictures):
+            back, forth = dis.estimate(after, before), dis.estimate(before, after)
+            self.pairs.append((back, reliability_weights(back, forth) > 0.99))
+        self.styler = FrameStyler(record.spec, (plan.width, plan.height), record.runtime)
+
+    def measure(self, painted: list[np.ndarray], steps: int, seconds: float) -> Measured:
+        found = Measured(steps, seconds)
+        for (flow, mask), before, after in zip(self.pairs, painted[:-1], painted[1:], strict=True):
+            squares = ((after.astype(np.float32) - warp(before, flow)) / 255) ** 2
+            found.warp_error.append(float(squares[mask].mean()) if mask.mean() >= LEAST_RELIABLE else None)
+        for frame, picture in zip(self.frames, painted, strict=True):
+            losses = self.styler.losses(self.source(frame), picture)
+            found.style_loss.append(losses["style"])
+            found.content_loss.append(losses["content"])
+            found.luminance.append(float(picture.mean()))
+            found.contrast.append(float(picture.std()))
+        return found
+
+
+def relative(values: list[Any], base: list[Any], near: set[int], offset: int) -> dict[int, float]:
+    """Values over the base's, then over their own median away from the boundaries."""
+    ratio = {i + offset: v / b for i, (v, b) in enumerate(zip(values, base, strict=True)) if v is not None and b}
+    away = [value for i, value in ratio.items() if i not in near] or list(ratio.values())
+    return {i: value / float(np.median(away)) for i, value in ratio.items()}
+
+
+def seams(found: Measured, base: Measured, boundaries: list[int], first: int) -> list[dict[str, float]]:
+    """For each boundary (first frame of a chunk) the seam ratio and the extremes of the style ratio."""
+    near = {i for b in boundaries for i in range(b - NEAR, b + NEAR + 1)}
+    errors = relative(found.warp_error, base.warp_error, near, first + 1)
+    styles = relative(found.style_loss, base.style_loss, near, first)
+    rows = []
+    for b in boundaries:
+        around = range(b - NEAR, b + NEAR + 1)
+        rows.append(
+            {
+                "boundary": b,
+                "seam_ratio": max(errors[i] for i in around if i in errors),
+                "style_ratio_min": min(styles[i] for i in around if i in styles),
+                "style_ratio_max": max(styles[i] for i in around if i in styles),
+            }
+        )
+    return rows
+
+
+def render_variant(name: str, base: RenderSpec, changes: dict[str, Any], folder: Path, workers: int | None) -> Any:
+    """Render through the farm; returns frames, steps, seconds and the job's record."""
+    from farm.cluster.launch import LaunchOptions, render_job
+    from farm.progress import JobProgress
+
+    stem = name.replace(" ", "-")
+    spec = build_spec({**base.model_dump(), **changes, "output": str(folder / f"{stem}.mp4")})
+    with JobProgress() as progress:
+        progress.note(f"-- {name}")
+        report = render_job(
+            spec, LaunchOptions(job=str(folder / f"{stem}.farm"), workers=workers, overwrite=True), progress
+        )
+    job = JobDirectory(report["job"])
+    record = job.load_record()
+    assert record is not None
+    painted = [stage_frame(job, record, record.plan.passes, frame) for frame in record.plan.frames]
+    return painted, report, record
+
+
+def render_alone(record: JobRecord, yardstick: Yardstick) -> tuple[list[np.ndarray], int, float]:
+    """Every frame on its own, with the steps that a later frame of the sequence gets."""
+    began, steps, painted = time.perf_counter(), 0, []
+    for frame in record.plan.frames:
+        made = yardstick.styler.first(yardstick.source(frame), record.spec.iterations.next)
+        steps += made.steps
+        painted.append(made.image)
+    return painted, steps, time.perf_counter() - began
+
+
+def plot(found: dict[str, Measured], boundaries: list[int], first: int, path: Path) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(3, 1, figsize=(11, 9), sharex=True)
+    for name, one in found.items():
+        axes[0].plot([first + 1 + i for i in range(len(one.warp_error))], one.warp_error, label=name)
+        axes[1].plot([first + i for i in range(len(one.style_loss))], one.style_loss, label=name)
+        axes[2].plot([first + i for i in range(len(one.luminance))], one.luminance, label=name)
+    for axis, title in zip(axes, ("warp error", "style loss (Gram)", "mean level"), strict=True):
+        for boundary in boundaries:
+            axis.axvline(boundary, color="0.6", linestyle=":", linewidth=1)
+        axis.set_ylabel(title)
+        axis.grid(alpha=0.2)
+    axes[0].set_yscale("log")
+    axes[1].set_yscale("log")
+    axes[2].set_xlabel("frame (dotted: first frame of a chunk)")
+    axes[0].legend(ncols=5, fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
+def table(result: dict[str, Any]) -> str:
+    lines = [
+        f"{'':<12}{'warp error':>12}{'of seq.':>9}{'seam':>7}{'style ratio':>15}{'style loss':>12}"
+        f"{'drift L/C/S':>19}{'steps':>8}{'seconds':>9}"
+    ]
+    for name, row in result["variants"].items():
+        seam = f"{row['worst_seam']:.2f}" if row["worst_seam"] else "-"
+        span = f"{row['style_ratio_min']:.2f}..{row['style_ratio_max']:.2f}" if row["worst_seam"] else "-"
+        drift = "/".join(f"{row['drift'][key]:.2f}" for key in ("luminance", "contrast", "style"))
+        lines.append(
+            f"{name:<12}{row['warp_error']:>12.6f}{row['of_sequential']:>9.2f}{seam:>7}{span:>15}"
+            f"{row['style_loss']:>12.0f}{drift:>19}{row['steps']:>8}{row['seconds']:>9.0f}"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("video")
+    parser.add_argument("--style", action="append", required=True)
+    parser.add_argument("--frames", default="0-47")
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--iterations", default="200,50")
+    parser.add_argument("--chunk-frames", type=int, default=16)
+    parser.add_argument("--variants", default=",".join(["alone", *VARIANTS]))
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="for the farm's render")
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--fresh", action="store_true", help="render anew what is there already")
+    parser.add_argument("-o", "--output", type=Path, default=Path("quality"))
+    options = parser.parse_args()
+    if options.fresh:
+        shutil.rmtree(options.output, ignore_errors=True)
+    options.output.mkdir(parents=True, exist_ok=True)
+    base = build_spec(
+        {
+            "video": str(Path(options.video).absolute()),
+            "styles": [str(Path(style).absolute()) for style in options.style],
+            "output": str(options.output / "farm.mp4"),
+            "frames": options.frames,
+            "size": options.size,
+            "iterations": options.iterations,
+            "chunk_frames": options.chunk_frames,
+        }
+    )
+    wanted = options.variants.split(",")
+    found: dict[str, Measured] = {}
+    yardstick: Yardstick | None = None
+    plan: RenderPlan | None = None
+    for name in dict.fromkeys(["sequential", *wanted]):
+        if name == "alone":
+            continue
+        changes = dict(VARIANTS[name])
+        if name == "farm":
+            changes |= dict(json.loads(f'{{"{k}": {v}}}').popitem() for k, v in (one.split("=") for one in options.set))
+        painted, report, record = render_variant(name, base, changes, options.output, options.workers)
+        yardstick = yardstick or Yardstick(record)
+        found[name] = yardstick.measure(painted, report["steps"], report.get("render_seconds", 0.0))
+        if name == "farm":
+            plan = record.plan
+        if name == "sequential":
+            sequential = record
+    assert yardstick is not None
+    if "alone" in wanted:
+        found["alone"] = yardstick.measure(*render_alone(sequential, yardstick))
+    plan = plan or plan_render(base, sequential.probe, sequential.cuts)
+    boundaries = [chunk.start for chunk in plan.chunks if not chunk.first_in_shot]
+    result: dict[str, Any] = {"video": base.video, "boundaries": boundaries, "variants": {}}
+    for name, one in found.items():
+        rows = seams(one, found["sequential"], boundaries, plan.start) if name not in ("sequential", "alone") else []
+        result["variants"][name] = {
+            "warp_error": one.median_error(),
+            "of_sequential": one.median_error() / found["sequential"].median_error(),
+            "worst_seam": max((row["seam_ratio"] for row in rows), default=None),
+            "style_ratio_min": min((row["style_ratio_min"] for row in rows), default=None),
+            "style_ratio_max": max((row["style_ratio_max"] for row in rows), default=None),
+            "style_loss": float(np.median(one.style_loss)),
+            "content_loss": float(np.median(one.content_loss)),
+            "drift": one.drift(),
+            "steps": one.steps,
+            "seconds": one.seconds,
+            "seams": rows,
+            "per_frame": {key: getattr(one, key) for key in ("warp_error", "style_loss", "content_loss", "luminance")},
+        }
+    (options.output / "quality.json").write_text(json.dumps(result, indent=1))
+    plot(found, boundaries, plan.start, options.output / "quality.png")
+    print(table(result))
+
+
+if __name__ == "__main__":
+    main()
