@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from farm.errors import UsageError
+from farm.style.device import choose_device, choose_precision, configure_threads
+
+
+def test_auto_takes_cuda_where_there_is_one():
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "meta", "cuda:99", "mps"])
+def test_refuses_a_device_that_is_not_there(name):
+    with pytest.raises(UsageError):
+        choose_device(name)
+
+
+def test_precision_asked_for_is_obeyed():
+    cpu = torch.device("cpu")
+    assert choose_precision("bf16", cpu) == torch.bfloat16
+    assert choose_precision("fp32", cpu) == torch.float32
+    with pytest.raises(UsageError, match="precision 'half'"):
+        choose_precision("half", cpu)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/cpuinfo")
+def test_auto_precision_on_a_cpu_follows_its_instructions():
+    with open("/proc/cpuinfo") as file:  # noqa: PTH123
+        flags = set(file.read().split())
+    if "avx2" not in flags:
+        pytest.skip("not an x86 processor")
+    has_bfloat16 = bool(flags & {"avx512_bf16", "amx_bf16"})
+    expected = torch.bfloat16 if has_bfloat16 else torch.float32
+    assert choose_precision("auto", torch.device("cpu")) == expected
+
+
+def test_threads():
+    """In a process of its own: the count is the whole process's."""
+    code = (
+        "import torch; from farm.style.device import configure_threads as c; "
+        "c(1); print(torch.get_num_threads()); c(None); print(torch.get_num_threads())"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["1", "1"]
+    with pytest.raises(UsageError, match="0 threads"):
+        configure_threads(0)

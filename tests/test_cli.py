@@ -1,0 +1,199 @@
+"""The command line: one clear line, the right exit code, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from farm.cli import main
+from farm.spec import RenderSpec
+from tests.conftest import make_clip
+
+
+@pytest.fixture
+def farm(monkeypatch, capsys):
+    """Run the command line in this process: (exit code, stdout, stderr)."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["farm", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as done:
+            code = int(done.code or 0)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    yield run
+    signal.signal(signal.SIGTERM, before)
+
+
+def broken(folder: Path) -> dict[str, Path]:
+    """Files that are not films or pictures, each in its own way."""
+    files = {name: folder / name for name in ("empty.mp4", "text.mp4", "text.jpg", "sound.mp4", "short.mp4")}
+    files["empty.mp4"].write_bytes(b"")
+    files["text.mp4"].write_text("hello")
+    files["text.jpg"].write_text("hello")
+    sound = ["-f", "lavfi", "-i", "sine=duration=1", str(files["sound.mp4"])]
+    from farm.media.ffmpeg import ffmpeg_binary
+
+    subprocess.run([ffmpeg_binary(), "-v", "error", "-y", *sound], check=True)
+    whole = make_clip(folder / "whole.mkv", frames=60, audio=False).read_bytes()
+    files["short.mp4"].write_bytes(whole[: len(whole) // 2])
+    files["none.mp4"] = folder / "none.mp4"
+    files["folder"] = folder
+    return files
+
+
+@pytest.mark.parametrize(
+    ("video", "says"),
+    [
+        ("none.mp4", "does not exist"),
+        ("folder", "is a directory"),
+        ("empty.mp4", "empty.mp4 is empty"),
+        ("text.mp4", "not a video"),
+        ("sound.mp4", "only sound"),
+        ("short.mp4", "--allow-truncated"),
+    ],
+)
+def test_a_video_that_cannot_be_used(farm, tmp_path, style, video, says):
+    files = broken(tmp_path)
+    code, out, err = farm("render", files[video], "--style", style, "-o", tmp_path / "out.mp4")
+    assert (code, out) == (2, "")
+    assert says in err
+    assert len(err.strip().splitlines()) == 1
+    assert "Traceback" not in err
+    assert not (tmp_path / "out.mp4").exists()
+    assert not (tmp_path / "out.farm").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--frames", "50-10"], "did you mean 10-50?"),
+        (["--frames", "5-1000"], "frames 5-1000 are not all there"),
+        (["--size", "3"], "size: must be greater than or equal to 16, not 3"),
+        (["--nosuch"], "No such option"),
+        (["--codec", "nosuch"], "nosuch cannot be used"),
+        (["--pixel-format", "pal8"], "does not take pixel format pal8"),
+        (["--style", "nowhere.jpg"], "nowhere.jpg"),
+        (["--style", "{text.jpg}"], "is not a picture"),
+        (["-o", "{folder}/out.gif"], "does not end in a kind of film"),
+        (["-o", "{folder}/no/out.mp4"], "does not exist"),
+        (["-o", "/proc/out.mp4"], "the job directory cannot be used"),
+        (["-o", "{clip}", "--overwrite"], "is the video itself"),
+        (["--job", "nosuch://bucket/x"], "cannot be used"),
+        (["--iterations", "many"], "write it as FIRST,NEXT"),
+    ],
+)
+def test_options_that_cannot_be_used(farm, tmp_path, clip, style, options, says):
+    files = broken(tmp_path)
+    named = {"folder": tmp_path, "clip": clip, "text.jpg": files["text.jpg"]}
+    for name, path in named.items():
+        options = [option.replace("{" + name + "}", str(path)) for option in options]
+    given = [] if "--style" in options else ["--style", style]
+    given += [] if "-o" in options else ["-o", tmp_path / "out.mp4"]
+    code, out, err = farm("render", clip, *given, *options)
+    assert (code, out) == (2, "")
+    assert says in err
+    assert len(err.strip().splitlines()) == 1
+    assert "Traceback" not in err
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_an_unknown_option_in_a_spec_file(farm, tmp_path):
+    (tmp_path / "job.yaml").write_text("video: a.mp4\nstyles: [b.jpg]\noutput: c.mp4\ncolour: none\n")
+    code, _, err = farm("render", "--spec", tmp_path / "job.yaml")
+    assert code == 2
+    assert "colour: no such option; farm schema prints the ones there are" in err
+
+
+def test_plan_as_json_and_as_text(farm, tmp_path, clip):
+    code, out, err = farm("plan", clip, "--chunk-frames", 5, "--overlap", 1, "--json")
+    assert (code, err) == (0, "")
+    told = json.loads(out)
+    assert [(chunk["start"], chunk["stop"], chunk["reach"]) for chunk in told["chunks"]] == [
+        (0, 4, 5),
+        (4, 8, 9),
+        (8, 12, 12),
+    ]
+    assert told["work"]["steps"] > 0
+    code, out, _ = farm("plan", clip, "--chunk-frames", 5, "--overlap", 1)
+    assert code == 0
+    assert "1 shots, 3 chunks, 3 passes" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_schema_is_the_specs(farm):
+    code, out, _ = farm("schema")
+    assert code == 0
+    assert json.loads(out) == RenderSpec.model_json_schema()
+
+
+def test_status_of_nothing(farm, tmp_path):
+    code, _, err = farm("status", tmp_path)
+    assert code == 2
+    assert "holds no job" in err
+
+
+def test_help_needs_no_input_and_names_the_commands(farm):
+    code, out, _ = farm("--help")
+    assert code == 0
+    for command in ("render", "plan", "status", "stylize", "flow", "doctor", "demo", "schema"):
+        assert command in out
+
+
+def test_stylize_a_still(farm, tmp_path, style):
+    picture = np.tile(np.linspace(0, 255, 64, dtype=np.uint8)[None, :, None], (48, 1, 3))
+    Image.fromarray(picture).save(tmp_path / "in.png")
+    command = ("stylize", tmp_path / "in.png", "--style", style, "-o", tmp_path / "out.png", "--iterations", 3)
+    code, out, _ = farm(*command, "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert (told["size"], told["steps"]) == ([64, 48], 3)
+    with Image.open(tmp_path / "out.png") as made:
+        painted = np.asarray(made)
+    assert painted.shape == (48, 64, 3)
+    assert np.abs(painted.astype(int) - picture).mean() > 1
+    code, _, err = farm(*command)
+    assert code == 2
+    assert "--overwrite" in err
+
+
+@pytest.mark.parametrize(("output", "says"), [("out.gif", ".png"), ("no/out.png", "folder")])
+def test_stylize_where_it_cannot_write(farm, tmp_path, style, output, says):
+    code, _, err = farm("stylize", style, "--style", style, "-o", tmp_path / output)
+    assert code == 2
+    assert says in err
+
+
+def test_flow_estimate_and_check(farm, tmp_path):
+    rng = np.random.default_rng(0)
+    wide = np.kron(rng.integers(0, 255, (16, 20, 3)), np.ones((4, 4, 1))).astype(np.uint8)
+    Image.fromarray(wide[:, :72]).save(tmp_path / "a.png")
+    Image.fromarray(wide[:, 4:76]).save(tmp_path / "b.png")
+    for one, other, name in (("a", "b", "forward"), ("b", "a", "backward")):
+        code, _, err = farm(
+            "flow", "estimate", tmp_path / f"{one}.png", tmp_path / f"{other}.png", "-o", tmp_path / f"{name}.flo"
+        )
+        assert (code, err) == (0, "")
+    code, _, _ = farm("flow", "check", tmp_path / "backward.flo", tmp_path / "forward.flo", "-o", tmp_path / "mask.pgm")
+    assert code == 0
+    mask = (tmp_path / "mask.pgm").read_bytes()
+    assert mask.startswith(b"P5\n72 64\n255\n")
+    assert np.median(np.frombuffer(mask[-72 * 64 :], np.uint8)) > 200
+
+
+def test_doctor_finds_what_the_tests_run_on(farm):
+    code, out, _ = farm("doctor", "--json")
+    assert code == 0
+    states = {check["name"]: check["state"] for check in json.loads(out)}
+    assert states["ffmpeg"] == states["weights"] == states["torch"] == "ok"
