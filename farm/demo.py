@@ -13,7 +13,7 @@ from farm.spec import RenderSpec
 CLIP = "datasets/data/bigbuckbunny.mp4"
 FRAMES = "0-47"
 SIZE = 192
-ITERATIONS = "80,14"
+ITERATIONS = "60,10"
 SHEET_COLUMNS = 6
 
 
@@ -28,6 +28,9 @@ def demo_spec(folder: Path) -> RenderSpec:
             "size": SIZE,
             "iterations": ITERATIONS,
             "chunk_frames": 24,
+            # small frames: finer strokes and more of the content keep the rabbit recognisable
+            "style_scale": 0.8,
+            "weights": {"content": 10.0},
         }
     )
 

@@ -269,7 +269,7 @@ def _tasks(plan: RenderPlan) -> Iterator[Task]:
                 chunk=chunk.index,
                 start=chunk.start,
                 stop=chunk.reach,
-                needs=(task_id(0, chunk.index),) if relayed else (),
+                needs=_keyframes_of(chunk) if relayed else (),
                 steps=(0 if relayed else steps.first) + (chunk.reach - chunk.start - 1) * steps.sequential,
             )
         for number in range(2, plan.passes + 1):
@@ -284,3 +284,9 @@ def _tasks(plan: RenderPlan) -> Iterator[Task]:
                     needs=tuple(task_id(number - 1, other.index) for other in near),
                     steps=len(chunk.frames) * steps.refine,
                 )
+
+
+def _keyframes_of(chunk: Chunk) -> tuple[str, ...]:
+    """A chunk starts from its own keyframe and lands on the next chunk's."""
+    own = task_id(0, chunk.index)
+    return (own,) if chunk.last_in_shot else (own, task_id(0, chunk.index + 1))

@@ -27,9 +27,10 @@ from farm.plan import Chunk, Task, task_id
 from farm.storage import Storage
 from farm.style.optimize import StylizedFrame
 from farm.styler import FrameStyler
-from farm.ties import Neighbour, blended_start, cross_fade, nearest_visible, warped_start
+from farm.ties import Neighbour, blended_start, cross_fade, nearest_visible, warped_start, with_anchor
 
 DECODED_FRAMES_KEPT = 4
+LANDING_FRAMES = int(__import__("os").environ.get("LANDING", "8"))
 
 
 @dataclass(frozen=True)
@@ -136,16 +137,22 @@ class ChunkRenderer:
                 record = self.job.ledger(task_id(0, chunk.index))[frame]
                 return self._committed(0, frame), record.model_copy(update={"steps": 0})
             return self._from_nothing(frame, steps.first)
-        return self._from_earlier(frame, self._earlier(task, chunk, frame), steps.sequential)
+        return self._from_earlier(frame, self._earlier(task, chunk, frame), steps.sequential, self._anchor(chunk))
 
     def _from_nothing(self, frame: int, steps: int) -> tuple[np.ndarray, FrameRecord]:
         return _with_record(frame, self.styler.first(self.source(frame), steps))
 
     def _from_earlier(
-        self, frame: int, earlier: Sequence[tuple[int, np.ndarray]], steps: int
+        self, frame: int, earlier: Sequence[tuple[int, np.ndarray]], steps: int, anchor: int | None = None
     ) -> tuple[np.ndarray, FrameRecord]:
-        """Start from, and tie to, stylised frames of the same shot, given nearest first."""
+        """Start from, and tie to, stylised frames of the same shot, given nearest first.
+
+        `anchor` is the next chunk's keyframe: the last frames of a chunk land on it.
+        """
         ties = nearest_visible([self._warped(frame, other, image) for other, image in earlier])
+        if anchor is not None:
+            pull = max(0.0, 1 - (anchor - frame) / (LANDING_FRAMES + 1))
+            ties = with_anchor(ties, self._warped(frame, anchor, self._committed(0, anchor)), pull)
         content = self.source(frame)
         return _with_record(frame, self.styler.next(content, warped_start(content, ties), steps, ties))
 
@@ -155,7 +162,7 @@ class ChunkRenderer:
         sides = [other for other in (frame - 1, frame + 1) if shot.start <= other < shot.stop]
         ties = [self._warped(frame, other, self._committed(number - 1, other)) for other in sides]
         own = self._committed(number - 1, frame)
-        start = blended_start(own, ties, blend=1.0)
+        start = blended_start(own, ties, blend=float(__import__("os").environ.get("BLEND", "1")))
         return _with_record(frame, self.styler.next(self.source(frame), start, self.plan.steps.refine, ties))
 
     # what is read -----------------------------------------------------------------------------------
@@ -169,6 +176,13 @@ class ChunkRenderer:
             keys = [other.start for other in self.plan.shot_chunks(chunk.shot) if reach <= other.start < chunk.start]
             found += [(key, self._committed(0, key)) for key in reversed(keys)]
         return found
+
+    def _anchor(self, chunk: Chunk) -> int | None:
+        return (
+            chunk.stop
+            if self._is_relayed(chunk) and not chunk.last_in_shot and chunk.reach == chunk.stop and LANDING_FRAMES
+            else None
+        )
 
     def _is_relayed(self, chunk: Chunk) -> bool:
         return self.plan.relay and not (chunk.first_in_shot and chunk.last_in_shot)

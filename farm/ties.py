@@ -31,6 +31,18 @@ def nearest_visible(neighbours: Sequence[Neighbour]) -> list[Neighbour]:
     return [Neighbour(neighbour.image, weight) for neighbour, weight in zip(neighbours, weights, strict=True)]
 
 
+def with_anchor(neighbours: Sequence[Neighbour], anchor: Neighbour, pull: float) -> list[Neighbour]:
+    """Add a later frame that is known already: the keyframe at which the next chunk starts.
+
+    It fills what no earlier frame shows, and takes over from those that do by `pull`, 0 far from it to 1 at it.
+    The weights of a pixel, 1 at the most before, sum to 1 at the most after.
+    """
+    shown = sum((neighbour.weight for neighbour in neighbours), np.zeros_like(anchor.weight))
+    kept = 1 - pull * anchor.weight
+    taken = anchor.weight * (pull + (1 - pull) * np.clip(1 - shown, 0, 1))
+    return [*(Neighbour(one.image, one.weight * kept) for one in neighbours), Neighbour(anchor.image, taken)]
+
+
 def warped_start(content: np.ndarray, neighbours: Sequence[Neighbour]) -> np.ndarray:
     """The warped neighbours where they are known, the content frame elsewhere: (H, W, 3) float32.
 

@@ -46,10 +46,26 @@ def style(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def open_ports() -> set[str]:
+    """`address:port` in /proc's hex of every listening TCP socket of this machine that is not on loopback."""
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:] if Path(table).exists() else ():
+            local, state = line.split()[1], line.split()[3]
+            loopback = local.startswith("0100007F") or local[:32] in (
+                "00000000000000000000000001000000",
+                "0000000000000000FFFF00000100007F",
+            )
+            if state == "0A" and not loopback:
+                found.add(local)
+    return found
+
+
 @pytest.fixture(scope="session")
-def ray_here() -> Iterator[None]:
-    """One Ray for all tests that need it: loopback, token, no dashboard."""
+def ray_here() -> Iterator[set[str]]:
+    """One Ray for all tests that need it: loopback, token, no dashboard. Gives the ports open before."""
     from farm.cluster.local import ray_session
 
+    before = open_ports()
     with ray_session(cpus=2, dashboard=False):
-        yield
+        yield before

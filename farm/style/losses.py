@@ -8,8 +8,9 @@ because Gram matrices overflow float16 and lose their small entries in bfloat16.
 
 Scales follow the systems of Johnson (neural-style) and Ruder (artistic-videos), not Gatys' formulas: means
 instead of sums, so that weights hold at every size. Weights 5 : 100 : 1000 are Ruder's alpha 1, beta 20,
-gamma 200. `range_loss` is ours: a picture is clipped to 0..255 in the end, and clipping what an unbounded
-optimisation made of it raised the style loss by 40 %; with this term, the picture delivered has a loss 5 % lower.
+gamma 200. `range_loss` is ours: a picture is clipped to 0..255 in the end, and clipping
+what an unbounded optimisation made of it raised the style loss by 38 % on a photograph of 160 pixels (more on harder
+cases); with this term the clipped picture has the lower loss, and the optimisation takes no longer.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ CONTENT_WEIGHT = 5.0
 STYLE_WEIGHT = 100.0
 TEMPORAL_WEIGHT = 1000.0
 TV_WEIGHT = 0.0
-RANGE_WEIGHT = 10_000.0
+RANGE_WEIGHT = 100_000.0
 
 CONTENT_LAYERS = ("relu4_2",)
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")

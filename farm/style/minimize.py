@@ -19,6 +19,10 @@ from torch import Tensor
 
 FIRST_STEP = 1.0
 """Root mean square of the first step, in grey levels: nothing is known yet of the curvature."""
+LONGEST_STEP = 30.0
+"""Likewise, of any step: where the curvature is all but zero, the quadratic model points past the horizon."""
+BOLDER = 3.0
+"""As long as steps succeed and show no positive curvature, each is longer than the one before by this."""
 SUFFICIENT_DECREASE = 1e-4
 """Armijo's constant."""
 BACKTRACKS = 12
@@ -64,12 +68,14 @@ class LBFGS:
         self.stalled = False
         self._history = history
         self._first_step = first_step
+        self._blind_step = first_step  # what the next step is while no pair is known
         self._precondition = precondition or (lambda vector: vector)
         self._accepted = self.point
         self._loss = math.inf
         self._gradient = torch.empty(0)
         self._direction = torch.empty(0)  # of z
         self._displacement = torch.empty(0)  # of the image, for a step of 1
+        self._length = 0.0  # of the displacement, root mean square
         self._slope = 0.0
         self._step = 1.0
         self._backtracks = 0
@@ -84,6 +90,7 @@ class LBFGS:
             self._accept(loss, gradient)
         elif loss <= self._loss + SUFFICIENT_DECREASE * self._step * self._slope:
             self._pairs.add(self._direction * self._step, gradient - self._gradient)
+            self._blind_step = BOLDER * self._step * self._length
             self._accept(loss, gradient)
         else:
             self._shorten(loss)
@@ -99,7 +106,7 @@ class LBFGS:
             if not len(self._pairs):
                 self.stalled = True
                 return
-            self._pairs.clear()
+            self._forget()
             self._backtracks = 0
             self._turn()
             return
@@ -113,17 +120,22 @@ class LBFGS:
         """A new direction from the accepted point, and the first step along it."""
         direction, slope = self._pairs.direction(self._gradient)
         if not slope < 0 and len(self._pairs):
-            self._pairs.clear()
+            self._forget()
             direction, slope = self._pairs.direction(self._gradient)
         if not slope < 0:
             self.stalled = True
             return
         self._direction, self._slope = direction, slope
         self._displacement = self._precondition(direction)
-        self._step = 1.0
+        self._length = float(self._displacement.square().mean().sqrt())
+        self._step = min(1.0, LONGEST_STEP / self._length)
         if not len(self._pairs):
-            self._step = self._first_step / float(self._displacement.square().mean().sqrt())
+            self._step = min(self._blind_step, LONGEST_STEP) / self._length
         self._move()
+
+    def _forget(self) -> None:
+        self._pairs.clear()
+        self._blind_step = self._first_step
 
     def _move(self) -> None:
         self.point = torch.add(self._accepted, self._displacement, alpha=self._step)

@@ -34,7 +34,8 @@ Stop = Literal["iterations", "converged"]
 LOSSES = ("content", "style", "temporal", "tv", "range")
 
 PATIENCE = 10
-"""Steps after which an image no better than its start counts as not optimised."""
+"""Steps after which an image no better than its start counts as not optimised; an optimiser that gives up
+sooner counts as broken."""
 FLAT = 1e-6
 """Relative change of the loss that float32 cannot tell from none."""
 
@@ -134,7 +135,8 @@ class FrameOptimizer:
         of the loss alone ends the frame.
         Raises OptimizationError if the loss is not finite, or does not fall, from any start.
         """
-        if start.shape != content.shape or any(tie.image.shape != content.shape for tie in ties):
+        shapes = [start.shape, *(tie.image.shape for tie in ties), *((*tie.weight.shape, 3) for tie in ties)]
+        if any(shape != content.shape for shape in shapes):
             raise ValueError("content, start and ties must have the same shape")
         anchor = _Anchor.of(ties, self.features.device) if ties else None
         failures: list[str] = []
@@ -161,7 +163,7 @@ class FrameOptimizer:
 
     def _attempts(self, content: NDArray[np.uint8]) -> Iterator[_Attempt]:
         """As asked for; then float32 and a careful first step; then Adam, in float32, from the content."""
-        settings, exact = self.settings, self.features.with_dtype(torch.float32)
+        settings = self.settings
         precondition = SmoothingPreconditioner(content.shape[0], content.shape[1], self.features.device)
 
         def lbfgs(start: Tensor, first_step: float = FIRST_STEP) -> Minimizer:
@@ -174,6 +176,7 @@ class FrameOptimizer:
             return Adam(start, settings.learning_rate)
 
         yield _Attempt(settings.optimizer, self.features, lbfgs if settings.optimizer == "lbfgs" else adam)
+        exact = self.features.with_dtype(torch.float32)  # not before it is needed: it copies the network
         yield _Attempt("lbfgs in float32, small first step", exact, careful)
         yield _Attempt("adam in float32, from the content", exact, adam, from_content=True)
 
@@ -210,6 +213,9 @@ class FrameOptimizer:
                 return replace(best, steps=step, stop="converged")
             minimizer.tell(total, gradient)
             if minimizer.stalled:
+                # In float32 and far from the start this is the floor of the arithmetic. Anywhere else it is a fault.
+                if objective.features.dtype == torch.float32 and best.steps >= PATIENCE:
+                    return replace(best, steps=step, stop="converged")
                 raise _AttemptError(f"no descent after step {step}")
         return self._finished(best, iterations, "iterations")
 
@@ -273,7 +279,7 @@ class _Objective:
         content: NDArray[np.uint8],
         anchor: _Anchor | None,
     ) -> None:
-        self._features = features
+        self.features = features
         self._grams = targets.grams
         self._settings = settings
         self._anchor = anchor
@@ -313,7 +319,7 @@ class _Objective:
 
         leaf = image.detach().requires_grad_(with_gradient)
         with torch.set_grad_enabled(with_gradient):
-            found = self._features(leaf, {*self._content, *self._style_layers}, tap)
+            found = self.features(leaf, {*self._content, *self._style_layers}, tap)
         if not with_gradient:
             return values, None
         deepest = list(found.values())[-1]

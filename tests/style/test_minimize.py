@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
 
-from farm.style.minimize import BACKTRACKS, LBFGS, Adam, SmoothingPreconditioner
+from farm.style.minimize import BACKTRACKS, BOLDER, LBFGS, LONGEST_STEP, Adam, SmoothingPreconditioner
 
 
 def minimize(minimizer, function, evaluations):
@@ -68,9 +69,7 @@ def test_direction_is_that_of_the_textbook_recursion(generator):
     for index in range(1, 7):
         if losses[index] < losses[accepted[-1]]:
             accepted.append(index)
-    pairs = [
-        (points[b] - points[a], gradients[b] - gradients[a]) for a, b in zip(accepted, accepted[1:], strict=False)
-    ][-4:]
+    pairs = [(points[b] - points[a], gradients[b] - gradients[a]) for a, b in pairwise(accepted)][-4:]
     q, alphas = gradients[accepted[-1]].clone(), []
     for s, y in reversed(pairs):
         alphas.append(s @ q / (s @ y))
@@ -102,13 +101,21 @@ def test_best_is_the_lowest_point_evaluated(minimizer):
 
 def test_lbfgs_says_so_when_the_gradient_is_wrong():
     minimizer = LBFGS(torch.ones(4))
-    for evaluations in range(1, 100):
-        loss = float((minimizer.point**2).sum())
-        minimizer.tell(loss, -2 * minimizer.point)
-        if minimizer.stalled:
-            break
+    evaluations = 0
+    while not minimizer.stalled:
+        minimizer.tell(float((minimizer.point**2).sum()), -2 * minimizer.point)
+        evaluations += 1
     assert evaluations == 1 + BACKTRACKS + 1
     assert torch.equal(minimizer.best, torch.ones(4))
+
+
+def test_lbfgs_grows_bolder_where_there_is_no_positive_curvature():
+    """On a slope without curvature no pair is ever kept, and steps of one length would never arrive."""
+    minimizer = LBFGS(torch.zeros(1), first_step=0.1)
+    history = minimize(minimizer, lambda x: -x.sum(), 12)
+    steps = [before - after for before, after in pairwise(history)]
+    assert steps[:4] == pytest.approx([0.1, 0.1 * BOLDER, 0.1 * BOLDER**2, 0.1 * BOLDER**3], rel=1e-4)
+    assert steps[-1] == pytest.approx(LONGEST_STEP)
 
 
 def test_lbfgs_steps_back_from_infinity():

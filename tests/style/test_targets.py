@@ -47,10 +47,10 @@ def test_several_styles_give_the_weighted_mean(features, painting, content):
     assert all(torch.equal(grams(Style(painting, 2), Style(content, 0))[name], first[name]) for name in LAYERS)
 
 
-@pytest.mark.parametrize("weights", [[], [0.0], [1.0, -1.0], [float("nan")]])
-def test_refuses_weights_without_a_meaning(features, painting, weights):
+@pytest.mark.parametrize("shares", [[], [0.0], [1.0, -1.0], [float("nan")]])
+def test_refuses_weights_without_a_meaning(features, painting, shares):
     with pytest.raises(UsageError, match="weights"):
-        StyleTargets.of(features, [Style(painting, weight) for weight in weights], (64, 64))
+        StyleTargets.of(features, [Style(painting, share) for share in shares], (64, 64))
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("inf"), float("nan")])

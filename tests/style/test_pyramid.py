@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from farm.style.optimize import FrameOptimizer
+from farm.style.pyramid import pyramid_sizes, split_iterations, stylize_coarse_to_fine
+from farm.style.targets import Style, StyleTargets
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((100, 100), [(100, 100)]),
+        ((383, 600), [(383, 600)]),
+        ((384, 600), [(192, 300), (384, 600)]),
+        ((1080, 1920), [(270, 480), (540, 960), (1080, 1920)]),
+        ((16, 4000), [(16, 4000)]),
+    ],
+)
+def test_sizes_double_up_to_the_full_one(size, expected):
+    assert pyramid_sizes(size) == expected
+
+
+@pytest.mark.parametrize(
+    ("iterations", "levels", "expected"),
+    [(400, 1, [400]), (400, 2, [200, 200]), (400, 3, [200, 100, 100]), (7, 3, [3, 2, 2]), (0, 2, [0, 0])],
+)
+def test_iterations_are_split_and_none_is_lost(iterations, levels, expected):
+    assert split_iterations(iterations, levels) == expected
+
+
+def test_repaints_at_full_size_through_a_smaller_one(features, painting, content):
+    seen = []
+    styles = [Style(painting)]
+    found = stylize_coarse_to_fine(features, styles, content, 16, coarsest_side=32, progress=seen.append)
+    assert found.image.shape == content.shape
+    assert (found.steps, found.restarts) == (16, 0)
+    assert [step.step for step in seen] == [*range(9), *range(8, 17)]
+    assert {step.iterations for step in seen} == {16}
+    at_full_size = FrameOptimizer(features, StyleTargets.of(features, styles, (64, 80)))
+    start = at_full_size.stylize(content, content, 0).losses["total"]
+    assert found.losses["total"] < 0.3 * start
+    # The start at full size already had the coarse picture's strokes.
+    assert seen[9].losses["total"] < start
+
+
+def test_a_small_picture_is_repainted_in_one_go(features, painting, content):
+    found = stylize_coarse_to_fine(features, [Style(painting)], content, 3)
+    optimizer = FrameOptimizer(features, StyleTargets.of(features, [Style(painting)], (64, 80)))
+    assert np.array_equal(found.image, optimizer.stylize(content, content, 3).image)
