@@ -65,6 +65,7 @@ ChunkFrames = Annotated[int | None, typer.Option(help="frames that a worker rend
 Overlap = Annotated[int | None, typer.Option(help="frames that neighbouring chunks both render")]
 Flow = Annotated[FlowChoice | None, typer.Option(help="optical flow estimator [dis]")]
 FlowWeights = Annotated[str | None, typer.Option(help="state dict for --flow raft")]
+FlowDir = Annotated[str | None, typer.Option(help="use given flows: forward_1_2.flo, backward_2_1.flo, ...")]
 LongTerm = Annotated[str | None, typer.Option(metavar="A,B,..|none", help="frames back to look [10,20,40]")]
 Precision = Annotated[PrecisionChoice | None, typer.Option(help="arithmetic of the features [auto]")]
 Seed = Annotated[int | None, typer.Option(help="of everything random")]
@@ -99,6 +100,7 @@ def render(
     overlap: Overlap = None,
     flow: Flow = None,
     flow_weights: FlowWeights = None,
+    flow_dir: FlowDir = None,
     long_term: LongTerm = None,
     precision: Precision = None,
     seed: Seed = None,
@@ -322,7 +324,7 @@ def _spec_from_options(
             given.setdefault("encode", {})[ENCODE_OPTIONS[name]] = value
         elif name == "style":
             given["styles"] = [absolute_path(style) for style in value]
-        elif name in ("video", "output", "flow_weights"):
+        elif name in ("video", "output", "flow_weights", "flow_dir"):
             given[name] = absolute_path(value)
         elif name in RenderSpec.model_fields:
             given[name] = value

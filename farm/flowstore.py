@@ -7,44 +7,30 @@ difference who computed it. Fields over more than one frame are composed from th
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from farm.errors import FlowFileError
-from farm.flow import FlowEstimator, compose, decode_flow, encode_flow, reliability_weights
+from farm.flow import compose, decode_flow, encode_flow, reliability_weights
 from farm.storage import Storage
 
 CACHE_BYTES = 1 << 30
-STORE_VERSION = 1
-
-
-def flow_key(content_hash: str, size: tuple[int, int], method: str, weights_hash: str = "") -> str:
-    """Names all that a flow field depends on: the video, (width, height) and the estimator."""
-    parts = json.dumps([STORE_VERSION, content_hash, list(size), method, weights_hash])
-    return f"{method}-{size[0]}x{size[1]}-{hashlib.sha256(parts.encode()).hexdigest()[:16]}"
 
 
 class FlowStore:
-    """Flow between frames by number. `frame` gives a source frame (H, W, 3) uint8 at the size of the render.
+    """Flow between frames by number. `measure` gives the flow between two neighbours that is not kept yet.
 
     `others` are stores of earlier jobs that are read, never written.
     """
 
     def __init__(
-        self,
-        storage: Storage,
-        estimator: FlowEstimator,
-        frame: Callable[[int], np.ndarray],
-        others: Sequence[Storage] = (),
+        self, storage: Storage, measure: Callable[[int, int], np.ndarray], others: Sequence[Storage] = ()
     ) -> None:
         self._storage = storage
         self._others = others
-        self._estimator = estimator
-        self._frame = frame
+        self._measure = measure
         self._cache: OrderedDict[tuple[str, int, int], np.ndarray] = OrderedDict()
         self._cached_bytes = 0
         self.computed = 0
@@ -79,7 +65,7 @@ class FlowStore:
         kept = self._read(source, target)
         if kept is not None:
             return kept
-        data = encode_flow(self._estimator.estimate(self._frame(source), self._frame(target)))
+        data = encode_flow(self._measure(source, target))
         self._storage.write(_name(source, target), data)
         self.computed += 1
         return decode_flow(data)

@@ -29,6 +29,8 @@ from farm.spec import RenderSpec, spec_differences
 from farm.storage import Storage
 from farm.video import Model, VideoProbe
 
+FLOW_STORE_VERSION = 1
+
 
 class Runtime(Model):
     """How every worker of the job computes, whatever it has: the same frames need the same arithmetic."""
@@ -167,6 +169,15 @@ class JobDirectory:
     def load_report(self) -> dict[str, Any] | None:
         data = self.storage.read("report.json")
         return None if data is None else json.loads(data)
+
+
+def record_flow_key(record: JobRecord) -> str:
+    """Names all that the flow fields of a job depend on: the video, the size, and the estimator or the given files."""
+    spec, size = record.spec, (record.plan.width, record.plan.height)
+    method = "given" if spec.flow_dir else spec.flow
+    beside = record.input_hashes.get(spec.flow_dir or spec.flow_weights or "", "")
+    parts = json.dumps([FLOW_STORE_VERSION, record.probe.content_hash, size, method, beside])
+    return f"{method}-{size[0]}x{size[1]}-{hashlib.sha256(parts.encode()).hexdigest()[:16]}"
 
 
 def frame_name(task: str, frame: int) -> str:

@@ -12,9 +12,9 @@ from importlib import metadata
 from pathlib import Path
 
 from farm import __version__
-from farm.errors import UsageError
-from farm.flowstore import flow_key
-from farm.job import JobDirectory, JobRecord, Runtime
+from farm.errors import FlowFileError, UsageError
+from farm.flow import external_flow_name
+from farm.job import JobDirectory, JobRecord, Runtime, record_flow_key
 from farm.media.scan import VideoScan, scan_video
 from farm.plan import RenderPlan, plan_render
 from farm.spec import RenderSpec
@@ -60,26 +60,25 @@ def prepare_job(spec: RenderSpec, job_url: str, progress: Callable[[float], None
     input_hashes = {style.path: _hash_picture(style.path) for style in spec.styles}
     if spec.flow_weights:
         input_hashes[spec.flow_weights] = _hash_file(spec.flow_weights)
+    if spec.flow_dir:
+        input_hashes[spec.flow_dir] = _hash_listing(spec.flow_dir)
     scan = scan_video(spec.video, allow_truncated=spec.allow_truncated)
     input_hashes[spec.video] = scan.probe.content_hash
     record = job.load_record()
     if record is not None and job.has_frames:
         job.check_same(record, spec, input_hashes)
         return Prepared(spec, job, scan, record.plan, input_hashes, record)
-    return Prepared(spec, job, scan, plan_render(spec, scan.probe, scan.cuts), input_hashes, None)
+    plan = plan_render(spec, scan.probe, scan.cuts)
+    if spec.flow_dir:
+        _check_flow_files(spec.flow_dir, plan)
+    return Prepared(spec, job, scan, plan, input_hashes, None)
 
 
 def sibling_flow_sources(job: JobDirectory, record: JobRecord) -> tuple[str, ...]:
     """Flow directories of other jobs beside this one that hold the same fields: one style's flow serves the next."""
     if "://" in job.url:
         return ()
-    weights = record.spec.flow_weights
-    key = flow_key(
-        record.probe.content_hash,
-        (record.plan.width, record.plan.height),
-        record.spec.flow,
-        record.input_hashes.get(weights, "") if weights else "",
-    )
+    key = record_flow_key(record)
     here = Path(job.url)
     found = (path / "flow" / key for path in sorted(here.parent.glob("*.farm")) if path != here)
     return tuple(str(path) for path in found if path.is_dir())
@@ -98,6 +97,26 @@ def _hash_file(path: str) -> str:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from None
+
+
+def _hash_listing(folder: str) -> str:
+    """Hash of the names, sizes and times of the files in a folder: their bytes may be many gigabytes."""
+    try:
+        found = sorted((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in Path(folder).iterdir())
+    except OSError as error:
+        raise FlowFileError(f"flow directory {folder} cannot be read: {error.strerror}", "check --flow-dir") from None
+    return hashlib.sha256(repr(found).encode()).hexdigest()
+
+
+def _check_flow_files(folder: str, plan: RenderPlan) -> None:
+    for shot in plan.shots:
+        for frame in range(shot.start + 1, shot.stop):
+            for name in (external_flow_name(frame, frame - 1), external_flow_name(frame - 1, frame)):
+                if not (Path(folder) / name).is_file():
+                    raise FlowFileError(
+                        f"flow directory {folder} has no {name}",
+                        "it needs one file each way for every pair of neighbours, frames counted from 1",
+                    )
 
 
 def _version(package: str) -> str:

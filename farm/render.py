@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from farm.errors import StorageError
-from farm.flow import create_estimator, warp
-from farm.flowstore import FlowStore, flow_key
+from farm.flow import create_estimator, read_external_flow, warp
+from farm.flowstore import FlowStore
 from farm.frames import FrameRange
-from farm.job import FrameRecord, JobDirectory, JobRecord
+from farm.job import FrameRecord, JobDirectory, JobRecord, record_flow_key
 from farm.media.decode import FrameReader
 from farm.plan import Chunk, Task, task_id
 from farm.storage import Storage
@@ -63,22 +63,16 @@ def open_flow_store(
     job: JobDirectory, record: JobRecord, frames: Callable[[int], np.ndarray], others: Sequence[str] = ()
 ) -> FlowStore:
     """The flow store of a job; `others` are URLs of earlier jobs' flow directories of the same key."""
-    return FlowStore(
-        job.storage.below(f"flow/{record_flow_key(record)}"),
-        create_estimator(record.spec.flow, weights=record.spec.flow_weights),
-        frames,
-        [Storage(url) for url in others],
-    )
+    spec, size = record.spec, (record.plan.width, record.plan.height)
+    estimator = None if spec.flow_dir else create_estimator(spec.flow, weights=spec.flow_weights)
 
+    def measure(source: int, target: int) -> np.ndarray:
+        if estimator is None:
+            return read_external_flow(str(spec.flow_dir), source, target, size)
+        return estimator.estimate(frames(source), frames(target))
 
-def record_flow_key(record: JobRecord) -> str:
-    weights = record.spec.flow_weights
-    return flow_key(
-        record.probe.content_hash,
-        (record.plan.width, record.plan.height),
-        record.spec.flow,
-        record.input_hashes.get(weights, "") if weights else "",
-    )
+    storage = job.storage.below(f"flow/{record_flow_key(record)}")
+    return FlowStore(storage, measure, [Storage(url) for url in others])
 
 
 class ChunkRenderer:

@@ -102,6 +102,7 @@ class RenderSpec(Model):
     color: ColorMode = "none"
     flow: FlowMethod = "dis"
     flow_weights: str | None = Field(default=None, description="state dict for raft")
+    flow_dir: str | None = Field(default=None, description="given .flo files, used instead of an estimator")
     long_term: tuple[int, ...] = Field(default=(10, 20, 40), description="frames back, beside the neighbour")
     precision: Precision = "auto"
     seed: int = Field(default=0, ge=0)
@@ -176,7 +177,7 @@ def load_spec(path: str | Path, overrides: Mapping[str, Any] | None = None) -> R
     if not isinstance(values, dict):
         raise UsageError(f"spec {path} is not a mapping of fields", "farm schema prints what it may hold")
     here = path.resolve().parent
-    for name in ("video", "output", "flow_weights"):
+    for name in ("video", "output", "flow_weights", "flow_dir"):
         if isinstance(values.get(name), str):
             values[name] = absolute_path(values[name], here)
     if isinstance(values.get("styles"), list):

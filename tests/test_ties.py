@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from farm.ties import Neighbour, blended_start, cross_fade, nearest_visible, warped_start
+from farm.ties import Neighbour, blended_start, cross_fade, nearest_visible, warped_start, with_anchor
 
 
 def neighbour(value: float, weight) -> Neighbour:
@@ -51,3 +51,19 @@ def test_cross_fade_goes_from_the_ending_to_the_beginning_chunk(position, value)
     faded = cross_fade(ending, beginning, position, 4)
     assert faded.dtype == np.uint8
     assert np.all(faded == value)
+
+
+@pytest.mark.parametrize(
+    ("shown", "anchor", "pull", "expected"),
+    [(1, 1, 0, (1, 0)), (1, 1, 0.75, (0.25, 0.75)), (0, 1, 0, (0, 1)), (0.5, 1, 0, (0.5, 0.5)), (1, 0, 0.9, (1, 0))],
+)
+def test_an_anchor_fills_what_is_not_shown_and_takes_over_by_its_pull(shown, anchor, pull, expected):
+    found = weights(with_anchor([neighbour(1, [[shown]])], neighbour(2, [[anchor]]), pull))
+    assert [one[0][0] for one in found] == pytest.approx(list(expected))
+
+
+def test_weights_with_an_anchor_sum_to_one_at_the_most():
+    rng = np.random.default_rng(1)
+    ties = nearest_visible([neighbour(0, rng.random((9, 9))) for _ in range(4)])
+    for pull in (0, 0.3, 1):
+        assert sum(one.weight for one in with_anchor(ties, neighbour(0, rng.random((9, 9))), pull)).max() <= 1 + 1e-6

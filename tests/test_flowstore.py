@@ -1,0 +1,98 @@
+"""Flow kept in the job directory: measured once, composed over distance, mended when damaged."""
+
+import numpy as np
+import pytest
+
+from farm.errors import FlowFileError
+from farm.flowstore import FlowStore
+from farm.plan import plan_render
+from farm.prepare import _check_flow_files
+from farm.storage import Storage
+from tests.test_plan import make_probe, make_spec
+
+
+class Drift:
+    """The scene moves by `dx` pixels a frame; counts how often it is asked."""
+
+    def __init__(self, dx: float = 1.5) -> None:
+        self.dx, self.asked = dx, []
+
+    def __call__(self, source: int, target: int) -> np.ndarray:
+        self.asked.append((source, target))
+        flow = np.zeros((24, 32, 2), np.float32)
+        flow[..., 0] = self.dx * (target - source)
+        return flow
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Storage(str(tmp_path / "flow"))
+
+
+@pytest.mark.parametrize(("source", "target"), [(3, 4), (4, 3), (10, 0), (0, 7), (25, 24)])
+def test_flow_over_any_distance_is_composed_of_neighbours(folder, source, target):
+    store = FlowStore(folder, Drift())
+    flow = store.flow(source, target)
+    assert np.allclose(flow[..., 0], 1.5 * (target - source), atol=1e-3)
+    assert np.allclose(flow[..., 1], 0)
+    assert all(abs(a - b) == 1 for a, b in store._measure.asked)
+
+
+def test_what_is_kept_is_not_measured_again(folder):
+    FlowStore(folder, Drift()).flow(5, 0)
+    again = Drift()
+    assert FlowStore(folder, again).flow(5, 0)[0, 0, 0] == pytest.approx(-7.5)
+    assert again.asked == []
+
+
+def test_the_stored_field_is_what_is_used_also_by_whoever_measured_it(folder):
+    measured = Drift(dx=0.1234)
+    first = FlowStore(folder, measured).flow(0, 1)
+    assert np.array_equal(first, FlowStore(folder, measured).flow(0, 1))
+    assert not np.array_equal(first, measured(0, 1))
+
+
+def test_another_jobs_fields_are_read_but_never_written(folder, tmp_path):
+    FlowStore(folder, Drift()).flow(1, 0)
+    mine, asked = Storage(str(tmp_path / "mine")), Drift()
+    store = FlowStore(mine, asked, [folder])
+    store.flow(1, 0)
+    assert asked.asked == []
+    store.flow(2, 1)
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["000002-000001.png"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a picture", None])
+def test_a_damaged_field_is_measured_anew(folder, tmp_path, damage):
+    FlowStore(folder, Drift()).flow(1, 0)
+    file = tmp_path / "flow/000001-000000.png"
+    file.write_bytes(file.read_bytes()[:60] if damage is None else damage)
+    asked = Drift()
+    assert FlowStore(folder, asked).flow(1, 0)[0, 0, 0] == pytest.approx(-1.5)
+    assert asked.asked == [(1, 0)]
+
+
+def test_ensure_says_whether_it_had_to_measure(folder):
+    store = FlowStore(folder, Drift())
+    assert [store.ensure(1, 0), store.ensure(1, 0)] == [True, False]
+
+
+def test_weights_are_full_inside_and_none_where_the_scene_left_the_picture(folder):
+    weights = FlowStore(folder, Drift(dx=4)).weights(1, 0)
+    assert weights[12, 16] > 0.99
+    assert weights[:, 0].max() == 0
+
+
+def test_the_cache_is_bounded(folder, monkeypatch):
+    monkeypatch.setattr("farm.flowstore.CACHE_BYTES", 5 * 24 * 32 * 8)
+    store = FlowStore(folder, Drift())
+    for frame in range(1, 30):
+        store.flow(frame, max(frame - 10, 0))
+    assert sum(value.nbytes for value in store._cache.values()) <= 5 * 24 * 32 * 8
+
+
+def test_a_missing_flow_file_is_named_before_rendering(tmp_path):
+    plan = plan_render(make_spec(), make_probe(3), ())
+    (tmp_path / "backward_2_1.flo").write_bytes(b"")
+    with pytest.raises(FlowFileError, match="has no forward_1_2.flo"):
+        _check_flow_files(str(tmp_path), plan)
