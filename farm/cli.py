@@ -62,7 +62,7 @@ Method = Annotated[MethodChoice | None, typer.Option(help="identity copies the f
 Iterations = Annotated[str | None, typer.Option(metavar="FIRST,NEXT", help="optimiser steps of a frame [200,50]")]
 Passes = Annotated[int | None, typer.Option(help="1: one-sided only; further passes tie both neighbours [3]")]
 ChunkFrames = Annotated[int | None, typer.Option(help="frames that a worker renders in sequence, at the most")]
-Overlap = Annotated[int | None, typer.Option(help="frames that neighbouring chunks both render")]
+Overlap = Annotated[int | None, typer.Option(help="frames over which a chunk passes into the next [8]")]
 Flow = Annotated[FlowChoice | None, typer.Option(help="optical flow estimator [dis]")]
 FlowWeights = Annotated[str | None, typer.Option(help="state dict for --flow raft")]
 FlowDir = Annotated[str | None, typer.Option(help="use given flows: forward_1_2.flo, backward_2_1.flo, ...")]

@@ -3,8 +3,8 @@
 A *shot* is a run of frames between cuts; nothing crosses a cut, so shots are independent exactly.
 A *chunk* is the part of a shot that one worker renders in sequence. Chunks of one shot run in parallel:
 
-    relay     the first frame of every chunk (its *keyframe*), each warped from the keyframe before it
-    pass 1    each chunk in sequence from its keyframe, and `overlap` frames on into the next chunk
+    relay     the *keyframes*: the first frame of every chunk, each warped from the keyframe before it
+    pass 1    each chunk in sequence from its keyframe, landing on the next one
     pass 2..  each frame tied to both neighbours as pass 1 left them, so frames of one pass are independent
 
 A *task* is one chunk in one of these stages: what the schedule hands to a worker. Its `needs` are the
@@ -28,21 +28,27 @@ REFINE_SHARE = 0.25
 
 
 class Shot(Model):
-    """Frames `start..stop` (half-open) between two cuts."""
+    """Frames `start..stop` (half-open) between two cuts, in `chunks` chunks from `first_chunk` on."""
 
     index: int
     start: int
     stop: int
+    first_chunk: int
+    chunks: int
 
 
 class Chunk(Model):
-    """Frames `start..stop` (half-open) of a shot. `reach` is where its first pass ends: overlap included."""
+    """Frames `start..stop` (half-open) of a shot. `reach` is where its first pass ends: overlap included.
+
+    `landing` is the keyframe that its first pass lands on, None where it has none.
+    """
 
     index: int
     shot: int
     start: int
     stop: int
     reach: int
+    landing: int | None
     first_in_shot: bool
     last_in_shot: bool
 
@@ -105,8 +111,14 @@ class RenderPlan(Model):
             low, high = (middle, high) if self.chunks[middle].start <= frame else (low, middle)
         return self.chunks[low]
 
+    def keyframes(self, shot: int) -> list[int]:
+        """First frames of the shot's chunks, ascending; none where one chunk is the whole shot."""
+        chunks = self.shot_chunks(shot)
+        return [chunk.start for chunk in chunks] if self.relay and len(chunks) > 1 else []
+
     def shot_chunks(self, shot: int) -> list[Chunk]:
-        return [chunk for chunk in self.chunks if chunk.shot == shot]
+        found = self.shots[shot]
+        return list(self.chunks[found.first_chunk : found.first_chunk + found.chunks])
 
 
 class WorkEstimate(Model):
@@ -139,21 +151,27 @@ def plan_render(spec: RenderSpec, probe: VideoProbe, cuts: Sequence[int]) -> Ren
         )
     width, height = output_size(probe.width, probe.height, spec.size, upscale=spec.upscale)
     edges = [frames.start, *(cut for cut in cuts if frames.start < cut < frames.stop), frames.stop]
-    shots = tuple(Shot(index=i, start=start, stop=stop) for i, (start, stop) in enumerate(itertools.pairwise(edges)))
+    optimised = spec.method == "optimize"
+    passes = spec.passes if optimised else 1
+    relay = optimised and spec.chunk_start == "relay"
+    shots: list[Shot] = []
     chunks: list[Chunk] = []
-    for shot in shots:
-        starts = split_evenly(shot.start, shot.stop, spec.chunk_frames)
-        for start, stop in zip(starts, [*starts[1:], shot.stop], strict=True):
-            reach = min(stop + spec.overlap, shot.stop) if spec.method == "optimize" else stop
+    for shot_start, shot_stop in itertools.pairwise(edges):
+        starts = split_evenly(shot_start, shot_stop, spec.chunk_frames)
+        shot = Shot(index=len(shots), start=shot_start, stop=shot_stop, first_chunk=len(chunks), chunks=len(starts))
+        shots.append(shot)
+        for start, stop in itertools.pairwise([*starts, shot_stop]):
+            last = stop == shot_stop
             chunks.append(
                 Chunk(
                     index=len(chunks),
                     shot=shot.index,
                     start=start,
                     stop=stop,
-                    reach=reach,
-                    first_in_shot=start == shot.start,
-                    last_in_shot=stop == shot.stop,
+                    reach=min(stop + spec.overlap, shot_stop) if optimised and not relay else stop,
+                    landing=stop if relay and not last else None,
+                    first_in_shot=start == shot_start,
+                    last_in_shot=last,
                 )
             )
     return RenderPlan(
@@ -161,10 +179,10 @@ def plan_render(spec: RenderSpec, probe: VideoProbe, cuts: Sequence[int]) -> Ren
         height=height,
         start=frames.start,
         stop=frames.stop,
-        passes=spec.passes if spec.method == "optimize" else 1,
-        relay=spec.method == "optimize" and spec.chunk_start == "relay",
-        steps=pass_steps(spec.iterations, spec.passes) if spec.method == "optimize" else NO_STEPS,
-        shots=shots,
+        passes=passes,
+        relay=relay,
+        steps=pass_steps(spec.iterations, spec.passes) if optimised else NO_STEPS,
+        shots=tuple(shots),
         chunks=tuple(chunks),
     )
 
@@ -195,7 +213,7 @@ def estimate_work(plan: RenderPlan, iterations: Iterations) -> WorkEstimate:
     finish: dict[str, int] = {}
     for task in tasks:
         finish[task.id] = task.steps + max((finish[need] for need in task.needs), default=0)
-    later_keyframes = sum(not chunk.first_in_shot for chunk in plan.chunks)
+    extra_starts = len(plan.chunks) - len(plan.shots)
     keyframe_steps = plan.steps.relay if plan.relay else plan.steps.first
     overlap_frames = sum(max(chunk.reach - chunk.stop, 0) for chunk in plan.chunks)
     frame_bytes = plan.width * plan.height * 3
@@ -208,7 +226,7 @@ def estimate_work(plan: RenderPlan, iterations: Iterations) -> WorkEstimate:
         if optimised
         else 0,
         # a keyframe takes the place of a frame that pass 1 would have made, so only the difference is extra
-        relay_steps=later_keyframes * (keyframe_steps - plan.steps.sequential),
+        relay_steps=extra_starts * (keyframe_steps - plan.steps.sequential),
         overlap_steps=overlap_frames * plan.steps.sequential,
         refine_steps=count * plan.steps.refine * (plan.passes - 1),
         longest_chain_steps=max(finish.values(), default=0),
@@ -247,12 +265,9 @@ def task_id(number: int, chunk: int) -> str:
 
 def _tasks(plan: RenderPlan) -> Iterator[Task]:
     steps = plan.steps
-    by_shot: dict[int, list[Chunk]] = {}
-    for chunk in plan.chunks:
-        by_shot.setdefault(chunk.shot, []).append(chunk)
-    for chunks in by_shot.values():
-        relayed = plan.relay and len(chunks) > 1
-        for chunk in chunks if relayed else ():
+    for shot in plan.shots:
+        chunks, keys = plan.shot_chunks(shot.index), plan.keyframes(shot.index)
+        for chunk in chunks if keys else ():
             yield Task(
                 id=task_id(0, chunk.index),
                 number=0,
@@ -263,14 +278,15 @@ def _tasks(plan: RenderPlan) -> Iterator[Task]:
                 steps=steps.first if chunk.first_in_shot else steps.relay,
             )
         for chunk in chunks:
+            known = [chunk.index] if chunk.last_in_shot else [chunk.index, chunk.index + 1]
             yield Task(
                 id=task_id(1, chunk.index),
                 number=1,
                 chunk=chunk.index,
                 start=chunk.start,
                 stop=chunk.reach,
-                needs=_keyframes_of(chunk) if relayed else (),
-                steps=(0 if relayed else steps.first) + (chunk.reach - chunk.start - 1) * steps.sequential,
+                needs=tuple(task_id(0, index) for index in known) if keys else (),
+                steps=(0 if keys else steps.first) + (chunk.reach - chunk.start - 1) * steps.sequential,
             )
         for number in range(2, plan.passes + 1):
             for chunk in chunks:
@@ -284,9 +300,3 @@ def _tasks(plan: RenderPlan) -> Iterator[Task]:
                     needs=tuple(task_id(number - 1, other.index) for other in near),
                     steps=len(chunk.frames) * steps.refine,
                 )
-
-
-def _keyframes_of(chunk: Chunk) -> tuple[str, ...]:
-    """A chunk starts from its own keyframe and lands on the next chunk's."""
-    own = task_id(0, chunk.index)
-    return (own,) if chunk.last_in_shot else (own, task_id(0, chunk.index + 1))

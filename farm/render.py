@@ -30,7 +30,6 @@ from farm.styler import FrameStyler
 from farm.ties import Neighbour, blended_start, cross_fade, nearest_visible, warped_start, with_anchor
 
 DECODED_FRAMES_KEPT = 4
-LANDING_FRAMES = int(__import__("os").environ.get("LANDING", "8"))
 
 
 @dataclass(frozen=True)
@@ -120,18 +119,16 @@ class ChunkRenderer:
             return self.source(frame), FrameRecord(frame=frame, sha256="")
         if task.number >= 2:
             return self._refine(task.number, frame)
-        steps = self.plan.steps
+        steps, keys = self.plan.steps, self.plan.keyframes(chunk.shot)
         if task.number == 0:
-            if chunk.first_in_shot:
-                return self._from_nothing(frame, steps.first)
-            keys = [other.start for other in self.plan.shot_chunks(chunk.shot) if other.start < frame]
-            return self._from_earlier(frame, [(key, self._committed(0, key)) for key in reversed(keys)], steps.relay)
+            known = [(key, self._committed(0, key)) for key in reversed(keys) if key < frame]
+            return self._from_earlier(frame, known, steps.relay) if known else self._from_nothing(frame, steps.first)
         if frame == chunk.start:
-            if self._is_relayed(chunk):
-                record = self.job.ledger(task_id(0, chunk.index))[frame]
-                return self._committed(0, frame), record.model_copy(update={"steps": 0})
-            return self._from_nothing(frame, steps.first)
-        return self._from_earlier(frame, self._earlier(task, chunk, frame), steps.sequential, self._anchor(chunk))
+            if not keys:
+                return self._from_nothing(frame, steps.first)
+            record = self.job.ledger(task_id(0, chunk.index))[frame]
+            return self._committed(0, frame), record.model_copy(update={"steps": 0})
+        return self._from_earlier(frame, self._earlier(task, chunk, frame), steps.sequential, chunk.landing)
 
     def _from_nothing(self, frame: int, steps: int) -> tuple[np.ndarray, FrameRecord]:
         return _with_record(frame, self.styler.first(self.source(frame), steps))
@@ -145,7 +142,7 @@ class ChunkRenderer:
         """
         ties = nearest_visible([self._warped(frame, other, image) for other, image in earlier])
         if anchor is not None:
-            pull = max(0.0, 1 - (anchor - frame) / (LANDING_FRAMES + 1))
+            pull = max(0.0, 1 - (anchor - frame) / (self.spec.overlap + 1))
             ties = with_anchor(ties, self._warped(frame, anchor, self._committed(0, anchor)), pull)
         content = self.source(frame)
         return _with_record(frame, self.styler.next(content, warped_start(content, ties), steps, ties))
@@ -165,21 +162,11 @@ class ChunkRenderer:
         """The set J of Ruder 2016, nearest first: frames of this chunk, and earlier keyframes of the shot."""
         numbers = [frame - distance for distance in (1, *self.spec.long_term) if frame - distance >= chunk.start]
         found = [(number, self._read(task.id, number)) for number in numbers]
-        if self.spec.long_term and self._is_relayed(chunk):
+        if self.spec.long_term:
             reach = frame - max(self.spec.long_term)
-            keys = [other.start for other in self.plan.shot_chunks(chunk.shot) if reach <= other.start < chunk.start]
+            keys = [key for key in self.plan.keyframes(chunk.shot) if reach <= key < chunk.start]
             found += [(key, self._committed(0, key)) for key in reversed(keys)]
         return found
-
-    def _anchor(self, chunk: Chunk) -> int | None:
-        return (
-            chunk.stop
-            if self._is_relayed(chunk) and not chunk.last_in_shot and chunk.reach == chunk.stop and LANDING_FRAMES
-            else None
-        )
-
-    def _is_relayed(self, chunk: Chunk) -> bool:
-        return self.plan.relay and not (chunk.first_in_shot and chunk.last_in_shot)
 
     def _warped(self, frame: int, other: int, image: np.ndarray) -> Neighbour:
         return Neighbour(warp(image, self.flows.flow(frame, other)), self.flows.weights(frame, other))

@@ -95,7 +95,7 @@ class RenderSpec(Model):
     iterations: Iterations = Iterations()
     passes: int = Field(default=3, ge=1, le=100)
     chunk_frames: int = Field(default=24, ge=2)
-    overlap: int = Field(default=4, ge=0)
+    overlap: int = Field(default=8, ge=0, description="frames over which a chunk lands on the next")
     chunk_start: Literal["relay", "scratch"] = Field(default="relay", description="scratch: for comparison only")
     weights: LossWeights = LossWeights()
     style_scale: float = Field(default=1.0, gt=0, le=16, description="stroke size, 1: area as the frame's")
@@ -144,7 +144,7 @@ class RenderSpec(Model):
     def _fields_agree(self) -> RenderSpec:
         if self.method == "optimize" and not self.styles:
             raise ValueError("no style is given; add --style PICTURE")
-        if self.overlap >= self.chunk_frames:
+        if self.chunk_start == "scratch" and self.overlap >= self.chunk_frames:
             raise ValueError(f"overlap {self.overlap} must be shorter than a chunk ({self.chunk_frames} frames)")
         if self.flow == "raft" and not self.flow_weights:
             raise ValueError("flow raft needs its weights; add --flow-weights FILE, or choose --flow dis")

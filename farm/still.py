@@ -43,9 +43,10 @@ def stylize_file(
     from rich.progress import Progress
 
     from farm.style.device import choose_device, choose_precision, configure_threads
-    from farm.style.optimize import FrameOptimizer, OptimizeSettings
+    from farm.style.optimize import OptimizeSettings
     from farm.style.picture import read_picture, resize, write_picture
-    from farm.style.targets import Style, StyleTargets
+    from farm.style.pyramid import stylize_coarse_to_fine
+    from farm.style.targets import Style
     from farm.style.vgg import VGGFeatures
     from farm.style.weights import load_weights
 
@@ -57,12 +58,17 @@ def stylize_file(
     configure_threads(options.threads)
     device = choose_device()
     features = VGGFeatures(load_weights(), device=device, dtype=choose_precision(options.precision, device))  # type: ignore[arg-type]
-    targets = StyleTargets.of(features, paintings, (size[1], size[0]), options.style_scale)
     settings = OptimizeSettings(content_weight=options.content_weight, style_weight=options.style_weight)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("paint", total=options.iterations)
-        made = FrameOptimizer(features, targets, settings).stylize(
-            content, content, options.iterations, progress=lambda step: bar.update(task, completed=step.step)
+        made = stylize_coarse_to_fine(
+            features,
+            paintings,
+            content,
+            options.iterations,
+            settings,
+            options.style_scale,
+            progress=lambda step: bar.update(task, completed=step.step),
         )
     write_picture(target, made.image)
     return {

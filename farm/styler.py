@@ -12,6 +12,7 @@ from farm.spec import RenderSpec
 from farm.style.device import choose_device, configure_threads
 from farm.style.optimize import FrameOptimizer, OptimizeSettings, StylizedFrame, TemporalTie
 from farm.style.picture import read_picture
+from farm.style.pyramid import stylize_coarse_to_fine
 from farm.style.targets import Style, StyleTargets
 from farm.style.vgg import VGGFeatures
 from farm.style.weights import load_weights
@@ -29,20 +30,22 @@ class FrameStyler:
         device = choose_device(runtime.device)
         dtype = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
         features = VGGFeatures(load_weights(), device=device, dtype=dtype)
-        styles = [Style(read_picture(style.path), style.weight) for style in spec.styles]
-        targets = StyleTargets.of(features, styles, (size[1], size[0]), spec.style_scale)
-        settings = OptimizeSettings(
+        self._features = features
+        self._styles = [Style(read_picture(style.path), style.weight) for style in spec.styles]
+        self._style_scale = spec.style_scale
+        targets = StyleTargets.of(features, self._styles, (size[1], size[0]), spec.style_scale)
+        self._settings = OptimizeSettings(
             content_weight=spec.weights.content,
             style_weight=spec.weights.style,
             temporal_weight=spec.weights.temporal,
             tv_weight=spec.weights.tv,
             window=WINDOW,
         )
-        self._optimizer = FrameOptimizer(features, targets, settings)
+        self._optimizer = FrameOptimizer(features, targets, self._settings)
 
     def first(self, content: np.ndarray, steps: int) -> StylizedFrame:
-        """A frame with nothing to go by, (H, W, 3) uint8: started from itself."""
-        return self._optimizer.stylize(content, content, steps)
+        """A frame with nothing to go by, (H, W, 3) uint8: started from itself, large frames coarse to fine."""
+        return stylize_coarse_to_fine(self._features, self._styles, content, steps, self._settings, self._style_scale)
 
     def next(self, content: np.ndarray, start: np.ndarray, steps: int, ties: Sequence[Neighbour]) -> StylizedFrame:
         """A frame started from `start` (H, W, 3) float32 and tied to stylised, warped neighbours."""

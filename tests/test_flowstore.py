@@ -94,5 +94,5 @@ def test_the_cache_is_bounded(folder, monkeypatch):
 def test_a_missing_flow_file_is_named_before_rendering(tmp_path):
     plan = plan_render(make_spec(), make_probe(3), ())
     (tmp_path / "backward_2_1.flo").write_bytes(b"")
-    with pytest.raises(FlowFileError, match="has no forward_1_2.flo"):
+    with pytest.raises(FlowFileError, match=r"has no forward_1_2\.flo"):
         _check_flow_files(str(tmp_path), plan)

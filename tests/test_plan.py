@@ -86,17 +86,31 @@ def test_too_small_a_picture_is_refused():
         output_size(640, 90, 64)
 
 
-def test_nothing_crosses_a_cut_and_overlap_stays_in_the_shot():
-    plan = plan_render(make_spec(chunk_frames=10, overlap=4), make_probe(50), cuts=(20, 23))
-    assert [(shot.start, shot.stop) for shot in plan.shots] == [(0, 20), (20, 23), (23, 50)]
-    assert [(chunk.shot, chunk.start, chunk.stop, chunk.reach) for chunk in plan.chunks] == [
-        (0, 0, 10, 14),
-        (0, 10, 20, 20),
-        (1, 20, 23, 23),
-        (2, 23, 32, 36),
-        (2, 32, 41, 45),
-        (2, 41, 50, 50),
+def test_nothing_crosses_a_cut_and_chunks_land_on_the_next_keyframe():
+    plan = plan_render(make_spec(chunk_frames=10, overlap=4), make_probe(51), cuts=(20, 23, 50))
+    assert [(shot.start, shot.stop) for shot in plan.shots] == [(0, 20), (20, 23), (23, 50), (50, 51)]
+    assert [(chunk.shot, chunk.start, chunk.stop, chunk.landing) for chunk in plan.chunks] == [
+        (0, 0, 10, 10),
+        (0, 10, 20, None),
+        (1, 20, 23, None),
+        (2, 23, 32, 32),
+        (2, 32, 41, 41),
+        (2, 41, 50, None),
+        (3, 50, 51, None),
     ]
+    assert all(chunk.reach == chunk.stop for chunk in plan.chunks)
+    assert [plan.keyframes(shot.index) for shot in plan.shots] == [[0, 10], [], [23, 32, 41], []]
+
+
+def test_without_relay_chunks_overlap_within_their_shot():
+    spec = make_spec(chunk_frames=10, overlap=4, passes=1, chunk_start="scratch")
+    plan = plan_render(spec, make_probe(30), cuts=(20,))
+    assert [(chunk.start, chunk.stop, chunk.reach) for chunk in plan.chunks] == [
+        (0, 10, 14),
+        (10, 20, 20),
+        (20, 30, 30),
+    ]
+    assert all(task.number == 1 for task in plan_tasks(plan))
 
 
 def test_a_range_of_frames_trims_the_shots():
@@ -117,16 +131,18 @@ def test_tasks_of_a_shot_of_two_chunks():
     assert {name: task.needs for name, task in tasks.items()} == {
         "relay/00000": (),
         "relay/00001": ("relay/00000",),
-        "pass-1/00000": ("relay/00000",),
+        "pass-1/00000": ("relay/00000", "relay/00001"),
         "pass-1/00001": ("relay/00001",),
         "pass-2/00000": ("pass-1/00000", "pass-1/00001"),
         "pass-2/00001": ("pass-1/00000", "pass-1/00001"),
     }
-    assert (tasks["pass-1/00000"].start, tasks["pass-1/00000"].stop) == (0, 14)
+    assert (tasks["pass-1/00000"].start, tasks["pass-1/00000"].stop) == (0, 12)
+    assert (tasks["relay/00001"].start, tasks["relay/00001"].stop) == (12, 13)
     assert tasks["relay/00000"].steps == 100
-    assert tasks["pass-1/00000"].steps == 13 * steps.sequential
+    assert tasks["pass-1/00000"].steps == 11 * steps.sequential
+    assert tasks["pass-1/00001"].steps == 11 * steps.sequential
     assert tasks["pass-2/00001"].steps == 12 * steps.refine
-    assert [task.stage for task in tasks.values()][::2] == ["relay", "pass 1", "pass 2"]
+    assert {task.stage for task in tasks.values()} == {"relay", "pass 1", "pass 2"}
 
 
 def test_a_shot_of_one_chunk_needs_no_relay():

@@ -44,7 +44,10 @@ def test_style_text(text, path, weight):
         ({"styles": [{"path": "a", "weight": -1}]}, "styles[0].weight: must be greater than 0, not -1"),
         ({"styles": []}, "no style is given; add --style PICTURE"),
         ({"iterations": "many"}, "iterations: write it as FIRST,NEXT, for example 200,50"),
-        ({"overlap": 30, "chunk_frames": 24}, "overlap 30 must be shorter than a chunk (24 frames)"),
+        (
+            {"overlap": 30, "chunk_frames": 24, "chunk_start": "scratch"},
+            "overlap 30 must be shorter than a chunk (24 frames)",
+        ),
         ({"long_term": [20, 10]}, "long_term: give distances of 2 frames or more, ascending, for example 10,20,40"),
         ({"flow": "raft"}, "flow raft needs its weights; add --flow-weights FILE, or choose --flow dis"),
         ({"flow": "warp"}, "flow: must be 'dis', 'deepflow', 'epicflow', 'farneback' or 'raft', not 'warp'"),
