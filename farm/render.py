@@ -30,6 +30,9 @@ from farm.styler import FrameStyler
 from farm.ties import Neighbour, blended_start, cross_fade, nearest_visible, warped_start, with_anchor
 
 DECODED_FRAMES_KEPT = 4
+BLEND = 0.5
+"""How far a later pass draws a frame to its neighbours before it is optimised (Ruder's b). Measured on bikes.mp4,
+160 px, warp error of the sequential render's: 0: .70, 0.3: .41, 1: .34, with the Gram loss rising by 0, 7 and 12 %."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,7 @@ class ChunkRenderer:
         sides = [other for other in (frame - 1, frame + 1) if shot.start <= other < shot.stop]
         ties = [self._warped(frame, other, self._committed(number - 1, other)) for other in sides]
         own = self._committed(number - 1, frame)
-        start = blended_start(own, ties, blend=float(__import__("os").environ.get("BLEND", "1")))
+        start = blended_start(own, ties, blend=BLEND)
         return _with_record(frame, self.styler.next(self.source(frame), start, self.plan.steps.refine, ties))
 
     # what is read -----------------------------------------------------------------------------------
