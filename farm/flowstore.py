@@ -2,13 +2,18 @@
 
 Flow needs no stylised frame, so anybody may compute it ahead of the renderers; whoever needs a field that
 is not there yet computes it itself. What is used is always the stored field (1/64 pixel), so it makes no
-difference who computed it. Fields over more than one frame are composed from those between neighbours.
+difference who computed it.
+
+Over more than one frame there are two ways: to compose the fields between neighbours, which follows slow motion
+exactly but loses whatever was hidden on the way, and to estimate directly, which finds again what was hidden but
+misses large motion. Each pixel takes the way whose forward and backward flow agree better.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,54 +23,81 @@ from farm.storage import Storage
 
 CACHE_BYTES = 1 << 30
 
+Fields = TypeVar("Fields", bound=tuple[np.ndarray, ...])
+
 
 class FlowStore:
-    """Flow between frames by number. `measure` gives the flow between two neighbours that is not kept yet.
+    """Flow between frames by number.
 
-    `others` are stores of earlier jobs that are read, never written.
+    `measure` gives the flow between two frames that is not kept yet; between frames that are no neighbours
+    it may give None. `others` are stores of earlier jobs that are read, never written.
     """
 
     def __init__(
-        self, storage: Storage, measure: Callable[[int, int], np.ndarray], others: Sequence[Storage] = ()
+        self, storage: Storage, measure: Callable[[int, int], np.ndarray | None], others: Sequence[Storage] = ()
     ) -> None:
         self._storage = storage
         self._others = others
         self._measure = measure
-        self._cache: OrderedDict[tuple[str, int, int], np.ndarray] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, int, int], tuple[np.ndarray, ...]] = OrderedDict()
         self._cached_bytes = 0
         self.computed = 0
 
     def flow(self, source: int, target: int) -> np.ndarray:
         """The flow from frame `source` to frame `target`, (H, W, 2) float32 pixels."""
-        distance = abs(target - source)
-        if distance == 0:
-            raise ValueError("flow from a frame to itself")
-        if distance == 1:
-            return self._cached(("flow", source, target), lambda: self._neighbour(source, target))
-        middle = source + (target - source) // 2
-        return self._cached(
-            ("flow", source, target), lambda: compose(self.flow(source, middle), self.flow(middle, target))
-        )
+        return self._match(source, target)[0]
 
     def weights(self, source: int, target: int) -> np.ndarray:
         """How far each pixel of `source` may be tied to `target`: (H, W) float32, 0..1 (Ruder 2016, eq. 5 and 6)."""
-        return self._cached(
-            ("weights", source, target),
-            lambda: reliability_weights(self.flow(source, target), self.flow(target, source)),
-        )
+        return self._match(source, target)[1]
+
+    def _match(self, source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
+        """Flow and weights, per pixel from the chain of neighbours or directly."""
+        if source == target:
+            raise ValueError("flow from a frame to itself")
+        return self._cached(("match", source, target), lambda: self._better(source, target))
+
+    def _better(self, source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
+        chain, chain_back = self._chain(source, target), self._chain(target, source)
+        weights = reliability_weights(chain, chain_back)
+        if abs(target - source) == 1:
+            return chain, weights
+        direct, direct_back = self._measured(source, target), self._measured(target, source)
+        if direct is None or direct_back is None:
+            return chain, weights
+        direct_weights = reliability_weights(direct, direct_back)
+        better = direct_weights > weights
+        return np.where(better[..., None], direct, chain), np.maximum(weights, direct_weights)
+
+    def _chain(self, source: int, target: int) -> np.ndarray:
+        """Fields between neighbours, composed; halves of a chain are shared with other frames' chains."""
+
+        def make() -> tuple[np.ndarray]:
+            if abs(target - source) == 1:
+                measured = self._measured(source, target)
+                if measured is None:
+                    raise FlowFileError(f"there is no flow from frame {source} to its neighbour {target}")
+                return (measured,)
+            middle = source + (target - source) // 2
+            return (compose(self._chain(source, middle), self._chain(middle, target)),)
+
+        return self._cached(("chain", source, target), make)[0]
 
     def ensure(self, source: int, target: int) -> bool:
         """Estimate the flow between two neighbours unless it is kept already. True where it had to be."""
         if self._read(source, target) is not None:
             return False
-        self._neighbour(source, target)
+        self._measured(source, target)
         return True
 
-    def _neighbour(self, source: int, target: int) -> np.ndarray:
+    def _measured(self, source: int, target: int) -> np.ndarray | None:
         kept = self._read(source, target)
         if kept is not None:
             return kept
-        data = encode_flow(self._measure(source, target))
+        measured = self._measure(source, target)
+        if measured is None:
+            return None
+        data = encode_flow(measured)
         self._storage.write(_name(source, target), data)
         self.computed += 1
         return decode_flow(data)
@@ -80,15 +112,15 @@ class FlowStore:
                     continue
         return None
 
-    def _cached(self, key: tuple[str, int, int], make: Callable[[], np.ndarray]) -> np.ndarray:
+    def _cached(self, key: tuple[str, int, int], make: Callable[[], Fields]) -> Fields:
         if key in self._cache:
             self._cache.move_to_end(key)
-            return self._cache[key]
+            return self._cache[key]  # type: ignore[return-value]
         value = make()
         self._cache[key] = value
-        self._cached_bytes += value.nbytes
+        self._cached_bytes += sum(field.nbytes for field in value)
         while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
-            self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
+            self._cached_bytes -= sum(field.nbytes for field in self._cache.popitem(last=False)[1])
         return value
 
 

@@ -1,6 +1,7 @@
 """What the user writes and what it becomes."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -115,3 +116,9 @@ def test_schema_describes_every_field():
     schema = json.loads(json.dumps(RenderSpec.model_json_schema()))
     assert set(schema["properties"]) == set(RenderSpec.model_fields)
     assert schema["additionalProperties"] is False
+
+
+def test_the_example_spec_is_one():
+    spec = load_spec(Path(__file__).parent.parent / "jobs/specs/film.yaml")
+    assert [style.weight for style in spec.styles] == [1, 0.5]
+    assert spec.size == 512

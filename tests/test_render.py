@@ -1,0 +1,108 @@
+"""One worker's walk through its frames, without Ray: a synthetic clip whose optical flow is known exactly."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from farm.flow import external_flow_name, write_flow
+from farm.job import JobDirectory, Runtime
+from farm.media.ffmpeg import ffmpeg_binary
+from farm.plan import plan_tasks
+from farm.prepare import prepare_job
+from farm.render import ChunkRenderer, stage_frame
+from farm.spec import build_spec
+
+SIDE = 64
+FRAMES = 18
+DOOR_SPEED = 8
+LONG_TERM = (6, 12)
+HIDDEN = slice(24, 40)
+"""Columns that the door covers from frame 4 to frame 13: ten frames."""
+
+
+def door(frame: int) -> tuple[int, int]:
+    """Columns [left, right) that the door covers: it comes from the right, stands, and leaves to the right."""
+    left = {3: 48, 4: 24, 13: 24, 14: 48}.get(frame, 24 if 4 <= frame <= 13 else SIDE)
+    return left, SIDE
+
+
+def smooth_noise(seed: int, blur: float) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(size=(SIDE, SIDE, 3)).astype(np.float32)
+    noise = cv2.GaussianBlur(noise, (0, 0), blur)
+    return np.clip(128 + 60 * noise / noise.std(), 0, 255).astype(np.uint8)
+
+
+def picture(frame: int) -> np.ndarray:
+    background, panel = smooth_noise(1, 3.0), smooth_noise(2, 1.0)
+    left, right = door(frame)
+    painted = background.copy()
+    painted[:, left:right] = panel[:, : right - left]
+    return painted
+
+
+def exact_flow(source: int, target: int) -> np.ndarray:
+    """The background stands still; the door's pixels move with its left edge."""
+    flow = np.zeros((SIDE, SIDE, 2), np.float32)
+    left, right = door(source)
+    flow[:, left:right, 0] = door(target)[0] - left
+    return flow
+
+
+@pytest.fixture(scope="module")
+def hidden_clip(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("hidden")
+    raw = b"".join(picture(frame).tobytes() for frame in range(FRAMES))
+    encode = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{SIDE}x{SIDE}", "-r", "12", "-i", "pipe:0"]
+    lossless = ["-c:v", "ffv1", "-pix_fmt", "bgr0", str(folder / "clip.mkv")]
+    subprocess.run([ffmpeg_binary(), "-v", "error", "-y", *encode, *lossless], input=raw, check=True)
+    (folder / "flow").mkdir()
+    for source in range(FRAMES):
+        for distance in (1, *LONG_TERM):
+            for target in (source - distance, source + distance):
+                if 0 <= target < FRAMES:
+                    write_flow(folder / "flow" / external_flow_name(source, target), exact_flow(source, target))
+    return folder / "clip.mkv", folder / "flow"
+
+
+def render_here(spec, job: Path) -> JobDirectory:
+    prepared = prepare_job(spec, str(job))
+    record = prepared.begin(Runtime(device="cpu", precision="fp32", threads=1))
+    renderer = ChunkRenderer(str(job))
+    for task in plan_tasks(record.plan):
+        assert len(list(renderer.render(task))) == len(task.frames)
+    return prepared.job
+
+
+def look(job: JobDirectory, frame: int) -> np.ndarray:
+    record = job.load_record()
+    return stage_frame(job, record, record.plan.passes, frame)[:, HIDDEN].astype(np.float32)
+
+
+def change_while_hidden(hidden_clip, style, job: Path, long_term) -> float:
+    """Mean squared difference, grey levels, of the hidden columns just before and just after the door."""
+    video, flow = hidden_clip
+    spec = build_spec(
+        {
+            "video": str(video),
+            "styles": [str(style)],
+            "output": str(job.with_suffix(".mp4")),
+            "iterations": "15,5",
+            "passes": 1,
+            "chunk_frames": FRAMES,
+            "flow_dir": str(flow),
+            "long_term": list(long_term),
+        }
+    )
+    done = render_here(spec, job)
+    return float(((look(done, 15) - look(done, 2)) ** 2).mean())
+
+
+def test_what_comes_back_after_ten_frames_looks_as_before_and_only_with_long_term(hidden_clip, style, tmp_path):
+    remembered = change_while_hidden(hidden_clip, style, tmp_path / "on.farm", LONG_TERM)
+    forgotten = change_while_hidden(hidden_clip, style, tmp_path / "off.farm", ())
+    assert remembered < 0.35 * forgotten
