@@ -18,7 +18,7 @@ LAYERS = [
     {"schedule", "job", "media", "flowstore", "planview"},
     {"styler", "jobstatus"},
     {"render", "prepare"},
-    {"stitch", "progress", "still", "doctor"},
+    {"stitch", "progress", "interruption", "still", "doctor"},
     {"cluster"},
     {"demo"},
     {"cli", "__main__"},

@@ -84,6 +84,7 @@ def run_tasks(
     on_frame: Callable[[FrameReport], None],
     on_note: Callable[[str], None],
     flow_sources: tuple[str, ...] = (),
+    check_interruption: Callable[[], None] = lambda: None,
 ) -> TaskRun:
     """Run every task that is not `finished`. `on_frame` hears of each committed frame, `on_note` of trouble.
 
@@ -112,6 +113,7 @@ def run_tasks(
                 on_note(f"{instruction.task.id} failed: {instruction.reason}")
 
     while not schedule.done:
+        check_interruption()
         waiting = [*streams, *pool.starting]
         ready, _ = ray.wait(waiting, num_returns=1, timeout=1.0)
         for source in ready:

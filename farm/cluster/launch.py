@@ -14,6 +14,7 @@ from typing import Any
 from farm.cluster.local import RaySession, ray_session
 from farm.errors import CancelledError, OutputError
 from farm.frames import FrameRange
+from farm.interruption import Interruption, noted_interruption
 from farm.job import JobRecord
 from farm.media.encode import check_encoding, check_output_writable
 from farm.plan import Task, plan_tasks
@@ -60,11 +61,12 @@ def render_job(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) 
     if probe.missing_frames:
         progress.note(f"{spec.video} is truncated: about {probe.missing_frames} frames are missing")
     try:
-        with ray_session(options.address, cpus=_logical_cpus(options), dashboard=options.dashboard) as session:
-            if session.dashboard_url:
-                progress.note(f"dashboard {session.dashboard_url}")
-            run, record = _run(prepared, options, session, progress)
-        notes = _stitch(prepared, record, progress)
+        with noted_interruption() as interruption:
+            with ray_session(options.address, cpus=_logical_cpus(options), dashboard=options.dashboard) as session:
+                if session.dashboard_url:
+                    progress.note(f"dashboard {session.dashboard_url}")
+                run, record = _run(prepared, options, session, progress, interruption)
+            notes = _stitch(prepared, record, progress, interruption)
     except KeyboardInterrupt:
         raise CancelledError(f"stopped; job {prepared.job.url} is kept", "run the same command to continue") from None
     report = {
@@ -88,7 +90,11 @@ def render_job(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) 
 
 
 def _run(
-    prepared: Prepared, options: LaunchOptions, session: RaySession, progress: JobProgress
+    prepared: Prepared,
+    options: LaunchOptions,
+    session: RaySession,
+    progress: JobProgress,
+    interruption: Interruption,
 ) -> tuple[dict[str, Any], JobRecord]:
     from farm.cluster.driver import FlowAhead, WorkerPool, run_tasks
 
@@ -114,7 +120,7 @@ def _run(
         def on_frame(report: FrameReport) -> None:
             progress.advance(stages[report.task], steps[report.task])
 
-        run = run_tasks(pool, prepared.job.url, tasks, done, on_frame, progress.note, sources)
+        run = run_tasks(pool, prepared.job.url, tasks, done, on_frame, progress.note, sources, interruption.check)
         pool.kill()
         if ahead:
             ahead.stop()
@@ -131,10 +137,15 @@ def _run(
     return {"rendered": 0, "reused": sum(len(task.frames) for task in tasks), "steps": 0}, record
 
 
-def _stitch(prepared: Prepared, record: JobRecord, progress: JobProgress) -> list[str]:
+def _stitch(prepared: Prepared, record: JobRecord, progress: JobProgress, interruption: Interruption) -> list[str]:
     frames = len(record.plan.frames)
     progress.stage("stitch", frames, frames)
-    return list(stitch_film(prepared.job, record, prepared.spec.output, lambda _: progress.advance("stitch", 1.0)))
+
+    def on_frame(_: int) -> None:
+        interruption.check()
+        progress.advance("stitch", 1.0)
+
+    return list(stitch_film(prepared.job, record, prepared.spec.output, on_frame))
 
 
 def default_threads(cpus: int, *, gpu: bool) -> int:

@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 
 from farm.cluster.launch import LaunchOptions, render_job
-from farm.errors import ChunkFailedError, JobMismatchError, OutputError
+from farm.errors import ChunkFailedError, JobMismatchError, OutputError, VideoError
 from farm.job import JobDirectory
 from farm.media.probe import probe_video
 from farm.plan import plan_tasks
 from farm.progress import JobProgress
 from farm.render import stage_frame
 from farm.spec import RenderSpec, build_spec
+from tests.conftest import make_clip
 
 pytestmark = pytest.mark.usefixtures("ray_here")
 
@@ -193,3 +194,15 @@ def test_ctrl_c_and_the_same_command_again(clip, style, tmp_path, reference):
     assert report["reused"] >= committed - 1
     assert report["rendered"] + report["reused"] == reference["rendered"]
     assert same_frames(report["job"], reference["job"])
+
+
+def test_a_truncated_film_renders_what_decodes_only_when_asked(tmp_path):
+    whole = make_clip(tmp_path / "whole.mkv", frames=48, size="128x96", audio=False).read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) // 2])
+    spec = {"video": str(tmp_path / "cut.mkv"), "output": str(tmp_path / "out.mkv"), "method": "identity"}
+    with pytest.raises(VideoError, match="--allow-truncated"):
+        render(build_spec(spec))
+    report = render(build_spec({**spec, "allow_truncated": True}))
+    assert 0 < report["frames"] < 48
+    assert report["missing_frames"] == 48 - report["frames"]
+    assert probe_video(report["output"]).frame_count == report["frames"]
