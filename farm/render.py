@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from farm.errors import StorageError
-from farm.flow import create_estimator, external_flow_name, read_external_flow, warp
+from farm.flow import create_estimator, external_flow_name, read_external_flow, warp_sharp
 from farm.flowstore import FlowStore
 from farm.frames import FrameRange
 from farm.job import FrameRecord, JobDirectory, JobRecord, record_flow_key
@@ -179,7 +179,7 @@ class ChunkRenderer:
         return found
 
     def _warped(self, frame: int, other: int, image: np.ndarray) -> Neighbour:
-        return Neighbour(warp(image, self.flows.flow(frame, other)), self.flows.weights(frame, other))
+        return Neighbour(warp_sharp(image, self.flows.flow(frame, other)), self.flows.weights(frame, other))
 
     def _committed(self, number: int, frame: int) -> np.ndarray:
         return stage_frame(self.job, self.record, number, frame)

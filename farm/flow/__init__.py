@@ -28,7 +28,7 @@ from farm.flow.files import (
     write_flow,
     write_mask,
 )
-from farm.flow.warp import compose, inside_frame, warp
+from farm.flow.warp import compose, inside_frame, warp, warp_sharp
 
 __all__ = [
     "FLOW_METHODS",
@@ -49,6 +49,7 @@ __all__ = [
     "reliability_weights",
     "resize_flow",
     "warp",
+    "warp_sharp",
     "write_flow",
     "write_mask",
 ]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from farm.flow import compose, inside_frame, warp
+from farm.flow import compose, inside_frame, warp, warp_sharp
 
 
 def constant_flow(height, width, dx, dy):
@@ -134,3 +134,49 @@ def test_unknown_flow_stays_unknown():
 def test_inside_frame(dx, inside):
     np.testing.assert_array_equal(inside_frame(constant_flow(1, 4, dx, 0))[0], np.array(inside, bool))
     np.testing.assert_array_equal(inside_frame(constant_flow(4, 1, 0, dx))[:, 0], np.array(inside, bool))
+
+
+def _grain(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (40, 50, 3)).astype(np.uint8)
+
+
+def _even_flow(dx: float, dy: float) -> np.ndarray:
+    return np.broadcast_to(np.array([dx, dy], np.float32), (40, 50, 2)).copy()
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(0, 0), (2, 0), (-3, 5), (80, 0)])
+def test_whole_pixels_are_moved_without_change_by_either_sampling(dx, dy):
+    assert np.array_equal(warp_sharp(_grain(), _even_flow(dx, dy)), warp(_grain(), _even_flow(dx, dy)))
+
+
+def test_sharp_sampling_reproduces_a_slope_exactly():
+    y, x = np.mgrid[:40, :50].astype(np.float32)
+    slope = np.stack([20 + 2 * x + 1.5 * y] * 3, axis=-1)
+    moved = warp_sharp(slope, _even_flow(0.37, -0.61))
+    assert np.abs(moved - (slope + 2 * 0.37 - 1.5 * 0.61))[3:-3, 3:-3].max() < 1e-4
+
+
+def test_strokes_outlive_many_small_motions_that_linear_sampling_blurs_away():
+    y, x = np.mgrid[:40, :50]
+    strokes = np.stack([128 + 80 * np.sin(2 * np.pi * (x + y) / 8)] * 3, axis=-1).astype(np.float32)
+    sharp = linear = strokes
+    for step in range(8):
+        move = _even_flow(0.5 if step % 2 else -0.5, 0)
+        sharp, linear = warp_sharp(sharp, move), warp(linear, move)
+    inside = (slice(12, -12), slice(12, -12))
+    assert linear[inside].std() < 0.6 * strokes[inside].std()
+    assert sharp[inside].std() > 0.9 * strokes[inside].std()
+
+
+def test_sharp_sampling_stays_in_range_and_leaves_unknown_pixels():
+    unknown = _even_flow(0.5, 0.5)
+    unknown[10:20] = np.nan
+    moved = warp_sharp(_grain(), unknown)
+    assert moved.min() >= 0
+    assert moved.max() <= 255
+    assert np.array_equal(moved[10:20], _grain()[10:20])
+
+
+def test_sharp_sampling_refuses_another_size():
+    with pytest.raises(ValueError, match="cannot follow"):
+        warp_sharp(_grain()[1:], _even_flow(0, 0))
