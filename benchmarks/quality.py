@@ -5,6 +5,7 @@
 
 The clip is rendered by the farm as it comes (defaults), and beside it as the field would do it: every frame
 alone, strictly sequential (one chunk, one pass), chunks with a hard cut, chunks with a cross-faded overlap.
+`--set FIELD=VALUE` changes a field of the farm's own render (blend=0, overlap=4, passes=2, ...), value in JSON.
 All are measured on the frames before encoding:
 
     warp error    mean squared difference (pixels 0..1) to the previous frame, warped, where DIS flow on the
@@ -237,7 +238,8 @@ def main() -> None:
             continue
         changes = dict(VARIANTS[name])
         if name == "farm":
-            changes |= dict(json.loads(f'{{"{k}": {v}}}').popitem() for k, v in (one.split("=") for one in options.set))
+            asked = (one.split("=", 1) for one in options.set)
+            changes |= {field_name: json.loads(value) for field_name, value in asked}
         painted, report, record = render_variant(name, base, changes, options.output, options.workers)
         yardstick = yardstick or Yardstick(record)
         found[name] = yardstick.measure(painted, report["steps"], report.get("render_seconds", 0.0))

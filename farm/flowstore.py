@@ -41,7 +41,6 @@ class FlowStore:
         self._measure = measure
         self._cache: OrderedDict[tuple[str, int, int], tuple[np.ndarray, ...]] = OrderedDict()
         self._cached_bytes = 0
-        self.computed = 0
 
     def flow(self, source: int, target: int) -> np.ndarray:
         """The flow from frame `source` to frame `target`, (H, W, 2) float32 pixels."""
@@ -99,7 +98,6 @@ class FlowStore:
             return None
         data = encode_flow(measured)
         self._storage.write(_name(source, target), data)
-        self.computed += 1
         return decode_flow(data)
 
     def _read(self, source: int, target: int) -> np.ndarray | None:

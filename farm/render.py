@@ -32,9 +32,6 @@ from farm.ties import Neighbour, blended_start, cross_fade, nearest_visible, war
 
 DECODED_BYTES_KEPT = 1 << 28
 """Of decoded frames: flow over long distances asks again for frames that a long GOP makes slow to reach."""
-BLEND = 0.5
-"""How far a later pass draws a frame to its neighbours before it is optimised (Ruder's b). Measured on bikes.mp4,
-160 px, warp error of the sequential render's: 0: .70, 0.3: .41, 1: .34, with the Gram loss rising by 0, 7 and 12 %."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +160,7 @@ class ChunkRenderer:
         sides = [other for other in (frame - 1, frame + 1) if shot.start <= other < shot.stop]
         ties = [self._warped(frame, other, self._committed(number - 1, other)) for other in sides]
         own = self._committed(number - 1, frame)
-        start = blended_start(own, ties, blend=BLEND)
+        start = blended_start(own, ties, self.spec.blend)
         return _with_record(frame, self.styler.next(self.source(frame), start, self.plan.steps.refine, ties))
 
     # what is read -----------------------------------------------------------------------------------
