@@ -117,8 +117,13 @@ def _run(
         progress.stage("start", sum(len(task.frames) for task in todo), sum(task.steps for task in todo))
         stages = {task.id: task.stage for task in tasks}
 
+        furthest: dict[str, int] = {}
+
         def on_frame(report: FrameReport) -> None:
-            progress.advance(stages[report.task], steps[report.task])
+            # a task that is taken up again reports its committed frames once more
+            if report.frame > furthest.get(report.task, -1):
+                furthest[report.task] = report.frame
+                progress.advance(stages[report.task], steps[report.task])
 
         run = run_tasks(pool, prepared.job.url, tasks, done, on_frame, progress.note, sources, interruption.check)
         pool.kill()

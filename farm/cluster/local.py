@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from farm.errors import RenderError, UsageError
 
@@ -31,13 +33,13 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
 
     Raises UsageError where no cluster answers at `address`, RenderError where Ray cannot be started.
     """
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
     # a worker that is killed takes its ffmpeg and flow processes with it
     os.environ.setdefault("RAY_process_group_cleanup_enabled", "1")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if address is None:
         # Ray takes the loopback address for all its sockets where it may not form a cluster, as on macOS and
-        # Windows; without this its ports are open to the network even for ray.init() on a laptop
+        # Windows; without this its ports are open to the network even for ray.init() on a laptop. It is read when
+        # ray is imported: farm.cluster.driver and .actors come after this
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     import ray
 
@@ -64,10 +66,24 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
     # Ray puts its own handler there, which dumps the stack instead of letting the caller clean up
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_termination)
-    try:
-        yield _describe(context.dashboard_url or "")
-    finally:
-        ray.shutdown()
+    with _without_ray_chatter():
+        try:
+            yield _describe(context.dashboard_url or "")
+        finally:
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def _without_ray_chatter() -> Iterator[None]:
+    """Keep what Ray prints of its workers off stdout, which belongs to the command's own answer.
+
+    Ray's threads write paragraphs there even about workers that were ended on purpose. FARM_DEBUG=1 shows them
+    on stderr; Ray's session directory has them in any case.
+    """
+    with contextlib.ExitStack() as stack:
+        sink = sys.stderr if os.environ.get("FARM_DEBUG") else stack.enter_context(Path(os.devnull).open("w"))
+        stack.enter_context(contextlib.redirect_stdout(sink))
+        yield
 
 
 def _dashboard_of(ray: object) -> str:

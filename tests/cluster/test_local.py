@@ -1,6 +1,8 @@
 """Ray as the farm starts it: closed to the network, and asking for a token."""
 
 import os
+import subprocess
+import sys
 
 from tests.conftest import open_ports
 
@@ -14,3 +16,26 @@ def test_token_authentication_is_on(ray_here):
 
     assert os.environ["RAY_AUTH_MODE"] == "token"
     assert authentication_utils.is_token_auth_enabled()
+
+
+def test_nothing_that_ray_prints_reaches_stdout():
+    """A worker that dies makes Ray print paragraphs; a command's stdout is one JSON object and nothing else."""
+    script = """
+import os, ray, sys, time
+from farm.cluster.local import ray_session
+
+with ray_session(cpus=1, dashboard=False):
+
+    @ray.remote
+    class Mortal:
+        def die(self):
+            os.kill(os.getpid(), 9)
+
+    try:
+        ray.get(Mortal.remote().die.remote())
+    except ray.exceptions.RayActorError:
+        time.sleep(2)
+print("answer")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "answer\n"
