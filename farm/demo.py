@@ -12,7 +12,7 @@ from farm.spec import RenderSpec
 
 CLIP = "datasets/data/bigbuckbunny.mp4"
 FRAMES = "0-47"
-SIZE = 176
+SIZE = 160
 ITERATIONS = "60,10"
 SHEET_COLUMNS = 6
 
