@@ -4,7 +4,8 @@
         --chunk-frames 16 -o quality/
 
 The clip is rendered by the farm as it comes (defaults), and beside it as the field would do it: every frame
-alone, strictly sequential (one chunk, one pass), chunks with a hard cut, chunks with a cross-faded overlap.
+alone, strictly sequential (one chunk, one pass), the whole shot in Ruder's alternating passes, chunks with a hard
+cut, chunks with a cross-faded overlap.
 `--set FIELD=VALUE` changes a field of the farm's own render (blend=0, overlap=4, passes=2, ...), value in JSON.
 All are measured on the frames before encoding:
 
@@ -13,9 +14,11 @@ All are measured on the frames before encoding:
     seam ratio    of a boundary: each pair's warp error over the sequential render's, the largest within 6
                   frames of the boundary over the median away from boundaries
     style ratio   the same for the Gram loss of the frames, largest and smallest
-    drift         of the last quarter of the shot against the first: luminance, contrast, Gram loss
+    drift         of the last quarter against the first: luminance and contrast, over the source's own change,
+                  and Gram loss; 1 is none
 
-Writes quality.json and quality.png and prints the table.
+Writes quality.json and quality.png and prints the table. With `--flow-truth A.png B.png TRUTH.flo` (again for another
+pair) it adds the end-point error and time of every flow estimator, as flow_error.py prints them.
 """
 
 from __future__ import annotations
@@ -25,13 +28,13 @@ import itertools
 import json
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from farm.flow import create_estimator, reliability_weights, warp
+from farm.flow import create_matcher, warp
 from farm.job import JobDirectory, JobRecord
 from farm.plan import RenderPlan, plan_render
 from farm.render import SourceFrames, stage_frame
@@ -45,6 +48,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "farm": {},
     "sequential": {"chunk_frames": ONE_CHUNK, "passes": 1, "overlap": 0},
     "hard cut": {"passes": 1, "overlap": 0, "chunk_start": "scratch"},
+    "alternating": {"chunk_frames": ONE_CHUNK, "overlap": 0, "sweep": "alternating"},
     "cross-fade": {"passes": 1, "overlap": 4, "chunk_start": "scratch"},
 }
 
@@ -64,17 +68,19 @@ class Measured:
     def median_error(self) -> float:
         return float(np.median([error for error in self.warp_error if error is not None]))
 
-    def drift(self) -> dict[str, float]:
-        """Last quarter over first quarter; 1 is none. The source's own change is not taken out."""
-        quarter = max(len(self.luminance) // 4, 1)
+    def drift(self, source: Measured) -> dict[str, float]:
+        """Last quarter over first quarter, luminance and contrast over the source's own change; 1 is none."""
         return {
-            name: float(np.mean(values[-quarter:]) / np.mean(values[:quarter]))
-            for name, values in (
-                ("luminance", self.luminance),
-                ("contrast", self.contrast),
-                ("style", self.style_loss),
-            )
+            "luminance": change(self.luminance) / change(source.luminance),
+            "contrast": change(self.contrast) / change(source.contrast),
+            "style": change(self.style_loss),
         }
+
+
+def change(values: list[float]) -> float:
+    """Mean of the last quarter over that of the first."""
+    quarter = max(len(values) // 4, 1)
+    return float(np.mean(values[-quarter:]) / np.mean(values[:quarter]))
 
 
 class Yardstick:
@@ -84,12 +90,12 @@ class Yardstick:
         plan = record.plan
         self.source = SourceFrames(record)
         self.frames = list(plan.frames)
-        dis = create_estimator("dis")
+        matcher = create_matcher("dis")
         pictures = [self.source(frame) for frame in self.frames]
         self.pairs = []
         for before, after in itertools.pairwise(pictures):
-            back, forth = dis.estimate(after, before), dis.estimate(before, after)
-            self.pairs.append((back, reliability_weights(back, forth) > 0.99))
+            back, _ = matcher.match(after, before)
+            self.pairs.append((back.flow, back.weight > 0.99))
         self.styler = FrameStyler(record.spec, (plan.width, plan.height), record.runtime)
 
     def measure(self, painted: list[np.ndarray], steps: int, seconds: float) -> Measured:
@@ -161,6 +167,16 @@ def render_alone(record: JobRecord, yardstick: Yardstick) -> tuple[list[np.ndarr
     return painted, steps, time.perf_counter() - began
 
 
+def flow_errors(pair: list[str]) -> list[dict[str, Any]]:
+
+    import flow_error  # beside this file
+
+    options = argparse.Namespace(
+        pair=[Path(name) for name in pair], invalid=[], methods=None, raft_weights=None, repeat=3, threads=None
+    )
+    return [asdict(one) for one in flow_error.measure(options)]
+
+
 def plot(found: dict[str, Measured], boundaries: list[int], first: int, path: Path) -> None:
     import matplotlib as mpl
 
@@ -211,6 +227,7 @@ def main() -> None:
     parser.add_argument("--chunk-frames", type=int, default=16)
     parser.add_argument("--variants", default=",".join(["alone", *VARIANTS]))
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="for the farm's render")
+    parser.add_argument("--flow-truth", action="append", default=[], nargs=3, metavar=("A", "B", "TRUTH.flo"))
     parser.add_argument("--workers", type=int)
     parser.add_argument("--fresh", action="store_true", help="render anew what is there already")
     parser.add_argument("-o", "--output", type=Path, default=Path("quality"))
@@ -250,6 +267,7 @@ def main() -> None:
     assert yardstick is not None
     if "alone" in wanted:
         found["alone"] = yardstick.measure(*render_alone(sequential, yardstick))
+    source = yardstick.measure([yardstick.source(frame) for frame in yardstick.frames], 0, 0.0)
     plan = plan or plan_render(base, sequential.probe, sequential.cuts)
     boundaries = [chunk.start for chunk in plan.chunks if not chunk.first_in_shot]
     result: dict[str, Any] = {"video": base.video, "boundaries": boundaries, "variants": {}}
@@ -263,15 +281,20 @@ def main() -> None:
             "style_ratio_max": max((row["style_ratio_max"] for row in rows), default=None),
             "style_loss": float(np.median(one.style_loss)),
             "content_loss": float(np.median(one.content_loss)),
-            "drift": one.drift(),
+            "drift": one.drift(source),
             "steps": one.steps,
             "seconds": one.seconds,
             "seams": rows,
             "per_frame": {key: getattr(one, key) for key in ("warp_error", "style_loss", "content_loss", "luminance")},
         }
+    result["flow"] = {truth: flow_errors([a, b, truth]) for a, b, truth in options.flow_truth}
     (options.output / "quality.json").write_text(json.dumps(result, indent=1))
     plot(found, boundaries, plan.start, options.output / "quality.png")
     print(table(result))
+    for truth, rows in result["flow"].items():
+        print(f"\n{truth}")
+        for row in rows:
+            print(f"{row['method']:<12}{row['error_px']:>8.4f} px{row['seconds']:>9.3f} s")
 
 
 if __name__ == "__main__":

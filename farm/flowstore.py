@@ -18,108 +18,110 @@ from typing import TypeVar
 import numpy as np
 
 from farm.errors import FlowFileError
-from farm.flow import compose, decode_flow, encode_flow, reliability_weights
+from farm.flow import Match, best_match, compose, decode_match, encode_flow, reliability_weights
 from farm.storage import Storage
 
 CACHE_BYTES = 1 << 30
 
-Fields = TypeVar("Fields", bound=tuple[np.ndarray, ...])
+Kept = TypeVar("Kept", Match, np.ndarray)
 
 
 class FlowStore:
     """Flow between frames by number.
 
-    `measure` gives the flow between two frames that is not kept yet; between frames that are no neighbours
-    it may give None. `others` are stores of earlier jobs that are read, never written.
+    `measure` matches two frames that are not kept yet, both ways; for frames that are no neighbours it may give
+    None. `others` are stores of earlier jobs that are read, never written.
     """
 
     def __init__(
-        self, storage: Storage, measure: Callable[[int, int], np.ndarray | None], others: Sequence[Storage] = ()
+        self,
+        storage: Storage,
+        measure: Callable[[int, int], tuple[Match, Match] | None],
+        others: Sequence[Storage] = (),
     ) -> None:
         self._storage = storage
         self._others = others
         self._measure = measure
-        self._cache: OrderedDict[tuple[str, int, int], tuple[np.ndarray, ...]] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, int, int], Match | np.ndarray] = OrderedDict()
         self._cached_bytes = 0
 
     def flow(self, source: int, target: int) -> np.ndarray:
         """The flow from frame `source` to frame `target`, (H, W, 2) float32 pixels."""
-        return self._match(source, target)[0]
+        return self.match(source, target).flow
 
     def weights(self, source: int, target: int) -> np.ndarray:
         """How far each pixel of `source` may be tied to `target`: (H, W) float32, 0..1 (Ruder 2016, eq. 5 and 6)."""
-        return self._match(source, target)[1]
+        return self.match(source, target).weight
 
-    def _match(self, source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
+    def match(self, source: int, target: int) -> Match:
         """Flow and weights, per pixel from the chain of neighbours or directly."""
         if source == target:
             raise ValueError("flow from a frame to itself")
         return self._cached(("match", source, target), lambda: self._better(source, target))
 
-    def _better(self, source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
-        chain, chain_back = self._chain(source, target), self._chain(target, source)
-        weights = reliability_weights(chain, chain_back)
-        if abs(target - source) == 1:
-            return chain, weights
-        direct, direct_back = self._measured(source, target), self._measured(target, source)
-        if direct is None or direct_back is None:
-            return chain, weights
-        direct_weights = reliability_weights(direct, direct_back)
-        better = direct_weights > weights
-        return np.where(better[..., None], direct, chain), np.maximum(weights, direct_weights)
-
-    def _chain(self, source: int, target: int) -> np.ndarray:
-        """Fields between neighbours, composed; halves of a chain are shared with other frames' chains."""
-
-        def make() -> tuple[np.ndarray]:
-            if abs(target - source) == 1:
-                measured = self._measured(source, target)
-                if measured is None:
-                    raise FlowFileError(f"there is no flow from frame {source} to its neighbour {target}")
-                return (measured,)
-            middle = source + (target - source) // 2
-            return (compose(self._chain(source, middle), self._chain(middle, target)),)
-
-        return self._cached(("chain", source, target), make)[0]
-
     def ensure(self, source: int, target: int) -> bool:
-        """Estimate the flow between two neighbours unless it is kept already. True where it had to be."""
-        if self._read(source, target) is not None:
+        """Match two neighbours unless they are kept already, both ways. True where it had to be done."""
+        if self._read(source, target) is not None and self._read(target, source) is not None:
             return False
         self._measured(source, target)
         return True
 
-    def _measured(self, source: int, target: int) -> np.ndarray | None:
+    def _better(self, source: int, target: int) -> Match:
+        direct = self._measured(source, target)
+        if abs(target - source) == 1:
+            if direct is None:
+                raise FlowFileError(f"there is no flow from frame {source} to its neighbour {target}")
+            return direct
+        chain = self._chain(source, target)
+        composed = Match(chain, reliability_weights(chain, self._chain(target, source)))
+        return composed if direct is None else best_match([composed, direct])
+
+    def _chain(self, source: int, target: int) -> np.ndarray:
+        """Fields between neighbours, composed; halves of a chain are shared with other frames' chains."""
+
+        def make() -> np.ndarray:
+            if abs(target - source) == 1:
+                return self.flow(source, target)
+            middle = source + (target - source) // 2
+            return compose(self._chain(source, middle), self._chain(middle, target))
+
+        return self._cached(("chain", source, target), make)
+
+    def _measured(self, source: int, target: int) -> Match | None:
         kept = self._read(source, target)
         if kept is not None:
             return kept
         measured = self._measure(source, target)
         if measured is None:
             return None
-        data = encode_flow(measured)
-        self._storage.write(_name(source, target), data)
-        return decode_flow(data)
+        for match, (a, b) in zip(measured, ((source, target), (target, source)), strict=True):
+            self._storage.write(_name(a, b), encode_flow(match.flow, match.weight))
+        return self._read(source, target)
 
-    def _read(self, source: int, target: int) -> np.ndarray | None:
+    def _read(self, source: int, target: int) -> Match | None:
         for storage in (self._storage, *self._others):
             data = storage.read(_name(source, target))
             if data is not None:
                 try:
-                    return decode_flow(data)
+                    return Match(*decode_match(data))
                 except FlowFileError:
                     continue
         return None
 
-    def _cached(self, key: tuple[str, int, int], make: Callable[[], Fields]) -> Fields:
+    def _cached(self, key: tuple[str, int, int], make: Callable[[], Kept]) -> Kept:
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]  # type: ignore[return-value]
         value = make()
         self._cache[key] = value
-        self._cached_bytes += sum(field.nbytes for field in value)
+        self._cached_bytes += _bytes(value)
         while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
-            self._cached_bytes -= sum(field.nbytes for field in self._cache.popitem(last=False)[1])
+            self._cached_bytes -= _bytes(self._cache.popitem(last=False)[1])
         return value
+
+
+def _bytes(kept: Match | np.ndarray) -> int:
+    return kept.flow.nbytes + kept.weight.nbytes if isinstance(kept, Match) else kept.nbytes
 
 
 def _name(source: int, target: int) -> str:

@@ -29,7 +29,7 @@ from farm.spec import RenderSpec, spec_differences
 from farm.storage import Storage
 from farm.video import Model, VideoProbe
 
-FLOW_STORE_VERSION = 1
+FLOW_STORE_VERSION = 2
 
 
 class Runtime(Model):

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from farm.errors import StorageError
-from farm.flow import create_estimator, external_flow_name, read_external_flow, warp_sharp
+from farm.flow import Match, create_matcher, external_flow_name, match_both_ways, read_external_flow, warp_sharp
 from farm.flowstore import FlowStore
 from farm.frames import FrameRange
 from farm.job import FrameRecord, JobDirectory, JobRecord, record_flow_key
@@ -65,17 +65,17 @@ def open_flow_store(
 ) -> FlowStore:
     """The flow store of a job; `others` are URLs of earlier jobs' flow directories of the same key."""
     spec, size = record.spec, (record.plan.width, record.plan.height)
-    estimator = None if spec.flow_dir else create_estimator(spec.flow, weights=spec.flow_weights)
+    matcher = None if spec.flow_dir else create_matcher(spec.flow, weights=spec.flow_weights)
 
-    def measure(source: int, target: int) -> np.ndarray | None:
-        if estimator is None:
-            if (
-                abs(target - source) > 1
-                and not (Path(str(spec.flow_dir)) / external_flow_name(source, target)).exists()
-            ):
-                return None
-            return read_external_flow(str(spec.flow_dir), source, target, size)
-        return estimator.estimate(frames(source), frames(target))
+    def measure(source: int, target: int) -> tuple[Match, Match] | None:
+        if matcher is not None:
+            return matcher.match(frames(source), frames(target))
+        folder = str(spec.flow_dir)
+        ways = ((source, target), (target, source))
+        if abs(target - source) > 1 and not all((Path(folder) / external_flow_name(*way)).exists() for way in ways):
+            return None
+        there, back = (read_external_flow(folder, *way, size) for way in ways)
+        return match_both_ways([(there, back)])
 
     storage = job.storage.below(f"flow/{record_flow_key(record)}")
     return FlowStore(storage, measure, [Storage(url) for url in others])
@@ -109,7 +109,7 @@ class ChunkRenderer:
         done = self.job.intact_frames(task)
         ledger = self.job.ledger(task.id)
         chunk = self.plan.chunks[task.chunk]
-        for frame in task.frames:
+        for frame in self._in_order(task):
             if frame in done:
                 yield FrameReport(task.id, frame, ledger[frame], reused=True)
                 continue
@@ -125,7 +125,7 @@ class ChunkRenderer:
         if self.spec.method == "identity":
             return self.source(frame), FrameRecord(frame=frame, sha256="")
         if task.number >= 2:
-            return self._refine(task.number, frame)
+            return self._refine(task, frame)
         steps, keys = self.plan.steps, self.plan.keyframes(chunk.shot)
         if task.number == 0:
             known = [(key, self._committed(0, key)) for key in reversed(keys) if key < frame]
@@ -154,14 +154,27 @@ class ChunkRenderer:
         content = self.source(frame)
         return _with_record(frame, self.styler.next(content, warped_start(content, ties), steps, ties))
 
-    def _refine(self, number: int, frame: int) -> tuple[np.ndarray, FrameRecord]:
-        """Two-sided pass: both neighbours as the previous pass left them, so every frame is independent."""
+    def _refine(self, task: Task, frame: int) -> tuple[np.ndarray, FrameRecord]:
+        """A later pass (Ruder 2016, section 4.4): the frame drawn towards its neighbours, and tied to them.
+
+        Two-sided: both neighbours as the previous pass left them, so every frame is independent. Alternating: only
+        the neighbour that the sweep comes from, as this pass left it; at the edge of a chunk, the previous pass.
+        """
         shot = self.plan.shots[self.plan.chunk_of(frame).shot]
-        sides = [other for other in (frame - 1, frame + 1) if shot.start <= other < shot.stop]
-        ties = [self._warped(frame, other, self._committed(number - 1, other)) for other in sides]
-        own = self._committed(number - 1, frame)
+        if self.spec.sweep == "two-sided":
+            sides = [(task.number - 1, frame - 1), (task.number - 1, frame + 1)]
+        else:
+            side = frame + 1 if travels_back(task.number) else frame - 1
+            sides = [(task.number if side in task.frames else task.number - 1, side)]
+        sides = [(number, other) for number, other in sides if shot.start <= other < shot.stop]
+        ties = [self._warped(frame, other, self._committed(number, other)) for number, other in sides]
+        own = self._committed(task.number - 1, frame)
         start = blended_start(own, ties, self.spec.blend)
         return _with_record(frame, self.styler.next(self.source(frame), start, self.plan.steps.refine, ties))
+
+    def _in_order(self, task: Task) -> Sequence[int]:
+        back = task.number >= 2 and self.spec.sweep == "alternating" and travels_back(task.number)
+        return list(reversed(task.frames)) if back else list(task.frames)
 
     # what is read -----------------------------------------------------------------------------------
 
@@ -183,6 +196,11 @@ class ChunkRenderer:
 
     def _read(self, task: str, frame: int) -> np.ndarray:
         return read_committed(self.job, task, frame)
+
+
+def travels_back(number: int) -> bool:
+    """Whether pass `number` of an alternating sweep goes from the last frame to the first; pass 1 went forward."""
+    return number % 2 == 0
 
 
 def read_committed(job: JobDirectory, task: str, frame: int) -> np.ndarray:

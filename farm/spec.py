@@ -97,6 +97,9 @@ class RenderSpec(Model):
     chunk_frames: int = Field(default=24, ge=2)
     overlap: int = Field(default=8, ge=0, description="frames over which a chunk lands on the next")
     chunk_start: Literal["relay", "scratch"] = Field(default="relay", description="scratch: for comparison only")
+    sweep: Literal["two-sided", "alternating"] = Field(
+        default="two-sided", description="of later passes; alternating: one neighbour at a time, as Ruder 2016"
+    )
     blend: float = Field(default=0.5, ge=0, description="how far later passes draw a frame to its neighbours")
     weights: LossWeights = LossWeights()
     style_scale: float = Field(default=1.0, gt=0, le=16, description="stroke size, 1: area as the frame's")

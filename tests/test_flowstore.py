@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from farm.errors import FlowFileError
-from farm.flowstore import FlowStore
+from farm.flow import match_both_ways
+from farm.flowstore import FlowStore, _bytes
 from farm.plan import plan_render
 from farm.prepare import _check_flow_files
 from farm.storage import Storage
@@ -17,8 +18,11 @@ class Drift:
     def __init__(self, dx: float = 1.5) -> None:
         self.dx, self.asked = dx, []
 
-    def __call__(self, source: int, target: int) -> np.ndarray:
+    def __call__(self, source: int, target: int):
         self.asked.append((source, target))
+        return match_both_ways([(self.field(source, target), self.field(target, source))])
+
+    def field(self, source: int, target: int) -> np.ndarray:
         flow = np.zeros((24, 32, 2), np.float32)
         flow[..., 0] = self.dx * (target - source)
         return flow
@@ -40,11 +44,14 @@ def test_flow_over_any_distance_is_composed_of_neighbours(folder, source, target
 def test_what_was_hidden_on_the_way_is_found_by_direct_flow(folder):
     """A pixel column is covered by something moving at frame 1: the chain loses it, direct flow does not."""
 
-    def measure(source, target):
+    def field(source, target):
         flow = np.zeros((24, 32, 2), np.float32)
         if 1 in (source, target):
             flow[:, 12:20, 0] = 9 if source == 1 else -7
         return flow
+
+    def measure(source, target):
+        return match_both_ways([(field(source, target), field(target, source))])
 
     store = FlowStore(folder, measure)
     assert store.weights(2, 1)[12, 15] == 0
@@ -52,6 +59,15 @@ def test_what_was_hidden_on_the_way_is_found_by_direct_flow(folder):
     assert np.allclose(store.flow(2, 0)[12, 15], 0)
     only_neighbours = FlowStore(folder.below("x"), lambda a, b: measure(a, b) if abs(a - b) == 1 else None)
     assert only_neighbours.weights(2, 0)[12, 15] == 0
+
+
+def test_the_mask_is_kept_with_the_field_both_ways(folder):
+    first = FlowStore(folder, Drift()).match(1, 0)
+    again = Drift()
+    store = FlowStore(folder, again)
+    assert np.array_equal(store.weights(1, 0), first.weight)
+    assert store.weights(0, 1)[12, 16] > 0.99
+    assert again.asked == []
 
 
 def test_what_is_kept_is_not_measured_again(folder):
@@ -65,7 +81,7 @@ def test_the_stored_field_is_what_is_used_also_by_whoever_measured_it(folder):
     measured = Drift(dx=0.1234)
     first = FlowStore(folder, measured).flow(0, 1)
     assert np.array_equal(first, FlowStore(folder, measured).flow(0, 1))
-    assert not np.array_equal(first, measured(0, 1))
+    assert not np.array_equal(first, measured.field(0, 1))
 
 
 def test_another_jobs_fields_are_read_but_never_written(folder, tmp_path):
@@ -107,7 +123,7 @@ def test_the_cache_is_bounded(folder, monkeypatch):
     store = FlowStore(folder, Drift())
     for frame in range(1, 30):
         store.flow(frame, max(frame - 10, 0))
-    assert sum(field.nbytes for value in store._cache.values() for field in value) <= 5 * 24 * 32 * 8
+    assert sum(map(_bytes, store._cache.values())) <= 5 * 24 * 32 * 8
 
 
 def test_a_missing_flow_file_is_named_before_rendering(tmp_path):

@@ -56,6 +56,9 @@ def test_pairs_that_cannot_be_measured_are_left_out(quality):
     assert quality.seams(found, measured(quality, [1.0] * 40), [5], first=0)[0]["seam_ratio"] == 1
 
 
-def test_drift_compares_the_last_with_the_first_quarter(quality):
+def test_drift_compares_the_last_with_the_first_quarter_and_leaves_out_the_sources_own(quality):
     found = quality.Measured(0, 0.0, [], [2.0] * 4 + [1.0] * 12, [], [10.0] * 12 + [8.0] * 4, [4.0] * 16)
-    assert found.drift() == {"luminance": 0.8, "contrast": 1.0, "style": 0.5}
+    source = quality.Measured(0, 0.0, [], [], [], [20.0] * 12 + [18.0] * 4, [4.0] * 12 + [2.0] * 4)
+    drift = found.drift(source)
+    assert drift["luminance"] == pytest.approx(0.8 / 0.9)
+    assert (drift["contrast"], drift["style"]) == (2.0, 0.5)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from farm.flow import external_flow_name, write_flow
-from farm.job import JobDirectory, Runtime
+from farm.job import FrameRecord, JobDirectory, Runtime
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.plan import plan_tasks
 from farm.prepare import prepare_job
@@ -106,3 +106,56 @@ def test_what_comes_back_after_ten_frames_looks_as_before_and_only_with_long_ter
     remembered = change_while_hidden(hidden_clip, style, tmp_path / "on.farm", LONG_TERM)
     forgotten = change_while_hidden(hidden_clip, style, tmp_path / "off.farm", ())
     assert remembered < 0.35 * forgotten
+
+
+GREYS = [0, 90, 150, 240]
+BLEND = 0.5
+
+
+def blended(own: float, *others: float) -> int:
+    return round((own + BLEND * sum(others)) / (1 + BLEND * len(others)))
+
+
+def two_sided(greys: list[int]) -> list[int]:
+    """Every frame from both neighbours as they were."""
+    return [blended(own, *greys[max(i - 1, 0) : i], *greys[i + 1 : i + 2]) for i, own in enumerate(greys)]
+
+
+def travelled(greys: list[int]) -> list[int]:
+    """Every frame from the one before it in the list as it is now."""
+    made = greys[:1]
+    for own in greys[1:]:
+        made.append(blended(own, made[-1]))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("sweep", "expected"),
+    [("two-sided", two_sided(two_sided(GREYS))), ("alternating", travelled(travelled(GREYS[::-1])[::-1]))],
+)
+def test_later_passes_read_the_neighbours_of_their_sweep(hidden_clip, style, tmp_path, sweep, expected):
+    """Four still frames without optimisation: passes 2 and 3 are blends of grey levels, exactly."""
+    video, flow = hidden_clip
+    spec = build_spec(
+        {
+            "video": str(video),
+            "styles": [str(style)],
+            "output": str(tmp_path / "out.mp4"),
+            "frames": "5-8",  # the door stands still
+            "iterations": "0,0",
+            "sweep": sweep,
+            "blend": BLEND,
+            "flow_dir": str(flow),
+        }
+    )
+    prepared = prepare_job(spec, str(tmp_path / "sweep.farm"))
+    record = prepared.begin(Runtime(device="cpu", precision="fp32", threads=1))
+    first, *later = plan_tasks(record.plan)
+    for frame, grey in zip(first.frames, GREYS, strict=True):
+        picture = np.full((SIDE, SIDE, 3), grey, np.uint8)
+        prepared.job.commit_frame(first.id, picture, FrameRecord(frame=frame, sha256=""))
+    renderer = ChunkRenderer(str(tmp_path / "sweep.farm"))
+    for task in later:
+        assert sum(1 for _ in renderer.render(task)) == len(task.frames)
+    middle = [int(stage_frame(prepared.job, record, 3, frame)[20, 30, 0]) for frame in first.frames]
+    assert middle == expected

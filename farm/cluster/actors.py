@@ -66,7 +66,7 @@ class FlowWorker:
         os.nice(10)
 
     def run(self, job_url: str, ranges: tuple[FrameRange, ...], flow_sources: tuple[str, ...]) -> Iterator[int]:
-        """Yield how many new fields each pair of neighbours needed (0, 1 or 2)."""
+        """Yield how many new fields each pair of neighbours needed (0 or 2)."""
         import cv2
 
         cv2.setNumThreads(1)
@@ -77,7 +77,7 @@ class FlowWorker:
         store = open_flow_store(job, record, SourceFrames(record), flow_sources)
         for frames in ranges:
             for frame in range(frames.start + 1, frames.stop):
-                yield store.ensure(frame, frame - 1) + store.ensure(frame - 1, frame)
+                yield 2 * store.ensure(frame, frame - 1)
 
 
 def spawn_render_worker(threads: int, *, gpu: bool) -> ray.actor.ActorHandle:

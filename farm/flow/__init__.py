@@ -15,7 +15,7 @@ in both components: files and the codec keep it, `reliability` gives it 0, `warp
 Pictures are RGB.
 """
 
-from farm.flow.codec import decode_flow, encode_flow
+from farm.flow.codec import decode_flow, decode_match, encode_flow
 from farm.flow.consistency import long_term_weights, reliability, reliability_weights
 from farm.flow.endpoint_error import end_point_error
 from farm.flow.estimators import FLOW_METHODS, FlowEstimator, FlowMethod, create_estimator
@@ -28,20 +28,27 @@ from farm.flow.files import (
     write_flow,
     write_mask,
 )
+from farm.flow.match import Match, Matcher, best_match, create_matcher, match_both_ways
 from farm.flow.warp import compose, inside_frame, warp, warp_sharp
 
 __all__ = [
     "FLOW_METHODS",
     "FlowEstimator",
     "FlowMethod",
+    "Match",
+    "Matcher",
+    "best_match",
     "compose",
     "create_estimator",
+    "create_matcher",
     "decode_flow",
+    "decode_match",
     "encode_flow",
     "end_point_error",
     "external_flow_name",
     "inside_frame",
     "long_term_weights",
+    "match_both_ways",
     "read_external_flow",
     "read_flow",
     "read_mask",

@@ -1,7 +1,8 @@
-"""How the farm stores a flow: KITTI's 16-bit PNG, lossless but for rounding to 1/64 px.
+"""How the farm stores a flow and its mask: KITTI's 16-bit PNG, lossless but for rounding to 1/64 px.
 
-R = `round(64 dx) + 32768`, G = `round(64 dy) + 32768`, and B = 1 where the flow is known, 0 where it is not
-(Menze and Geiger 2015, the devkit of the KITTI flow benchmark). So a stored flow differs from the estimated one
+R = `round(64 dx) + 32768`, G = `round(64 dy) + 32768`, and B is 0 where the flow is not known (Menze and Geiger
+2015, the devkit of the KITTI flow benchmark). Where it is known B is 1 plus the reliability in 0..255, which a
+reader of KITTI's files takes for "known" whatever it is. So a stored flow differs from the estimated one
 by 1/128 px at the most, and encoding it again loses nothing. A motion of more than 511.98 px a frame, which no
 estimator follows even in 4K, does not fit and is stored as unknown, that is, as not to be relied on.
 """
@@ -20,12 +21,22 @@ _ZERO = 32768
 _PNG_END = b"IEND\xaeB`\x82"
 
 
-def encode_flow(flow: npt.NDArray[np.float32]) -> bytes:
-    """PNG bytes of a (H, W, 2) flow in pixels. Raises FlowFileError when there is nothing to encode."""
+def round_flow(flow: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The flow as it comes back from storage: rounded to 1/64 px, NaN in both components where it does not fit."""
+    steps = np.rint(flow * np.float32(STEPS_PER_PX))
+    known = (np.abs(steps) < _ZERO).all(axis=-1, keepdims=True)
+    return np.where(known, steps / np.float32(STEPS_PER_PX), np.float32(np.nan))
+
+
+def encode_flow(flow: npt.NDArray[np.float32], weight: npt.NDArray[np.float32] | None = None) -> bytes:
+    """PNG bytes of a (H, W, 2) flow in pixels and, if given, its reliability (H, W) in 0..1, kept to 1/255.
+
+    Raises FlowFileError when there is nothing to encode.
+    """
     steps = np.rint(flow * np.float32(STEPS_PER_PX))
     known = (np.abs(steps) < _ZERO).all(axis=-1)
     codes = np.zeros((*flow.shape[:2], 3), np.uint16)  # B, G, R, as cv2 writes them
-    codes[..., 0] = known
+    codes[..., 0] = known if weight is None else np.where(known, 1 + np.rint(weight * 255), 0)
     codes[..., :0:-1] = np.where(known[..., None], steps, -_ZERO) + _ZERO
     try:
         # A stronger compression saves a few per cent and takes several times as long.
@@ -37,6 +48,14 @@ def encode_flow(flow: npt.NDArray[np.float32]) -> bytes:
 
 def decode_flow(data: bytes) -> npt.NDArray[np.float32]:
     """The float32 (H, W, 2) flow in a KITTI flow PNG, NaN where unknown. Raises FlowFileError when it is damaged."""
+    return decode_match(data)[0]
+
+
+def decode_match(data: bytes) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Flow as `decode_flow`, and reliability (H, W) float32 0..1: 0 where the flow is unknown.
+
+    Raises FlowFileError when it is damaged.
+    """
     codes = None
     # cv2 fills what is missing of a truncated PNG with zeros and says nothing.
     if data.endswith(_PNG_END):
@@ -47,4 +66,5 @@ def decode_flow(data: bytes) -> npt.NDArray[np.float32]:
     flow -= _ZERO
     flow /= STEPS_PER_PX
     flow[codes[..., 0] == 0] = np.nan
-    return flow
+    weight = np.maximum(codes[..., 0].astype(np.float32) - 1, 0) / np.float32(255)
+    return flow, weight

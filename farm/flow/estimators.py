@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from farm.errors import UsageError
-from farm.flow.dense_search import dense_inverse_search
+from farm.flow.dense_search import dense_inverse_search, smooth_search
 from farm.flow.epicflow import epicflow
 
 FlowMethod = Literal["dis", "deepflow", "epicflow", "farneback", "raft"]
@@ -70,6 +70,11 @@ def create_estimator(method: FlowMethod, *, weights: str | None = None, device: 
 
             return _PaddedEstimator(method, RaftFlow(weights, device), multiple=_RAFT_MULTIPLE)
     raise UsageError(f"there is no flow method {method!r}", f"choose one of {', '.join(FLOW_METHODS)}")
+
+
+def create_smooth_search() -> FlowEstimator:
+    """A second opinion beside `dis` where that contradicts itself; see farm.flow.match."""
+    return _PaddedEstimator("dis", smooth_search)
 
 
 @dataclass(frozen=True)
