@@ -75,7 +75,7 @@ ContentWeight = Annotated[float | None, typer.Option(help="of the content loss [
 TemporalWeight = Annotated[float | None, typer.Option(help="of the temporal loss [1000]")]
 AllowTruncated = Annotated[bool, typer.Option("--allow-truncated", help="render what decodes of a broken file")]
 Codec = Annotated[str | None, typer.Option(help="video codec, ffmpeg's name [libx264]")]
-Crf = Annotated[int | None, typer.Option(help="quality of the encoder, lower is better [18]")]
+Crf = Annotated[int | None, typer.Option(help="quality of the encoder, lower is better [16]")]
 PixelFormat = Annotated[str | None, typer.Option(help="ffmpeg's name [yuv420p]")]
 Workers = Annotated[int | None, typer.Option(min=1, help="renderers at once [one a GPU, or cores / threads]")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of a worker, the same for a whole job")]

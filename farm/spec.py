@@ -66,7 +66,7 @@ class EncodeSettings(Model):
     """How the finished film is coded, in ffmpeg's names. `crf` is ignored by prores_ks and ffv1."""
 
     codec: str = "libx264"
-    crf: int = Field(default=18, ge=0, le=63)
+    crf: int = Field(default=16, ge=0, le=63)
     pixel_format: str = "yuv420p"
     preset: str = "medium"
     audio: Literal["copy", "none"] = "copy"
@@ -212,7 +212,7 @@ def spec_differences(old: RenderSpec, new: RenderSpec) -> list[str]:
 
 
 def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
-    """`{"encode": {"crf": 18}}` as `{"encode.crf": 18}`, lists with `[0]`."""
+    """`{"encode": {"crf": 16}}` as `{"encode.crf": 18}`, lists with `[0]`."""
     if isinstance(values, dict):
         parts = [(f"{prefix}.{name}" if prefix else name, value) for name, value in values.items()]
     elif isinstance(values, list):

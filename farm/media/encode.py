@@ -313,6 +313,10 @@ def _video_options(
     match settings.codec:
         case "libx264" | "libx265":
             options |= {"crf": settings.crf, "preset": settings.preset}
+            if settings.codec == "libx264":
+                # Every frame as good as the next. B-frames and macroblock trees save a third of the bits by making
+                # some frames coarser, which over paint is flicker: it was most of a finished film's.
+                options |= {"bf": 0, "x264-params": "mbtree=0"}
         case "h264_nvenc" | "hevc_nvenc" | "av1_nvenc":
             options |= {"rc": "vbr", "cq": settings.crf, "b:v": 0}
         case "libvpx-vp9":

@@ -63,16 +63,16 @@ def test_the_whole_command() -> None:
         "ffmpeg",
         *("-f", "nut", "-itsoffset", "0.080000", "-i", "pipe:0"),
         *("-i", "file:in.mkv"),
-        *("-map", "0:v:0", "-map", "1:v:999?", "-map", "1:1", "-map", "1:3", "-map", "1:4"),
+        *("-map", "0:v:0", "-map", "1:v:999?", "-map", "1:1", "-map", "1:3", "-map", "1:4", "-bf", "0"),
         *("-bsf:v", r"setts=pts=PTS:dts=DTS:duration=if(gte(PTS\,201)\,40\,DURATION)"),
-        *("-c:a:0", "copy", "-c:a:1", "aac", "-c:s:0", "mov_text", "-c:v", "libx264", "-crf", "18"),
+        *("-c:a:0", "copy", "-c:a:1", "aac", "-c:s:0", "mov_text", "-c:v", "libx264", "-crf", "16"),
         *("-enc_time_base", "1:1000", "-fps_mode", "passthrough", "-map_chapters", "1", "-map_metadata", "1"),
         *("-metadata:s:v:0", "language=nld", "-movflags", "+faststart", "-pix_fmt", "yuv420p", "-preset", "medium"),
         "-vf",
         "scale=flags=lanczos+accurate_rnd+full_chroma_inp:in_range=pc:out_color_matrix=bt709:out_range=tv,"
         "format=yuv420p,setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=unknown,"
         "setsar=sar=1/1:max=16777216",
-        *("-video_track_timescale", "1000"),
+        *("-video_track_timescale", "1000", "-x264-params", "mbtree=0"),
         "file:out.mp4",
         *("-hide_banner", "-nostats", "-loglevel", "error", "-y"),
     ]  # fmt: skip
