@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from farm.errors import StorageError
-from farm.flow import Match, create_matcher, external_flow_name, match_both_ways, read_external_flow, warp_sharp
+from farm.flow import Match, create_matcher, external_flow_name, match_both_ways, read_external_flow, warp, warp_sharp
 from farm.flowstore import FlowStore
 from farm.frames import FrameRange
 from farm.job import FrameRecord, JobDirectory, JobRecord, record_flow_key
@@ -28,7 +28,7 @@ from farm.plan import Chunk, Task, task_id
 from farm.storage import Storage
 from farm.style.optimize import StylizedFrame
 from farm.styler import FrameStyler
-from farm.ties import Neighbour, blended_start, cross_fade, nearest_visible, warped_start, with_anchor
+from farm.ties import Neighbour, blended_start, cross_fade, looks_alike, nearest_visible, warped_start, with_anchor
 
 DECODED_BYTES_KEPT = 1 << 28
 """Of decoded frames: flow over long distances asks again for frames that a long GOP makes slow to reach."""
@@ -189,7 +189,11 @@ class ChunkRenderer:
         return found
 
     def _warped(self, frame: int, other: int, image: np.ndarray) -> Neighbour:
-        return Neighbour(warp_sharp(image, self.flows.flow(frame, other)), self.flows.weights(frame, other))
+        match = self.flows.match(frame, other)
+        weight = match.weight
+        if abs(frame - other) > 1:
+            weight = weight * looks_alike(self.source(frame), warp(self.source(other), match.flow))
+        return Neighbour(warp_sharp(image, match.flow), weight)
 
     def _committed(self, number: int, frame: int) -> np.ndarray:
         return stage_frame(self.job, self.record, number, frame)

@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from farm.flow import long_term_weights
+
+ALIKE, UNLIKE = 10.0, 25.0
+"""Grey levels of 255. Noise, blur and sampling come to 3 to 8 in hand-held video, other things to 30 and more."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,19 @@ def with_anchor(neighbours: Sequence[Neighbour], anchor: Neighbour, pull: float)
     kept = 1 - pull * anchor.weight
     taken = anchor.weight * (pull + (1 - pull) * np.clip(1 - shown, 0, 1))
     return [*(Neighbour(one.image, one.weight * kept) for one in neighbours), Neighbour(anchor.image, taken)]
+
+
+def looks_alike(frame: np.ndarray, warped: np.ndarray) -> np.ndarray:
+    """How far two source frames, the second warped into the first, show the same there: (H, W) float32, 0..1.
+
+    Over many frames flow can agree with itself and be wrong, and would carry dark paint onto a bright wall. Both
+    (H, W, 3), 0..255. Compared over 5 pixels, a change of exposure between the two left out: 1 up to a difference
+    of ALIKE grey levels, 0 from UNLIKE on. Not in Ruder 2016, whose long-term flow is checked against itself only.
+    """
+    difference = frame.astype(np.float32) - warped.astype(np.float32)
+    difference -= np.median(difference, axis=(0, 1))
+    level = cv2.blur(np.abs(difference).mean(axis=2), (5, 5), borderType=cv2.BORDER_REPLICATE)
+    return np.clip((UNLIKE - level) / (UNLIKE - ALIKE), 0, 1)
 
 
 def warped_start(content: np.ndarray, neighbours: Sequence[Neighbour]) -> np.ndarray:

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from farm.ties import Neighbour, blended_start, cross_fade, nearest_visible, warped_start, with_anchor
+from farm.ties import (
+    ALIKE,
+    UNLIKE,
+    Neighbour,
+    blended_start,
+    cross_fade,
+    looks_alike,
+    nearest_visible,
+    warped_start,
+    with_anchor,
+)
 
 
 def neighbour(value: float, weight) -> Neighbour:
@@ -67,3 +77,19 @@ def test_weights_with_an_anchor_sum_to_one_at_the_most():
     ties = nearest_visible([neighbour(0, rng.random((9, 9))) for _ in range(4)])
     for pull in (0, 0.3, 1):
         assert sum(one.weight for one in with_anchor(ties, neighbour(0, rng.random((9, 9))), pull)).max() <= 1 + 1e-6
+
+
+def test_other_things_do_not_look_alike_whatever_the_exposure():
+    wall = np.full((40, 40, 3), 120, np.uint8)
+    seen = np.full((40, 40, 3), 150.0, np.float32)  # the same wall, exposed for longer
+    seen[10:20, 10:20] = 40  # and a dark window where the flow went wrong
+    alike = looks_alike(wall, seen)
+    assert np.all(alike[13:17, 13:17] == 0)
+    assert np.all(alike[25:, 25:] == 1)
+    assert np.array_equal(looks_alike(wall, wall), np.ones((40, 40), np.float32))
+
+
+def test_between_alike_and_unlike_it_falls_evenly():
+    frame, seen = np.zeros((30, 30, 3), np.uint8), np.zeros((30, 30, 3), np.float32)
+    seen[:10] = (ALIKE + UNLIKE) / 2
+    assert looks_alike(frame, seen)[5, 15] == pytest.approx(0.5)
