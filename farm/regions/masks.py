@@ -21,7 +21,7 @@ from farm.job import JobDirectory, JobRecord, decode_png, encode_png, record_flo
 from farm.media.decode import FrameReader
 from farm.media.probe import probe_video
 from farm.plan import Shot
-from farm.regions.carry import carry, sources
+from farm.regions.carry import View, carry, sources
 from farm.regions.files import mask_offset, read_mask_picture
 from farm.spec import Region
 from farm.storage import Storage
@@ -80,10 +80,10 @@ class RegionMasks:
         own.storage.write(name, encode_png(made))
         return made
 
-    def _views(self, number: int, frame: int, given: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def _views(self, number: int, frame: int, given: int) -> Iterator[View]:
         for source in sources(frame, given):
-            mask = self.mask(number, source)
-            yield mask, self._flows.flow(frame, source), self._flows.weights(frame, source)
+            flow, weight = self._flows.flow(frame, source), self._flows.weights(frame, source)
+            yield View(self.mask(number, source), self._frames(source), flow, weight)
 
     def _shot_of(self, frame: int) -> Shot:
         plan = self._record.plan
