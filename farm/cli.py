@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from farm.errors import FarmError, UsageError
-from farm.spec import RenderSpec, absolute_path, build_spec, load_spec
+from farm.spec import RenderSpec, absolute_path, absolute_region, build_spec, load_spec
 
 app = typer.Typer(
     name="farm",
@@ -54,6 +54,12 @@ SpecFile = Annotated[Path | None, typer.Option("--spec", help="YAML file; option
 Styles = Annotated[
     list[str] | None, typer.Option("--style", metavar="IMG[:WEIGHT]", help="a painting; several are blended")
 ]
+Regions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--region", metavar="MASK[@FRAME|@static]=STYLE[:W],..|none", help="a style for a part of the picture"
+    ),
+]
 Output = Annotated[str | None, typer.Option("--output", "-o", help=".mp4, .mov, .mkv or .webm")]
 Job = Annotated[str | None, typer.Option(help="job directory: a path or URL [default: OUT with .farm]")]
 Size = Annotated[int | None, typer.Option(help="longest side of the output, pixels [default: the source's]")]
@@ -89,6 +95,7 @@ def render(
     video: Video = None,
     spec: SpecFile = None,
     style: Styles = None,
+    region: Regions = None,
     output: Output = None,
     job: Job = None,
     size: Size = None,
@@ -179,6 +186,7 @@ def status(job: Annotated[str, typer.Argument(metavar="JOB")], as_json: AsJson =
 def stylize(
     image: Annotated[str, typer.Argument(metavar="IMAGE")],
     style: Styles = None,
+    region: Regions = None,
     output: Output = None,
     size: Size = None,
     iterations: Annotated[int, typer.Option(min=0, help="optimiser steps")] = 300,
@@ -194,7 +202,8 @@ def stylize(
     from farm.still import StillOptions, stylize_file
 
     options = StillOptions(iterations, size, style_scale, style_weight, content_weight, precision.value, threads)
-    told = stylize_file(image, style or [], _needed(output, "-o OUT.png"), options, overwrite=overwrite)
+    target = _needed(output, "-o OUT.png")
+    told = stylize_file(image, style or [], target, options, overwrite=overwrite, regions=region or [])
     _print(told, as_json, f"{told['output']}: {told['steps']} steps, loss {told['losses']['total']:.0f}")
 
 
@@ -324,6 +333,8 @@ def _spec_from_options(
             given.setdefault("encode", {})[ENCODE_OPTIONS[name]] = value
         elif name == "style":
             given["styles"] = [absolute_path(style) for style in value]
+        elif name == "region":
+            given["regions"] = [absolute_region(region) for region in value]
         elif name in ("video", "output", "flow_weights", "flow_dir"):
             given[name] = absolute_path(value)
         elif name in RenderSpec.model_fields:

@@ -4,6 +4,7 @@
     frames/TASK/000123.png    a committed frame of a task, 8 bits a channel
     ledger/TASK.json          for each committed frame of the task: its hash, losses, steps, seconds
     flow/KEY/FROM-TO.png      optical flow between two frames; KEY names video, size and method
+    masks/NN-KEY/000123.png   where region NN of the spec is in a frame; KEY names all that this depends on
     report.json               what the finished render was: written last
 
 A frame counts as committed when the ledger names it *and* the file has the hash that the ledger says.

@@ -17,6 +17,7 @@ from farm.flow import external_flow_name
 from farm.job import JobDirectory, JobRecord, Runtime, record_flow_key
 from farm.media.scan import VideoScan, scan_video
 from farm.plan import RenderPlan, plan_render
+from farm.regions.files import check_regions, hash_masks
 from farm.spec import RenderSpec
 
 RECORDED_PACKAGES = ("torch", "opencv-contrib-python-headless", "av", "numpy", "ray")
@@ -58,6 +59,8 @@ def prepare_job(spec: RenderSpec, job_url: str, progress: Callable[[float], None
     """
     job = JobDirectory(job_url)
     input_hashes = {style.path: _hash_picture(style.path) for style in spec.styles}
+    if spec.regions:
+        input_hashes |= _hash_regions(spec)
     if spec.flow_weights:
         input_hashes[spec.flow_weights] = _hash_file(spec.flow_weights)
     if spec.flow_dir:
@@ -71,6 +74,8 @@ def prepare_job(spec: RenderSpec, job_url: str, progress: Callable[[float], None
     plan = plan_render(spec, scan.probe, scan.cuts)
     if spec.flow_dir:
         _check_flow_files(spec.flow_dir, plan)
+    if spec.regions:
+        check_regions(spec.regions, plan, scan.probe.frame_count)
     return Prepared(spec, job, scan, plan, input_hashes, None)
 
 
@@ -82,6 +87,12 @@ def sibling_flow_sources(job: JobDirectory, record: JobRecord) -> tuple[str, ...
     here = Path(job.url)
     found = (path / "flow" / key for path in sorted(here.parent.glob("*.farm")) if path != here)
     return tuple(str(path) for path in found if path.is_dir())
+
+
+def _hash_regions(spec: RenderSpec) -> dict[str, str]:
+    """Hashes of the regions' masks and styles."""
+    styles = {style.path for region in spec.regions for style in region.styles}
+    return {**hash_masks(spec.regions), **{path: _hash_picture(path) for path in sorted(styles)}}
 
 
 def _hash_picture(path: str) -> str:

@@ -25,6 +25,7 @@ from farm.frames import FrameRange
 from farm.job import FrameRecord, JobDirectory, JobRecord, record_flow_key
 from farm.media.decode import FrameReader
 from farm.plan import Chunk, Task, task_id
+from farm.regions.masks import RegionMasks
 from farm.storage import Storage
 from farm.style.optimize import StylizedFrame
 from farm.styler import FrameStyler
@@ -94,6 +95,7 @@ class ChunkRenderer:
         self.plan = record.plan
         self.source = SourceFrames(record)
         self.flows = open_flow_store(self.job, record, self.source, flow_sources)
+        self.masks = RegionMasks(self.job, record, self.source, self.flows)
         self._styler: FrameStyler | None = None
 
     @property
@@ -138,7 +140,7 @@ class ChunkRenderer:
         return self._from_earlier(frame, self._earlier(task, chunk, frame), steps.sequential, chunk.landing)
 
     def _from_nothing(self, frame: int, steps: int) -> tuple[np.ndarray, FrameRecord]:
-        return _with_record(frame, self.styler.first(self.source(frame), steps))
+        return _with_record(frame, self.styler.first(self.source(frame), steps, self.masks.weights(frame)))
 
     def _from_earlier(
         self, frame: int, earlier: Sequence[tuple[int, np.ndarray]], steps: int, anchor: int | None = None
@@ -151,8 +153,8 @@ class ChunkRenderer:
         if anchor is not None:
             pull = max(0.0, 1 - (anchor - frame) / (self.spec.overlap + 1))
             ties = with_anchor(ties, self._warped(frame, anchor, self._committed(0, anchor)), pull)
-        content = self.source(frame)
-        return _with_record(frame, self.styler.next(content, warped_start(content, ties), steps, ties))
+        content, regions = self.source(frame), self.masks.weights(frame)
+        return _with_record(frame, self.styler.next(content, warped_start(content, ties), steps, ties, regions))
 
     def _refine(self, task: Task, frame: int) -> tuple[np.ndarray, FrameRecord]:
         """A later pass (Ruder 2016, section 4.4): the frame drawn towards its neighbours, and tied to them.
@@ -169,12 +171,12 @@ class ChunkRenderer:
         sides = [(number, other) for number, other in sides if shot.start <= other < shot.stop]
         ties = [self._warped(frame, other, self._committed(number, other)) for number, other in sides]
         own = self._committed(task.number - 1, frame)
-        start = blended_start(own, ties, self.spec.blend)
-        return _with_record(frame, self.styler.next(self.source(frame), start, self.plan.steps.refine, ties))
+        start, regions = blended_start(own, ties, self.spec.blend), self.masks.weights(frame)
+        return _with_record(frame, self.styler.next(self.source(frame), start, self.plan.steps.refine, ties, regions))
 
     def _in_order(self, task: Task) -> Sequence[int]:
         back = task.number >= 2 and self.spec.sweep == "alternating" and travels_back(task.number)
-        return list(reversed(task.frames)) if back else list(task.frames)
+        return list(task.frames)[:: -1 if back else 1]
 
     # what is read -----------------------------------------------------------------------------------
 

@@ -23,6 +23,9 @@ from farm.video import Model
 SMALLEST_SIZE = 16
 """Pixels. VGG-19 halves a picture four times before relu5_1: anything smaller leaves no features."""
 
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".pgm")
+"""A mask whose name ends otherwise is a video."""
+
 Method = Literal["optimize", "identity"]
 FlowMethod = Literal["dis", "deepflow", "epicflow", "farneback", "raft"]
 ColorMode = Literal["none", "match", "match-cholesky", "luminance"]
@@ -43,6 +46,60 @@ class StyleImage(Model):
             return value
         found = re.fullmatch(r"(.+):(\d+(?:\.\d+)?|\.\d+)", value)
         return {"path": found[1], "weight": float(found[2])} if found else {"path": value}
+
+
+class Region(Model):
+    """A part of the picture with a style of its own, or none: `styles` empty (in text `none`) keeps the photograph.
+
+    `mask` is white in the region, grey on a soft edge. A picture is drawn for frame `frame` (the first one rendered, by
+    default) and carried along by optical flow within that frame's shot; `static` holds it still instead, in every
+    frame. A video is read frame by frame: as many frames as the film, or as are rendered.
+    """
+
+    mask: str = Field(min_length=1)
+    styles: tuple[StyleImage, ...]
+    frame: int | None = Field(default=None, ge=0, description="frame that a mask picture was drawn for")
+    static: bool = Field(default=False, description="a mask picture holds still")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return parse_region(value) if isinstance(value, str) else value
+
+    @field_validator("styles", mode="before")
+    @classmethod
+    def _none_is_no_style(cls, value: Any) -> Any:
+        return () if value is None or value == "none" else value
+
+    @model_validator(mode="after")
+    def _kind_agrees(self) -> Region:
+        if not self.is_picture and (self.static or self.frame is not None):
+            raise ValueError(f"{self.mask} is a video, read frame by frame; leave out @")
+        if self.static and self.frame is not None:
+            raise ValueError("a mask that holds still belongs to no frame; give frame or static")
+        return self
+
+    @property
+    def is_picture(self) -> bool:
+        return Path(self.mask).suffix.lower() in PICTURE_SUFFIXES
+
+
+def parse_region(text: str) -> dict[str, Any]:
+    """`MASK[@FRAME|@static]=STYLE[:WEIGHT][,STYLE..]` or `MASK=none`. Raises ValueError.
+
+    >>> parse_region("cat.png@12=wave.jpg:2,shout.jpg")
+    {'mask': 'cat.png', 'frame': '12', 'static': False, 'styles': ['wave.jpg:2', 'shout.jpg']}
+    """
+    found = re.fullmatch(r"([^=]+?)(?:@(\d+|static))?=([^=]+)", text)
+    if not found:
+        raise ValueError(f"write {text!r} as MASK=STYLE, MASK@FRAME=STYLE, MASK@static=STYLE or MASK=none")
+    mask, at, styles = found.groups()
+    return {
+        "mask": mask,
+        "frame": None if at == "static" else at,
+        "static": at == "static",
+        "styles": [] if styles == "none" else styles.split(","),
+    }
 
 
 class Iterations(Model):
@@ -87,6 +144,7 @@ class RenderSpec(Model):
     version: Literal[1] = 1
     video: str = Field(min_length=1)
     styles: tuple[StyleImage, ...] = ()
+    regions: tuple[Region, ...] = Field(default=(), description="parts with a style of their own, later ones on top")
     output: str = Field(min_length=1)
     size: int | None = Field(default=None, ge=SMALLEST_SIZE, description="longest side of the output, pixels")
     upscale: bool = Field(default=False, description="let `size` exceed the source")
@@ -155,6 +213,14 @@ class RenderSpec(Model):
         return self
 
 
+def build_region(text: str) -> Region:
+    """One `--region` of a command line. Raises UsageError."""
+    try:
+        return Region.model_validate(text)
+    except ValidationError as error:
+        raise UsageError("; ".join(_readable(fault) for fault in error.errors())) from None
+
+
 def build_spec(values: Mapping[str, Any]) -> RenderSpec:
     """Validate a mapping. Raises UsageError with every fault on one line."""
     try:
@@ -186,6 +252,8 @@ def load_spec(path: str | Path, overrides: Mapping[str, Any] | None = None) -> R
             values[name] = absolute_path(values[name], here)
     if isinstance(values.get("styles"), list):
         values["styles"] = [_absolute_style(style, here) for style in values["styles"]]
+    if isinstance(values.get("regions"), list):
+        values["regions"] = [absolute_region(region, here) for region in values["regions"]]
     for name, value in (overrides or {}).items():
         if isinstance(value, Mapping) and isinstance(values.get(name), dict):
             values[name] = {**values[name], **value}
@@ -228,6 +296,24 @@ def _absolute_style(style: Any, base: Path) -> Any:
     if isinstance(style, dict) and isinstance(style.get("path"), str):
         return {**style, "path": absolute_path(style["path"], base)}
     return style
+
+
+def absolute_region(region: Any, base: Path | None = None) -> Any:
+    """A region, text or mapping, with absolute paths; one that cannot be understood is left for validation."""
+    base = base or Path.cwd()
+    if isinstance(region, str):
+        try:
+            region = parse_region(region)
+        except ValueError:
+            return region
+    if not isinstance(region, dict):
+        return region
+    found = dict(region)
+    if isinstance(found.get("mask"), str):
+        found["mask"] = absolute_path(found["mask"], base)
+    if isinstance(found.get("styles"), list):
+        found["styles"] = [_absolute_style(style, base) for style in found["styles"]]
+    return found
 
 
 def _readable(fault: Any) -> str:

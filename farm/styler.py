@@ -10,6 +10,7 @@ import torch
 from farm.job import Runtime
 from farm.spec import RenderSpec
 from farm.style.device import choose_device, configure_threads
+from farm.style.guided import RegionStyles, StyledRegion
 from farm.style.optimize import FrameOptimizer, OptimizeSettings, StylizedFrame, TemporalTie
 from farm.style.picture import read_picture
 from farm.style.pyramid import stylize_coarse_to_fine
@@ -33,6 +34,13 @@ class FrameStyler:
         self._features = features
         self._styles = [Style(read_picture(style.path), style.weight) for style in spec.styles]
         self._style_scale = spec.style_scale
+        self._region_styles = [
+            [Style(read_picture(style.path), style.weight) for style in region.styles] for region in spec.regions
+        ]
+        self._region_targets = [
+            StyleTargets.of(features, styles, (size[1], size[0]), spec.style_scale) if styles else None
+            for styles in self._region_styles
+        ]
         targets = StyleTargets.of(features, self._styles, (size[1], size[0]), spec.style_scale)
         self._settings = OptimizeSettings(
             content_weight=spec.weights.content,
@@ -43,13 +51,36 @@ class FrameStyler:
         )
         self._optimizer = FrameOptimizer(features, targets, self._settings)
 
-    def first(self, content: np.ndarray, steps: int) -> StylizedFrame:
-        """A frame with nothing to go by, (H, W, 3) uint8: started from itself, large frames coarse to fine."""
-        return stylize_coarse_to_fine(self._features, self._styles, content, steps, self._settings, self._style_scale)
+    def first(self, content: np.ndarray, steps: int, regions: Sequence[np.ndarray] = ()) -> StylizedFrame:
+        """A frame with nothing to go by, (H, W, 3) uint8: started from itself, large frames coarse to fine.
 
-    def next(self, content: np.ndarray, start: np.ndarray, steps: int, ties: Sequence[Neighbour]) -> StylizedFrame:
+        `regions` has a weight (H, W) for each region of the spec, see RegionMasks.
+        """
+        styled = [
+            RegionStyles(weight, styles)
+            for weight, styles in zip(regions, self._region_styles, strict=True)
+            if weight.any()
+        ]
+        return stylize_coarse_to_fine(
+            self._features, self._styles, content, steps, self._settings, self._style_scale, regions=styled
+        )
+
+    def next(
+        self,
+        content: np.ndarray,
+        start: np.ndarray,
+        steps: int,
+        ties: Sequence[Neighbour],
+        regions: Sequence[np.ndarray] = (),
+    ) -> StylizedFrame:
         """A frame started from `start` (H, W, 3) float32 and tied to stylised, warped neighbours."""
-        return self._optimizer.stylize(content, start, steps, [TemporalTie(tie.image, tie.weight) for tie in ties])
+        styled = [
+            StyledRegion(weight, targets)
+            for weight, targets in zip(regions, self._region_targets, strict=True)
+            if weight.any()
+        ]
+        tied = [TemporalTie(tie.image, tie.weight) for tie in ties]
+        return self._optimizer.stylize(content, start, steps, tied, regions=styled)
 
     def losses(self, content: np.ndarray, picture: np.ndarray) -> dict[str, float]:
         """The weighted losses of a finished picture (H, W, 3) uint8, without any neighbour."""

@@ -92,11 +92,19 @@ def test_a_video_that_cannot_be_used(farm, tmp_path, style, video, says):
         (["-o", "{clip}", "--overwrite"], "is the video itself"),
         (["--job", "nosuch://bucket/x"], "cannot be used"),
         (["--iterations", "many"], "write it as FIRST,NEXT"),
+        (["--region", "mask.png"], "write 'mask.png' as MASK=STYLE"),
+        (["--region", "nowhere.png=none"], "there is no picture"),
+        (["--region", "{text.jpg}=none"], "is not a picture"),
+        (["--region", "nowhere.mp4=none"], "nowhere.mp4 cannot be read"),
+        (["--region", "nowhere.mp4@3=none"], "is a video, read frame by frame"),
+        (["--region", "{white}@99=none"], "is for frame 99, and frames 0-11 are rendered"),
+        (["--region", "{white}=nowhere.jpg"], "nowhere.jpg"),
     ],
 )
 def test_options_that_cannot_be_used(farm, tmp_path, clip, style, options, says):
     files = broken(tmp_path)
-    named = {"folder": tmp_path, "clip": clip, "text.jpg": files["text.jpg"]}
+    Image.new("L", (20, 20), 255).save(tmp_path / "white.png")
+    named = {"folder": tmp_path, "clip": clip, "text.jpg": files["text.jpg"], "white": tmp_path / "white.png"}
     for name, path in named.items():
         options = [option.replace("{" + name + "}", str(path)) for option in options]
     given = [] if "--style" in options else ["--style", style]
@@ -166,6 +174,23 @@ def test_stylize_a_still(farm, tmp_path, style):
     code, _, err = farm(*command)
     assert code == 2
     assert "--overwrite" in err
+
+
+def test_stylize_with_regions(farm, tmp_path, style):
+    picture = np.tile(np.linspace(0, 255, 64, dtype=np.uint8)[None, :, None], (48, 1, 3))
+    mask = np.zeros((96, 128), np.uint8)
+    mask[:, :64] = 255
+    Image.fromarray(picture).save(tmp_path / "in.png")
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    command = ("stylize", tmp_path / "in.png", "--style", style, "-o", tmp_path / "out.png", "--iterations", 3)
+    code, _, err = farm(*command, "--region", f"{tmp_path}/mask.png@4=none")
+    assert code == 2
+    assert "the mask of a still is a picture without a frame" in err
+    assert farm(*command, "--region", f"{tmp_path}/mask.png=none")[0] == 0
+    with Image.open(tmp_path / "out.png") as made:
+        painted = np.asarray(made)
+    assert np.array_equal(painted[:, :32], picture[:, :32])
+    assert np.abs(painted[:, 38:].astype(int) - picture[:, 38:]).mean() > 1
 
 
 @pytest.mark.parametrize(("output", "says"), [("out.gif", ".png"), ("no/out.png", "folder")])

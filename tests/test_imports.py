@@ -16,7 +16,7 @@ LAYERS = [
     {"spec", "flow", "style", "painting", "contactsheet"},
     {"plan", "storage", "ties"},
     {"schedule", "job", "media", "flowstore", "planview"},
-    {"styler", "jobstatus"},
+    {"styler", "jobstatus", "regions"},
     {"render", "prepare"},
     {"stitch", "progress", "interruption", "still", "doctor"},
     {"cluster"},

@@ -36,8 +36,46 @@ def test_style_text(text, path, weight):
 
 
 @pytest.mark.parametrize(
+    ("text", "mask", "frame", "static", "styles"),
+    [
+        ("cat.png=wave.jpg", "cat.png", None, False, [("wave.jpg", 1)]),
+        ("cat.png=wave.jpg:2,a:b.jpg", "cat.png", None, False, [("wave.jpg", 2), ("a:b.jpg", 1)]),
+        ("cat.png=none", "cat.png", None, False, []),
+        ("cat.png@120=none", "cat.png", 120, False, []),
+        ("cat.png@static=wave.jpg", "cat.png", None, True, [("wave.jpg", 1)]),
+        ("icon@2x.png=none", "icon@2x.png", None, False, []),
+        ("cat.mkv=none", "cat.mkv", None, False, []),
+    ],
+)
+def test_region_text(text, mask, frame, static, styles):
+    region = build_spec({**MINIMAL, "regions": [text]}).regions[0]
+    assert (region.mask, region.frame, region.static) == (mask, frame, static)
+    assert [(style.path, style.weight) for style in region.styles] == styles
+
+
+def test_regions_of_a_file_are_read_as_text_or_as_fields_with_paths_relative_to_it(tmp_path):
+    regions = "[cat.png@3=none, {mask: dog.png, styles: [a.jpg:2], static: true}, {mask: m.mp4, styles: none}]"
+    (tmp_path / "job.yaml").write_text(f"video: a.mp4\noutput: b.mp4\nstyles: [c.jpg]\nregions: {regions}\n")
+    spec = load_spec(tmp_path / "job.yaml")
+    assert [region.mask for region in spec.regions] == [
+        str(tmp_path / name) for name in ("cat.png", "dog.png", "m.mp4")
+    ]
+    assert spec.regions[1].styles[0].path == str(tmp_path / "a.jpg")
+    assert spec.regions[1].styles[0].weight == 2
+    assert spec.regions[2].styles == ()
+    assert RenderSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
+        (
+            {"regions": ["cat.png"]},
+            "regions[0]: write 'cat.png' as MASK=STYLE, MASK@FRAME=STYLE, MASK@static=STYLE or MASK=none",
+        ),
+        ({"regions": ["cat.mp4@7=none"]}, "regions[0]: cat.mp4 is a video, read frame by frame; leave out @"),
+        ({"regions": ["cat.png=a.jpg,"]}, "regions[0].styles[1].path: String should have at least 1 character, not ''"),
+        ({"regions": [{"mask": "a.png"}]}, "regions[0].styles: is missing"),
         ({"frames": "50-10"}, "frames: frames 50-10 ends before it starts; did you mean 10-50?"),
         ({"frames": "abc"}, "frames: frames 'abc' is not a range; write it as 120-240, or 120 for one frame"),
         ({"size": 3}, "size: must be greater than or equal to 16, not 3"),

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from farm.errors import OptimizationError, UsageError
 from farm.style import losses
+from farm.style.guided import KEEP_WEIGHT, Guide, StyledRegion, paste
 from farm.style.minimize import FIRST_STEP, LBFGS, Adam, Minimizer, SmoothingPreconditioner
 from farm.style.picture import image_to_tensor, tensor_to_image
 from farm.style.taps import content_tap, style_tap
@@ -127,30 +128,38 @@ class FrameOptimizer:
         iterations: int,
         ties: Sequence[TemporalTie] = (),
         progress: Callable[[StepProgress], None] | None = None,
+        regions: Sequence[StyledRegion] = (),
     ) -> StylizedFrame:
         """Minimise the loss from `start` in at most `iterations` steps.
 
         `content` (H, W, 3) uint8; `start` likewise, uint8 or float in 0..255. The result is the best image that was
         evaluated: with 0 iterations, the start. A step is one evaluation of loss and gradient, and one more
-        of the loss alone ends the frame.
+        of the loss alone ends the frame. `regions` have styles of their own, or stay the content; see
+        `farm.style.guided`.
         Raises OptimizationError if the loss is not finite, or does not fall, from any start.
         """
         shapes = [start.shape, *(tie.image.shape for tie in ties), *((*tie.weight.shape, 3) for tie in ties)]
+        shapes += [(*region.weight.shape, 3) for region in regions]
         if any(shape != content.shape for shape in shapes):
-            raise ValueError("content, start and ties must have the same shape")
+            raise ValueError("content, start, ties and regions must have the same shape")
         anchor = _Anchor.of(ties, self.features.device) if ties else None
+        guide = Guide(regions, self.targets, self.settings.style_layers, self.features.device) if regions else None
+        kept = guide.kept if guide else None
         failures: list[str] = []
         for attempt in self._attempts(content):
-            objective = _Objective(attempt.features, self.targets, self.settings, content, anchor)
+            objective = _Objective(attempt.features, self.targets, self.settings, content, anchor, guide)
             begin = content if attempt.from_content else start
+            if kept is not None:
+                begin = kept[..., None] * content + (1 - kept[..., None]) * begin
             image = image_to_tensor(begin, self.features.device)
             try:
                 outcome = self._minimize(objective, attempt.minimizer(image), iterations, progress)
             except _AttemptError as error:
                 failures.append(f"{attempt.name}: {error}")
                 continue
+            painted = tensor_to_image(outcome.image)
             return StylizedFrame(
-                image=tensor_to_image(outcome.image),
+                image=painted if kept is None else paste(painted, content, kept),
                 steps=outcome.steps,
                 losses=outcome.losses,
                 stop=outcome.stop,
@@ -278,11 +287,14 @@ class _Objective:
         settings: OptimizeSettings,
         content: NDArray[np.uint8],
         anchor: _Anchor | None,
+        guide: Guide | None = None,
     ) -> None:
         self.features = features
         self._grams = targets.grams
         self._settings = settings
         self._anchor = anchor
+        self._guide = guide
+        self._photograph = image_to_tensor(content, features.device) if guide and guide.keep is not None else None
         self._style_layers = settings.style_layers if settings.style_weight else {}
         content_layers = settings.content_layers if settings.content_weight else ()
         with torch.no_grad():
@@ -296,6 +308,9 @@ class _Objective:
         if self._anchor is not None:
             difference = image - self._anchor.mean
             self._add(values, gradient, "temporal", difference, difference * self._anchor.weight, self._anchor.rest)
+        if self._guide is not None and self._guide.keep is not None and self._photograph is not None:
+            difference = image - self._photograph
+            self._add(values, gradient, "content", difference, difference * self._guide.keep)
         outside = image - image.clamp(0, 255)
         self._add(values, gradient, "range", outside, outside)
         if self._settings.tv_weight:
@@ -313,7 +328,10 @@ class _Objective:
                 values["content"] += scale * loss
             if name in self._style_layers:
                 scale = self._settings.style_weight * self._style_layers[name]
-                found, loss = style_tap(found, self._grams[name], scale)
+                if self._guide is None:
+                    found, loss = style_tap(found, self._grams[name], scale)
+                else:
+                    found, loss = self._guide.style_tap(name, found, scale)
                 values["style"] += scale * loss
             return found
 
@@ -331,14 +349,15 @@ class _Objective:
         self,
         values: dict[str, Tensor],
         gradient: Tensor | None,
-        name: Literal["temporal", "range"],
+        name: Literal["content", "temporal", "range"],
         difference: Tensor,
         pull: Tensor,
         rest: float = 0.0,
     ) -> None:
         """`weight * mean(difference * pull) + rest`, where the pull is the difference times a constant."""
-        weight = self._settings.temporal_weight if name == "temporal" else self._settings.range_weight
-        values[name] = weight * ((difference * pull).mean() + rest)
+        settings = self._settings
+        weight = {"content": KEEP_WEIGHT, "temporal": settings.temporal_weight, "range": settings.range_weight}[name]
+        values[name] = values[name] + weight * ((difference * pull).mean() + rest)
         if gradient is not None:
             gradient.add_(pull, alpha=2 * weight / difference.numel())
 

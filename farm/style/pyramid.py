@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from farm.style.guided import RegionStyles
 from farm.style.optimize import FrameOptimizer, OptimizeSettings, StepProgress, StylizedFrame
 from farm.style.picture import resize
 from farm.style.targets import Style, StyleTargets
@@ -58,11 +59,13 @@ def stylize_coarse_to_fine(
     style_scale: float = 1.0,
     coarsest_side: int = COARSEST_SIDE,
     progress: Callable[[StepProgress], None] | None = None,
+    regions: Sequence[RegionStyles] = (),
 ) -> StylizedFrame:
     """Repaint `content` (H, W, 3) from itself over `pyramid_sizes`, `iterations` steps in all.
 
     `progress` counts through all levels. Of the result, `steps` and `restarts` are sums, the rest is the full size's.
-    The style targets are computed for every level: see StyleTargets. Raises OptimizationError.
+    `regions` have styles of their own. The style targets are computed for every level: see StyleTargets.
+    Raises OptimizationError.
     """
     settings = settings or OptimizeSettings()
     sizes = pyramid_sizes((content.shape[0], content.shape[1]), coarsest_side)
@@ -70,8 +73,10 @@ def stylize_coarse_to_fine(
     done = steps = restarts = 0
     for size, share in zip(sizes, split_iterations(iterations, len(sizes)), strict=True):
         targets = StyleTargets.of(features, styles, size, style_scale, settings.style_layers)
+        guided = [region.at(features, size, style_scale, settings.style_layers) for region in regions]
+        shown = _shifted(progress, done, iterations)
         frame = FrameOptimizer(features, targets, settings).stylize(
-            resize(content, size), resize(start, size), share, progress=_shifted(progress, done, iterations)
+            resize(content, size), resize(start, size), share, progress=shown, regions=guided
         )
         start, done, steps, restarts = frame.image, done + share, steps + frame.steps, restarts + frame.restarts
     return replace(frame, steps=steps, restarts=restarts)

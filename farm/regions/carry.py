@@ -1,0 +1,89 @@
+"""A mask taken from the frame it was drawn for to any other frame of the shot.
+
+Which masks a frame's mask is made of depends on frame numbers alone, so that whoever needs a mask makes the same one:
+
+    given      G                the picture that the user drew
+    stations   G + 8, G + 16    and G - 8, ...: each from the station before it, an earlier one, and G
+    others                      likewise: from the last station on the way from G
+
+A pixel takes its value from the nearest of them that shows it (weights as in Ruder et al. 2016, section 4.2), over
+flow that is composed or direct, whichever is more consistent (`farm.flowstore`). So an error is handed on
+once in 8 frames only, and what something hid at a station is found again in an earlier one. Where the colours do
+not agree the flow is not believed: composed flow is continuous, so a background that was hidden is squeezed into the
+edge of what hid it, forwards and backwards alike, and no check of the flow alone finds that.
+What none of them shows is decided by `farm.regions.fill`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from farm.flow import warp
+from farm.regions.fill import fill_unknown
+
+STATION_FRAMES = 8
+STATIONS_BACK = (0, 1, 3)
+"""Sources of a mask, in stations before the nearest; the given mask is always the last."""
+KNOWN_ENOUGH = 0.999
+"""Share of the pixels beyond which no farther source is asked: each costs two flow fields."""
+
+
+SAME_COLOUR, OTHER_COLOUR = 15.0, 30.0
+"""Grey levels, of the distance in RGB of 3x3 means: up to the first a flow is believed, from the second it is not."""
+
+
+@dataclass(frozen=True)
+class View:
+    """Another frame, seen from the one whose mask is wanted.
+
+    `mask` (H, W) uint8 and `picture` (H, W, 3) uint8 are the other frame's; `flow` (H, W, 2) leads to it, and
+    `weight` (H, W) float32 0..1 is how far that flow is trusted.
+    """
+
+    mask: np.ndarray
+    picture: np.ndarray
+    flow: np.ndarray
+    weight: np.ndarray
+
+
+def sources(frame: int, given: int) -> list[int]:
+    """Frames whose masks the mask of `frame` is made of, nearest first; none for the given one.
+
+    >>> sources(30, 0), sources(8, 0), sources(75, 100)
+    ([24, 16, 0], [0], [76, 84, 100])
+    """
+    if frame == given:
+        return []
+    away = 1 if frame > given else -1
+    last = (abs(frame - given) - 1) // STATION_FRAMES
+    stations = [last - back for back in STATIONS_BACK if last - back > 0]
+    return [given + away * STATION_FRAMES * station for station in (*stations, 0)]
+
+
+def carry(picture: np.ndarray, views: Iterable[View]) -> np.ndarray:
+    """The mask (H, W) uint8 of a frame whose source picture is (H, W, 3) uint8.
+
+    `views` come nearest first; only as many are drawn as are needed.
+    """
+    total = np.zeros(picture.shape[:2], np.float32)
+    known = np.zeros_like(total)
+    for view in views:
+        weight = view.weight * _agreement(picture, view)
+        taken = np.maximum(weight - known, 0)
+        total += taken * warp(view.mask, view.flow)
+        known += taken
+        if (known > 0.5).mean() >= KNOWN_ENOUGH:
+            break
+    seen = total / np.maximum(known, 1e-6)
+    return fill_unknown(seen, known, picture).round().clip(0, 255).astype(np.uint8)
+
+
+def _agreement(picture: np.ndarray, view: View) -> np.ndarray:
+    """1 where the other frame has the same colours along the flow, 0 where it has not: (H, W) float32."""
+    difference = cv2.blur(warp(view.picture, view.flow) - picture, (3, 3))
+    distance = np.sqrt((difference * difference).sum(2))
+    return np.clip((OTHER_COLOUR - distance) / (OTHER_COLOUR - SAME_COLOUR), 0, 1)

@@ -1,0 +1,82 @@
+"""Mask pictures and mask videos as the user gives them: white in the region, black outside, grey on a soft edge."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from farm.errors import PictureError, UsageError, VideoError
+from farm.media.probe import probe_video
+from farm.media.source import content_hash
+from farm.plan import RenderPlan
+from farm.spec import Region
+from farm.style.picture import read_picture
+
+DARKEST_WHITE = 8
+"""A mask picture with no pixel brighter than this holds no region: a mistake, not a wish."""
+
+
+def read_mask_picture(path: str, size: tuple[int, int] | None = None) -> np.ndarray:
+    """The mask (H, W) uint8, 255 in the region; resized to `size` (width, height). Transparent is outside.
+
+    Raises PictureError, also for a mask that is black all over.
+    """
+    grey = read_picture(path).mean(axis=2)
+    with Image.open(path) as picture:
+        if "A" in picture.getbands():
+            from_alpha = Image.fromarray(np.asarray(picture.getchannel("A")))
+            grey = grey * (np.asarray(from_alpha.resize(grey.shape[::-1]), np.float32) / 255)
+    if grey.max() <= DARKEST_WHITE:
+        raise PictureError(f"mask {path} is black all over", "paint the region white")
+    return resize_mask(grey.astype(np.float32), size or (grey.shape[1], grey.shape[0]))
+
+
+def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(H, W) to uint8 of (width, height): area mean where it shrinks, linear where it grows."""
+    shrinks = size[0] <= mask.shape[1] and size[1] <= mask.shape[0]
+    resized = cv2.resize(mask, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return resized.round().clip(0, 255).astype(np.uint8)
+
+
+def hash_masks(regions: Sequence[Region]) -> dict[str, str]:
+    """The hash of every mask file, each decoded once so that a bad one is found before rendering begins.
+
+    Raises PictureError or VideoError.
+    """
+    found = {}
+    for region in regions:
+        if region.is_picture:
+            read_mask_picture(region.mask)
+            found[region.mask] = hashlib.sha256(Path(region.mask).read_bytes()).hexdigest()
+        else:
+            found[region.mask] = content_hash(region.mask)
+    return found
+
+
+def check_regions(regions: Sequence[Region], plan: RenderPlan, film_frames: int) -> None:
+    """Whether each mask fits the film. Raises UsageError for a frame that is not rendered, VideoError for a length."""
+    for region in regions:
+        if region.frame is not None and region.frame not in plan.frames:
+            raise UsageError(
+                f"mask {region.mask} is for frame {region.frame}, and frames {plan.frames} are rendered",
+                "give a frame among them after @",
+            )
+        if not region.is_picture:
+            mask_offset(region, plan, film_frames, probe_video(region.mask).frame_count)
+
+
+def mask_offset(region: Region, plan: RenderPlan, film_frames: int, mask_frames: int) -> int:
+    """The film's frame that the first frame of a mask video belongs to. Raises VideoError."""
+    if mask_frames == film_frames:
+        return 0
+    if mask_frames == len(plan.frames):
+        return plan.start
+    raise VideoError(
+        f"mask {region.mask} has {mask_frames} frames, the film {film_frames}",
+        f"it needs as many as the film, or the {len(plan.frames)} that are rendered",
+    )

@@ -1,0 +1,128 @@
+"""The masks of a job: made by whichever worker needs one, and kept as pictures that can be looked at.
+
+    masks/NN-KEY/000123.png     8 bits, the mask of region NN in frame 123; KEY names all that it depends on
+
+What is used is always the kept picture, and it is a function of the user's mask, the source frames and the stored
+flow alone (see `farm.regions.carry`), so it makes no difference who made it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from farm.flowstore import FlowStore
+from farm.frames import FrameRange
+from farm.job import JobDirectory, JobRecord, decode_png, encode_png, record_flow_key
+from farm.media.decode import FrameReader
+from farm.media.probe import probe_video
+from farm.plan import Shot
+from farm.regions.carry import View, carry, sources
+from farm.regions.files import mask_offset, read_mask_picture
+from farm.spec import Region
+from farm.storage import Storage
+from farm.style.guided import layer_weights
+
+MASK_STORE_VERSION = 1
+KEPT_BYTES = 1 << 27
+
+
+class RegionMasks:
+    """Masks of one job's regions by frame. `frames` gives source frames (H, W, 3) uint8 of the output's size."""
+
+    def __init__(
+        self, job: JobDirectory, record: JobRecord, frames: Callable[[int], np.ndarray], flows: FlowStore
+    ) -> None:
+        self._record = record
+        self._frames = frames
+        self._flows = flows
+        self._size = (record.plan.width, record.plan.height)
+        self._regions = [
+            _RegionMask(region, job.storage.below(f"masks/{number:02d}-{_key(record, region)}"))
+            for number, region in enumerate(record.spec.regions)
+        ]
+        self._kept: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
+
+    def weights(self, frame: int) -> list[np.ndarray]:
+        """How far each pixel belongs to each region, (H, W) float32 0..1; what is missing to 1 is the background."""
+        return layer_weights([self.mask(number, frame) for number in range(len(self._regions))])
+
+    def mask(self, number: int, frame: int) -> np.ndarray:
+        """Region `number` in `frame`, whatever lies on top of it: (H, W) uint8, 255 inside."""
+        key = (number, frame)
+        if key not in self._kept:
+            self._kept[key] = self._load(self._regions[number], number, frame)
+            while len(self._kept) > max(KEPT_BYTES // self._kept[key].nbytes, 8):
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+    def _load(self, own: _RegionMask, number: int, frame: int) -> np.ndarray:
+        region, plan = own.region, self._record.plan
+        given = plan.start if region.frame is None else region.frame
+        carried = region.is_picture and not region.static
+        if carried and self._shot_of(frame) != self._shot_of(given):
+            return np.zeros((plan.height, plan.width), np.uint8)
+        name = f"{frame:06d}.png"
+        kept = _decode(own.storage.read(name), self._size)
+        if kept is not None:
+            return kept
+        if not region.is_picture:
+            made = own.read_video(self._record, frame)
+        elif not carried or frame == given:
+            made = read_mask_picture(region.mask, self._size)
+        else:
+            made = carry(self._frames(frame), self._views(number, frame, given))
+        own.storage.write(name, encode_png(made))
+        return made
+
+    def _views(self, number: int, frame: int, given: int) -> Iterator[View]:
+        for source in sources(frame, given):
+            flow, weight = self._flows.flow(frame, source), self._flows.weights(frame, source)
+            yield View(self.mask(number, source), self._frames(source), flow, weight)
+
+    def _shot_of(self, frame: int) -> Shot:
+        plan = self._record.plan
+        return plan.shots[plan.chunk_of(frame).shot]
+
+
+class _RegionMask:
+    """A region, where its masks are kept, and its mask video once that is open."""
+
+    def __init__(self, region: Region, storage: Storage) -> None:
+        self.region = region
+        self.storage = storage
+        self._video: tuple[FrameReader, int] | None = None
+
+    def read_video(self, record: JobRecord, frame: int) -> np.ndarray:
+        if self._video is None:
+            probe = probe_video(self.region.mask)
+            offset = mask_offset(self.region, record.plan, record.probe.frame_count, probe.frame_count)
+            self._video = FrameReader(probe, (record.plan.width, record.plan.height)), offset
+        reader, offset = self._video
+        picture = next(iter(reader.read(FrameRange(frame - offset, frame - offset + 1))))
+        return picture.mean(axis=2).round().astype(np.uint8)
+
+
+def _key(record: JobRecord, region: Region) -> str:
+    """Names the mask file, where it belongs, the size, the flow, and the shots."""
+    plan = record.plan
+    cuts = [shot.start for shot in plan.shots] + [plan.stop]
+    given = record.input_hashes.get(region.mask, ""), region.frame, region.static
+    parts = [MASK_STORE_VERSION, given, cuts, record_flow_key(record)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+
+
+def _decode(data: bytes | None, size: tuple[int, int]) -> np.ndarray | None:
+    """A kept mask; None where there is none or it is damaged."""
+    if data is None:
+        return None
+    try:
+        mask = decode_png(data)
+    except (OSError, SyntaxError, ValueError):
+        return None
+    return mask if mask.shape == (size[1], size[0]) and mask.dtype == np.uint8 else None

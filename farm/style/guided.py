@@ -1,0 +1,166 @@
+"""A style of its own for each region of a picture: Gram matrices that are taken over a region only.
+
+    subject = StyledRegion(weight, StyleTargets.of(features, [Style(wave)], (height, width)))
+    kept = StyledRegion(other_weight, None)                                   # stays the photograph
+    optimizer.stylize(frame, start, 300, regions=[subject, kept])             # the rest: the optimizer's targets
+
+Source: Gatys, Ecker, Bethge, Hertzmann, Shechtman, "Controlling Perceptual Factors in Neural Style Transfer" (2017),
+section 3, spatial guidance by guided Gram matrices. Two choices of ours:
+
+- A guided Gram is `sum m f f^T / (C sum m)`, so the paper's guidance channel is the square root of the mask: the
+  regions of a soft edge then share each position, and regions that cover a picture add up to its Gram matrix.
+- The loss of a region is weighted by its share of the area. A position is then drawn to the style by
+  the same factor in a small region as in a large one, and as in a picture that is all one style; what keeps the
+  strokes of a small region its own is that its Gram is a mean over that region alone.
+
+The mask of a layer is the mean over the pixels that the network pools into a position, on the network's own grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from farm.style.losses import flatten_positions
+from farm.style.targets import Style, StyleTargets
+from farm.style.vgg import VGGFeatures
+
+KEEP_WEIGHT = 1000.0
+"""Of the squared distance to the photograph where it is kept, as a mean over the picture; a temporal tie's weight."""
+FEATHER = 1.0
+"""Standard deviation in pixels of the edge, outside the region, over which a kept photograph is pasted."""
+SMALLEST_AREA = 1.0
+"""Positions of a layer that a region must cover to have a Gram matrix there."""
+
+
+@dataclass(frozen=True)
+class StyledRegion:
+    """`weight` (H, W) float32 0..1: how far each pixel belongs to it. `targets` None keeps the photograph."""
+
+    weight: NDArray[np.float32]
+    targets: StyleTargets | None
+
+
+def layer_weights(masks: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
+    """Regions laid on top of each other, the last on top: how far each pixel belongs to each of them.
+
+    `masks` (H, W) uint8 0..255. The weights are float32 and sum to 1 at the most; what is missing is the background.
+    """
+    found: list[NDArray[np.float32]] = []
+    left = np.float32(1)
+    for mask in reversed(masks):
+        covered = mask.astype(np.float32) / np.float32(255)
+        found.append((left * covered).astype(np.float32))
+        left = left * (1 - covered)
+    return found[::-1]
+
+
+def paste(painted: NDArray[np.uint8], photograph: NDArray[np.uint8], weight: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The photograph (H, W, 3) over the painted picture: exact where `weight` (H, W) is 1, with a soft edge outside."""
+    share = np.maximum(weight, cv2.GaussianBlur(weight, (0, 0), FEATHER))[..., None]
+    mixed = share * photograph.astype(np.float32) + (1 - share) * painted.astype(np.float32)
+    return mixed.round().clip(0, 255).astype(np.uint8)
+
+
+def guided_gram(features: Tensor, weight: Tensor) -> Tensor:
+    """(1, C, H, W) and (H W,) -> (C, C) float32: `sum m f f^T / (C sum m)`; `gram_matrix` for a weight of ones."""
+    flat = flatten_positions(features).float()
+    return (flat.t() @ (flat * weight[:, None])) / (float(weight.sum(dtype=torch.float64)) * flat.shape[1])
+
+
+@dataclass(frozen=True)
+class RegionStyles:
+    """A region before its targets are computed, which depend on the size. `styles` empty keeps the photograph."""
+
+    weight: NDArray[np.float32]
+    styles: Sequence[Style]
+
+    def at(
+        self, features: VGGFeatures, size: tuple[int, int], style_scale: float, layers: Collection[str]
+    ) -> StyledRegion:
+        """The region of the same picture at (height, width)."""
+        targets = StyleTargets.of(features, self.styles, size, style_scale, layers) if self.styles else None
+        shrunk = cv2.resize(self.weight, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+        return StyledRegion(np.clip(shrunk, 0, 1, dtype=np.float32), targets)
+
+
+class Guide:
+    """The regions of one frame at the resolution of every layer, and the background that they leave.
+
+    `kept` (H, W) is how far each pixel stays the photograph, None where nothing does; `keep` (1, 1, H, W) is the same
+    on the device.
+    """
+
+    def __init__(
+        self,
+        regions: Sequence[StyledRegion],
+        background: StyleTargets,
+        layers: Collection[str],
+        device: torch.device | str,
+    ) -> None:
+        rest = np.clip(1 - sum(region.weight for region in regions), 0, 1).astype(np.float32)
+        parts = [StyledRegion(rest, background), *regions]
+        keeping = [region.weight for region in regions if region.targets is None]
+        self.kept = np.sum(keeping, axis=0, dtype=np.float32).clip(0, 1) if keeping else None
+        self.keep = None if self.kept is None else torch.from_numpy(self.kept)[None, None].to(device)
+        self._weights: dict[str, Tensor] = {}
+        self._targets: dict[str, Tensor] = {}
+        styled = [(torch.from_numpy(part.weight).to(device), part.targets.grams) for part in parts if part.targets]
+        for name in layers:
+            pooled = [(pool_to_layer(weight, name), grams[name]) for weight, grams in styled]
+            pooled = [(weight, gram) for weight, gram in pooled if float(weight.sum()) >= SMALLEST_AREA]
+            if pooled:
+                self._weights[name] = torch.stack([weight for weight, _ in pooled])
+                self._targets[name] = torch.stack([gram for _, gram in pooled])
+
+    def style_tap(self, name: str, features: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+        """As `farm.style.taps.style_tap`, with `sum over regions of share x mean((G_r - target_r)^2)`."""
+        if name not in self._weights:
+            return features, torch.zeros((), device=features.device)
+        return guided_style_tap(features, self._weights[name], self._targets[name], scale)
+
+
+def pool_to_layer(weight: Tensor, layer: str) -> Tensor:
+    """(H, W) -> (H' W',): the mean over each position's pixels, halved as often as the network pools before `layer`."""
+    pooled = weight[None, None]
+    for _ in range(int(layer[4]) - 1):
+        pooled = functional.avg_pool2d(pooled, 2)
+    return pooled.flatten()
+
+
+def guided_style_tap(features: Tensor, weights: Tensor, targets: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """The features unchanged, and the style loss of R regions, with its gradient in closed form.
+
+    `weights` (R, H W) float32, none of them all 0; `targets` (R, C, C). With `a` a region's mean weight the loss is
+    `sum a_r mean((G_r - target_r)^2)` and its gradient `4 / (C^2 C H W) sum m_r F (G_r - target_r)`: the area cancels.
+    """
+    return _GuidedStyleTap.apply(features, weights, targets, scale)
+
+
+class _GuidedStyleTap(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, weights: Tensor, targets: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+        grams = torch.stack([guided_gram(features, weight) for weight in weights])
+        differences = grams - targets
+        loss = (weights.mean(1) * differences.square().mean((1, 2))).sum()
+        factor = 4 * scale / (differences[0].numel() * features.numel())
+        ctx.save_for_backward(features, weights, differences * factor)
+        ctx.mark_non_differentiable(loss)
+        return features.view_as(features), loss
+
+    @staticmethod
+    def backward(ctx: Any, from_deeper: Tensor, _: Tensor) -> tuple[Tensor, None, None, None]:
+        features, weights, differences = ctx.saved_tensors
+        _, channels, height, width = features.shape
+        flat, gradient = flatten_positions(features), flatten_positions(from_deeper)
+        for weight, difference in zip(weights, differences, strict=True):
+            gradient = torch.addmm(gradient, flat * weight[:, None].to(flat.dtype), difference.to(flat.dtype))
+        return gradient.reshape(1, height, width, channels).permute(0, 3, 1, 2), None, None, None
