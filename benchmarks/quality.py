@@ -32,9 +32,10 @@ from typing import Any
 import numpy as np
 
 from farm.flow import create_estimator, reliability_weights, warp
+from farm.frames import evenly
 from farm.job import JobDirectory, JobRecord
 from farm.plan import RenderPlan, plan_render
-from farm.render import SourceFrames, stage_frame
+from farm.render import COLOR_SAMPLE, SourceFrames, stage_frame
 from farm.spec import RenderSpec, build_spec
 from farm.styler import FrameStyler
 
@@ -90,7 +91,9 @@ class Yardstick:
         for before, after in itertools.pairwise(pictures):
             back, forth = dis.estimate(after, before), dis.estimate(before, after)
             self.pairs.append((back, reliability_weights(back, forth) > 0.99))
-        self.styler = FrameStyler(record.spec, (plan.width, plan.height), record.runtime)
+        sample = [pictures[i] for i in evenly(COLOR_SAMPLE, len(pictures))]
+        styler = FrameStyler(record.spec, (plan.width, plan.height), record.runtime, lambda _: sample)
+        self.styler = styler.of_shot(0)
 
     def measure(self, painted: list[np.ndarray], steps: int, seconds: float) -> Measured:
         found = Measured(steps, seconds)

@@ -8,41 +8,27 @@ names the field as it is written: `styles[1].weight: must be greater than 0`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import Field, ValidationError, field_serializer, field_validator, model_validator
 
+from farm.choices import FlowMethod, InitName, Method
 from farm.errors import UsageError
 from farm.frames import FrameRange
+from farm.paintspec import PaintSpec
 from farm.video import Model
 
-SMALLEST_SIZE = 16
-"""Pixels. VGG-19 halves a picture four times before relu5_1: anything smaller leaves no features."""
+WORDS = {
+    **dict.fromkeys(("video", "image", "output", "flow_weights", "flow_dir"), ()),
+    "init": get_args(InitName),
+    "features": ("vgg19",),
+}
+"""Fields that name a file, with the words that are no file; `./noise` is a file of such a name."""
 
-Method = Literal["optimize", "identity"]
-FlowMethod = Literal["dis", "deepflow", "epicflow", "farneback", "raft"]
-ColorMode = Literal["none", "match", "match-cholesky", "luminance"]
-Precision = Literal["auto", "bf16", "fp32"]
-
-
-class StyleImage(Model):
-    """One painting. Several are blended: their Gram matrices are averaged with these weights."""
-
-    path: str = Field(min_length=1)
-    weight: float = Field(default=1.0, gt=0)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, value: Any) -> Any:
-        """`wave.jpg` or `wave.jpg:0.5`; a colon that no number follows belongs to the name."""
-        if not isinstance(value, str):
-            return value
-        found = re.fullmatch(r"(.+):(\d+(?:\.\d+)?|\.\d+)", value)
-        return {"path": found[1], "weight": float(found[2])} if found else {"path": value}
+Spec = TypeVar("Spec", bound=PaintSpec)
 
 
 class Iterations(Model):
@@ -72,24 +58,12 @@ class EncodeSettings(Model):
     audio: Literal["copy", "none"] = "copy"
 
 
-class LossWeights(Model):
-    """Factors of the loss terms (Gatys 2015, Ruder 2016 eq. 8), as Ruder's code scales them."""
-
-    content: float = Field(default=5.0, ge=0)
-    style: float = Field(default=100.0, ge=0)
-    temporal: float = Field(default=1000.0, ge=0)
-    tv: float = Field(default=0.0, ge=0)
-
-
-class RenderSpec(Model):
+class RenderSpec(PaintSpec):
     """A render: a video, one or more styles, an output, and how to get from one to the other."""
 
     version: Literal[1] = 1
     video: str = Field(min_length=1)
-    styles: tuple[StyleImage, ...] = ()
     output: str = Field(min_length=1)
-    size: int | None = Field(default=None, ge=SMALLEST_SIZE, description="longest side of the output, pixels")
-    upscale: bool = Field(default=False, description="let `size` exceed the source")
     frames: FrameRange | None = Field(default=None, description="inclusive range, as 120-240")
     method: Method = "optimize"
     iterations: Iterations = Iterations()
@@ -98,15 +72,10 @@ class RenderSpec(Model):
     overlap: int = Field(default=8, ge=0, description="frames over which a chunk lands on the next")
     chunk_start: Literal["relay", "scratch"] = Field(default="relay", description="scratch: for comparison only")
     blend: float = Field(default=0.5, ge=0, description="how far later passes draw a frame to its neighbours")
-    weights: LossWeights = LossWeights()
-    style_scale: float = Field(default=1.0, gt=0, le=16, description="stroke size, 1: area as the frame's")
-    color: ColorMode = "none"
     flow: FlowMethod = "dis"
     flow_weights: str | None = Field(default=None, description="state dict for raft")
     flow_dir: str | None = Field(default=None, description="given .flo files, used instead of an estimator")
     long_term: tuple[int, ...] = Field(default=(10, 20, 40), description="frames back, beside the neighbour")
-    precision: Precision = "auto"
-    seed: int = Field(default=0, ge=0)
     allow_truncated: bool = False
     encode: EncodeSettings = EncodeSettings()
 
@@ -154,8 +123,13 @@ class RenderSpec(Model):
 
 def build_spec(values: Mapping[str, Any]) -> RenderSpec:
     """Validate a mapping. Raises UsageError with every fault on one line."""
+    return validated(RenderSpec, values)
+
+
+def validated(kind: type[Spec], values: Mapping[str, Any]) -> Spec:
+    """The spec of that kind. Raises UsageError as build_spec."""
     try:
-        return RenderSpec.model_validate(dict(values))
+        return kind.model_validate(dict(values))
     except ValidationError as error:
         raise UsageError("; ".join(_readable(fault) for fault in error.errors())) from None
 
@@ -177,12 +151,7 @@ def load_spec(path: str | Path, overrides: Mapping[str, Any] | None = None) -> R
         raise UsageError(f"spec {path} is not YAML{line}") from None
     if not isinstance(values, dict):
         raise UsageError(f"spec {path} is not a mapping of fields", "farm schema prints what it may hold")
-    here = path.resolve().parent
-    for name in ("video", "output", "flow_weights", "flow_dir"):
-        if isinstance(values.get(name), str):
-            values[name] = absolute_path(values[name], here)
-    if isinstance(values.get("styles"), list):
-        values["styles"] = [_absolute_style(style, here) for style in values["styles"]]
+    values = with_absolute_paths(values, path.resolve().parent)
     for name, value in (overrides or {}).items():
         if isinstance(value, Mapping) and isinstance(values.get(name), dict):
             values[name] = {**values[name], **value}
@@ -192,6 +161,17 @@ def load_spec(path: str | Path, overrides: Mapping[str, Any] | None = None) -> R
         return build_spec(values)
     except UsageError as error:
         raise UsageError(f"spec {path}: {error.problem}") from None
+
+
+def with_absolute_paths(values: Mapping[str, Any], base: Path | None = None) -> dict[str, Any]:
+    """The fields of a spec, not validated yet, with every path made absolute below `base` (the working directory)."""
+    found = dict(values)
+    for name, words in WORDS.items():
+        if isinstance(found.get(name), str) and found[name] not in words:
+            found[name] = absolute_path(found[name], base)
+    if isinstance(found.get("styles"), list):
+        found["styles"] = [_absolute_style(style, base) for style in found["styles"]]
+    return found
 
 
 def absolute_path(path: str, base: Path | None = None) -> str:
@@ -219,7 +199,7 @@ def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
     return {name: value for part, inner in parts for name, value in _flat(inner, part).items()}
 
 
-def _absolute_style(style: Any, base: Path) -> Any:
+def _absolute_style(style: Any, base: Path | None) -> Any:
     if isinstance(style, str):
         return absolute_path(style, base)
     if isinstance(style, dict) and isinstance(style.get("path"), str):

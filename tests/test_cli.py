@@ -168,7 +168,7 @@ def test_stylize_a_still(farm, tmp_path, style):
     assert "--overwrite" in err
 
 
-@pytest.mark.parametrize(("output", "says"), [("out.gif", ".png"), ("no/out.png", "folder")])
+@pytest.mark.parametrize(("output", "says"), [("out.gif", ".png"), ("no/out.png", "does not exist")])
 def test_stylize_where_it_cannot_write(farm, tmp_path, style, output, says):
     code, _, err = farm("stylize", style, "--style", style, "-o", tmp_path / output)
     assert code == 2

@@ -116,7 +116,7 @@ def bad_file(kind, path, generator):
         ("code", "read safely"),
         ("code in torch's format", "read safely"),
         ("tensor", "plain state dict"),
-        ("another network", "not a VGG-16 or VGG-19"),
+        ("another network", "it has 0 3x3 convolutions"),
         ("batch norm", "batch normalisation"),
         ("shape", r"conv1_2 has shape \(64, 32, 3, 3\)"),
         ("NaN", "conv1_2 holds NaN"),
