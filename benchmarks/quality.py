@@ -35,9 +35,10 @@ from typing import Any
 import numpy as np
 
 from farm.flow import create_matcher, warp
+from farm.frames import evenly
 from farm.job import JobDirectory, JobRecord
 from farm.plan import RenderPlan, plan_render
-from farm.render import SourceFrames, stage_frame
+from farm.render import COLOR_SAMPLE, SourceFrames, stage_frame
 from farm.spec import RenderSpec, build_spec
 from farm.styler import FrameStyler
 
@@ -96,7 +97,9 @@ class Yardstick:
         for before, after in itertools.pairwise(pictures):
             back, _ = matcher.match(after, before)
             self.pairs.append((back.flow, back.weight > 0.99))
-        self.styler = FrameStyler(record.spec, (plan.width, plan.height), record.runtime)
+        sample = [pictures[i] for i in evenly(COLOR_SAMPLE, len(pictures))]
+        styler = FrameStyler(record.spec, (plan.width, plan.height), record.runtime, lambda _: sample)
+        self.styler = styler.of_shot(0)
 
     def measure(self, painted: list[np.ndarray], steps: int, seconds: float) -> Measured:
         found = Measured(steps, seconds)

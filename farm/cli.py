@@ -10,14 +10,16 @@ import json
 import os
 import signal
 import sys
-from enum import Enum
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
+from farm.choices import FlowMethod
 from farm.errors import FarmError, UsageError
-from farm.spec import RenderSpec, absolute_path, absolute_region, build_spec, load_spec
+from farm.options import FILM, PAINT, STILL, film_spec, still_spec, takes
+from farm.spec import RenderSpec, absolute_path
 
 app = typer.Typer(
     name="farm",
@@ -30,95 +32,19 @@ flow_app = typer.Typer(help="Optical flow between two pictures, and what of it c
 app.add_typer(flow_app, name="flow")
 
 
-class MethodChoice(str, Enum):
-    optimize = "optimize"
-    identity = "identity"
-
-
-class FlowChoice(str, Enum):
-    dis = "dis"
-    deepflow = "deepflow"
-    epicflow = "epicflow"
-    farneback = "farneback"
-    raft = "raft"
-
-
-class PrecisionChoice(str, Enum):
-    auto = "auto"
-    bf16 = "bf16"
-    fp32 = "fp32"
-
-
-Video = Annotated[str | None, typer.Argument(metavar="VIDEO", help="the film to repaint")]
-SpecFile = Annotated[Path | None, typer.Option("--spec", help="YAML file; options given here override it")]
-Styles = Annotated[
-    list[str] | None, typer.Option("--style", metavar="IMG[:WEIGHT]", help="a painting; several are blended")
-]
-Regions = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--region", metavar="MASK[@FRAME|@static]=STYLE[:W],..|none", help="a style for a part of the picture"
-    ),
-]
-Output = Annotated[str | None, typer.Option("--output", "-o", help=".mp4, .mov, .mkv or .webm")]
-Job = Annotated[str | None, typer.Option(help="job directory: a path or URL [default: OUT with .farm]")]
-Size = Annotated[int | None, typer.Option(help="longest side of the output, pixels [default: the source's]")]
-Frames = Annotated[str | None, typer.Option(metavar="A-B", help="only these frames, both included, from 0")]
-Method = Annotated[MethodChoice | None, typer.Option(help="identity copies the frames: it tests a pipeline")]
-Iterations = Annotated[str | None, typer.Option(metavar="FIRST,NEXT", help="optimiser steps of a frame [200,50]")]
-Passes = Annotated[int | None, typer.Option(help="1: one-sided only; further passes tie both neighbours [3]")]
-ChunkFrames = Annotated[int | None, typer.Option(help="frames that a worker renders in sequence, at the most")]
-Overlap = Annotated[int | None, typer.Option(help="frames over which a chunk passes into the next [8]")]
-Flow = Annotated[FlowChoice | None, typer.Option(help="optical flow estimator [dis]")]
-FlowWeights = Annotated[str | None, typer.Option(help="state dict for --flow raft")]
-FlowDir = Annotated[str | None, typer.Option(help="use given flows: forward_1_2.flo, backward_2_1.flo, ...")]
-LongTerm = Annotated[str | None, typer.Option(metavar="A,B,..|none", help="frames back to look [10,20,40]")]
-Precision = Annotated[PrecisionChoice | None, typer.Option(help="arithmetic of the features [auto]")]
-Seed = Annotated[int | None, typer.Option(help="of everything random")]
-StyleScale = Annotated[float | None, typer.Option(help="stroke size; 1: the painting has the frame's area")]
-StyleWeight = Annotated[float | None, typer.Option(help="of the Gram loss [100]")]
-ContentWeight = Annotated[float | None, typer.Option(help="of the content loss [5]")]
-TemporalWeight = Annotated[float | None, typer.Option(help="of the temporal loss [1000]")]
-AllowTruncated = Annotated[bool, typer.Option("--allow-truncated", help="render what decodes of a broken file")]
-Codec = Annotated[str | None, typer.Option(help="video codec, ffmpeg's name [libx264]")]
-Crf = Annotated[int | None, typer.Option(help="quality of the encoder, lower is better [16]")]
-PixelFormat = Annotated[str | None, typer.Option(help="ffmpeg's name [yuv420p]")]
-Workers = Annotated[int | None, typer.Option(min=1, help="renderers at once [one a GPU, or cores / threads]")]
+Job = Annotated[str | None, typer.Option(help="job directory: a path or URL; default OUT with .farm")]
+Workers = Annotated[int | None, typer.Option(min=1, help="renderers at once; default one a GPU, or cores / threads")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of a worker, the same for a whole job")]
-Address = Annotated[str | None, typer.Option(help="Ray cluster to join [start Ray here]")]
+Address = Annotated[str | None, typer.Option(help="Ray cluster to join; default: start Ray here")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace an output that is there already")]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout and nothing else")]
 
 
 @app.command()
+@takes(FILM, PAINT)
 def render(
-    video: Video = None,
-    spec: SpecFile = None,
-    style: Styles = None,
-    region: Regions = None,
-    output: Output = None,
+    given: Mapping[str, Any],
     job: Job = None,
-    size: Size = None,
-    frames: Frames = None,
-    method: Method = None,
-    iterations: Iterations = None,
-    passes: Passes = None,
-    chunk_frames: ChunkFrames = None,
-    overlap: Overlap = None,
-    flow: Flow = None,
-    flow_weights: FlowWeights = None,
-    flow_dir: FlowDir = None,
-    long_term: LongTerm = None,
-    precision: Precision = None,
-    seed: Seed = None,
-    style_scale: StyleScale = None,
-    style_weight: StyleWeight = None,
-    content_weight: ContentWeight = None,
-    temporal_weight: TemporalWeight = None,
-    allow_truncated: AllowTruncated = False,
-    codec: Codec = None,
-    crf: Crf = None,
-    pixel_format: PixelFormat = None,
     workers: Workers = None,
     threads: Threads = None,
     address: Address = None,
@@ -129,7 +55,7 @@ def render(
     from farm.cluster.launch import LaunchOptions, default_job, render_job, summary
     from farm.progress import JobProgress
 
-    wanted = _spec_from_options(spec, locals())
+    wanted = film_spec(given)
     options = LaunchOptions(
         job=absolute_path(job) if job else default_job(wanted.output),
         workers=workers,
@@ -143,29 +69,14 @@ def render(
 
 
 @app.command()
-def plan(
-    video: Video = None,
-    spec: SpecFile = None,
-    style: Styles = None,
-    output: Output = None,
-    size: Size = None,
-    frames: Frames = None,
-    method: Method = None,
-    iterations: Iterations = None,
-    passes: Passes = None,
-    chunk_frames: ChunkFrames = None,
-    overlap: Overlap = None,
-    flow: Flow = None,
-    flow_weights: FlowWeights = None,
-    allow_truncated: AllowTruncated = False,
-    as_json: AsJson = False,
-) -> None:
+@takes(FILM, PAINT)
+def plan(given: Mapping[str, Any], as_json: AsJson = False) -> None:
     """Shots, chunks, work and storage of a render, without rendering anything."""
     from farm.media.scan import scan_video
     from farm.plan import estimate_work, plan_render
     from farm.planview import plan_lines
 
-    wanted = _spec_from_options(spec, locals(), output_default="out.mp4", style_default="style.png")
+    wanted = film_spec(given, {"output": "out.mp4", "styles": ["style.png"]})
     scan = scan_video(wanted.video, allow_truncated=wanted.allow_truncated)
     made = plan_render(wanted, scan.probe, scan.cuts)
     work = estimate_work(made, wanted.iterations)
@@ -183,27 +94,14 @@ def status(job: Annotated[str, typer.Argument(metavar="JOB")], as_json: AsJson =
 
 
 @app.command()
+@takes(STILL, PAINT)
 def stylize(
-    image: Annotated[str, typer.Argument(metavar="IMAGE")],
-    style: Styles = None,
-    region: Regions = None,
-    output: Output = None,
-    size: Size = None,
-    iterations: Annotated[int, typer.Option(min=0, help="optimiser steps")] = 300,
-    style_scale: Annotated[float, typer.Option(min=0.01, help="stroke size")] = 1.0,
-    style_weight: Annotated[float, typer.Option(min=0, help="of the Gram loss")] = 100.0,
-    content_weight: Annotated[float, typer.Option(min=0, help="of the content loss")] = 5.0,
-    precision: Annotated[PrecisionChoice, typer.Option(help="arithmetic of the features")] = PrecisionChoice.auto,
-    threads: Threads = None,
-    overwrite: Overwrite = False,
-    as_json: AsJson = False,
+    given: Mapping[str, Any], threads: Threads = None, overwrite: Overwrite = False, as_json: AsJson = False
 ) -> None:
     """Repaint one picture."""
-    from farm.still import StillOptions, stylize_file
+    from farm.still import stylize_file
 
-    options = StillOptions(iterations, size, style_scale, style_weight, content_weight, precision.value, threads)
-    target = _needed(output, "-o OUT.png")
-    told = stylize_file(image, style or [], target, options, overwrite=overwrite, regions=region or [])
+    told = stylize_file(still_spec(given), threads=threads, overwrite=overwrite)
     _print(told, as_json, f"{told['output']}: {told['steps']} steps, loss {told['losses']['total']:.0f}")
 
 
@@ -244,8 +142,8 @@ def flow_estimate(
     first: Annotated[str, typer.Argument(metavar="A")],
     second: Annotated[str, typer.Argument(metavar="B")],
     output: Annotated[Path, typer.Option("--output", "-o", help=".flo file")],
-    method: Annotated[FlowChoice, typer.Option("--method", "-m")] = FlowChoice.dis,
-    weights: FlowWeights = None,
+    method: Annotated[str, typer.Option("--method", "-m", metavar="|".join(get_args(FlowMethod)))] = "dis",
+    weights: Annotated[str | None, typer.Option(help="state dict for --method raft")] = None,
 ) -> None:
     """The flow from picture A to picture B: A(x) looks like B(x + flow(x))."""
     from farm.flow import create_estimator, write_flow
@@ -254,7 +152,8 @@ def flow_estimate(
     a, b = read_picture(first), read_picture(second)
     if a.shape != b.shape:
         raise UsageError(f"{first} and {second} differ in size", "flow needs two frames of one film")
-    write_flow(output, create_estimator(method.value, weights=weights).estimate(a, b))
+    estimator = create_estimator(method, weights=weights)  # type: ignore[arg-type]
+    write_flow(output, estimator.estimate(a, b))
 
 
 @flow_app.command("check")
@@ -306,50 +205,6 @@ def _interrupt(*_: object) -> None:
 
 def _print(told: Any, as_json: bool, text: str) -> None:
     print(json.dumps(told) if as_json else text)
-
-
-def _needed(value: str | None, option: str) -> str:
-    if value is None:
-        raise UsageError(f"{option} is missing")
-    return value
-
-
-WEIGHT_OPTIONS = {"style_weight": "style", "content_weight": "content", "temporal_weight": "temporal"}
-ENCODE_OPTIONS = {"codec": "codec", "crf": "crf", "pixel_format": "pixel_format"}
-
-
-def _spec_from_options(
-    file: Path | None, options: dict[str, Any], output_default: str | None = None, style_default: str | None = None
-) -> RenderSpec:
-    """The options that were given, over the spec file if there is one."""
-    given: dict[str, Any] = {}
-    for name, value in options.items():
-        if value is None or value is False:
-            continue
-        value = value.value if isinstance(value, Enum) else value
-        if name in WEIGHT_OPTIONS:
-            given.setdefault("weights", {})[WEIGHT_OPTIONS[name]] = value
-        elif name in ENCODE_OPTIONS:
-            given.setdefault("encode", {})[ENCODE_OPTIONS[name]] = value
-        elif name == "style":
-            given["styles"] = [absolute_path(style) for style in value]
-        elif name == "region":
-            given["regions"] = [absolute_region(region) for region in value]
-        elif name in ("video", "output", "flow_weights", "flow_dir"):
-            given[name] = absolute_path(value)
-        elif name in RenderSpec.model_fields:
-            given[name] = value
-    if file is not None:
-        return load_spec(file, given)
-    if style_default and "styles" not in given:
-        given["styles"] = [style_default]
-    if output_default:
-        given.setdefault("output", absolute_path(output_default))
-    if "video" not in given:
-        raise UsageError("no video is given", "farm render VIDEO --style PICTURE -o OUT.mp4")
-    if "output" not in given:
-        raise UsageError("no output is given", "add -o OUT.mp4")
-    return build_spec(given)
 
 
 if __name__ == "__main__":

@@ -36,10 +36,3 @@ def contact_sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], captions: Se
         for column, frame in enumerate(frames):
             sheet.paste(Image.fromarray(frame), (labels + column * (width + GAP), top))
     return np.asarray(sheet)
-
-
-def evenly(count: int, of: int) -> list[int]:
-    """`count` positions spread over `0..of - 1`, both ends included."""
-    if count >= of:
-        return list(range(of))
-    return [round(i * (of - 1) / (count - 1)) for i in range(count)] if count > 1 else [0]

@@ -64,8 +64,8 @@ def run_demo(folder: Path, workers: int | None, progress: JobProgress) -> dict[s
 
 def film_sheet(spec: RenderSpec) -> Any:
     """Source frames above, the finished film's frames below: both decoded from the files as a viewer would."""
-    from farm.contactsheet import contact_sheet, evenly
-    from farm.frames import FrameRange
+    from farm.contactsheet import contact_sheet
+    from farm.frames import FrameRange, evenly
     from farm.media.decode import FrameReader
     from farm.media.scan import scan_video
 

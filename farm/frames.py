@@ -45,3 +45,10 @@ class FrameRange:
 
     def __contains__(self, frame: object) -> bool:
         return isinstance(frame, int) and self.start <= frame < self.stop
+
+
+def evenly(count: int, of: int) -> list[int]:
+    """`count` positions spread over `0..of - 1`, both ends included."""
+    if count >= of:
+        return list(range(of))
+    return [round(i * (of - 1) / (count - 1)) for i in range(count)] if count > 1 else [0]

@@ -19,7 +19,8 @@ from collections.abc import Iterator, Sequence
 
 from farm.errors import UsageError
 from farm.frames import FrameRange
-from farm.spec import SMALLEST_SIZE, Iterations, RenderSpec
+from farm.paintspec import SMALLEST_SIZE
+from farm.spec import Iterations, RenderSpec
 from farm.video import Model, VideoProbe
 
 RELAY = "relay"

@@ -61,6 +61,8 @@ def prepare_job(spec: RenderSpec, job_url: str, progress: Callable[[float], None
     input_hashes = {style.path: _hash_picture(style.path) for style in spec.styles}
     if spec.regions:
         input_hashes |= _hash_regions(spec)
+    if spec.method == "optimize":
+        input_hashes.update(_hash_network_and_start(spec))
     if spec.flow_weights:
         input_hashes[spec.flow_weights] = _hash_file(spec.flow_weights)
     if spec.flow_dir:
@@ -101,6 +103,18 @@ def _hash_picture(path: str) -> str:
 
     read_picture(path)
     return _hash_file(path)
+
+
+def _hash_network_and_start(spec: RenderSpec) -> dict[str, str]:
+    """Hashes of the files of the feature network and of the start picture, each read once as it will be."""
+    from farm.style.start import names_a_picture
+    from farm.styler import load_network
+
+    load_network(spec)
+    hashes = {} if spec.features == "vgg19" else {spec.features: _hash_file(spec.features)}
+    if names_a_picture(spec.init):
+        hashes[spec.init] = _hash_picture(spec.init)
+    return hashes
 
 
 def _hash_file(path: str) -> str:

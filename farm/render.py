@@ -21,18 +21,21 @@ import numpy as np
 from farm.errors import StorageError
 from farm.flow import Match, create_matcher, external_flow_name, match_both_ways, read_external_flow, warp, warp_sharp
 from farm.flowstore import FlowStore
-from farm.frames import FrameRange
+from farm.frames import FrameRange, evenly
 from farm.job import FrameRecord, JobDirectory, JobRecord, record_flow_key
 from farm.media.decode import FrameReader
 from farm.plan import Chunk, Task, task_id
 from farm.regions.masks import RegionMasks
 from farm.storage import Storage
 from farm.style.optimize import StylizedFrame
-from farm.styler import FrameStyler
+from farm.styler import FrameStyler, ShotStyler
 from farm.ties import Neighbour, blended_start, cross_fade, looks_alike, nearest_visible, warped_start, with_anchor
 
 DECODED_BYTES_KEPT = 1 << 28
 """Of decoded frames: flow over long distances asks again for frames that a long GOP makes slow to reach."""
+
+COLOR_SAMPLE = 16
+"""Frames of a shot whose colours stand for the whole of it."""
 
 
 @dataclass(frozen=True)
@@ -98,12 +101,17 @@ class ChunkRenderer:
         self.masks = RegionMasks(self.job, record, self.source, self.flows)
         self._styler: FrameStyler | None = None
 
-    @property
-    def styler(self) -> FrameStyler:
-        """Made at first use: an identity render loads no network."""
+    def styler(self, frame: int) -> ShotStyler:
+        """What paints the frames of this frame's shot. Made at first use: an identity render loads no network."""
         if self._styler is None:
-            self._styler = FrameStyler(self.spec, (self.plan.width, self.plan.height), self.record.runtime)
-        return self._styler
+            size = (self.plan.width, self.plan.height)
+            self._styler = FrameStyler(self.spec, size, self.record.runtime, self._color_sample)
+        return self._styler.of_shot(self.plan.chunk_of(frame).shot)
+
+    def _color_sample(self, shot: int) -> Iterator[np.ndarray]:
+        """Up to COLOR_SAMPLE frames, evenly spaced from the shot's first to its last: the same for every worker."""
+        found = self.plan.shots[shot]
+        return (self.source(found.start + offset) for offset in evenly(COLOR_SAMPLE, found.stop - found.start))
 
     def render(self, task: Task) -> Iterator[FrameReport]:
         """Commit every frame of `task` in order, those that are committed already excepted."""
@@ -140,7 +148,7 @@ class ChunkRenderer:
         return self._from_earlier(frame, self._earlier(task, chunk, frame), steps.sequential, chunk.landing)
 
     def _from_nothing(self, frame: int, steps: int) -> tuple[np.ndarray, FrameRecord]:
-        return _with_record(frame, self.styler.first(self.source(frame), steps, self.masks.weights(frame)))
+        return _with_record(frame, self.styler(frame).first(self.source(frame), steps, self.masks.weights(frame)))
 
     def _from_earlier(
         self, frame: int, earlier: Sequence[tuple[int, np.ndarray]], steps: int, anchor: int | None = None
@@ -154,7 +162,8 @@ class ChunkRenderer:
             pull = max(0.0, 1 - (anchor - frame) / (self.spec.overlap + 1))
             ties = with_anchor(ties, self._warped(frame, anchor, self._committed(0, anchor)), pull)
         content, regions = self.source(frame), self.masks.weights(frame)
-        return _with_record(frame, self.styler.next(content, warped_start(content, ties), steps, ties, regions))
+        start = warped_start(content, ties)
+        return _with_record(frame, self.styler(frame).next(content, start, steps, ties, regions))
 
     def _refine(self, task: Task, frame: int) -> tuple[np.ndarray, FrameRecord]:
         """A later pass (Ruder 2016, section 4.4): the frame drawn towards its neighbours, and tied to them.
@@ -170,9 +179,9 @@ class ChunkRenderer:
             sides = [(task.number if side in task.frames else task.number - 1, side)]
         sides = [(number, other) for number, other in sides if shot.start <= other < shot.stop]
         ties = [self._warped(frame, other, self._committed(number, other)) for number, other in sides]
-        own = self._committed(task.number - 1, frame)
-        start, regions = blended_start(own, ties, self.spec.blend), self.masks.weights(frame)
-        return _with_record(frame, self.styler.next(self.source(frame), start, self.plan.steps.refine, ties, regions))
+        start = blended_start(self._committed(task.number - 1, frame), ties, self.spec.blend)
+        content, regions, steps = self.source(frame), self.masks.weights(frame), self.plan.steps.refine
+        return _with_record(frame, self.styler(frame).next(content, start, steps, ties, regions))
 
     def _in_order(self, task: Task) -> Sequence[int]:
         back = task.number >= 2 and self.spec.sweep == "alternating" and travels_back(task.number)

@@ -8,98 +8,27 @@ names the field as it is written: `styles[1].weight: must be greater than 0`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import Field, ValidationError, field_serializer, field_validator, model_validator
 
+from farm.choices import FlowMethod, InitName, Method
 from farm.errors import UsageError
 from farm.frames import FrameRange
+from farm.paintspec import PaintSpec, parse_region
 from farm.video import Model
 
-SMALLEST_SIZE = 16
-"""Pixels. VGG-19 halves a picture four times before relu5_1: anything smaller leaves no features."""
+WORDS = {
+    **dict.fromkeys(("video", "image", "output", "flow_weights", "flow_dir"), ()),
+    "init": get_args(InitName),
+    "features": ("vgg19",),
+}
+"""Fields that name a file, with the words that are no file; `./noise` is a file of such a name."""
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".pgm")
-"""A mask whose name ends otherwise is a video."""
-
-Method = Literal["optimize", "identity"]
-FlowMethod = Literal["dis", "deepflow", "epicflow", "farneback", "raft"]
-ColorMode = Literal["none", "match", "match-cholesky", "luminance"]
-Precision = Literal["auto", "bf16", "fp32"]
-
-
-class StyleImage(Model):
-    """One painting. Several are blended: their Gram matrices are averaged with these weights."""
-
-    path: str = Field(min_length=1)
-    weight: float = Field(default=1.0, gt=0)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, value: Any) -> Any:
-        """`wave.jpg` or `wave.jpg:0.5`; a colon that no number follows belongs to the name."""
-        if not isinstance(value, str):
-            return value
-        found = re.fullmatch(r"(.+):(\d+(?:\.\d+)?|\.\d+)", value)
-        return {"path": found[1], "weight": float(found[2])} if found else {"path": value}
-
-
-class Region(Model):
-    """A part of the picture with a style of its own, or none: `styles` empty (in text `none`) keeps the photograph.
-
-    `mask` is white in the region, grey on a soft edge. A picture is drawn for frame `frame` (the first one rendered, by
-    default) and carried along by optical flow within that frame's shot; `static` holds it still instead, in every
-    frame. A video is read frame by frame: as many frames as the film, or as are rendered.
-    """
-
-    mask: str = Field(min_length=1)
-    styles: tuple[StyleImage, ...]
-    frame: int | None = Field(default=None, ge=0, description="frame that a mask picture was drawn for")
-    static: bool = Field(default=False, description="a mask picture holds still")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, value: Any) -> Any:
-        return parse_region(value) if isinstance(value, str) else value
-
-    @field_validator("styles", mode="before")
-    @classmethod
-    def _none_is_no_style(cls, value: Any) -> Any:
-        return () if value is None or value == "none" else value
-
-    @model_validator(mode="after")
-    def _kind_agrees(self) -> Region:
-        if not self.is_picture and (self.static or self.frame is not None):
-            raise ValueError(f"{self.mask} is a video, read frame by frame; leave out @")
-        if self.static and self.frame is not None:
-            raise ValueError("a mask that holds still belongs to no frame; give frame or static")
-        return self
-
-    @property
-    def is_picture(self) -> bool:
-        return Path(self.mask).suffix.lower() in PICTURE_SUFFIXES
-
-
-def parse_region(text: str) -> dict[str, Any]:
-    """`MASK[@FRAME|@static]=STYLE[:WEIGHT][,STYLE..]` or `MASK=none`. Raises ValueError.
-
-    >>> parse_region("cat.png@12=wave.jpg:2,shout.jpg")
-    {'mask': 'cat.png', 'frame': '12', 'static': False, 'styles': ['wave.jpg:2', 'shout.jpg']}
-    """
-    found = re.fullmatch(r"([^=]+?)(?:@(\d+|static))?=([^=]+)", text)
-    if not found:
-        raise ValueError(f"write {text!r} as MASK=STYLE, MASK@FRAME=STYLE, MASK@static=STYLE or MASK=none")
-    mask, at, styles = found.groups()
-    return {
-        "mask": mask,
-        "frame": None if at == "static" else at,
-        "static": at == "static",
-        "styles": [] if styles == "none" else styles.split(","),
-    }
+Spec = TypeVar("Spec", bound=PaintSpec)
 
 
 class Iterations(Model):
@@ -129,25 +58,12 @@ class EncodeSettings(Model):
     audio: Literal["copy", "none"] = "copy"
 
 
-class LossWeights(Model):
-    """Factors of the loss terms (Gatys 2015, Ruder 2016 eq. 8), as Ruder's code scales them."""
-
-    content: float = Field(default=5.0, ge=0)
-    style: float = Field(default=100.0, ge=0)
-    temporal: float = Field(default=1000.0, ge=0)
-    tv: float = Field(default=0.0, ge=0)
-
-
-class RenderSpec(Model):
+class RenderSpec(PaintSpec):
     """A render: a video, one or more styles, an output, and how to get from one to the other."""
 
     version: Literal[1] = 1
     video: str = Field(min_length=1)
-    styles: tuple[StyleImage, ...] = ()
-    regions: tuple[Region, ...] = Field(default=(), description="parts with a style of their own, later ones on top")
     output: str = Field(min_length=1)
-    size: int | None = Field(default=None, ge=SMALLEST_SIZE, description="longest side of the output, pixels")
-    upscale: bool = Field(default=False, description="let `size` exceed the source")
     frames: FrameRange | None = Field(default=None, description="inclusive range, as 120-240")
     method: Method = "optimize"
     iterations: Iterations = Iterations()
@@ -159,15 +75,10 @@ class RenderSpec(Model):
         default="two-sided", description="of later passes; alternating: one neighbour at a time, as Ruder 2016"
     )
     blend: float = Field(default=0.5, ge=0, description="how far later passes draw a frame to its neighbours")
-    weights: LossWeights = LossWeights()
-    style_scale: float = Field(default=1.0, gt=0, le=16, description="stroke size, 1: area as the frame's")
-    color: ColorMode = "none"
     flow: FlowMethod = "dis"
     flow_weights: str | None = Field(default=None, description="state dict for raft")
     flow_dir: str | None = Field(default=None, description="given .flo files, used instead of an estimator")
     long_term: tuple[int, ...] = Field(default=(10, 20, 40), description="frames back, beside the neighbour")
-    precision: Precision = "auto"
-    seed: int = Field(default=0, ge=0)
     allow_truncated: bool = False
     encode: EncodeSettings = EncodeSettings()
 
@@ -213,18 +124,15 @@ class RenderSpec(Model):
         return self
 
 
-def build_region(text: str) -> Region:
-    """One `--region` of a command line. Raises UsageError."""
-    try:
-        return Region.model_validate(text)
-    except ValidationError as error:
-        raise UsageError("; ".join(_readable(fault) for fault in error.errors())) from None
-
-
 def build_spec(values: Mapping[str, Any]) -> RenderSpec:
     """Validate a mapping. Raises UsageError with every fault on one line."""
+    return validated(RenderSpec, values)
+
+
+def validated(kind: type[Spec], values: Mapping[str, Any]) -> Spec:
+    """The spec of that kind. Raises UsageError as build_spec."""
     try:
-        return RenderSpec.model_validate(dict(values))
+        return kind.model_validate(dict(values))
     except ValidationError as error:
         raise UsageError("; ".join(_readable(fault) for fault in error.errors())) from None
 
@@ -246,14 +154,7 @@ def load_spec(path: str | Path, overrides: Mapping[str, Any] | None = None) -> R
         raise UsageError(f"spec {path} is not YAML{line}") from None
     if not isinstance(values, dict):
         raise UsageError(f"spec {path} is not a mapping of fields", "farm schema prints what it may hold")
-    here = path.resolve().parent
-    for name in ("video", "output", "flow_weights", "flow_dir"):
-        if isinstance(values.get(name), str):
-            values[name] = absolute_path(values[name], here)
-    if isinstance(values.get("styles"), list):
-        values["styles"] = [_absolute_style(style, here) for style in values["styles"]]
-    if isinstance(values.get("regions"), list):
-        values["regions"] = [absolute_region(region, here) for region in values["regions"]]
+    values = with_absolute_paths(values, path.resolve().parent)
     for name, value in (overrides or {}).items():
         if isinstance(value, Mapping) and isinstance(values.get(name), dict):
             values[name] = {**values[name], **value}
@@ -263,6 +164,19 @@ def load_spec(path: str | Path, overrides: Mapping[str, Any] | None = None) -> R
         return build_spec(values)
     except UsageError as error:
         raise UsageError(f"spec {path}: {error.problem}") from None
+
+
+def with_absolute_paths(values: Mapping[str, Any], base: Path | None = None) -> dict[str, Any]:
+    """The fields of a spec, not validated yet, with every path made absolute below `base` (the working directory)."""
+    found = dict(values)
+    for name, words in WORDS.items():
+        if isinstance(found.get(name), str) and found[name] not in words:
+            found[name] = absolute_path(found[name], base)
+    if isinstance(found.get("styles"), list):
+        found["styles"] = [_absolute_style(style, base) for style in found["styles"]]
+    if isinstance(found.get("regions"), list):
+        found["regions"] = [_absolute_region(region, base) for region in found["regions"]]
+    return found
 
 
 def absolute_path(path: str, base: Path | None = None) -> str:
@@ -290,7 +204,7 @@ def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
     return {name: value for part, inner in parts for name, value in _flat(inner, part).items()}
 
 
-def _absolute_style(style: Any, base: Path) -> Any:
+def _absolute_style(style: Any, base: Path | None) -> Any:
     if isinstance(style, str):
         return absolute_path(style, base)
     if isinstance(style, dict) and isinstance(style.get("path"), str):
@@ -298,9 +212,8 @@ def _absolute_style(style: Any, base: Path) -> Any:
     return style
 
 
-def absolute_region(region: Any, base: Path | None = None) -> Any:
+def _absolute_region(region: Any, base: Path | None) -> Any:
     """A region, text or mapping, with absolute paths; one that cannot be understood is left for validation."""
-    base = base or Path.cwd()
     if isinstance(region, str):
         try:
             region = parse_region(region)

@@ -2,88 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from farm.errors import OutputError, UsageError
+from farm.errors import OutputError
+from farm.job import Runtime
+from farm.outputs import check_can_write
+from farm.paintspec import StillSpec
 from farm.plan import output_size
-from farm.spec import Region, StyleImage, build_region
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+WINDOW = 50
+"""Steps over which convergence is judged (Ruder et al. 2016, section 7): a still is not in a hurry."""
 
 
-@dataclass(frozen=True)
-class StillOptions:
-    iterations: int
-    size: int | None
-    style_scale: float
-    style_weight: float
-    content_weight: float
-    precision: str
-    threads: int | None
-
-
-def stylize_file(
-    image: str,
-    styles: Sequence[str],
-    output: str,
-    options: StillOptions,
-    *,
-    overwrite: bool = False,
-    regions: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Repaint the picture `image` and write `output`; `regions` as `--region` has them.
-
-    Raises PictureError, UsageError, OutputError.
-    """
-    target = Path(output)
-    if not styles:
-        raise UsageError("no style is given", "add --style PICTURE")
+def stylize_file(spec: StillSpec, *, threads: int | None = None, overwrite: bool = False) -> dict[str, Any]:
+    """Repaint `spec.image` as `spec.output`. Raises PictureError, WeightsError, UsageError, OutputError."""
+    target = Path(spec.output)
     if target.suffix.lower() not in SUFFIXES:
-        raise OutputError(f"output {output} is not a picture's name", f"end it in {', '.join(SUFFIXES)}")
-    if target.exists() and not overwrite:
-        raise OutputError(f"output {output} is there already", "add --overwrite to replace it")
-    if not target.absolute().parent.is_dir():
-        raise OutputError(f"folder {target.absolute().parent} does not exist", "make it first")
+        raise OutputError(f"output {target} is not a picture's name", f"end it in {', '.join(SUFFIXES)}")
+    check_can_write(target, overwrite=overwrite)
 
     from rich.console import Console
     from rich.progress import Progress
 
     from farm.regions.files import read_mask_picture
-    from farm.style.device import choose_device, choose_precision, configure_threads
-    from farm.style.guided import RegionStyles, layer_weights
-    from farm.style.optimize import OptimizeSettings
+    from farm.style.guided import layer_weights
     from farm.style.picture import read_picture, resize, write_picture
-    from farm.style.pyramid import stylize_coarse_to_fine
-    from farm.style.targets import Style
-    from farm.style.vgg import VGGFeatures
-    from farm.style.weights import load_weights
+    from farm.styler import FrameStyler
 
-    content = read_picture(image)
-    parsed = [StyleImage.model_validate(style) for style in styles]
-    paintings = [Style(read_picture(style.path), style.weight) for style in parsed]
-    areas = _read_regions(regions)
-    region_styles = [[Style(read_picture(style.path), style.weight) for style in area.styles] for area in areas]
-    size = output_size(content.shape[1], content.shape[0], options.size)
+    content = read_picture(spec.image)
+    size = output_size(content.shape[1], content.shape[0], spec.size, upscale=spec.upscale)
     content = resize(content, (size[1], size[0]))
-    weights = layer_weights([read_mask_picture(area.mask, size) for area in areas])
-    configure_threads(options.threads)
-    device = choose_device()
-    features = VGGFeatures(load_weights(), device=device, dtype=choose_precision(options.precision, device))  # type: ignore[arg-type]
-    settings = OptimizeSettings(content_weight=options.content_weight, style_weight=options.style_weight)
+    regions = layer_weights([read_mask_picture(region.mask, size) for region in spec.regions])
+    styler = FrameStyler(spec, size, _runtime(spec, threads), sample=lambda _: [content], window=WINDOW)
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("paint", total=options.iterations)
-        made = stylize_coarse_to_fine(
-            features,
-            paintings,
-            content,
-            options.iterations,
-            settings,
-            options.style_scale,
-            progress=lambda step: bar.update(task, completed=step.step),
-            regions=[RegionStyles(weight, own) for weight, own in zip(weights, region_styles, strict=True)],
+        task = bar.add_task("paint", total=spec.iterations)
+        made = styler.of_shot(0).first(
+            content, spec.iterations, regions, progress=lambda step: bar.update(task, completed=step.step)
         )
     write_picture(target, made.image)
     return {
@@ -96,10 +52,15 @@ def stylize_file(
     }
 
 
-def _read_regions(regions: Sequence[str]) -> list[Region]:
-    """Raises UsageError for what cannot be understood, or belongs to a video."""
-    found = [build_region(text) for text in regions]
-    for region in found:
-        if not region.is_picture or region.frame is not None:
-            raise UsageError(f"the mask of a still is a picture without a frame, not {region.mask}", "give a PNG")
-    return found
+def _runtime(spec: StillSpec, threads: int | None) -> Runtime:
+    """How this machine computes; with as many threads as PyTorch takes unless told."""
+    import torch
+
+    from farm.style.device import choose_device, choose_precision
+
+    device = choose_device()
+    return Runtime(
+        device="cuda" if device.type == "cuda" else "cpu",
+        precision="bf16" if choose_precision(spec.precision, device) is torch.bfloat16 else "fp32",
+        threads=threads or torch.get_num_threads(),
+    )

@@ -6,14 +6,13 @@ Two workers that write the same name cannot tear it: the last whole file stands.
 
 from __future__ import annotations
 
-import os
-import uuid
 from pathlib import Path
 from typing import Any
 
 import fsspec
 
 from farm.errors import StorageError, UsageError
+from farm.outputs import write_atomically
 
 
 class Storage:
@@ -41,7 +40,9 @@ class Storage:
             if self._local is None:
                 self._remote.pipe_file(f"{self._root}/{name}", data)
             else:
-                write_atomically(self._local / name, data)
+                path = self._local / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(path, data)
         except OSError as error:
             raise self._failed("written", name, error) from error
 
@@ -76,26 +77,3 @@ class Storage:
     def _failed(self, done: str, name: str, error: OSError) -> StorageError:
         reason = error.strerror or str(error)
         return StorageError(f"{self.url}/{name} cannot be {done}: {reason}", "free or mend the storage, then run again")
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write, fsync, rename, fsync of the folder: after a power loss the old or the new file is there, whole.
-
-    The temporary name is unique to the attempt. Raises OSError, and then leaves nothing behind.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

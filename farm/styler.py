@@ -1,58 +1,116 @@
-"""A spec's style applied to the frames of one render: network, Gram targets and optimiser, loaded once."""
+"""A spec's style applied to frames: network and paintings loaded once, targets made once per shot.
+
+styler = FrameStyler(spec, (width, height), runtime, sample=frames_of_shot)
+made = styler.of_shot(0).first(frame, steps=200)
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import torch
 
 from farm.job import Runtime
-from farm.spec import RenderSpec
+from farm.paintspec import PaintSpec
 from farm.style.device import choose_device, configure_threads
 from farm.style.guided import RegionStyles, StyledRegion
-from farm.style.optimize import FrameOptimizer, OptimizeSettings, StylizedFrame, TemporalTie
+from farm.style.optimize import FrameOptimizer, OptimizeSettings, StepProgress, StylizedFrame, TemporalTie
+from farm.style.palette import ColorTreatment, color_treatment
 from farm.style.picture import read_picture
-from farm.style.pyramid import stylize_coarse_to_fine
+from farm.style.pyramid import pyramid_sizes, stylize_coarse_to_fine
+from farm.style.start import start_picture
 from farm.style.targets import Style, StyleTargets
-from farm.style.vgg import VGGFeatures
-from farm.style.weights import load_weights
+from farm.style.vgg import VGGFeatures, check_layers
+from farm.style.weights import VGGWeights, load_weights
 from farm.ties import Neighbour
 
 WINDOW = 20
 """Steps over which the convergence of a frame is judged. Ruder's 50 suits his 1000 steps a frame, not ours."""
+SHOTS_KEPT = 4
+"""Shots whose targets stay: a few megabytes each, and a worker that changes between shots soon comes back."""
 
 
 class FrameStyler:
-    """Stylises frames of `size` (width, height). Raises PictureError or WeightsError for what cannot be read."""
+    """Stylises frames of `size` (width, height). Raises PictureError or WeightsError for what cannot be read.
 
-    def __init__(self, spec: RenderSpec, size: tuple[int, int], runtime: Runtime) -> None:
+    `sample(shot)` gives the source frames, at that size, whose colours stand for the shot's; it is asked only
+    where `spec.color` needs them, and has to give the same frames on every worker.
+    """
+
+    def __init__(
+        self,
+        spec: PaintSpec,
+        size: tuple[int, int],
+        runtime: Runtime,
+        sample: Callable[[int], Iterable[np.ndarray]],
+        window: int = WINDOW,
+    ) -> None:
         configure_threads(runtime.threads)
         device = choose_device(runtime.device)
         dtype = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
-        features = VGGFeatures(load_weights(), device=device, dtype=dtype)
-        self._features = features
+        self._features = VGGFeatures(load_network(spec), spec.pooling, device, dtype)
         self._styles = [Style(read_picture(style.path), style.weight) for style in spec.styles]
-        self._style_scale = spec.style_scale
         self._region_styles = [
             [Style(read_picture(style.path), style.weight) for style in region.styles] for region in spec.regions
         ]
-        self._region_targets = [
-            StyleTargets.of(features, styles, (size[1], size[0]), spec.style_scale) if styles else None
-            for styles in self._region_styles
-        ]
-        targets = StyleTargets.of(features, self._styles, (size[1], size[0]), spec.style_scale)
-        self._settings = OptimizeSettings(
-            content_weight=spec.weights.content,
-            style_weight=spec.weights.style,
-            temporal_weight=spec.weights.temporal,
-            tv_weight=spec.weights.tv,
-            window=WINDOW,
-        )
-        self._optimizer = FrameOptimizer(features, targets, self._settings)
+        self._spec = spec
+        self._size = (size[1], size[0])
+        self._sample = sample
+        self._settings = optimize_settings(spec, window)
+        self._shots: OrderedDict[int, ShotStyler] = OrderedDict()
 
-    def first(self, content: np.ndarray, steps: int, regions: Sequence[np.ndarray] = ()) -> StylizedFrame:
-        """A frame with nothing to go by, (H, W, 3) uint8: started from itself, large frames coarse to fine.
+    def of_shot(self, shot: int) -> ShotStyler:
+        """What paints the frames of that shot."""
+        if self._spec.color == "none":
+            shot = 0  # nothing depends on it
+        if shot not in self._shots:
+            colors = color_treatment(self._spec.color, self._sample(shot))
+            styles, *regions = (
+                [Style(colors.style(style.image), style.weight) for style in styles]
+                for styles in (self._styles, *self._region_styles)
+            )
+            self._shots[shot] = ShotStyler(
+                self._spec, self._features, self._settings, colors, styles, regions, self._size
+            )
+            while len(self._shots) > SHOTS_KEPT:
+                self._shots.popitem(last=False)
+        self._shots.move_to_end(shot)
+        return self._shots[shot]
+
+
+class ShotStyler:
+    """Stylises the frames of one shot; `size` is (height, width), `styles` have the colours they are to have."""
+
+    def __init__(
+        self,
+        spec: PaintSpec,
+        features: VGGFeatures,
+        settings: OptimizeSettings,
+        colors: ColorTreatment,
+        styles: Sequence[Style],
+        region_styles: Sequence[Sequence[Style]],
+        size: tuple[int, int],
+    ) -> None:
+        self._spec = spec
+        self._features = features
+        self._settings = settings
+        self._colors = colors
+        self._styles = styles
+        self._region_styles = region_styles
+        self._size = size
+
+    def first(
+        self,
+        content: np.ndarray,
+        steps: int,
+        regions: Sequence[np.ndarray] = (),
+        progress: Callable[[StepProgress], None] | None = None,
+    ) -> StylizedFrame:
+        """A frame with nothing to go by, (H, W, 3) uint8: started as the spec says, large frames coarse to fine.
 
         `regions` has a weight (H, W) for each region of the spec, see RegionMasks.
         """
@@ -61,9 +119,18 @@ class FrameStyler:
             for weight, styles in zip(regions, self._region_styles, strict=True)
             if weight.any()
         ]
-        return stylize_coarse_to_fine(
-            self._features, self._styles, content, steps, self._settings, self._style_scale, regions=styled
+        made = stylize_coarse_to_fine(
+            self._features,
+            self._styles,
+            self._colors.content(content),
+            steps,
+            self._settings,
+            self._spec.style_scale,
+            progress=progress,
+            start=self._start,
+            regions=styled,
         )
+        return self._finished(made, content)
 
     def next(
         self,
@@ -79,9 +146,52 @@ class FrameStyler:
             for weight, targets in zip(regions, self._region_targets, strict=True)
             if weight.any()
         ]
-        tied = [TemporalTie(tie.image, tie.weight) for tie in ties]
-        return self._optimizer.stylize(content, start, steps, tied, regions=styled)
+        see = self._colors.content
+        tied = [TemporalTie(see(tie.image), tie.weight) for tie in ties]
+        made = self._optimizer.stylize(see(content), see(start), steps, tied, regions=styled)
+        return self._finished(made, content)
 
     def losses(self, content: np.ndarray, picture: np.ndarray) -> dict[str, float]:
         """The weighted losses of a finished picture (H, W, 3) uint8, without any neighbour."""
-        return self._optimizer.stylize(content, picture, 0).losses
+        return self._optimizer.stylize(self._colors.content(content), self._colors.content(picture), 0).losses
+
+    def _finished(self, made: StylizedFrame, content: np.ndarray) -> StylizedFrame:
+        return replace(made, image=self._colors.finish(made.image, content))
+
+    @cached_property
+    def _optimizer(self) -> FrameOptimizer:
+        return FrameOptimizer(self._features, self._targets(self._styles), self._settings)
+
+    @cached_property
+    def _region_targets(self) -> list[StyleTargets | None]:
+        return [self._targets(styles) if styles else None for styles in self._region_styles]
+
+    def _targets(self, styles: Sequence[Style]) -> StyleTargets:
+        return StyleTargets.of(self._features, styles, self._size, self._spec.style_scale, self._settings.style_layers)
+
+    @cached_property
+    def _start(self) -> np.ndarray | None:
+        # as large as the first level: noise that is made smaller is grey
+        start = start_picture(self._spec.init, self._styles, pyramid_sizes(self._size)[0], self._spec.seed)
+        return None if start is None else self._colors.content(start)
+
+
+def load_network(spec: PaintSpec) -> VGGWeights:
+    """The weights that the spec names. Raises WeightsError, and UsageError for a layer that the network lacks."""
+    weights = load_weights(None if spec.features == "vgg19" else spec.features, spec.features_input)
+    check_layers(weights.architecture, [*spec.content_layers, *spec.style_layers])
+    return weights
+
+
+def optimize_settings(spec: PaintSpec, window: int) -> OptimizeSettings:
+    return OptimizeSettings(
+        content_weight=spec.weights.content,
+        style_weight=spec.weights.style,
+        temporal_weight=spec.weights.temporal,
+        tv_weight=spec.weights.tv,
+        content_layers=spec.content_layers,
+        style_layers=spec.style_layers,
+        optimizer=spec.optimizer,
+        learning_rate=spec.learning_rate,
+        window=window,
+    )

@@ -6,10 +6,14 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
+
+if TYPE_CHECKING:
+    import torch
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -44,6 +48,21 @@ def style(tmp_path_factory: pytest.TempPathFactory) -> Path:
     picture = np.clip(128 + 90 * waves + rng.normal(0, 20, waves.shape), 0, 255)
     Image.fromarray(picture.astype(np.uint8)).save(path)
     return path
+
+
+def small_vgg(prefix: str = "features.") -> dict[str, torch.Tensor]:
+    """The state dict of a VGG-11 with random weights, in half precision: 18 MB."""
+    import torch
+
+    generator = torch.Generator().manual_seed(5)
+    stored, before = {}, 3
+    for at, after in ((0, 64), (3, 128), (6, 256), (8, 256), (11, 512), (13, 512), (16, 512), (18, 512)):
+        deviation = (2 / (9 * before)) ** 0.5
+        weight = torch.randn((after, before, 3, 3), generator=generator) * deviation
+        stored[f"{prefix}{at}.weight"] = weight.half()
+        stored[f"{prefix}{at}.bias"] = torch.zeros(after).half()
+        before = after
+    return stored
 
 
 def open_ports() -> set[str]:

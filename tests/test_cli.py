@@ -16,6 +16,24 @@ from farm.cli import main
 from farm.spec import RenderSpec
 from tests.conftest import make_clip
 
+PAINT_FAULTS = [
+    (["--init", "{folder}/none.png"], "there is no picture"),
+    (["--init", "{text.jpg}"], "is not a picture"),
+    (["--features", "{folder}/none.pth"], "there is no weights file"),
+    (["--features", "{text.jpg}"], "not a weights file that can be read safely"),
+    (["--features", "{folder}"], "there is no weights file"),
+    (["--style-layers", "relu9_1"], "style_layers: there is no layer 'relu9_1'"),
+    (["--style-layers", "relu1_3"], "vgg19 has no layer 'relu1_3'"),
+    (["--content-layers", "relu4_2:heavy"], "content_layers.relu4_2: must be a valid number"),
+    (["--style-weight", "0", "--content-weight", "0"], "content and style both weigh nothing"),
+    (["--tv-weight", "-1"], "weights.tv: must be greater than or equal to 0"),
+    (["--learning-rate", "0"], "learning_rate: must be greater than 0"),
+    (["--color", "sepia"], "'sepia' is not one of"),
+    (["--optimizer", "sgd"], "'sgd' is not one of"),
+    (["--pooling", "min"], "'min' is not one of"),
+]
+"""Of options that stills and films share."""
+
 
 @pytest.fixture
 def farm(monkeypatch, capsys):
@@ -99,6 +117,7 @@ def test_a_video_that_cannot_be_used(farm, tmp_path, style, video, says):
         (["--region", "nowhere.mp4@3=none"], "is a video, read frame by frame"),
         (["--region", "{white}@99=none"], "is for frame 99, and frames 0-11 are rendered"),
         (["--region", "{white}=nowhere.jpg"], "nowhere.jpg"),
+        *PAINT_FAULTS,
     ],
 )
 def test_options_that_cannot_be_used(farm, tmp_path, clip, style, options, says):
@@ -193,7 +212,19 @@ def test_stylize_with_regions(farm, tmp_path, style):
     assert np.abs(painted[:, 38:].astype(int) - picture[:, 38:]).mean() > 1
 
 
-@pytest.mark.parametrize(("output", "says"), [("out.gif", ".png"), ("no/out.png", "folder")])
+@pytest.mark.parametrize(("options", "says"), PAINT_FAULTS)
+def test_stylize_with_options_that_cannot_be_used(farm, tmp_path, style, options, says):
+    files = broken(tmp_path)
+    for name, path in {"folder": tmp_path, "text.jpg": files["text.jpg"]}.items():
+        options = [option.replace("{" + name + "}", str(path)) for option in options]
+    code, out, err = farm("stylize", style, "--style", style, "-o", tmp_path / "out.png", *options)
+    assert (code, out) == (2, "")
+    assert says in err
+    assert len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize(("output", "says"), [("out.gif", ".png"), ("no/out.png", "does not exist")])
 def test_stylize_where_it_cannot_write(farm, tmp_path, style, output, says):
     code, _, err = farm("stylize", style, "--style", style, "-o", tmp_path / output)
     assert code == 2

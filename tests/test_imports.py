@@ -12,7 +12,8 @@ import farm
 ROOT = Path(farm.__file__).parent
 LAYERS = [
     {"errors"},
-    {"frames", "video"},
+    {"frames", "video", "choices", "outputs"},
+    {"paintspec"},
     {"spec", "flow", "style", "painting", "contactsheet"},
     {"plan", "storage", "ties"},
     {"schedule", "job", "media", "flowstore", "planview"},
@@ -20,11 +21,11 @@ LAYERS = [
     {"render", "prepare"},
     {"stitch", "progress", "interruption", "still", "doctor"},
     {"cluster"},
-    {"demo"},
+    {"demo", "options"},
     {"cli", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-HEAVY_FREE = ["errors", "frames", "video", "spec", "plan", "schedule", "planview", "cli"]
+HEAVY_FREE = ["errors", "frames", "video", "paintspec", "spec", "plan", "schedule", "planview", "options", "cli"]
 
 
 def modules():

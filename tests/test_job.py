@@ -9,8 +9,9 @@ import pytest
 from farm import errors
 from farm.errors import FarmError, JobMismatchError, StorageError, UsageError
 from farm.job import FrameRecord, JobDirectory, JobRecord, Runtime, frame_name
+from farm.outputs import write_atomically
 from farm.plan import Task, plan_render
-from farm.storage import Storage, write_atomically
+from farm.storage import Storage
 from tests.test_plan import make_probe, make_spec
 
 PASS = "pass-1/00000"

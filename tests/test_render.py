@@ -8,7 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
+from farm.errors import JobMismatchError
 from farm.flow import external_flow_name, write_flow
 from farm.job import FrameRecord, JobDirectory, Runtime
 from farm.media.ffmpeg import ffmpeg_binary
@@ -16,6 +18,8 @@ from farm.plan import plan_tasks
 from farm.prepare import prepare_job
 from farm.render import ChunkRenderer, stage_frame
 from farm.spec import build_spec
+from farm.style.color import YIQ_FROM_RGB
+from tests.conftest import small_vgg
 
 SIDE = 64
 FRAMES = 18
@@ -76,6 +80,13 @@ def render_here(spec, job: Path) -> JobDirectory:
     for task in plan_tasks(record.plan):
         assert len(list(renderer.render(task))) == len(task.frames)
     return prepared.job
+
+
+def short_spec(video: Path, style: Path, output: Path, **options: object):
+    """Two chunks and two passes of a few frames, seen through a shallow network."""
+    short = {"frames": "0-3", "iterations": "4,2", "passes": 2, "chunk_frames": 2, "overlap": 1, "long_term": []}
+    short |= {"style_layers": "relu1_1,relu2_1", "content_layers": "relu2_1"}
+    return build_spec({"video": str(video), "styles": [str(style)], "output": str(output), **short, **options})
 
 
 def look(job: JobDirectory, frame: int) -> np.ndarray:
@@ -159,3 +170,52 @@ def test_later_passes_read_the_neighbours_of_their_sweep(hidden_clip, style, tmp
         assert sum(1 for _ in renderer.render(task)) == len(task.frames)
     middle = [int(stage_frame(prepared.job, record, 3, frame)[20, 30, 0]) for frame in first.frames]
     assert middle == expected
+
+
+def committed(job: JobDirectory) -> dict[str, np.ndarray]:
+    record = job.load_record()
+    found = {}
+    for task in plan_tasks(record.plan):
+        for frame in task.frames:
+            found[f"{task.id} {frame}"] = job.read_frame(task.id, frame)
+    return found
+
+
+def test_luminance_only_every_committed_frame_has_the_colours_of_its_source(hidden_clip, style, tmp_path):
+    spec = short_spec(hidden_clip[0], style, tmp_path / "y.mp4", color="luminance", flow_dir=str(hidden_clip[1]))
+    frames = committed(render_here(spec, tmp_path / "y.farm"))
+    assert len(frames) == 2 + 4 + 4
+    for name, painted in frames.items():
+        difference = painted.astype(float) - picture(int(name.split()[1]))
+        assert np.abs(difference @ YIQ_FROM_RGB[1:].T).max() < 1e-9, name
+        assert np.abs(difference @ YIQ_FROM_RGB[0]).mean() > 2, name
+
+
+@pytest.mark.parametrize("color", ["match", "luminance"])
+def test_colours_do_not_depend_on_who_renders(hidden_clip, style, tmp_path, color):
+    spec = short_spec(hidden_clip[0], style, tmp_path / "a.mp4", color=color, flow_dir=str(hidden_clip[1]))
+    together = committed(render_here(spec, tmp_path / "a.farm"))
+    job = str(tmp_path / "b.farm")
+    record = prepare_job(spec, job).begin(Runtime(device="cpu", precision="fp32", threads=1))
+    for task in plan_tasks(record.plan):
+        for _ in range(2):  # a worker that stops after a frame, and another that takes the task up
+            steps = ChunkRenderer(job).render(task)
+            next(steps)
+            steps.close()
+        assert len(list(ChunkRenderer(job).render(task))) == len(task.frames)
+    alone = committed(JobDirectory(job))
+    assert together.keys() == alone.keys()
+    assert all(np.array_equal(together[name], alone[name]) for name in together)
+
+
+def test_files_that_a_render_reads_belong_to_its_job(hidden_clip, style, tmp_path):
+    network, start = tmp_path / "faces.pth", tmp_path / "start.png"
+    torch.save(small_vgg(), network)
+    cv2.imwrite(str(start), picture(0))
+    files = {"features": str(network), "init": str(start)}
+    spec = short_spec(hidden_clip[0], style, tmp_path / "a.mp4", passes=1, frames="0-1", **files)
+    job = render_here(spec, tmp_path / "a.farm")
+    assert job.load_record().input_hashes.keys() == {str(network), str(start), str(style), spec.video}
+    cv2.imwrite(str(start), picture(8))
+    with pytest.raises(JobMismatchError, match=r"start.png: the file has changed"):
+        prepare_job(spec, str(tmp_path / "a.farm"))

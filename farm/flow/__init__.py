@@ -18,7 +18,7 @@ Pictures are RGB.
 from farm.flow.codec import decode_flow, decode_match, encode_flow
 from farm.flow.consistency import long_term_weights, reliability, reliability_weights
 from farm.flow.endpoint_error import end_point_error
-from farm.flow.estimators import FLOW_METHODS, FlowEstimator, FlowMethod, create_estimator
+from farm.flow.estimators import FLOW_METHODS, FlowEstimator, create_estimator
 from farm.flow.files import (
     external_flow_name,
     read_external_flow,
@@ -34,7 +34,6 @@ from farm.flow.warp import compose, inside_frame, warp, warp_sharp
 __all__ = [
     "FLOW_METHODS",
     "FlowEstimator",
-    "FlowMethod",
     "Match",
     "Matcher",
     "best_match",

@@ -16,17 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Protocol, get_args
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from farm.choices import FlowMethod
 from farm.errors import UsageError
 from farm.flow.dense_search import dense_inverse_search, smooth_search
 from farm.flow.epicflow import epicflow
 
-FlowMethod = Literal["dis", "deepflow", "epicflow", "farneback", "raft"]
 FLOW_METHODS: tuple[FlowMethod, ...] = get_args(FlowMethod)
 
 Picture = npt.NDArray[np.uint8]

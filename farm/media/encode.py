@@ -20,13 +20,14 @@ import av
 import ffmpeg
 import numpy as np
 
-from farm.errors import EncodeError, OutputError, StorageError, UsageError
+from farm.errors import EncodeError, StorageError, UsageError
 from farm.frames import FrameRange
 from farm.media.color import YuvCoding, output_tags, yuv_coding
 from farm.media.ffmpeg import FfmpegProcess, ffmpeg_binary, reason_of_failure
 from farm.media.source import ffmpeg_url
 from farm.media.tracks import audio_tracks, check_video_encoder, container_extension, subtitle_tracks
 from farm.media.verify import sounding_streams, verify_film
+from farm.outputs import check_can_write
 from farm.spec import EncodeSettings
 from farm.video import VideoProbe
 
@@ -74,16 +75,8 @@ def film_times(probe: VideoProbe, frames: FrameRange) -> FilmTimes:
 
 def check_output_writable(path: str | Path, overwrite: bool) -> None:
     """Raises OutputError for an unknown kind of film, a missing or read-only directory, or a film that is there."""
-    output = Path(path)
-    container_extension(str(output))
-    if not output.parent.is_dir():
-        raise OutputError(f"the directory {output.parent} does not exist", "create it first")
-    if not os.access(output.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"the directory {output.parent} cannot be written to", "give another output path")
-    if output.is_dir():
-        raise OutputError(f"{output} is a directory", "give the path of a film")
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output} exists already", "give another output path or --overwrite")
+    container_extension(str(path))
+    check_can_write(path, overwrite=overwrite)
 
 
 def check_encoding(output: str | Path, settings: EncodeSettings) -> None:

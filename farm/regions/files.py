@@ -13,8 +13,8 @@ from PIL import Image
 from farm.errors import PictureError, UsageError, VideoError
 from farm.media.probe import probe_video
 from farm.media.source import content_hash
+from farm.paintspec import Region
 from farm.plan import RenderPlan
-from farm.spec import Region
 from farm.style.picture import read_picture
 
 DARKEST_WHITE = 8

@@ -20,10 +20,10 @@ from farm.frames import FrameRange
 from farm.job import JobDirectory, JobRecord, decode_png, encode_png, record_flow_key
 from farm.media.decode import FrameReader
 from farm.media.probe import probe_video
+from farm.paintspec import Region
 from farm.plan import Shot
 from farm.regions.carry import View, carry, sources
 from farm.regions.files import mask_offset, read_mask_picture
-from farm.spec import Region
 from farm.storage import Storage
 from farm.style.guided import layer_weights
 

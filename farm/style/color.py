@@ -75,10 +75,14 @@ def color_transform(style_covariance: Matrix, content_covariance: Matrix, method
     raise UsageError(f"colour method {method!r} is not known", "use match or match-cholesky")
 
 
-def luminance(image: NDArray[Any]) -> NDArray[np.uint8]:
-    """The Y of YIQ in all three channels: what is stylised in place of an RGB picture (H, W, 3)."""
+def luminance(image: NDArray[Any]) -> NDArray[Any]:
+    """The Y of YIQ in all three channels: what is stylised in place of an RGB picture (H, W, 3).
+
+    uint8 gives uint8, rounded; float gives float32, not clipped, and NaN where a channel is NaN.
+    """
     grey = image.astype(np.float64) @ YIQ_FROM_RGB[0]
-    return np.repeat(_to_uint8(grey)[..., None], 3, axis=2)
+    grey = _to_uint8(grey) if image.dtype == np.uint8 else grey.astype(np.float32)
+    return np.repeat(grey[..., None], 3, axis=2)
 
 
 def match_luminance(style: NDArray[np.uint8], content_mean: float, content_deviation: float) -> NDArray[np.uint8]:

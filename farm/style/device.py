@@ -9,13 +9,11 @@ Image, Gram matrices, losses and optimiser are float32 everywhere; only the conv
 from __future__ import annotations
 
 import platform
-from typing import Literal
 
 import torch
 
+from farm.choices import Precision
 from farm.errors import UsageError
-
-Precision = Literal["auto", "bf16", "fp32"]
 
 
 def choose_device(name: str = "auto") -> torch.device:

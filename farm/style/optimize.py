@@ -43,14 +43,14 @@ FLAT = 1e-6
 
 @dataclass(frozen=True)
 class OptimizeSettings:
-    """Weights as in `farm.style.losses`. `style_layers` maps a layer to its weight in the sum."""
+    """Weights as in `farm.style.losses`. The layers are mapped to their weights in a sum."""
 
     content_weight: float = losses.CONTENT_WEIGHT
     style_weight: float = losses.STYLE_WEIGHT
     temporal_weight: float = losses.TEMPORAL_WEIGHT
     tv_weight: float = losses.TV_WEIGHT
     range_weight: float = losses.RANGE_WEIGHT
-    content_layers: tuple[str, ...] = losses.CONTENT_LAYERS
+    content_layers: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(losses.CONTENT_LAYERS, 1.0))
     style_layers: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(losses.STYLE_LAYERS, 1.0))
     optimizer: Literal["lbfgs", "adam"] = "lbfgs"
     history: int = 20
@@ -64,7 +64,7 @@ class OptimizeSettings:
 
     def __post_init__(self) -> None:
         weights = [self.content_weight, self.style_weight, self.temporal_weight, self.tv_weight, self.range_weight]
-        weights += self.style_layers.values()
+        weights += [*self.content_layers.values(), *self.style_layers.values()]
         if any(not (weight >= 0 and math.isfinite(weight)) for weight in weights):
             raise UsageError("weights of losses must be finite numbers of 0 or more")
         if not (self.content_weight and self.content_layers) and not (self.style_weight and self.style_layers):
@@ -323,7 +323,7 @@ class _Objective:
 
         def tap(name: str, found: Tensor) -> Tensor:
             if name in self._content:
-                scale = self._settings.content_weight
+                scale = self._settings.content_weight * self._settings.content_layers[name]
                 found, loss = content_tap(found, self._content[name], scale)
                 values["content"] += scale * loss
             if name in self._style_layers:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from farm.errors import OutputError, PictureError
+from farm.outputs import write_atomically
 
 MAX_PIXELS = 200_000_000
 """A larger picture is refused before it is decoded: it would take 600 MB, and may be a decompression bomb."""
@@ -76,19 +75,7 @@ def write_picture(path: str | Path, image: NDArray[Any], quality: int = 95) -> N
         raise OutputError(f"{path}: {image.dtype} cannot be written as {kind}", "write a PNG")
     encoded = _encode(image, kind, quality)
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(encoded)
-                file.flush()
-                os.fsync(file.fileno())
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(temporary).chmod(0o666 & ~umask)  # mkstemp makes it private
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_atomically(path, encoded)
     except OSError as error:
         raise OutputError(f"{path} cannot be written ({error.strerror})", "check the directory and the disk") from error
 
@@ -100,6 +87,15 @@ def resize(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
         return image
     shrinks = height <= image.shape[0] and width <= image.shape[1]
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4)
+
+
+def cover(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """(H, W, 3) resized, its aspect kept, until it covers (height, width), and cut to that about its middle."""
+    height, width = size
+    scale = max(height / image.shape[0], width / image.shape[1])
+    scaled = resize(image, (max(height, round(image.shape[0] * scale)), max(width, round(image.shape[1] * scale))))
+    top, left = (scaled.shape[0] - height) // 2, (scaled.shape[1] - width) // 2
+    return scaled[top : top + height, left : left + width]
 
 
 def image_to_tensor(image: NDArray[Any], device: torch.device | str = "cpu") -> Tensor:

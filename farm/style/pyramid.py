@@ -59,26 +59,28 @@ def stylize_coarse_to_fine(
     style_scale: float = 1.0,
     coarsest_side: int = COARSEST_SIDE,
     progress: Callable[[StepProgress], None] | None = None,
+    start: NDArray[np.uint8] | None = None,
     regions: Sequence[RegionStyles] = (),
 ) -> StylizedFrame:
-    """Repaint `content` (H, W, 3) from itself over `pyramid_sizes`, `iterations` steps in all.
+    """Repaint `content` (H, W, 3), from itself or from `start`, over `pyramid_sizes`, `iterations` steps in all.
 
+    `start` may have any size of the same aspect: it is brought to that of the first level.
     `progress` counts through all levels. Of the result, `steps` and `restarts` are sums, the rest is the full size's.
     `regions` have styles of their own. The style targets are computed for every level: see StyleTargets.
     Raises OptimizationError.
     """
     settings = settings or OptimizeSettings()
     sizes = pyramid_sizes((content.shape[0], content.shape[1]), coarsest_side)
-    start: NDArray[Any] = resize(content, sizes[0])
+    image: NDArray[Any] = content if start is None else start
     done = steps = restarts = 0
     for size, share in zip(sizes, split_iterations(iterations, len(sizes)), strict=True):
         targets = StyleTargets.of(features, styles, size, style_scale, settings.style_layers)
         guided = [region.at(features, size, style_scale, settings.style_layers) for region in regions]
         shown = _shifted(progress, done, iterations)
         frame = FrameOptimizer(features, targets, settings).stylize(
-            resize(content, size), resize(start, size), share, progress=shown, regions=guided
+            resize(content, size), resize(image, size), share, progress=shown, regions=guided
         )
-        start, done, steps, restarts = frame.image, done + share, steps + frame.steps, restarts + frame.restarts
+        image, done, steps, restarts = frame.image, done + share, steps + frame.steps, restarts + frame.restarts
     return replace(frame, steps=steps, restarts=restarts)
 
 

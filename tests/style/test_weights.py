@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from farm.errors import WeightsError
 from farm.style.vgg import VGGFeatures
 from farm.style.weights import CHANNELS, CONVOLUTIONS, TORCHVISION_MEAN, TORCHVISION_STD, layer_names, load_weights
+from tests.conftest import small_vgg
 
 
 def state_dict(architecture, generator, gain=0.02):
@@ -46,6 +47,49 @@ def test_reads_torchvision_state_dicts(tmp_path, generator, architecture, suffix
     assert found.architecture == architecture
     last = {"vgg16": "features.28.weight", "vgg19": "features.34.weight"}[architecture]
     assert torch.equal(list(found.convolutions.values())[-1][0], stored[last].float())
+
+
+@pytest.mark.parametrize("prefix", ["", "module.features.", "vgg.net."])
+def test_any_prefix_will_do_and_other_layers_are_ignored(tmp_path, prefix):
+    stored = {**small_vgg(prefix), "fc6.weight": torch.zeros(8, 8), "fc6_conv.weight": torch.zeros(4, 512, 7, 7)}
+    save_file(stored, tmp_path / "network.safetensors")
+    found = load_weights(tmp_path / "network.safetensors")
+    assert found.architecture == "vgg11"
+    for name, (weight, _) in list(found.convolutions.items())[1:]:
+        at = {"conv2_1": 3, "conv3_1": 6, "conv3_2": 8, "conv4_1": 11, "conv4_2": 13, "conv5_1": 16, "conv5_2": 18}
+        assert torch.equal(weight, stored[f"{prefix}{at[name]}.weight"].float())
+
+
+def test_a_network_with_names_of_its_own(tmp_path):
+    names = ["conv1_1", "conv2_1", "conv3_1", "conv3_2", "conv4_1", "conv4_2", "conv5_1", "conv5_2"]
+    given = small_vgg()
+    at = list(given)[::2]
+    renamed = {}
+    for name, key in reversed(list(zip(names, at, strict=True))):  # the order in the file is no help
+        renamed[f"{name}.weight"], renamed[f"{name}.bias"] = given[key], given[key.replace("weight", "bias")]
+    torch.save(renamed, tmp_path / "faces.pth")
+    found = load_weights(tmp_path / "faces.pth", "caffe")
+    assert tuple(found.convolutions) == tuple(names)
+    for name in names[1:]:
+        assert torch.equal(found.convolutions[name][0], renamed[f"{name}.weight"].float())
+    assert torch.equal(found.convolutions["conv1_1"][0], renamed["conv1_1.weight"].float().flip(1))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda stored: stored.pop("features.3.bias"), r"conv2_1 \(features.3\) has no bias"),
+        (lambda stored: stored.pop("features.3.weight"), "it has 7 3x3 convolutions"),
+        (lambda stored: stored.update({"head.0.weight": torch.zeros(3, 512, 3, 3)}), "it has 9 3x3 convolutions"),
+        (lambda stored: stored.update({"features.3.bias": torch.zeros(3)}), "conv2_1 has shape"),
+    ],
+)
+def test_what_is_not_quite_a_vgg(tmp_path, change, message):
+    stored = small_vgg()
+    change(stored)
+    torch.save(stored, tmp_path / "network.pth")
+    with pytest.raises(WeightsError, match=message):
+        load_weights(tmp_path / "network.pth")
 
 
 def test_torchvision_normalization_is_folded_in(tmp_path, generator):
@@ -116,7 +160,7 @@ def bad_file(kind, path, generator):
         ("code", "read safely"),
         ("code in torch's format", "read safely"),
         ("tensor", "plain state dict"),
-        ("another network", "not a VGG-16 or VGG-19"),
+        ("another network", "it has 0 3x3 convolutions"),
         ("batch norm", "batch normalisation"),
         ("shape", r"conv1_2 has shape \(64, 32, 3, 3\)"),
         ("NaN", "conv1_2 holds NaN"),

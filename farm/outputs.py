@@ -1,0 +1,44 @@
+"""Files that are made: whether one may be put somewhere, and putting it there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+from farm.errors import OutputError
+
+
+def check_can_write(path: str | Path, *, overwrite: bool) -> None:
+    """Raises OutputError for a missing or read-only directory, a directory of that name, or a file that is there."""
+    output = Path(path)
+    if not output.parent.is_dir():
+        raise OutputError(f"the directory {output.parent} does not exist", "create it first")
+    if not os.access(output.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"the directory {output.parent} cannot be written to", "give another output path")
+    if output.is_dir():
+        raise OutputError(f"{output} is a directory", "give the path of a file")
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists already", "give another output path or --overwrite")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write, fsync, rename, fsync of the folder: after a power loss the old or the new file is there, whole.
+
+    The temporary name is unique to the attempt. Raises OSError, and then leaves nothing behind.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

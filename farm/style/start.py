@@ -1,0 +1,34 @@
+"""What a picture with nothing to go by is started from (Gatys et al. 2015: white noise, or one of the two pictures)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from farm.choices import InitName
+from farm.style.picture import cover, read_picture
+from farm.style.targets import Style
+
+NOISE_DEVIATION = 32.0
+"""Grey levels, about the middle: noise of full range leaves speckles that a few hundred steps do not remove."""
+
+
+def start_picture(init: str, styles: Sequence[Style], size: tuple[int, int], seed: int) -> NDArray[np.uint8] | None:
+    """(height, width, 3) for `noise`, `style` (the heaviest) or the path of a picture; None for `content`.
+
+    Pictures of another aspect are cut to the middle. Noise depends on `seed` and size alone. Raises PictureError.
+    """
+    if init == "content":
+        return None
+    if init == "noise":
+        noise = np.random.default_rng(seed).normal(127.5, NOISE_DEVIATION, (*size, 3))
+        return noise.round().clip(0, 255).astype(np.uint8)
+    picture = max(styles, key=lambda style: style.weight).image if init == "style" else read_picture(init)
+    return cover(picture, size)
+
+
+def names_a_picture(init: str) -> bool:
+    return init not in get_args(InitName)
