@@ -25,7 +25,7 @@ from farm.style.taps import style_tap
 from farm.style.targets import Style, StyleTargets
 
 SIZE = (64, 80)
-SMALL = OptimizeSettings(style_layers={"relu1_1": 1.0, "relu2_1": 1.0}, content_layers=("relu2_2",))
+SMALL = OptimizeSettings(style_layers={"relu1_1": 1.0, "relu2_1": 1.0}, content_layers={"relu2_2": 1.0})
 LEFT = np.zeros(SIZE, np.float32)
 LEFT[:, :40] = 1
 
