@@ -171,7 +171,6 @@ def render_alone(record: JobRecord, yardstick: Yardstick) -> tuple[list[np.ndarr
 
 
 def flow_errors(pair: list[str]) -> list[dict[str, Any]]:
-
     import flow_error  # beside this file
 
     options = argparse.Namespace(

@@ -194,7 +194,7 @@ def spec_differences(old: RenderSpec, new: RenderSpec) -> list[str]:
 
 
 def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
-    """`{"encode": {"crf": 16}}` as `{"encode.crf": 18}`, lists with `[0]`."""
+    """`{"encode": {"crf": 16}}` as `{"encode.crf": 16}`, lists with `[0]`."""
     if isinstance(values, dict):
         parts = [(f"{prefix}.{name}" if prefix else name, value) for name, value in values.items()]
     elif isinstance(values, list):

@@ -117,12 +117,10 @@ def _run(
         progress.stage("start", sum(len(task.frames) for task in todo), sum(task.steps for task in todo))
         stages = {task.id: task.stage for task in tasks}
 
-        furthest: dict[str, int] = {}
+        told = FrameTally()
 
         def on_frame(report: FrameReport) -> None:
-            # a task that is taken up again reports its committed frames once more
-            if report.frame > furthest.get(report.task, -1):
-                furthest[report.task] = report.frame
+            if told.is_new(report):
                 progress.advance(stages[report.task], steps[report.task])
 
         run = run_tasks(pool, prepared.job.url, tasks, done, on_frame, progress.note, sources, interruption.check)
@@ -170,6 +168,24 @@ def _logical_cpus(options: LaunchOptions) -> int | None:
     if not options.workers:
         return cores
     return max(cores, options.workers * (options.threads or default_threads(cores, gpu=False)))
+
+
+class FrameTally:
+    """Which reports are of frames not told of yet: a task that is taken up again tells of its committed ones once more.
+
+    Every attempt goes through the frames of its task in the same order, be it from the last to the first.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[str, int] = {}
+        self._furthest: dict[str, int] = {}
+
+    def is_new(self, report: FrameReport) -> bool:
+        distance = abs(report.frame - self._first.setdefault(report.task, report.frame))
+        if distance <= self._furthest.get(report.task, -1):
+            return False
+        self._furthest[report.task] = distance
+        return True
 
 
 def _planned_steps(tasks: list[Task]) -> dict[str, float]:

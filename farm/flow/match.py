@@ -5,8 +5,7 @@
 
 Where an estimate contradicts itself, another may not: fine search finds thin things and small motion, a smoother
 field holds together on a bare wall or in blur. With several estimates each pixel takes the one whose forward and
-backward flow agree, the first of them in a draw. A tenth of the pixels of a panning hand-held shot, which fine
-search alone would leave untied and flickering, are won so.
+backward flow agree, the first of them in a draw. What stays untied is painted anew in every frame, and flickers.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class Matcher:
 
 
 def create_matcher(method: FlowMethod, *, weights: str | None = None, device: str = "cpu") -> Matcher:
-    """The estimator of that name; beside fine dense search a smooth one, which costs a third more."""
+    """The estimator of that name; beside fine dense search a smooth one."""
     first = create_estimator(method, weights=weights, device=device)
     return Matcher([first, create_smooth_search()] if method == "dis" else [first])
 

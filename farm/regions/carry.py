@@ -16,7 +16,7 @@ What none of them shows is decided by `farm.regions.fill`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -62,6 +62,16 @@ def sources(frame: int, given: int) -> list[int]:
     last = (abs(frame - given) - 1) // STATION_FRAMES
     stations = [last - back for back in STATIONS_BACK if last - back > 0]
     return [given + away * STATION_FRAMES * station for station in (*stations, 0)]
+
+
+def stations(frame: int, given: int) -> Iterator[int]:
+    """The stations between `frame` and the given one, nearest to `frame` first.
+
+    >>> list(stations(30, 0))
+    [24, 16, 8]
+    """
+    while (frame := next(iter(sources(frame, given)), given)) != given:
+        yield frame
 
 
 def carry(picture: np.ndarray, views: Iterable[View]) -> np.ndarray:

@@ -9,6 +9,7 @@ flow alone (see `farm.regions.carry`), so it makes no difference who made it.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from farm.media.decode import FrameReader
 from farm.media.probe import probe_video
 from farm.paintspec import Region
 from farm.plan import Shot
-from farm.regions.carry import View, carry, sources
+from farm.regions.carry import View, carry, sources, stations
 from farm.regions.files import mask_offset, read_mask_picture
 from farm.storage import Storage
 from farm.style.guided import layer_weights
@@ -76,9 +77,20 @@ class RegionMasks:
         elif not carried or frame == given:
             made = read_mask_picture(region.mask, self._size)
         else:
+            self._make_stations(number, frame, given)
             made = carry(self._frames(frame), self._views(number, frame, given))
         own.storage.write(name, encode_png(made))
         return made
+
+    def _make_stations(self, number: int, frame: int, given: int) -> None:
+        """Make the stations on the way that are missing, outward: each asks for the one before it alone.
+
+        Asked for inwards they would wait for each other, as deep as a shot is long.
+        """
+        storage = self._regions[number].storage
+        missing = list(itertools.takewhile(lambda one: not storage.exists(f"{one:06d}.png"), stations(frame, given)))
+        for station in reversed(missing):
+            self.mask(number, station)
 
     def _views(self, number: int, frame: int, given: int) -> Iterator[View]:
         for source in sources(frame, given):

@@ -110,7 +110,10 @@ def test_a_killed_actor_costs_nothing_but_time(clip, style, tmp_path, reference,
     report = render(spec, workers=1)
     assert len(killed) == 1
     assert report["lost_workers"] >= 1
-    assert report["rendered"] == reference["rendered"], "no committed frame may be rendered again"
+    # one less where the worker died between a commit and its report: that frame was found, not rendered
+    assert reference["rendered"] - 1 <= report["rendered"] <= reference["rendered"], (
+        "a committed frame was rendered again"
+    )
     assert same_frames(report["job"], reference["job"])
 
 

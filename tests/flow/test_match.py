@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from farm.flow import Match, best_match, create_matcher, decode_match, encode_flow, match_both_ways, reliability_weights
+from farm.flow import (
+    Match,
+    Matcher,
+    best_match,
+    create_estimator,
+    create_matcher,
+    decode_match,
+    encode_flow,
+    match_both_ways,
+    reliability_weights,
+)
 
 F = np.float32
 
@@ -55,13 +65,15 @@ def test_the_best_of_one_is_itself_and_weights_never_fall():
     assert np.array_equal(best_match([high, low]).weight, high.weight)
 
 
-@pytest.mark.parametrize("motion", ["translation", "rotation", "zoom"])
-def test_dense_search_with_a_second_opinion_is_no_worse_and_trusts_more(textured_pair, motion):
+@pytest.mark.parametrize("motion", ["rotation", "zoom"])
+def test_a_second_opinion_ties_more_of_a_faint_and_noisy_film_and_is_no_worse(textured_pair, motion):
     pair = textured_pair(motion)
-    single = create_matcher("dis")
-    single._estimators = single._estimators[:1]
-    alone, both = single.match(pair.a, pair.b)[0], create_matcher("dis").match(pair.a, pair.b)[0]
+    grain = np.random.default_rng(1).normal(0, 6, (2, *pair.a.shape))
+    a, b = (np.clip(128 + 0.15 * (pictures - 128.0) + noise, 0, 255).astype(np.uint8)
+            for pictures, noise in zip((pair.a, pair.b), grain, strict=True))  # fmt: skip
+    alone, _ = Matcher([create_estimator("dis")]).match(a, b)
+    both, _ = create_matcher("dis").match(a, b)
     inner = pair.interior(8)
-    assert both.weight[inner].sum() >= alone.weight[inner].sum()
-    trusted = inner & (both.weight > 0.99)
-    assert np.linalg.norm(both.flow - pair.truth, axis=-1)[trusted].mean() < 0.15
+    tied_alone, tied = inner & (alone.weight > 0.99), inner & (both.weight > 0.99)
+    assert tied.sum() > 1.02 * tied_alone.sum()
+    assert np.linalg.norm(both.flow - pair.truth, axis=-1)[tied].mean() < 0.35

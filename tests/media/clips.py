@@ -12,6 +12,7 @@ from farm.media.ffmpeg import ffmpeg_binary
 
 WIDTH, HEIGHT = 96, 64
 RATE = "30000/1001"
+LOSSLESS = ("-c:v", "ffv1", "-pix_fmt", "bgr0")
 
 
 def numbered(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:

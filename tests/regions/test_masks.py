@@ -17,6 +17,7 @@ from farm.regions.masks import RegionMasks
 from farm.render import ChunkRenderer, SourceFrames, open_flow_store, stage_frame
 from farm.spec import build_spec
 from tests.conftest import make_clip
+from tests.media.clips import LOSSLESS, write_clip
 from tests.regions.test_carry import HEIGHT, WIDTH, exact_flow, labels, overlap, picture
 
 FRAMES = 14
@@ -27,10 +28,7 @@ FRAMES = 14
 def discs(tmp_path_factory):
     """The clip of `test_carry` as a film with its exact flow, and the disc's mask in frames 0 and 5."""
     folder = tmp_path_factory.mktemp("discs")
-    raw = b"".join(picture(frame).tobytes() for frame in range(FRAMES))
-    encode = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}", "-r", "12", "-i", "pipe:0"]
-    lossless = ["-c:v", "ffv1", "-pix_fmt", "bgr0", str(folder / "clip.mkv")]
-    subprocess.run([ffmpeg_binary(), "-v", "error", "-y", *encode, *lossless], input=raw, check=True)
+    write_clip(folder / "clip.mkv", [picture(frame) for frame in range(FRAMES)], *LOSSLESS)
     (folder / "flow").mkdir()
     for source in range(FRAMES):
         for target in range(FRAMES):
@@ -71,6 +69,28 @@ def test_masks_are_the_same_with_one_chunk_and_with_three_workers_in_any_order(d
     shared = {frame: workers[frame // 5].mask(0, frame) for frame in reversed(range(FRAMES))}
     assert np.array_equal(alone, [shared[frame] for frame in range(FRAMES)])
     assert min(overlap(mask, frame) for frame, mask in enumerate(alone)) > 0.95
+
+
+def test_a_late_frame_asked_for_first_makes_its_stations_in_order_not_inside_each_other(
+    discs, style, tmp_path, monkeypatch
+):
+    """With a station in every frame: as deep as the shot is long would be 13, and a RecursionError in a real one."""
+    monkeypatch.setattr("farm.regions.carry.STATION_FRAMES", 1)
+    masks = open_masks(begin(discs, style, tmp_path / "deep.farm", [f"{discs}/disc0.png=none"]))
+    load, depth, deepest = masks._load, 0, []
+
+    def watched(own, number, frame):
+        nonlocal depth
+        depth += 1
+        deepest.append(depth)
+        made = load(own, number, frame)
+        depth -= 1
+        return made
+
+    monkeypatch.setattr(masks, "_load", watched)
+    assert overlap(masks.mask(0, 13), 13) > 0.9
+    assert max(deepest) <= 3
+    assert len(deepest) == 14
 
 
 def test_masks_are_kept_as_pictures_and_a_damaged_one_is_made_again(discs, style, tmp_path):
