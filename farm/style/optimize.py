@@ -23,10 +23,13 @@ from torch import Tensor
 
 from farm.errors import OptimizationError, UsageError
 from farm.style import losses
+from farm.style.device import free_memory, is_out_of_memory
+from farm.style.memory import SHORTEST_HISTORY, usable_tiles
 from farm.style.minimize import FIRST_STEP, LBFGS, Adam, Minimizer, SmoothingPreconditioner
 from farm.style.picture import image_to_tensor, tensor_to_image
 from farm.style.taps import content_tap, style_tap
 from farm.style.targets import StyleTargets
+from farm.style.tiles import PerceptualWeights, cut_tiles, network_reach, tiled_features, tiled_losses
 from farm.style.vgg import VGGFeatures
 
 Stop = Literal["iterations", "converged"]
@@ -56,6 +59,8 @@ class OptimizeSettings:
     """Pairs that L-BFGS remembers; each takes 24 bytes a pixel."""
     learning_rate: float = 2.0
     """Adam's, in grey levels."""
+    precondition: bool = True
+    """L-BFGS with `SmoothingPreconditioner`; False is the plain algorithm of the literature."""
     convergence: float = 1e-4
     """Stop when the loss has fallen by less than this share of itself..."""
     window: int = 50
@@ -100,7 +105,8 @@ class StylizedFrame:
     """A finished frame, uint8 (H, W, 3), and how it came about.
 
     `losses`: "total" and its weighted parts "content", "style", "temporal", "tv" and "range", for the image before
-    it was clipped and rounded. `restarts` counts the attempts that were thrown away.
+    it was clipped and rounded. `restarts` counts the attempts that were thrown away. `notes`: what else the user should
+    know, one line each. `exact`: float32 (H, W, 3) in 0..255, before rounding, if it was asked for.
     """
 
     image: NDArray[np.uint8]
@@ -108,15 +114,28 @@ class StylizedFrame:
     losses: dict[str, float]
     stop: Stop
     restarts: int
+    notes: tuple[str, ...] = ()
+    exact: NDArray[np.float32] | None = None
 
 
 class FrameOptimizer:
-    """Repaints frames of one size in one style. Holds no state from frame to frame."""
+    """Repaints frames of one size in one style. Holds no state from frame to frame.
 
-    def __init__(self, features: VGGFeatures, targets: StyleTargets, settings: OptimizeSettings | None = None) -> None:
+    `tile`: side in pixels of the tiles that the losses are computed in, None for the whole frame at once. It changes
+    memory and time, not the result (but for the order of sums); `farm.style.memory` says which fits.
+    """
+
+    def __init__(
+        self,
+        features: VGGFeatures,
+        targets: StyleTargets,
+        settings: OptimizeSettings | None = None,
+        tile: int | None = None,
+    ) -> None:
         self.features = features
         self.targets = targets
         self.settings = settings or OptimizeSettings()
+        self.tile = tile
         if missing := sorted(set(self.settings.style_layers) - set(targets.grams)):
             raise UsageError(f"the style targets lack layer {missing[0]}", "compute them for the same layers")
 
@@ -127,21 +146,55 @@ class FrameOptimizer:
         iterations: int,
         ties: Sequence[TemporalTie] = (),
         progress: Callable[[StepProgress], None] | None = None,
+        keep_exact: bool = False,
     ) -> StylizedFrame:
         """Minimise the loss from `start` in at most `iterations` steps.
 
         `content` (H, W, 3) uint8; `start` likewise, uint8 or float in 0..255. The result is the best image that was
         evaluated: with 0 iterations, the start. A step is one evaluation of loss and gradient, and one more
-        of the loss alone ends the frame.
-        Raises OptimizationError if the loss is not finite, or does not fall, from any start.
+        of the loss alone ends the frame. If memory runs out the frame is begun again in smaller tiles, and `notes`
+        of the result says so. `keep_exact` keeps the image before rounding.
+        Raises OptimizationError if the loss is not finite, or does not fall, from any start, or if the smallest
+        tiles do not fit into memory.
         """
         shapes = [start.shape, *(tie.image.shape for tie in ties), *((*tie.weight.shape, 3) for tie in ties)]
         if any(shape != content.shape for shape in shapes):
             raise ValueError("content, start and ties must have the same shape")
+        tile, history, notes = self.tile, self.settings.history, []
+        while True:
+            within = _Within(tile, history)
+            try:
+                frame = self._stylize(content, start, iterations, ties, progress, keep_exact, within)
+                return replace(frame, notes=tuple(notes))
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Here, not above: the error's traceback holds on to every tensor of the attempt.
+            free_memory(self.features.device)
+            smaller = usable_tiles(content.shape[:2], below=tile)
+            if not smaller:
+                raise OptimizationError(
+                    f"memory ran out for a picture of {content.shape[1]}x{content.shape[0]}, in the smallest tiles too",
+                    "give a smaller --size, or fewer workers",
+                )
+            before = f"in tiles of {tile} pixels" if tile else "with the picture whole"
+            tile, history = smaller[0], max(history // 2, min(history, SHORTEST_HISTORY))
+            notes.append(f"memory ran out {before}; painted again in tiles of {tile} pixels")
+
+    def _stylize(
+        self,
+        content: NDArray[np.uint8],
+        start: NDArray[Any],
+        iterations: int,
+        ties: Sequence[TemporalTie],
+        progress: Callable[[StepProgress], None] | None,
+        keep_exact: bool,
+        within: _Within,
+    ) -> StylizedFrame:
         anchor = _Anchor.of(ties, self.features.device) if ties else None
         failures: list[str] = []
-        for attempt in self._attempts(content):
-            objective = _Objective(attempt.features, self.targets, self.settings, content, anchor)
+        for attempt in self._attempts(content, within.history):
+            objective = _Objective(attempt.features, self.targets, self.settings, content, anchor, within.tile)
             begin = content if attempt.from_content else start
             image = image_to_tensor(begin, self.features.device)
             try:
@@ -155,19 +208,22 @@ class FrameOptimizer:
                 losses=outcome.losses,
                 stop=outcome.stop,
                 restarts=len(failures),
+                exact=outcome.image[0].permute(1, 2, 0).clamp(0, 255).cpu().numpy() if keep_exact else None,
             )
         raise OptimizationError(
             f"a frame could not be optimised ({'; '.join(failures)})",
             "try --precision fp32, or lower the style and temporal weights",
         )
 
-    def _attempts(self, content: NDArray[np.uint8]) -> Iterator[_Attempt]:
+    def _attempts(self, content: NDArray[np.uint8], history: int) -> Iterator[_Attempt]:
         """As asked for; then float32 and a careful first step; then Adam, in float32, from the content."""
         settings = self.settings
-        precondition = SmoothingPreconditioner(content.shape[0], content.shape[1], self.features.device)
+        precondition = None
+        if settings.precondition:
+            precondition = SmoothingPreconditioner(content.shape[0], content.shape[1], self.features.device)
 
         def lbfgs(start: Tensor, first_step: float = FIRST_STEP) -> Minimizer:
-            return LBFGS(start, settings.history, first_step, precondition)
+            return LBFGS(start, history, first_step, precondition)
 
         def careful(start: Tensor) -> Minimizer:
             return lbfgs(start, FIRST_STEP / 10)
@@ -230,6 +286,14 @@ class _AttemptError(Exception):
 
 
 @dataclass(frozen=True)
+class _Within:
+    """What of the memory one try of a frame may take."""
+
+    tile: int | None
+    history: int
+
+
+@dataclass(frozen=True)
 class _Outcome:
     image: Tensor
     steps: int
@@ -278,6 +342,7 @@ class _Objective:
         settings: OptimizeSettings,
         content: NDArray[np.uint8],
         anchor: _Anchor | None,
+        tile: int | None = None,
     ) -> None:
         self.features = features
         self._grams = targets.grams
@@ -285,13 +350,19 @@ class _Objective:
         self._anchor = anchor
         self._style_layers = settings.style_layers if settings.style_weight else {}
         content_layers = settings.content_layers if settings.content_weight else ()
+        used = {*content_layers, *self._style_layers}
+        self._tiles = cut_tiles(content.shape[:2], tile, network_reach(features.layers, used)) if tile else []
+        picture = image_to_tensor(content, features.device)
+        if self._tiles:
+            self._content = tiled_features(features, picture, content_layers, self._tiles)
+            return
         with torch.no_grad():
-            seen = features(image_to_tensor(content, features.device), content_layers)
-            self._content = {name: found.float() for name, found in seen.items()}
+            self._content = {name: found.float() for name, found in features(picture, content_layers).items()}
 
     def evaluate(self, image: Tensor, with_gradient: bool = True) -> tuple[dict[str, float], Tensor | None]:
         """The weighted losses, and the gradient (1, 3, H, W) of their sum."""
-        values, gradient = self._perceptual(image, with_gradient)
+        perceptual = self._perceptual_in_tiles if self._tiles else self._perceptual
+        values, gradient = perceptual(image, with_gradient)
         # In closed form as well: cheaper than autograd, and without a second graph.
         if self._anchor is not None:
             difference = image - self._anchor.mean
@@ -326,6 +397,13 @@ class _Objective:
         # Every tap adds its own gradient; none comes from beyond the deepest.
         (gradient,) = torch.autograd.grad(deepest, leaf, torch.zeros_like(deepest))
         return values, gradient
+
+    def _perceptual_in_tiles(self, image: Tensor, with_gradient: bool) -> tuple[dict[str, Tensor], Tensor | None]:
+        values = {name: torch.zeros((), device=image.device) for name in LOSSES}
+        style = {name: self._settings.style_weight * weight for name, weight in self._style_layers.items()}
+        weights = PerceptualWeights(self._settings.content_weight, style)
+        found = tiled_losses(self.features, image, self._content, self._grams, weights, self._tiles, with_gradient)
+        return {**values, "content": found.content, "style": found.style}, found.gradient
 
     def _add(
         self,
