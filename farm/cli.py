@@ -80,6 +80,9 @@ PixelFormat = Annotated[str | None, typer.Option(help="ffmpeg's name [yuv420p]")
 Workers = Annotated[int | None, typer.Option(min=1, help="renderers at once [one a GPU, or cores / threads]")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of a worker, the same for a whole job")]
 Address = Annotated[str | None, typer.Option(help="Ray cluster to join [start Ray here]")]
+MaxMemory = Annotated[
+    str | None, typer.Option(metavar="6GiB", help="paint large pictures in tiles within this [what is free]")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace an output that is there already")]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout and nothing else")]
 
@@ -103,6 +106,7 @@ def render(
     flow_dir: FlowDir = None,
     long_term: LongTerm = None,
     precision: Precision = None,
+    max_memory: MaxMemory = None,
     seed: Seed = None,
     style_scale: StyleScale = None,
     style_weight: StyleWeight = None,
@@ -187,14 +191,23 @@ def stylize(
     content_weight: Annotated[float, typer.Option(min=0, help="of the content loss")] = 5.0,
     precision: Annotated[PrecisionChoice, typer.Option(help="arithmetic of the features")] = PrecisionChoice.auto,
     threads: Threads = None,
+    max_memory: MaxMemory = None,
+    bit_depth: Annotated[int, typer.Option(help="of a PNG: 8, or 16 to keep what rounding to 8 loses")] = 8,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Repaint one picture."""
+    from farm.bytesize import parse_bytes
     from farm.still import StillOptions, stylize_file
 
-    options = StillOptions(iterations, size, style_scale, style_weight, content_weight, precision.value, threads)
+    options = StillOptions(
+        *(iterations, size, style_scale, style_weight, content_weight, precision.value, threads),
+        max_memory=parse_bytes(max_memory) if max_memory else None,
+        bit_depth=bit_depth,
+    )
     told = stylize_file(image, style or [], _needed(output, "-o OUT.png"), options, overwrite=overwrite)
+    for note in told["notes"]:
+        print(f"farm: {note}", file=sys.stderr)
     _print(told, as_json, f"{told['output']}: {told['steps']} steps, loss {told['losses']['total']:.0f}")
 
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, field_serializer, field_validator, model_validator
 
+from farm.bytesize import parse_bytes
 from farm.errors import UsageError
 from farm.frames import FrameRange
 from farm.video import Model
@@ -106,6 +107,9 @@ class RenderSpec(Model):
     flow_dir: str | None = Field(default=None, description="given .flo files, used instead of an estimator")
     long_term: tuple[int, ...] = Field(default=(10, 20, 40), description="frames back, beside the neighbour")
     precision: Precision = "auto"
+    max_memory: int | None = Field(
+        default=None, gt=0, description="bytes of one worker, or text as 6GiB: larger frames are painted in tiles"
+    )
     seed: int = Field(default=0, ge=0)
     allow_truncated: bool = False
     encode: EncodeSettings = EncodeSettings()
@@ -125,6 +129,16 @@ class RenderSpec(Model):
     @field_serializer("frames")
     def _frames_to_text(self, value: FrameRange | None) -> str | None:
         return None if value is None else str(value)
+
+    @field_validator("max_memory", mode="before")
+    @classmethod
+    def _memory_from_text(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return parse_bytes(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
 
     @field_validator("long_term", mode="before")
     @classmethod

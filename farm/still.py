@@ -23,6 +23,9 @@ class StillOptions:
     content_weight: float
     precision: str
     threads: int | None
+    max_memory: int | None = None
+    """Bytes; None: what the machine has free."""
+    bit_depth: int = 8
 
 
 def stylize_file(
@@ -34,6 +37,10 @@ def stylize_file(
         raise UsageError("no style is given", "add --style PICTURE")
     if target.suffix.lower() not in SUFFIXES:
         raise OutputError(f"output {output} is not a picture's name", f"end it in {', '.join(SUFFIXES)}")
+    if options.bit_depth not in (8, 16):
+        raise UsageError(f"a bit depth of {options.bit_depth} is not possible", "use 8 or 16")
+    if options.bit_depth == 16 and target.suffix.lower() != ".png":
+        raise OutputError(f"output {output} cannot hold 16 bits", "end it in .png")
     if target.exists() and not overwrite:
         raise OutputError(f"output {output} is there already", "add --overwrite to replace it")
     if not target.absolute().parent.is_dir():
@@ -42,9 +49,9 @@ def stylize_file(
     from rich.console import Console
     from rich.progress import Progress
 
-    from farm.style.device import choose_device, choose_precision, configure_threads
+    from farm.style.device import available_memory, choose_device, choose_precision, configure_threads
     from farm.style.optimize import OptimizeSettings
-    from farm.style.picture import read_picture, resize, write_picture
+    from farm.style.picture import read_picture, resize, to_16_bits, write_picture
     from farm.style.pyramid import stylize_coarse_to_fine
     from farm.style.targets import Style
     from farm.style.vgg import VGGFeatures
@@ -69,8 +76,10 @@ def stylize_file(
             settings,
             options.style_scale,
             progress=lambda step: bar.update(task, completed=step.step),
+            max_memory=options.max_memory or available_memory(device),
+            keep_exact=options.bit_depth == 16,
         )
-    write_picture(target, made.image)
+    write_picture(target, made.image if made.exact is None else to_16_bits(made.exact))
     return {
         "output": str(target),
         "size": list(size),
@@ -78,4 +87,5 @@ def stylize_file(
         "stop": made.stop,
         "restarts": made.restarts,
         "losses": made.losses,
+        "notes": list(made.notes),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ import torch
 from farm.job import Runtime
 from farm.spec import RenderSpec
 from farm.style.device import choose_device, configure_threads
+from farm.style.memory import MemoryModel, plan_memory
 from farm.style.optimize import FrameOptimizer, OptimizeSettings, StylizedFrame, TemporalTie
 from farm.style.picture import read_picture
 from farm.style.pyramid import stylize_coarse_to_fine
@@ -41,11 +43,17 @@ class FrameStyler:
             tv_weight=spec.weights.tv,
             window=WINDOW,
         )
-        self._optimizer = FrameOptimizer(features, targets, self._settings)
+        self._max_memory = runtime.max_memory
+        fitting = plan_memory((size[1], size[0]), MemoryModel.of(features, self._settings), runtime.max_memory)
+        settings = replace(self._settings, history=fitting.history)
+        self._optimizer = FrameOptimizer(features, targets, settings, fitting.tile)
 
     def first(self, content: np.ndarray, steps: int) -> StylizedFrame:
         """A frame with nothing to go by, (H, W, 3) uint8: started from itself, large frames coarse to fine."""
-        return stylize_coarse_to_fine(self._features, self._styles, content, steps, self._settings, self._style_scale)
+        return stylize_coarse_to_fine(
+            *(self._features, self._styles, content, steps, self._settings, self._style_scale),
+            max_memory=self._max_memory,
+        )
 
     def next(self, content: np.ndarray, start: np.ndarray, steps: int, ties: Sequence[Neighbour]) -> StylizedFrame:
         """A frame started from `start` (H, W, 3) float32 and tied to stylised, warped neighbours."""

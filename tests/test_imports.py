@@ -12,7 +12,7 @@ import farm
 ROOT = Path(farm.__file__).parent
 LAYERS = [
     {"errors"},
-    {"frames", "video"},
+    {"frames", "video", "bytesize"},
     {"spec", "flow", "style", "painting", "contactsheet"},
     {"plan", "storage", "ties"},
     {"schedule", "job", "media", "flowstore", "planview"},

@@ -113,6 +113,11 @@ def tensor_to_image(tensor: Tensor) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels.to(torch.uint8).cpu().numpy())
 
 
+def to_16_bits(image: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Float in 0..255 -> uint16, clipped and rounded: 255 becomes 65535, as PNG has it."""
+    return (image.clip(0, 255) * np.float32(257)).round().astype(np.uint16)
+
+
 def _to_srgb(picture: Image.Image) -> Image.Image:
     profile = picture.info.get("icc_profile")
     picture = ImageOps.exif_transpose(picture)

@@ -32,7 +32,8 @@ SMALLEST_TILE = 64
 @dataclass(frozen=True)
 class Reach:
     """`halo`: pixels around a position that its deepest feature depends on, rounded up to `stride`, the pixels
-    from one position of the deepest layer to the next."""
+    from one position of the deepest layer to the next.
+    """
 
     halo: int
     stride: int
@@ -104,6 +105,8 @@ def network_reach(architecture: Sequence[str], layers: Collection[str]) -> Reach
     >>> network_reach(("relu1_1", "relu1_2", "relu2_1"), ["relu2_1"])
     Reach(halo=4, stride=2)
     """
+    if not layers:
+        return Reach(halo=0, stride=1)
     depth = max(architecture.index(layer) for layer in layers)
     stride = layer_stride(architecture[depth])
     halo = sum(layer_stride(layer) for layer in architecture[: depth + 1])
