@@ -25,7 +25,9 @@ def parse_bytes(text: str | int) -> int:
 
 
 def format_bytes(count: int) -> str:
-    """>>> format_bytes(6_442_450_944)
+    """In GiB, to a tenth.
+
+    >>> format_bytes(6_442_450_944)
     '6.0 GiB'
     """
     return f"{count / 1024**3:.1f} GiB"

@@ -133,7 +133,7 @@ def plan_memory(size: tuple[int, int], model: MemoryModel, budget: int | None) -
             return MemoryPlan(tile, pairs, needed)
     least = min(model.estimate(size, tile, shortest) for tile in (None, *usable_tiles(size)))
     raise OptimizationError(
-        f"a picture of {size[1]}x{size[0]} needs {format_bytes(math.ceil(least / HEADROOM))} of memory "
+        f"a picture of {size[1]}x{size[0]} needs {format_bytes(round(least / HEADROOM) + 2**30 // 10)} of memory "
         f"and may take {format_bytes(budget)}",
         "give a smaller --size or a larger --max-memory",
     )

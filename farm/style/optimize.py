@@ -160,7 +160,8 @@ class FrameOptimizer:
         shapes = [start.shape, *(tie.image.shape for tie in ties), *((*tie.weight.shape, 3) for tie in ties)]
         if any(shape != content.shape for shape in shapes):
             raise ValueError("content, start and ties must have the same shape")
-        tile, history, notes = self.tile, self.settings.history, []
+        tile, history = self.tile, self.settings.history
+        notes: list[str] = []
         while True:
             within = _Within(tile, history)
             try:

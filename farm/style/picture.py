@@ -125,7 +125,10 @@ def _to_srgb(picture: Image.Image) -> Image.Image:
         # Pillow clips these to 255 when it converts them.
         picture = Image.fromarray((np.asarray(picture).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))
     elif picture.mode == "F":
-        picture = Image.fromarray(np.asarray(picture).clip(0, 255).round().astype(np.uint8))
+        # Float TIFFs hold 0..1 by custom, some 0..255.
+        levels = np.asarray(picture)
+        levels = levels * 255 if levels.max() <= 1 else levels
+        picture = Image.fromarray(levels.clip(0, 255).round().astype(np.uint8))
     if picture.mode == "P":
         picture = picture.convert("RGBA" if "transparency" in picture.info else "RGB")
     elif "transparency" in picture.info or picture.mode in ("LA", "La", "PA", "RGBa"):
