@@ -249,9 +249,7 @@ def main() -> None:
         last, equal = run.losses[-1], run.at_time(first)
         ratios = last / peer.losses[-1], equal / peer.at_time(first)
         print(f"{name:10}{last:12.0f}{ratios[0]:12.3f}{run.seconds[-1]:10.1f}{equal:12.0f}{ratios[1]:12.3f}")
-    print(
-        f"pastiche's last image, not clipped: {peer.own_loss:.0f} by its own loss times {SCALE}, {same:.0f} by the farm's"
-    )
+    print(f"pastiche's last image, not clipped: {peer.own_loss:.0f} by itself, times {SCALE}; {same:.0f} by the farm")
     write_picture(
         options.output / "side_by_side.png",
         np.concatenate([run.image for run in runs.values() if run.image is not None], axis=1),
