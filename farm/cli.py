@@ -102,6 +102,8 @@ def stylize(
     from farm.still import stylize_file
 
     told = stylize_file(still_spec(given), threads=threads, overwrite=overwrite)
+    for note in told["notes"]:
+        print(f"farm: {note}", file=sys.stderr)
     _print(told, as_json, f"{told['output']}: {told['steps']} steps, loss {told['losses']['total']:.0f}")
 
 

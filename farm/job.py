@@ -39,6 +39,8 @@ class Runtime(Model):
     device: Literal["cpu", "cuda"]
     precision: Literal["bf16", "fp32"]
     threads: int
+    max_memory: int | None = None
+    """Bytes that one worker may take: larger frames are painted in tiles."""
 
 
 class JobRecord(Model):
@@ -61,6 +63,7 @@ class FrameRecord(Model):
     steps: int = 0
     stop: str = ""
     restarts: int = 0
+    notes: tuple[str, ...] = ()
     losses: dict[str, float] = Field(default_factory=dict)
     seconds: float = 0.0
 

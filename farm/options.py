@@ -66,6 +66,7 @@ PAINT: Table = {
     "features_input": choice(Normalization, "what that file was trained on; default auto"),
     "pooling": choice(Pooling, "of the network; default max"),
     "precision": choice(Precision, "arithmetic of the features; default auto"),
+    "max_memory": text("of one worker: larger pictures are painted in tiles; default what is free", "6GiB"),
     "seed": number(int, "of the noise that --init noise starts from; default 0"),
 }
 
@@ -94,6 +95,7 @@ STILL: Table = {
     "image": Annotated[str | None, typer.Argument(metavar="IMAGE", help="the picture to repaint")],
     "output": Annotated[str | None, typer.Option("--output", "-o", help=".png or .jpg")],
     "iterations": number(int, "optimiser steps; default 300"),
+    "bit_depth": number(int, "of a PNG: 8, or 16 to keep what rounding to 8 loses"),
 }
 
 SECTIONS = {

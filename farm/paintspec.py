@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from farm.bytesize import parse_bytes
 from farm.choices import ColorMode, Normalization, Optimizer, Pooling, Precision
+from farm.errors import UsageError
 from farm.video import Model
 
 SMALLEST_SIZE = 16
@@ -161,7 +163,20 @@ class PaintSpec(Model):
     features_input: Normalization = Field(default="auto", description="what the network in the file was trained on")
     pooling: Pooling = "max"
     precision: Precision = "auto"
+    max_memory: int | None = Field(
+        default=None, gt=0, description="bytes of one worker, or text as 6GiB: larger pictures are painted in tiles"
+    )
     seed: int = Field(default=0, ge=0, description="of the noise")
+
+    @field_validator("max_memory", mode="before")
+    @classmethod
+    def _memory_from_text(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return parse_bytes(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
 
 
 class StillSpec(PaintSpec):
@@ -170,6 +185,7 @@ class StillSpec(PaintSpec):
     image: str = Field(min_length=1)
     output: str = Field(min_length=1)
     iterations: int = Field(default=300, ge=0, le=100_000)
+    bit_depth: Literal[8, 16] = Field(default=8, description="of a PNG; 16 keeps what rounding to 8 loses")
 
     @model_validator(mode="after")
     def _has_a_style(self) -> StillSpec:

@@ -241,5 +241,11 @@ def stage_frame(job: JobDirectory, record: JobRecord, number: int, frame: int) -
 def _with_record(frame: int, made: StylizedFrame) -> tuple[np.ndarray, FrameRecord]:
     losses = {name: round(value, 3) for name, value in made.losses.items()}
     return made.image, FrameRecord(
-        frame=frame, sha256="", steps=made.steps, stop=made.stop, restarts=made.restarts, losses=losses
+        frame=frame,
+        sha256="",
+        steps=made.steps,
+        stop=made.stop,
+        restarts=made.restarts,
+        notes=made.notes,
+        losses=losses,
     )

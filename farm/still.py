@@ -21,6 +21,8 @@ def stylize_file(spec: StillSpec, *, threads: int | None = None, overwrite: bool
     target = Path(spec.output)
     if target.suffix.lower() not in SUFFIXES:
         raise OutputError(f"output {target} is not a picture's name", f"end it in {', '.join(SUFFIXES)}")
+    if spec.bit_depth == 16 and target.suffix.lower() != ".png":
+        raise OutputError(f"output {target} cannot hold 16 bits", "end it in .png")
     check_can_write(target, overwrite=overwrite)
 
     from rich.console import Console
@@ -28,7 +30,7 @@ def stylize_file(spec: StillSpec, *, threads: int | None = None, overwrite: bool
 
     from farm.regions.files import read_mask_picture
     from farm.style.guided import layer_weights
-    from farm.style.picture import read_picture, resize, write_picture
+    from farm.style.picture import read_picture, resize, to_16_bits, write_picture
     from farm.styler import FrameStyler
 
     content = read_picture(spec.image)
@@ -39,9 +41,13 @@ def stylize_file(spec: StillSpec, *, threads: int | None = None, overwrite: bool
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("paint", total=spec.iterations)
         made = styler.of_shot(0).first(
-            content, spec.iterations, regions, progress=lambda step: bar.update(task, completed=step.step)
+            content,
+            spec.iterations,
+            regions,
+            progress=lambda step: bar.update(task, completed=step.step),
+            keep_exact=spec.bit_depth == 16,
         )
-    write_picture(target, made.image)
+    write_picture(target, made.image if made.exact is None else to_16_bits(made.exact))
     return {
         "output": str(target),
         "size": list(size),
@@ -49,6 +55,7 @@ def stylize_file(spec: StillSpec, *, threads: int | None = None, overwrite: bool
         "stop": made.stop,
         "restarts": made.restarts,
         "losses": made.losses,
+        "notes": list(made.notes),
     }
 
 
@@ -56,11 +63,12 @@ def _runtime(spec: StillSpec, threads: int | None) -> Runtime:
     """How this machine computes; with as many threads as PyTorch takes unless told."""
     import torch
 
-    from farm.style.device import choose_device, choose_precision
+    from farm.style.device import available_memory, choose_device, choose_precision
 
     device = choose_device()
     return Runtime(
         device="cuda" if device.type == "cuda" else "cpu",
         precision="bf16" if choose_precision(spec.precision, device) is torch.bfloat16 else "fp32",
         threads=threads or torch.get_num_threads(),
+        max_memory=spec.max_memory or available_memory(device),
     )

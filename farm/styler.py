@@ -18,6 +18,7 @@ from farm.job import Runtime
 from farm.paintspec import PaintSpec
 from farm.style.device import choose_device, configure_threads
 from farm.style.guided import RegionStyles, StyledRegion
+from farm.style.memory import MemoryModel, plan_memory
 from farm.style.optimize import FrameOptimizer, OptimizeSettings, StepProgress, StylizedFrame, TemporalTie
 from farm.style.palette import ColorTreatment, color_treatment
 from farm.style.picture import read_picture
@@ -59,6 +60,7 @@ class FrameStyler:
         ]
         self._spec = spec
         self._size = (size[1], size[0])
+        self._max_memory = runtime.max_memory
         self._sample = sample
         self._settings = optimize_settings(spec, window)
         self._shots: OrderedDict[int, ShotStyler] = OrderedDict()
@@ -74,7 +76,7 @@ class FrameStyler:
                 for styles in (self._styles, *self._region_styles)
             )
             self._shots[shot] = ShotStyler(
-                self._spec, self._features, self._settings, colors, styles, regions, self._size
+                self._spec, self._features, self._settings, colors, styles, regions, self._size, self._max_memory
             )
             while len(self._shots) > SHOTS_KEPT:
                 self._shots.popitem(last=False)
@@ -94,6 +96,7 @@ class ShotStyler:
         styles: Sequence[Style],
         region_styles: Sequence[Sequence[Style]],
         size: tuple[int, int],
+        max_memory: int | None = None,
     ) -> None:
         self._spec = spec
         self._features = features
@@ -102,6 +105,7 @@ class ShotStyler:
         self._styles = styles
         self._region_styles = region_styles
         self._size = size
+        self._max_memory = max_memory
 
     def first(
         self,
@@ -109,6 +113,7 @@ class ShotStyler:
         steps: int,
         regions: Sequence[np.ndarray] = (),
         progress: Callable[[StepProgress], None] | None = None,
+        keep_exact: bool = False,
     ) -> StylizedFrame:
         """A frame with nothing to go by, (H, W, 3) uint8: started as the spec says, large frames coarse to fine.
 
@@ -129,6 +134,8 @@ class ShotStyler:
             progress=progress,
             start=self._start,
             regions=styled,
+            max_memory=self._max_memory,
+            keep_exact=keep_exact,
         )
         return self._finished(made, content)
 
@@ -156,11 +163,14 @@ class ShotStyler:
         return self._optimizer.stylize(self._colors.content(content), self._colors.content(picture), 0).losses
 
     def _finished(self, made: StylizedFrame, content: np.ndarray) -> StylizedFrame:
-        return replace(made, image=self._colors.finish(made.image, content))
+        exact = None if made.exact is None else self._colors.finish(made.exact, content)
+        return replace(made, image=self._colors.finish(made.image, content), exact=exact)
 
     @cached_property
     def _optimizer(self) -> FrameOptimizer:
-        return FrameOptimizer(self._features, self._targets(self._styles), self._settings)
+        fitting = plan_memory(self._size, MemoryModel.of(self._features, self._settings), self._max_memory)
+        settings = replace(self._settings, history=fitting.history)
+        return FrameOptimizer(self._features, self._targets(self._styles), settings, fitting.tile)
 
     @cached_property
     def _region_targets(self) -> list[StyleTargets | None]:

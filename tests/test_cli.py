@@ -195,6 +195,24 @@ def test_stylize_a_still(farm, tmp_path, style):
     assert "--overwrite" in err
 
 
+def test_stylize_with_16_bits_and_within_memory(farm, tmp_path, style):
+    command = ("stylize", style, "--style", style, "--iterations", 1, "-o")
+    code, _, err = farm(*command, tmp_path / "deep.png", "--bit-depth", 16, "--max-memory", "4GiB")
+    assert (code, err.strip()) == (0, "")
+    header = (tmp_path / "deep.png").read_bytes()[:33]
+    assert (header[24], header[25]) == (16, 2)  # bits, RGB
+    code, _, err = farm(*command, tmp_path / "small.png", "--max-memory", "300MB")
+    assert code == 1
+    assert "--max-memory" in err
+    code, _, err = farm(*command, tmp_path / "small.png", "--max-memory", "lots")
+    assert code == 2
+    assert "6GiB" in err
+    for wrong in (("deep.jpg", "--bit-depth", 16), ("deep.png", "--bit-depth", 12)):
+        code, _, err = farm(*command, tmp_path / wrong[0], *wrong[1:], "--overwrite")
+        assert code == 2
+        assert "bit" in err
+
+
 def test_stylize_with_regions(farm, tmp_path, style):
     picture = np.tile(np.linspace(0, 255, 64, dtype=np.uint8)[None, :, None], (48, 1, 3))
     mask = np.zeros((96, 128), np.uint8)

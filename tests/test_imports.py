@@ -12,7 +12,7 @@ import farm
 ROOT = Path(farm.__file__).parent
 LAYERS = [
     {"errors"},
-    {"frames", "video", "choices", "outputs"},
+    {"frames", "video", "choices", "outputs", "bytesize"},
     {"paintspec"},
     {"spec", "flow", "style", "painting", "contactsheet"},
     {"plan", "storage", "ties"},

@@ -6,12 +6,13 @@ import pytest
 from typer.main import get_command
 
 from farm.cli import app
-from farm.options import FILM, PAINT, SECTIONS, STILL, film_spec, still_spec
+from farm.options import FILM, LISTS, PAINT, SECTIONS, STILL, film_spec, still_spec
 from farm.paintspec import PaintSpec, StillSpec
 from farm.spec import RenderSpec
 
 WRITTEN = {
     "style": (["/a.jpg:2", "/b.jpg"], "styles"),
+    "region": (["/m.png=none"], "regions"),
     "size": (64, "size"),
     "init": ("noise", "init"),
     "color": ("luminance", "color"),
@@ -27,13 +28,14 @@ WRITTEN = {
     "features_input": ("caffe", "features_input"),
     "pooling": ("avg", "pooling"),
     "precision": ("fp32", "precision"),
+    "max_memory": ("6GiB", "max_memory"),
     "seed": (3, "seed"),
 }
 
 
 def test_every_option_is_written_once_and_has_its_field():
     assert set(WRITTEN) == set(PAINT)
-    fields = {"styles" if name == "style" else name for name in (*PAINT, *FILM) if name not in SECTIONS} - {"spec"}
+    fields = {LISTS.get(name, name) for name in (*PAINT, *FILM) if name not in SECTIONS} - {"spec"}
     assert fields <= set(RenderSpec.model_fields)
     assert set(PaintSpec.model_fields) - fields == {"weights", "upscale"}
     assert {name for name in STILL} <= set(StillSpec.model_fields)

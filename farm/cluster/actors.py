@@ -38,7 +38,7 @@ class RenderWorker:
         """Load torch, fix the threads, and say how this worker would compute."""
         import torch
 
-        from farm.style.device import choose_device, choose_precision, configure_threads
+        from farm.style.device import available_memory, choose_device, choose_precision, configure_threads
 
         configure_threads(self._threads)
         device = choose_device()
@@ -48,6 +48,7 @@ class RenderWorker:
                 device="cuda" if device.type == "cuda" else "cpu",
                 precision="bf16" if bf16 else "fp32",
                 threads=self._threads,
+                max_memory=available_memory(device),
             ),
             node=ray.get_runtime_context().get_node_id(),
             pid=os.getpid(),

@@ -152,6 +152,8 @@ def run_tasks(
                 run.rendered += not report.reused
                 run.steps += 0 if report.reused else report.record.steps
                 run.restarts += 0 if report.reused else report.record.restarts
+                for note in () if report.reused else report.record.notes:
+                    on_note(f"frame {report.frame}: {note}")
                 on_frame(report)
     run.seconds = time.perf_counter() - began
     if given_up:

@@ -108,7 +108,10 @@ def _run(
         widest = max(len(prepared.plan.chunks), 1)
         workers = options.workers or max(1, session.gpus if gpu else session.cpus // threads)
         pool = WorkerPool(min(workers, widest), threads, prepared.spec.precision, gpu=gpu)
-        record = prepared.begin(pool.first_facts(START_TIMEOUT_SECONDS).runtime)
+        runtime = pool.first_facts(START_TIMEOUT_SECONDS).runtime
+        sharing = 1 if gpu else min(workers, widest)
+        memory = prepared.spec.max_memory or (runtime.max_memory and runtime.max_memory // sharing)
+        record = prepared.begin(runtime.model_copy(update={"max_memory": memory}))
         sources = sibling_flow_sources(prepared.job, record)
         ahead = None
         if prepared.spec.method == "optimize":

@@ -99,8 +99,8 @@ def luminance_statistics(mean: Matrix, covariance: Matrix) -> tuple[float, float
     return float(weights @ mean), float(np.sqrt(max(0.0, weights @ covariance @ weights)))
 
 
-def recombine(stylized_luminance: NDArray[np.uint8], content: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Y of the first (H, W, 3), I and Q of the second.
+def recombine(stylized_luminance: NDArray[Any], content: NDArray[np.uint8]) -> NDArray[Any]:
+    """Y of the first (H, W, 3), I and Q of the second; uint8 gives uint8, float gives float32 in 0..255.
 
     Where RGB would leave 0..255, Y gives way and not the colour: it is moved to the nearest value that has
     a colour inside the cube for these I and Q, so that both stay the content's exactly.
@@ -109,8 +109,9 @@ def recombine(stylized_luminance: NDArray[np.uint8], content: NDArray[np.uint8])
     original = content.astype(np.float64)
     # Along Y every channel moves by the same amount, since the inverse's first column is all ones.
     shift = wanted - original @ YIQ_FROM_RGB[0]
-    shift = shift.round().clip(-original.min(axis=-1), 255 - original.max(axis=-1))
-    return (original + shift[..., None]).astype(np.uint8)
+    whole = stylized_luminance.dtype == np.uint8
+    shift = (shift.round() if whole else shift).clip(-original.min(axis=-1), 255 - original.max(axis=-1))
+    return (original + shift[..., None]).astype(np.uint8 if whole else np.float32)
 
 
 def _regular(covariance: Matrix) -> Matrix:

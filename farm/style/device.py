@@ -9,6 +9,7 @@ Image, Gram matrices, losses and optimiser are float32 everywhere; only the conv
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 
 import torch
 
@@ -63,6 +64,55 @@ def configure_threads(count: int | None) -> None:
     if count < 1:
         raise UsageError(f"{count} threads cannot work", "give 1 or more")
     torch.set_num_threads(count)
+
+
+def available_memory(device: torch.device) -> int | None:
+    """Bytes that may still be taken on the device: CUDA's free memory, or the CPU's under the limit of its cgroup.
+
+    None where the machine does not say (neither CUDA nor Linux).
+    """
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    found = [count for count in (_available_to_system(), _available_to_cgroup()) if count is not None]
+    return min(found) if found else None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether this is how PyTorch, oneDNN, CUDA or NumPy say that memory ran out."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    said = str(error).lower()
+    phrases = ("can't allocate memory", "not enough memory", "cannot allocate memory", "out of memory")
+    return isinstance(error, RuntimeError) and any(phrase in said for phrase in phrases)
+
+
+def free_memory(device: torch.device) -> None:
+    """Give back what PyTorch keeps for later use."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _available_to_system() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return int(found[0]) * 1024 if found else None
+
+
+def _available_to_cgroup(root: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Limit less use, of version 2 or 1; a container sees its own group at the root."""
+    for limit, use in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            # A file cache counts as used and gives way on demand; version 1's "no limit" is a huge number.
+            return max(0, int((root / limit).read_text()) - int((root / use).read_text()))
+        except (OSError, ValueError):  # not there, or "max"
+            continue
+    return None
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:

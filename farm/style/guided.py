@@ -31,6 +31,7 @@ from torch.nn import functional
 
 from farm.style.losses import flatten_positions
 from farm.style.targets import Style, StyleTargets
+from farm.style.tiles import StyleParts, layer_stride
 from farm.style.vgg import VGGFeatures
 
 KEEP_WEIGHT = 1000.0
@@ -63,11 +64,14 @@ def layer_weights(masks: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
     return found[::-1]
 
 
-def paste(painted: NDArray[np.uint8], photograph: NDArray[np.uint8], weight: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The photograph (H, W, 3) over the painted picture: exact where `weight` (H, W) is 1, with a soft edge outside."""
+def paste(painted: NDArray[Any], photograph: NDArray[np.uint8], weight: NDArray[np.float32]) -> NDArray[Any]:
+    """The photograph (H, W, 3) over the painted picture: exact where `weight` (H, W) is 1, with a soft edge outside.
+
+    A painted picture of uint8 gives uint8, one of float32 in 0..255 float32.
+    """
     share = np.maximum(weight, cv2.GaussianBlur(weight, (0, 0), FEATHER))[..., None]
     mixed = share * photograph.astype(np.float32) + (1 - share) * painted.astype(np.float32)
-    return mixed.round().clip(0, 255).astype(np.uint8)
+    return mixed.round().clip(0, 255).astype(np.uint8) if painted.dtype == np.uint8 else mixed
 
 
 def guided_gram(features: Tensor, weight: Tensor) -> Tensor:
@@ -126,6 +130,15 @@ class Guide:
         if name not in self._weights:
             return features, torch.zeros((), device=features.device)
         return guided_style_tap(features, self._weights[name], self._targets[name], scale)
+
+    def parts(self, size: Sequence[int]) -> dict[str, StyleParts]:
+        """The same for `farm.style.tiles`, which computes a picture of (height, width) = `size` piece by piece."""
+        return {
+            name: StyleParts(
+                self._targets[name], weights.reshape(-1, size[0] // layer_stride(name), size[1] // layer_stride(name))
+            )
+            for name, weights in self._weights.items()
+        }
 
 
 def pool_to_layer(weight: Tensor, layer: str) -> Tensor:

@@ -23,11 +23,14 @@ from torch import Tensor
 
 from farm.errors import OptimizationError, UsageError
 from farm.style import losses
+from farm.style.device import free_memory, is_out_of_memory
 from farm.style.guided import KEEP_WEIGHT, Guide, StyledRegion, paste
+from farm.style.memory import SHORTEST_HISTORY, usable_tiles
 from farm.style.minimize import FIRST_STEP, LBFGS, Adam, Minimizer, SmoothingPreconditioner
-from farm.style.picture import image_to_tensor, tensor_to_image
+from farm.style.picture import image_to_tensor, tensor_to_exact, tensor_to_image
 from farm.style.taps import content_tap, style_tap
 from farm.style.targets import StyleTargets
+from farm.style.tiles import PerceptualWeights, StyleParts, cut_tiles, network_reach, tiled_features, tiled_losses
 from farm.style.vgg import VGGFeatures
 
 Stop = Literal["iterations", "converged"]
@@ -57,6 +60,8 @@ class OptimizeSettings:
     """Pairs that L-BFGS remembers; each takes 24 bytes a pixel."""
     learning_rate: float = 2.0
     """Adam's, in grey levels."""
+    precondition: bool = True
+    """L-BFGS with `SmoothingPreconditioner`; False is the plain algorithm of the literature."""
     convergence: float = 1e-4
     """Stop when the loss has fallen by less than this share of itself..."""
     window: int = 50
@@ -101,7 +106,8 @@ class StylizedFrame:
     """A finished frame, uint8 (H, W, 3), and how it came about.
 
     `losses`: "total" and its weighted parts "content", "style", "temporal", "tv" and "range", for the image before
-    it was clipped and rounded. `restarts` counts the attempts that were thrown away.
+    it was clipped and rounded. `restarts` counts the attempts that were thrown away. `notes`: what else the user should
+    know, one line each. `exact`: float32 (H, W, 3) in 0..255, before rounding, if it was asked for.
     """
 
     image: NDArray[np.uint8]
@@ -109,15 +115,28 @@ class StylizedFrame:
     losses: dict[str, float]
     stop: Stop
     restarts: int
+    notes: tuple[str, ...] = ()
+    exact: NDArray[np.float32] | None = None
 
 
 class FrameOptimizer:
-    """Repaints frames of one size in one style. Holds no state from frame to frame."""
+    """Repaints frames of one size in one style. Holds no state from frame to frame.
 
-    def __init__(self, features: VGGFeatures, targets: StyleTargets, settings: OptimizeSettings | None = None) -> None:
+    `tile`: side in pixels of the tiles that the losses are computed in, None for the whole frame at once. It changes
+    memory and time, not the result (but for the order of sums); `farm.style.memory` says which fits.
+    """
+
+    def __init__(
+        self,
+        features: VGGFeatures,
+        targets: StyleTargets,
+        settings: OptimizeSettings | None = None,
+        tile: int | None = None,
+    ) -> None:
         self.features = features
         self.targets = targets
         self.settings = settings or OptimizeSettings()
+        self.tile = tile
         if missing := sorted(set(self.settings.style_layers) - set(targets.grams)):
             raise UsageError(f"the style targets lack layer {missing[0]}", "compute them for the same layers")
 
@@ -129,25 +148,61 @@ class FrameOptimizer:
         ties: Sequence[TemporalTie] = (),
         progress: Callable[[StepProgress], None] | None = None,
         regions: Sequence[StyledRegion] = (),
+        keep_exact: bool = False,
     ) -> StylizedFrame:
         """Minimise the loss from `start` in at most `iterations` steps.
 
         `content` (H, W, 3) uint8; `start` likewise, uint8 or float in 0..255. The result is the best image that was
         evaluated: with 0 iterations, the start. A step is one evaluation of loss and gradient, and one more
         of the loss alone ends the frame. `regions` have styles of their own, or stay the content; see
-        `farm.style.guided`.
-        Raises OptimizationError if the loss is not finite, or does not fall, from any start.
+        `farm.style.guided`. If memory runs out the frame is begun again in smaller tiles, and `notes`
+        of the result says so. `keep_exact` keeps the image before rounding.
+        Raises OptimizationError if the loss is not finite, or does not fall, from any start, or if the smallest
+        tiles do not fit into memory.
         """
         shapes = [start.shape, *(tie.image.shape for tie in ties), *((*tie.weight.shape, 3) for tie in ties)]
         shapes += [(*region.weight.shape, 3) for region in regions]
         if any(shape != content.shape for shape in shapes):
             raise ValueError("content, start, ties and regions must have the same shape")
+        tile, history = self.tile, self.settings.history
+        notes: list[str] = []
+        while True:
+            within = _Within(tile, history)
+            try:
+                frame = self._stylize(content, start, iterations, ties, regions, progress, keep_exact, within)
+                return replace(frame, notes=tuple(notes))
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Here, not above: the error's traceback holds on to every tensor of the attempt.
+            free_memory(self.features.device)
+            smaller = usable_tiles(content.shape[:2], below=tile)
+            if not smaller:
+                raise OptimizationError(
+                    f"memory ran out for a picture of {content.shape[1]}x{content.shape[0]}, in the smallest tiles too",
+                    "give a smaller --size, or fewer workers",
+                )
+            before = f"in tiles of {tile} pixels" if tile else "with the picture whole"
+            tile, history = smaller[0], max(history // 2, min(history, SHORTEST_HISTORY))
+            notes.append(f"memory ran out {before}; painted again in tiles of {tile} pixels")
+
+    def _stylize(
+        self,
+        content: NDArray[np.uint8],
+        start: NDArray[Any],
+        iterations: int,
+        ties: Sequence[TemporalTie],
+        regions: Sequence[StyledRegion],
+        progress: Callable[[StepProgress], None] | None,
+        keep_exact: bool,
+        within: _Within,
+    ) -> StylizedFrame:
         anchor = _Anchor.of(ties, self.features.device) if ties else None
         guide = Guide(regions, self.targets, self.settings.style_layers, self.features.device) if regions else None
         kept = guide.kept if guide else None
         failures: list[str] = []
-        for attempt in self._attempts(content):
-            objective = _Objective(attempt.features, self.targets, self.settings, content, anchor, guide)
+        for attempt in self._attempts(content, within.history):
+            objective = _Objective(attempt.features, self.targets, self.settings, content, anchor, guide, within.tile)
             begin = content if attempt.from_content else start
             if kept is not None:
                 begin = kept[..., None] * content + (1 - kept[..., None]) * begin
@@ -157,26 +212,32 @@ class FrameOptimizer:
             except _AttemptError as error:
                 failures.append(f"{attempt.name}: {error}")
                 continue
-            painted = tensor_to_image(outcome.image)
+            painted, exact = tensor_to_image(outcome.image), tensor_to_exact(outcome.image) if keep_exact else None
+            if kept is not None:
+                painted = paste(painted, content, kept)
+                exact = None if exact is None else paste(exact, content, kept)
             return StylizedFrame(
-                image=painted if kept is None else paste(painted, content, kept),
+                image=painted,
                 steps=outcome.steps,
                 losses=outcome.losses,
                 stop=outcome.stop,
                 restarts=len(failures),
+                exact=exact,
             )
         raise OptimizationError(
             f"a frame could not be optimised ({'; '.join(failures)})",
             "try --precision fp32, or lower the style and temporal weights",
         )
 
-    def _attempts(self, content: NDArray[np.uint8]) -> Iterator[_Attempt]:
+    def _attempts(self, content: NDArray[np.uint8], history: int) -> Iterator[_Attempt]:
         """As asked for; then float32 and a careful first step; then Adam, in float32, from the content."""
         settings = self.settings
-        precondition = SmoothingPreconditioner(content.shape[0], content.shape[1], self.features.device)
+        precondition = None
+        if settings.precondition:
+            precondition = SmoothingPreconditioner(content.shape[0], content.shape[1], self.features.device)
 
         def lbfgs(start: Tensor, first_step: float = FIRST_STEP) -> Minimizer:
-            return LBFGS(start, settings.history, first_step, precondition)
+            return LBFGS(start, history, first_step, precondition)
 
         def careful(start: Tensor) -> Minimizer:
             return lbfgs(start, FIRST_STEP / 10)
@@ -239,6 +300,14 @@ class _AttemptError(Exception):
 
 
 @dataclass(frozen=True)
+class _Within:
+    """What of the memory one try of a frame may take."""
+
+    tile: int | None
+    history: int
+
+
+@dataclass(frozen=True)
 class _Outcome:
     image: Tensor
     steps: int
@@ -288,6 +357,7 @@ class _Objective:
         content: NDArray[np.uint8],
         anchor: _Anchor | None,
         guide: Guide | None = None,
+        tile: int | None = None,
     ) -> None:
         self.features = features
         self._grams = targets.grams
@@ -296,14 +366,20 @@ class _Objective:
         self._guide = guide
         self._photograph = image_to_tensor(content, features.device) if guide and guide.keep is not None else None
         self._style_layers = settings.style_layers if settings.style_weight else {}
-        content_layers = settings.content_layers if settings.content_weight else ()
+        content_layers = settings.content_layers if settings.content_weight else {}
+        used = {*content_layers, *self._style_layers}
+        self._tiles = cut_tiles(content.shape[:2], tile, network_reach(features.layers, used)) if tile else []
+        picture = image_to_tensor(content, features.device)
+        if self._tiles:
+            self._content = tiled_features(features, picture, content_layers, self._tiles)
+            return
         with torch.no_grad():
-            seen = features(image_to_tensor(content, features.device), content_layers)
-            self._content = {name: found.float() for name, found in seen.items()}
+            self._content = {name: found.float() for name, found in features(picture, content_layers).items()}
 
     def evaluate(self, image: Tensor, with_gradient: bool = True) -> tuple[dict[str, float], Tensor | None]:
         """The weighted losses, and the gradient (1, 3, H, W) of their sum."""
-        values, gradient = self._perceptual(image, with_gradient)
+        perceptual = self._perceptual_in_tiles if self._tiles else self._perceptual
+        values, gradient = perceptual(image, with_gradient)
         # In closed form as well: cheaper than autograd, and without a second graph.
         if self._anchor is not None:
             difference = image - self._anchor.mean
@@ -344,6 +420,20 @@ class _Objective:
         # Every tap adds its own gradient; none comes from beyond the deepest.
         (gradient,) = torch.autograd.grad(deepest, leaf, torch.zeros_like(deepest))
         return values, gradient
+
+    def _perceptual_in_tiles(self, image: Tensor, with_gradient: bool) -> tuple[dict[str, Tensor], Tensor | None]:
+        values = {name: torch.zeros((), device=image.device) for name in LOSSES}
+        settings = self._settings
+        parts = self._guide.parts(image.shape[2:]) if self._guide else self._whole_parts()
+        weights = PerceptualWeights(
+            {name: settings.content_weight * settings.content_layers[name] for name in self._content},
+            {name: settings.style_weight * self._style_layers[name] for name in parts},
+        )
+        found = tiled_losses(self.features, image, self._content, parts, weights, self._tiles, with_gradient)
+        return {**values, "content": found.content, "style": found.style}, found.gradient
+
+    def _whole_parts(self) -> dict[str, StyleParts]:
+        return {name: StyleParts(self._grams[name][None]) for name in self._style_layers}
 
     def _add(
         self,

@@ -46,8 +46,8 @@ class ColorTreatment:
         """A frame of the source, or one painted earlier, as the painter is to see it: uint8 or float32 as given."""
         return frame
 
-    def finish(self, painted: Picture, frame: Picture) -> Picture:
-        """What the painter made of `frame`, in the colours that it is to have."""
+    def finish(self, painted: NDArray[Any], frame: Picture) -> NDArray[Any]:
+        """What the painter made of `frame`, in the colours that it is to have: uint8 or float32 as given."""
         return painted
 
 
@@ -76,7 +76,7 @@ class LuminanceOnly(ColorTreatment):
     def content(self, frame: NDArray[Any]) -> NDArray[Any]:
         return luminance(frame)
 
-    def finish(self, painted: Picture, frame: Picture) -> Picture:
+    def finish(self, painted: NDArray[Any], frame: Picture) -> NDArray[Any]:
         return recombine(painted, frame)
 
 

@@ -109,6 +109,16 @@ def tensor_to_image(tensor: Tensor) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels.to(torch.uint8).cpu().numpy())
 
 
+def tensor_to_exact(image: Tensor) -> NDArray[np.float32]:
+    """(1, 3, H, W) -> (H, W, 3) float32, clipped to 0..255 and not rounded."""
+    return image.detach()[0].permute(1, 2, 0).clamp(0, 255).float().cpu().numpy()
+
+
+def to_16_bits(image: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Float in 0..255 -> uint16, clipped and rounded: 255 becomes 65535, as PNG has it."""
+    return (image.clip(0, 255) * np.float32(257)).round().astype(np.uint16)
+
+
 def _to_srgb(picture: Image.Image) -> Image.Image:
     profile = picture.info.get("icc_profile")
     picture = ImageOps.exif_transpose(picture)
@@ -116,7 +126,10 @@ def _to_srgb(picture: Image.Image) -> Image.Image:
         # Pillow clips these to 255 when it converts them.
         picture = Image.fromarray((np.asarray(picture).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))
     elif picture.mode == "F":
-        picture = Image.fromarray(np.asarray(picture).clip(0, 255).round().astype(np.uint8))
+        # Float TIFFs hold 0..1 by custom, some 0..255.
+        levels = np.asarray(picture)
+        levels = levels * 255 if levels.max() <= 1 else levels
+        picture = Image.fromarray(levels.clip(0, 255).round().astype(np.uint8))
     if picture.mode == "P":
         picture = picture.convert("RGBA" if "transparency" in picture.info else "RGB")
     elif "transparency" in picture.info or picture.mode in ("LA", "La", "PA", "RGBa"):

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.style.guided import RegionStyles
+from farm.style.memory import MemoryModel, plan_memory
 from farm.style.optimize import FrameOptimizer, OptimizeSettings, StepProgress, StylizedFrame
 from farm.style.picture import resize
 from farm.style.targets import Style, StyleTargets
@@ -61,27 +62,38 @@ def stylize_coarse_to_fine(
     progress: Callable[[StepProgress], None] | None = None,
     start: NDArray[np.uint8] | None = None,
     regions: Sequence[RegionStyles] = (),
+    max_memory: int | None = None,
+    keep_exact: bool = False,
 ) -> StylizedFrame:
     """Repaint `content` (H, W, 3), from itself or from `start`, over `pyramid_sizes`, `iterations` steps in all.
 
     `start` may have any size of the same aspect: it is brought to that of the first level.
     `progress` counts through all levels. Of the result, `steps` and `restarts` are sums, the rest is the full size's.
-    `regions` have styles of their own. The style targets are computed for every level: see StyleTargets.
+    `regions` have styles of their own. The style targets are computed for every level: see StyleTargets. Every level is
+    painted within `max_memory` bytes, in tiles if need be (`farm.style.memory`); `keep_exact` as in FrameOptimizer.
     Raises OptimizationError.
     """
     settings = settings or OptimizeSettings()
     sizes = pyramid_sizes((content.shape[0], content.shape[1]), coarsest_side)
+    model = MemoryModel.of(features, settings)
+    plans = [plan_memory(size, model, max_memory) for size in sizes]  # before any work
     image: NDArray[Any] = content if start is None else start
+    notes: tuple[str, ...] = ()
     done = steps = restarts = 0
-    for size, share in zip(sizes, split_iterations(iterations, len(sizes)), strict=True):
+    for size, plan, share in zip(sizes, plans, split_iterations(iterations, len(sizes)), strict=True):
         targets = StyleTargets.of(features, styles, size, style_scale, settings.style_layers)
         guided = [region.at(features, size, style_scale, settings.style_layers) for region in regions]
-        shown = _shifted(progress, done, iterations)
-        frame = FrameOptimizer(features, targets, settings).stylize(
-            resize(content, size), resize(image, size), share, progress=shown, regions=guided
+        frame = FrameOptimizer(features, targets, replace(settings, history=plan.history), plan.tile).stylize(
+            resize(content, size),
+            resize(image, size),
+            share,
+            progress=_shifted(progress, done, iterations),
+            regions=guided,
+            keep_exact=keep_exact and size == sizes[-1],
         )
+        notes += frame.notes
         image, done, steps, restarts = frame.image, done + share, steps + frame.steps, restarts + frame.restarts
-    return replace(frame, steps=steps, restarts=restarts)
+    return replace(frame, steps=steps, restarts=restarts, notes=notes)
 
 
 def _shifted(

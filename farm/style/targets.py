@@ -19,9 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from farm.errors import UsageError
-from farm.style.losses import STYLE_LAYERS, gram_matrix
+from farm.style.losses import STYLE_LAYERS
 from farm.style.picture import image_to_tensor, resize
+from farm.style.tiles import cut_tiles, network_reach, tiled_grams
 from farm.style.vgg import MINIMUM_SIDE, VGGFeatures
+
+PAINTING_TILE = 768
+"""Pixels: a larger painting is seen in tiles of this side, within 0.7 GB. Its Gram matrices are those of the whole."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,9 @@ class StyleTargets:
                     continue
                 size = matching_size(style.image.shape[:2], content_size, style_scale)
                 image = image_to_tensor(resize(style.image, size), features.device)
-                for name, found in features(image, layers).items():
-                    gram = gram_matrix(found) * (style.weight / total)
+                tiles = cut_tiles(size, PAINTING_TILE, network_reach(features.layers, layers))
+                for name, found in tiled_grams(features, image, layers, tiles).items():
+                    gram = found * (style.weight / total)
                     grams[name] = grams[name] + gram if name in grams else gram
         return cls(grams)
 

@@ -111,3 +111,14 @@ def test_refuses_an_unknown_method_and_no_frames():
         color_transform(np.eye(3), np.eye(3), "histogram")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="at least one frame"):
         color_statistics([])
+
+
+def test_recombine_of_floats_is_not_rounded():
+    random = np.random.default_rng(5)
+    content = random.integers(100, 160, (20, 30, 3), dtype=np.uint8)
+    painted = random.uniform(90, 160, (20, 30, 3)).astype(np.float32)
+    exact = recombine(painted, content)
+    assert exact.dtype == np.float32
+    assert np.abs(exact @ YIQ_FROM_RGB[0] - painted @ YIQ_FROM_RGB[0]).max() < 1e-3
+    assert np.abs((exact - content) @ YIQ_FROM_RGB[1:].T).max() < 1e-4
+    assert len(np.unique(exact)) > 256

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from farm.errors import UsageError
+from farm.style import device
 from farm.style.device import choose_device, choose_precision, configure_threads
 
 
@@ -50,3 +52,47 @@ def test_threads():
         torch.set_num_threads(before)
     with pytest.raises(UsageError, match="0 threads"):
         configure_threads(0)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("expected scalar type Float"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_knows_a_lack_of_memory(error, expected):
+    assert device.is_out_of_memory(error) == expected
+
+
+def test_what_numpy_and_torch_really_raise_is_known():
+    with pytest.raises(MemoryError) as caught:
+        np.ones((1 << 58,), np.uint8)
+    assert device.is_out_of_memory(caught.value)
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 58, dtype=torch.uint8)
+    assert device.is_out_of_memory(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"memory.max": "1000\n", "memory.current": "400\n"}, 600),
+        ({"memory.max": "max\n", "memory.current": "400\n"}, None),
+        ({"memory/memory.limit_in_bytes": "900", "memory/memory.usage_in_bytes": "950"}, 0),
+        ({}, None),
+    ],
+)
+def test_the_limit_of_the_cgroup(tmp_path, files, expected):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert device._available_to_cgroup(tmp_path) == expected
+
+
+def test_this_machine_has_memory():
+    found = device.available_memory(torch.device("cpu"))
+    assert found is None or 1 << 20 < found < 1 << 50

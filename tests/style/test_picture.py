@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from farm.errors import OutputError, PictureError
-from farm.style.picture import image_to_tensor, read_picture, resize, tensor_to_image, write_picture
+from farm.style.picture import image_to_tensor, read_picture, resize, tensor_to_image, to_16_bits, write_picture
 
 RED = (200, 30, 40)
 
@@ -120,6 +120,57 @@ def test_16_bit_rgb(tmp_path):
     deep = quadrants().astype(np.uint16) * 257
     cv2.imwrite(str(tmp_path / "deep.png"), deep[..., ::-1])
     assert np.abs(read_picture(tmp_path / "deep.png").astype(int) - quadrants()).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff", "ppm"])
+def test_16_bit_rgb_in_every_container(tmp_path, suffix):
+    deep = quadrants().astype(np.uint16) * 257
+    cv2.imwrite(str(tmp_path / f"deep.{suffix}"), deep[..., ::-1])
+    assert np.abs(read_picture(tmp_path / f"deep.{suffix}").astype(int) - quadrants()).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_16_bits_with_transparency(tmp_path, suffix):
+    alpha = half_transparent().astype(np.uint16) * 257
+    cv2.imwrite(str(tmp_path / f"deep.{suffix}"), np.dstack([quadrants()[..., ::-1].astype(np.uint16) * 257, alpha]))
+    found = read_picture(tmp_path / f"deep.{suffix}").astype(float)
+    assert np.abs(found - over_white(quadrants(), half_transparent())).max() <= 1
+
+
+@pytest.mark.parametrize("scale", [1.0, 1 / 255])
+def test_float_grey_may_hold_0_to_1_or_0_to_255(tmp_path, scale):
+    grey = quadrants()[..., 1]
+    Image.fromarray(grey.astype(np.float32) * np.float32(scale)).save(tmp_path / "float.tiff")
+    assert np.array_equal(read_picture(tmp_path / "float.tiff")[..., 0], grey)
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix", "tolerance"), [("CMYK", "tiff", 0), ("CMYK", "jpg", 3), ("LAB", "tiff", 8), ("YCbCr", "tiff", 3)]
+)
+def test_other_colour_models(tmp_path, mode, suffix, tolerance):
+    Image.fromarray(quadrants()).convert(mode).save(tmp_path / f"odd.{suffix}", quality=100)
+    found = read_picture(tmp_path / f"odd.{suffix}").astype(int)
+    assert np.abs(found - quadrants())[2:10, 2:14].max() <= tolerance
+
+
+def test_palette_whose_entries_are_transparent_by_degrees(tmp_path):
+    palette = Image.fromarray(quadrants()).quantize(4)
+    palette.save(tmp_path / "pt.png", transparency=bytes([128] * 4))
+    found = read_picture(tmp_path / "pt.png").astype(float)
+    assert np.abs(found - over_white(quadrants(), np.full((24, 32, 1), 128))).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", ["webp", "png", "tiff"])
+def test_first_frame_or_page_of_several(tmp_path, suffix):
+    options = {"lossless": True} if suffix == "webp" else {}
+    more = [Image.new("RGB", (32, 24))]
+    Image.fromarray(quadrants()).save(tmp_path / f"several.{suffix}", save_all=True, append_images=more, **options)
+    assert np.array_equal(read_picture(tmp_path / f"several.{suffix}"), quadrants())
+
+
+def test_float_becomes_16_bits_of_the_same_brightness():
+    levels = np.array([[[-3, 0, 0.5], [127.25, 255, 300]]], np.float32)
+    assert to_16_bits(levels).tolist() == [[[0, 0, 128], [32703, 65535, 65535]]]
 
 
 def test_cmyk_jpeg(tmp_path):

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from farm.style.optimize import FrameOptimizer
+from farm.style import memory
+from farm.style.optimize import FrameOptimizer, OptimizeSettings
 from farm.style.pyramid import pyramid_sizes, split_iterations, stylize_coarse_to_fine
 from farm.style.targets import Style, StyleTargets
 
@@ -49,3 +50,25 @@ def test_a_small_picture_is_repainted_in_one_go(features, painting, content):
     found = stylize_coarse_to_fine(features, [Style(painting)], content, 3)
     optimizer = FrameOptimizer(features, StyleTargets.of(features, [Style(painting)], (64, 80)))
     assert np.array_equal(found.image, optimizer.stylize(content, content, 3).image)
+
+
+def test_within_less_memory_it_is_the_same_picture_from_tiles(features, painting, content):
+    styles, picture = [Style(painting)], np.tile(content, (2, 2, 1))
+    settings = OptimizeSettings(history=4, style_layers={"relu1_1": 1.0}, content_layers={"relu2_1": 1.0})
+    seen = []
+    stylize = FrameOptimizer.stylize
+
+    def watched(self, *args, **kwargs):
+        seen.append(self.tile)
+        return stylize(self, *args, **kwargs)
+
+    whole = stylize_coarse_to_fine(features, styles, picture, 2, settings, keep_exact=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FrameOptimizer, "stylize", watched)
+        patch.setattr(memory, "PROCESS_BYTES", 0)
+        patch.setattr(memory.MemoryModel, "feature_bytes", lambda self, pixels: 1000 * pixels)
+        limit = round(memory.MemoryModel.of(features, settings).estimate((128, 160)) / memory.HEADROOM) - 10
+        tiled = stylize_coarse_to_fine(features, styles, picture, 2, settings, max_memory=limit, keep_exact=True)
+    assert seen == [128]
+    assert np.abs(tiled.exact - whole.exact).max() < 0.5
+    assert tiled.losses == pytest.approx(whole.losses, rel=1e-3)

@@ -1,0 +1,33 @@
+"""Amounts of memory as people write them: `6GiB`, `800 MB`, `2.5G`."""
+
+from __future__ import annotations
+
+import re
+
+from farm.errors import UsageError
+
+_UNITS = {"": 1, "B": 1}
+for _power, _letter in enumerate("KMGT", start=1):
+    _UNITS |= {_letter: 1024**_power, f"{_letter}IB": 1024**_power, f"{_letter}B": 1000**_power}
+
+
+def parse_bytes(text: str | int) -> int:
+    """Bytes. `6GiB` and `6G` are 6 x 1024^3, `6GB` is 6 x 1000^3, a bare number is bytes. Raises UsageError.
+
+    >>> parse_bytes("1.5KiB")
+    1536
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Z]*)", str(text).strip().upper())
+    count = round(float(found[1]) * _UNITS[found[2]]) if found and found[2] in _UNITS else 0
+    if count < 1:
+        raise UsageError(f"{text!r} is no amount of memory", "write it as 6GiB or 800MB")
+    return count
+
+
+def format_bytes(count: int) -> str:
+    """In GiB, to a tenth.
+
+    >>> format_bytes(6_442_450_944)
+    '6.0 GiB'
+    """
+    return f"{count / 1024**3:.1f} GiB"

@@ -1,0 +1,337 @@
+"""Losses of a picture that does not fit into memory whole: tile by tile, and exactly those of the whole.
+
+    tiles = cut_tiles((2160, 3840), side=1024, reach=network_reach(features, layers))
+    terms = tiled_losses(features, image, contents, grams, weights, tiles)
+
+A Gram matrix is a sum over positions, so it can be added up from tiles. Every position of every feature map belongs
+to the core of one tile; around the core a tile sees a halo as wide as the receptive field of the deepest layer, and
+where it ends at the picture's border the network pads it as it pads the whole. Tiles begin at multiples of the
+pooling stride, so their pooled grids are those of the whole.
+
+The gradient takes two passes, as each tile's depends on the Gram matrices of all: the first adds up Gram matrices and
+losses, the second carries `dL/dG` back through each tile from its core, and adds the image gradients, halos
+included. Nothing is approximated; what differs from the whole is the order of the sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from farm.style.losses import flatten_positions
+from farm.style.vgg import VGGFeatures
+
+SMALLEST_TILE = 64
+"""Pixels of a tile's core. With the halo of relu5_1, 80 pixels on each side, a tile of 64 costs 12 times its area."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """`halo`: pixels around a position that its deepest feature depends on, rounded up to `stride`, the pixels
+    from one position of the deepest layer to the next.
+    """
+
+    halo: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class Span:
+    """Pixels `start <= x < stop` of one axis that a tile answers for, and those that it sees."""
+
+    start: int
+    stop: int
+    seen_start: int
+    seen_stop: int
+
+    def whole(self, stride: int) -> slice:
+        """The core in a feature map of the whole picture. Pooling drops what does not fill a window."""
+        return slice(self.start // stride, self.stop // stride)
+
+    def within(self, stride: int) -> slice:
+        """The core in the tile's own feature map."""
+        origin = self.seen_start // stride
+        return slice(self.start // stride - origin, self.stop // stride - origin)
+
+
+@dataclass(frozen=True)
+class Tile:
+    rows: Span
+    columns: Span
+
+    def seen(self, image: Tensor) -> Tensor:
+        """What the tile sees of (1, C, H, W): a view."""
+        rows, columns = self.rows, self.columns
+        return image[..., rows.seen_start : rows.seen_stop, columns.seen_start : columns.seen_stop]
+
+    def core(self, found: Tensor, stride: int) -> Tensor:
+        """The core of the tile's own feature map: a view."""
+        return found[..., self.rows.within(stride), self.columns.within(stride)]
+
+    def of_whole(self, found: Tensor, stride: int) -> Tensor:
+        """The same positions in a feature map of the whole picture: a view."""
+        return found[..., self.rows.whole(stride), self.columns.whole(stride)]
+
+
+@dataclass(frozen=True)
+class PerceptualWeights:
+    """Of every content and style layer; the overall content and style weights are already in them."""
+
+    content: Mapping[str, float]
+    style: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class StyleParts:
+    """What a layer is to look like: `grams` (R, C, C) of R parts of the picture.
+
+    `masks` (R, H', W') float32, on the layer's grid: how far each position belongs to each part (`farm.style.guided`).
+    None: one part that is the whole picture.
+    """
+
+    grams: Tensor
+    masks: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class TiledLosses:
+    """`content` and `style` weighted, float32 scalars; `gradient` (1, 3, H, W) of their sum."""
+
+    content: Tensor
+    style: Tensor
+    gradient: Tensor | None
+
+
+def layer_stride(layer: str) -> int:
+    """Pixels from one position of a layer to the next: `relu3_1` has 4."""
+    return 2 ** (int(layer[4]) - 1)
+
+
+def network_reach(architecture: Sequence[str], layers: Collection[str]) -> Reach:
+    """Of the deepest of `layers` in a VGG of the layers `architecture`: 3x3 convolutions, 2x2 poolings between blocks.
+
+    >>> network_reach(("relu1_1", "relu1_2", "relu2_1"), ["relu2_1"])
+    Reach(halo=4, stride=2)
+    """
+    if not layers:
+        return Reach(halo=0, stride=1)
+    depth = max(architecture.index(layer) for layer in layers)
+    stride = layer_stride(architecture[depth])
+    halo = sum(layer_stride(layer) for layer in architecture[: depth + 1])
+    return Reach(-(-halo // stride) * stride, stride)
+
+
+def cut_tiles(size: tuple[int, int], side: int, reach: Reach) -> list[Tile]:
+    """Tiles of about equal cores, none larger than `side` (at least one stride), that cover (height, width)."""
+    rows, columns = (_cut_axis(length, side, reach) for length in size)
+    return [Tile(row, column) for row in rows for column in columns]
+
+
+def _cut_axis(length: int, side: int, reach: Reach) -> list[Span]:
+    count = -(-length // max(side, reach.stride))
+    core = -(-length // (count * reach.stride)) * reach.stride
+    return [
+        Span(start, min(start + core, length), max(0, start - reach.halo), min(length, start + core + reach.halo))
+        for start in range(0, length, core)
+    ]
+
+
+def tiled_features(
+    features: VGGFeatures, image: Tensor, layers: Collection[str], tiles: Sequence[Tile]
+) -> dict[str, Tensor]:
+    """`features(image, layers)` in float32, without gradient."""
+    height, width = image.shape[2:]
+    whole: dict[str, Tensor] = {}
+    with torch.no_grad():
+        for tile in tiles:
+            for name, found in features(tile.seen(image), layers).items():
+                stride = layer_stride(name)
+                if name not in whole:
+                    shape = (1, found.shape[1], height // stride, width // stride)
+                    whole[name] = torch.empty(shape, device=image.device)
+                tile.of_whole(whole[name], stride).copy_(tile.core(found, stride))
+    return whole
+
+
+def tiled_grams(
+    features: VGGFeatures, image: Tensor, layers: Collection[str], tiles: Sequence[Tile]
+) -> dict[str, Tensor]:
+    """`gram_matrix` of every layer of the whole picture: (C, C) float32, without gradient."""
+    sums = _FeatureSums(features, image.shape[2:], dict.fromkeys(layers), {})
+    sums.add_all(image, tiles)
+    return {name: grams[0] for name, grams in sums.grams.items()}
+
+
+def tiled_losses(
+    features: VGGFeatures,
+    image: Tensor,
+    contents: Mapping[str, Tensor],
+    styles: Mapping[str, StyleParts],
+    weights: PerceptualWeights,
+    tiles: Sequence[Tile],
+    with_gradient: bool = True,
+) -> TiledLosses:
+    """Content and style loss of `image` (1, 3, H, W), as `farm.style.losses` defines them, and their gradient.
+
+    `contents[layer]` (1, C, H', W') float32 for every content layer; `styles[layer]` for every style layer. Parts of
+    a picture count by their area, as in `farm.style.guided`.
+    """
+    masks = {name: part.masks for name, part in styles.items()}
+    sums = _FeatureSums(features, image.shape[2:], masks, contents)
+    sums.add_all(image, tiles)
+    differences = {name: sums.grams[name] - part.grams for name, part in styles.items()}
+    zero = torch.zeros((), device=image.device)
+    style = content = zero
+    for name, difference in differences.items():
+        parts = difference.square().mean((1, 2))
+        mask = masks[name]
+        style = style + weights.style[name] * (parts if mask is None else parts * mask.mean((1, 2))).sum()
+    for name, loss in sums.contents.items():
+        content = content + weights.content[name] * loss
+    if not with_gradient:
+        return TiledLosses(content, style, None)
+    pulls = {
+        name: difference * (4 * weights.style[name] / (difference[0].numel() * sums.count(name)))
+        for name, difference in differences.items()
+    }
+    gradient = torch.zeros_like(image)
+    for tile in tiles:
+        taps = _TileTaps(tile, pulls, masks, contents, weights.content)
+        leaf = tile.seen(image).detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+        with torch.enable_grad():
+            found = features(leaf, {*contents, *styles}, taps)
+        deepest = list(found.values())[-1]
+        found.clear()
+        (part,) = torch.autograd.grad(deepest, leaf, torch.zeros_like(deepest))
+        tile.seen(gradient).add_(part)
+    return TiledLosses(content, style, gradient)
+
+
+class _FeatureSums:
+    """First pass: `grams[layer]` (R, C, C), and `contents[layer]`, the mean squared error to the content's features.
+
+    `masks` has every style layer, as in StyleParts.
+    """
+
+    def __init__(
+        self,
+        features: VGGFeatures,
+        size: Sequence[int],
+        masks: Mapping[str, Tensor | None],
+        contents: Mapping[str, Tensor],
+    ) -> None:
+        self._features = features
+        self._height, self._width = size
+        self._masks = masks
+        self._targets = contents
+        self._channels: dict[str, int] = {}
+        self.grams: dict[str, Tensor] = {}
+        self.contents: dict[str, Tensor] = {}
+
+    def count(self, layer: str) -> int:
+        """Features of a layer in the whole picture: C H W."""
+        stride = layer_stride(layer)
+        return self._channels[layer] * (self._height // stride) * (self._width // stride)
+
+    def add_all(self, image: Tensor, tiles: Sequence[Tile]) -> None:
+        layers = {*self._masks, *self._targets}
+        with torch.no_grad():
+            for tile in tiles:
+                self._tile = tile
+                self._features(tile.seen(image), layers, self._add)
+
+    def _add(self, name: str, found: Tensor) -> Tensor:
+        self._channels[name] = found.shape[1]
+        stride = layer_stride(name)
+        core = self._tile.core(found, stride)
+        if name in self._masks:
+            flat = flatten_positions(core).float()
+            mask = self._masks[name]
+            if mask is None:
+                gram = (flat.t() @ flat)[None] / self.count(name)
+            else:
+                shares = self._tile.of_whole(mask, stride).flatten(1) / mask.sum((1, 2), dtype=torch.float64)[:, None]
+                gram = torch.stack([flat.t() @ (flat * share[:, None]) for share in shares.float()]) / found.shape[1]
+            self.grams[name] = self.grams[name] + gram if name in self.grams else gram
+        if name in self._targets:
+            difference = core.float() - self._tile.of_whole(self._targets[name], stride)
+            loss = difference.square().sum() / self.count(name)
+            self.contents[name] = self.contents[name] + loss if name in self.contents else loss
+        return found
+
+
+class _TileTaps:
+    """Second pass: adds the gradients of the losses at the core of a tile, in closed form."""
+
+    def __init__(
+        self,
+        tile: Tile,
+        pulls: Mapping[str, Tensor],
+        masks: Mapping[str, Tensor | None],
+        contents: Mapping[str, Tensor],
+        content_weights: Mapping[str, float],
+    ) -> None:
+        self._tile = tile
+        self._pulls = pulls
+        self._masks = masks
+        self._contents = contents
+        self._content_weights = content_weights
+
+    def __call__(self, name: str, found: Tensor) -> Tensor:
+        stride = layer_stride(name)
+        if name in self._contents:
+            target = self._contents[name]
+            difference = self._tile.core(found.detach(), stride).float() - self._tile.of_whole(target, stride)
+            pull = difference * (2 * self._content_weights[name] / target.numel())
+            found = _AddAtCore.apply(found, self._tile, stride, pull.to(found.dtype))
+        if name in self._pulls:
+            mask = self._masks[name]
+            shares = None if mask is None else self._tile.of_whole(mask, stride).flatten(1).to(found.dtype)
+            found = _AddGramsAtCore.apply(found, self._tile, stride, self._pulls[name].to(found.dtype), shares)
+        return found
+
+
+class _AddAtCore(torch.autograd.Function):
+    """The features unchanged; on the way back the core gains `pull`."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, tile: Tile, stride: int, pull: Tensor) -> Tensor:
+        ctx.save_for_backward(pull)
+        ctx.place = tile, stride
+        return features.view_as(features)
+
+    @staticmethod
+    def backward(ctx: Any, from_deeper: Tensor) -> tuple[Tensor, None, None, None]:
+        tile, stride = ctx.place
+        gradient = from_deeper.clone()
+        tile.core(gradient, stride).add_(ctx.saved_tensors[0])
+        return gradient, None, None, None
+
+
+class _AddGramsAtCore(torch.autograd.Function):
+    """The features F unchanged; on the way back the core gains `sum over parts of share F pull`."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, tile: Tile, stride: int, pulls: Tensor, shares: Tensor | None) -> Tensor:
+        ctx.save_for_backward(features, pulls)
+        ctx.place = tile, stride, shares
+        return features.view_as(features)
+
+    @staticmethod
+    def backward(ctx: Any, from_deeper: Tensor) -> tuple[Tensor, None, None, None, None]:
+        tile, stride, shares = ctx.place
+        features, pulls = ctx.saved_tensors
+        positions = tile.core(features, stride)
+        _, channels, height, width = positions.shape
+        flat = flatten_positions(positions)
+        if shares is None:
+            gain = flat @ pulls[0]
+        else:
+            gain = sum((flat * share[:, None]) @ pull for share, pull in zip(shares, pulls, strict=True))
+        gradient = from_deeper.clone()
+        tile.core(gradient, stride).add_(gain.reshape(1, height, width, channels).permute(0, 3, 1, 2))
+        return gradient, None, None, None, None
