@@ -13,9 +13,9 @@ ROOT = Path(farm.__file__).parent
 LAYERS = [
     {"errors"},
     {"frames", "video"},
-    {"spec", "flow", "style", "painting", "contactsheet"},
+    {"spec", "flow", "style", "painting", "contactsheet", "shares"},
     {"plan", "storage", "ties"},
-    {"schedule", "job", "media", "flowstore", "planview"},
+    {"schedule", "job", "media", "flowstore", "planview", "dependents"},
     {"styler", "jobstatus"},
     {"render", "prepare"},
     {"stitch", "progress", "interruption", "still", "doctor"},
