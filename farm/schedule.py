@@ -158,9 +158,13 @@ class Schedule:
         return not self._running and not self._ready
 
     @property
-    def workers(self) -> int:
-        """Workers that the job holds."""
-        return len(self._node)
+    def worker_names(self) -> set[str]:
+        """Workers that have joined and were neither lost nor given back."""
+        return set(self._node)
+
+    def task_of(self, worker: str) -> str:
+        """Id of the task that a worker is at."""
+        return self._running[worker]
 
     @property
     def failed(self) -> list[str]:

@@ -69,7 +69,12 @@ def test_a_renderer_reads_exactly_what_it_is_said_to_read(clip, style, tmp_path,
     renderer._styler = FakeStyler()
     seen: set[tuple[str, int]] = set()
     read_frame = renderer.job.read_frame
-    monkeypatch.setattr(renderer.job, "read_frame", lambda name, frame: seen.add((name, frame)) or read_frame(name, frame))
+
+    def noted(name, frame):
+        seen.add((name, frame))
+        return read_frame(name, frame)
+
+    monkeypatch.setattr(renderer.job, "read_frame", noted)
     for task in plan_tasks(record.plan):
         for report in renderer.render(task):
             assert seen == set(reads(record.plan, spec, task, report.frame)), (task.id, report.frame)

@@ -164,7 +164,7 @@ def test_workers_above_the_allowance_are_given_back_when_their_task_is_done():
     assert schedule.handle(TaskSucceeded("w0")) == [Release("w0")]
     assert schedule.handle(TaskSucceeded("w2")) == [Release("w2")]
     assert assigned(schedule.handle(TaskSucceeded("w1"))) == [("w1", "t3")]
-    assert schedule.workers == 1
+    assert schedule.worker_names == {"w1"}
 
 
 def test_idle_workers_are_given_back_at_once_and_the_last_ones_first():

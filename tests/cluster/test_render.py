@@ -88,14 +88,14 @@ def test_a_killed_actor_costs_nothing_but_time(clip, style, tmp_path, reference,
     spec = make_spec(clip, style, tmp_path / "killed.mp4")
     job = tmp_path / "killed.farm"
     pools, killed = [], []
-    from farm.cluster.driver import WorkerPool  # imports ray, which has to be started by then
+    from farm.cluster.pool import WorkerPool  # imports ray, which has to be started by then
 
     class RecordedPool(WorkerPool):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
             pools.append(self)
 
-    monkeypatch.setattr("farm.cluster.driver.WorkerPool", RecordedPool)
+    monkeypatch.setattr("farm.cluster.pool.WorkerPool", RecordedPool)
 
     def kill_in_the_middle_of_a_chunk() -> None:
         while not killed:
