@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from farm.cli_service import add_submit
 from farm.errors import FarmError, UsageError
 from farm.spec import RenderSpec, absolute_path, build_spec, load_spec
 
@@ -164,15 +165,6 @@ def plan(
     work = estimate_work(made, wanted.iterations)
     told = {**made.model_dump(mode="json"), "work": {**work.model_dump(), "chunking_overhead": work.chunking_overhead}}
     _print(told, as_json, "\n".join(plan_lines(made, work, scan.probe)))
-
-
-@app.command()
-def status(job: Annotated[str, typer.Argument(metavar="JOB")], as_json: AsJson = False) -> None:
-    """How far a job is, read from its directory alone."""
-    from farm.jobstatus import job_status, status_lines
-
-    told = job_status(job)
-    _print(told, as_json, "\n".join(status_lines(told)))
 
 
 @app.command()
@@ -339,6 +331,9 @@ def _spec_from_options(
     if "output" not in given:
         raise UsageError("no output is given", "add -o OUT.mp4")
     return build_spec(given)
+
+
+add_submit(app, render, _spec_from_options)
 
 
 if __name__ == "__main__":

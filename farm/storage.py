@@ -7,6 +7,7 @@ Two workers that write the same name cannot tear it: the last whole file stands.
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,25 @@ class Storage:
                 self._remote.pipe_file(f"{self._root}/{name}", data)
             else:
                 write_atomically(self._local / name, data)
+        except OSError as error:
+            raise self._failed("written", name, error) from error
+
+    def upload(self, source: Path, name: str) -> None:
+        """Copy a local file of any size under `name`, in pieces; it is there whole or not at all."""
+        try:
+            if self._local is None:
+                self._remote.put_file(str(source), f"{self._root}/{name}")
+                return
+            target = self._local / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}")
+            try:
+                shutil.copyfile(source, temporary)
+                with temporary.open("rb") as file:
+                    os.fsync(file.fileno())
+                temporary.replace(target)
+            finally:
+                temporary.unlink(missing_ok=True)
         except OSError as error:
             raise self._failed("written", name, error) from error
 

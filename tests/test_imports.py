@@ -16,12 +16,12 @@ LAYERS = [
     {"spec", "flow", "style", "painting", "contactsheet", "shares"},
     {"plan", "storage", "ties"},
     {"schedule", "job", "media", "flowstore", "planview", "dependents"},
-    {"styler", "jobstate"},
+    {"styler", "jobstate", "request"},
     {"jobstatus"},
     {"render", "prepare"},
     {"stitch", "progress", "interruption", "still", "doctor"},
     {"cluster"},
-    {"demo"},
+    {"demo", "cli_service"},
     {"cli", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
