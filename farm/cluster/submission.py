@@ -52,7 +52,7 @@ class Cluster:
         os.environ[ADDRESS_VARIABLE] = self.dashboard  # Ray prefers this variable to its argument
         from ray.job_submission import JobSubmissionClient
 
-        logging.getLogger("ray.dashboard.modules").setLevel(logging.WARNING)
+        logging.getLogger("ray.dashboard.modules.job.sdk").setLevel(logging.WARNING)
         self._client = self._told(lambda: JobSubmissionClient(self.dashboard))
 
     def submit(self, submission: str, command: Sequence[str], metadata: dict[str, str]) -> bool:
