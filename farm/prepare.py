@@ -13,6 +13,7 @@ from pathlib import Path
 
 from farm import __version__
 from farm.errors import FlowFileError, UsageError
+from farm.fetch import local_path
 from farm.flow import external_flow_name
 from farm.job import JobDirectory, JobRecord, Runtime, record_flow_key
 from farm.media.scan import VideoScan, scan_video
@@ -88,13 +89,13 @@ def _hash_picture(path: str) -> str:
     """Hash a style's bytes after decoding it once, so that a bad one is found before rendering begins."""
     from farm.style.picture import read_picture
 
-    read_picture(path)
+    read_picture(local_path(path))
     return _hash_file(path)
 
 
 def _hash_file(path: str) -> str:
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        return hashlib.sha256(local_path(path).read_bytes()).hexdigest()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from None
 

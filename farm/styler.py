@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from farm.fetch import local_path
 from farm.job import Runtime
 from farm.spec import RenderSpec
 from farm.style.device import choose_device, configure_threads
@@ -31,7 +32,7 @@ class FrameStyler:
         dtype = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
         features = VGGFeatures(load_weights(), device=device, dtype=dtype)
         self._features = features
-        self._styles = [Style(read_picture(style.path), style.weight) for style in spec.styles]
+        self._styles = [Style(read_picture(local_path(style.path)), style.weight) for style in spec.styles]
         self._style_scale = spec.style_scale
         targets = StyleTargets.of(features, self._styles, (size[1], size[0]), spec.style_scale)
         self._settings = OptimizeSettings(

@@ -12,7 +12,7 @@ import farm
 ROOT = Path(farm.__file__).parent
 LAYERS = [
     {"errors"},
-    {"frames", "video"},
+    {"frames", "video", "fetch"},
     {"spec", "flow", "style", "painting", "contactsheet", "shares"},
     {"plan", "storage", "ties"},
     {"schedule", "job", "media", "flowstore", "planview", "dependents"},
