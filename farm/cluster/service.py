@@ -36,6 +36,8 @@ from farm.spec import absolute_path, spec_differences
 
 CANCEL_SECONDS = 60.0
 POLL_SECONDS = 1.0
+SUBMITTING_SECONDS = 60.0
+"""Between the request in the job's storage and the cluster's knowing of it."""
 FROM_RAY: dict[str, State] = {"STOPPED": "CANCELLED", "FAILED": "FAILED", "SUCCEEDED": "SUCCEEDED"}
 
 
@@ -151,11 +153,16 @@ def current_state(found: Found) -> JobState:
     if said.state in FINISHED and said.submission in ("", found.submission):
         return said
     there = found.submitted()
-    if there is None or there.active:
+    if not found.submission or (there is not None and there.active):
         return said
     again = load_state(found.job)
-    if again is not None and again.state in FINISHED:
+    if again is not None and again.state in FINISHED and again.submission == found.submission:
         return again
+    if there is None:
+        if said.state == "PENDING" and time.time() - said.updated < SUBMITTING_SECONDS:
+            return said
+        reason = "the cluster does not know the job any more; farm resume continues it"
+        return JobState(state="FAILED", submission=found.submission, reason=reason)
     return JobState(state=FROM_RAY[there.state], submission=there.id, reason=there.message)
 
 
@@ -236,5 +243,6 @@ def drop_frames(found: Found, frames: FrameRange) -> dict[str, int]:
 
 def refuse_while_running(found: Found) -> None:
     """Raises UsageError where the job is at work, as far as can be known."""
-    if current_state(found).state == "RUNNING" and (not found.submission or found.submitted() is not None):
+    state = current_state(found)
+    if state.state == "RUNNING" and not (found.submission == "" and state.silent_for(time.time())):
         raise UsageError(f"{found.job.url} is running", "farm cancel it first")
