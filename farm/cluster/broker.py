@@ -17,7 +17,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError
 from farm.shares import Claim, share_workers
 
 NAMESPACE = "farm"
-NAME = "broker-1"
+NAME = "broker-2"
 """Counts up when what jobs say to it changes: jobs of two versions of the farm then do not share one."""
 LEASE_SECONDS = 20.0
 """Without a word from a job for so long, its workers go to the others."""
@@ -41,8 +41,11 @@ class Broker:
         self._leases: dict[str, Lease] = {}
         self._requested: list[dict[str, float]] = []
 
-    def renew(self, claim: Claim, gpu: bool) -> int:
-        """Workers that this job may hold until it asks again."""
+    def renew(self, claim: Claim, at_work: int, gpu: bool) -> int:
+        """Workers that this job may hold until it asks again; `at_work` of them are up now.
+
+        Only those count as served: a job whose workers take long to start would otherwise lose its turn meanwhile.
+        """
         now = time.monotonic()
         self._leases = {job: one for job, one in self._leases.items() if now - one.heard < LEASE_SECONDS}
         lease = self._leases.get(claim.job)
@@ -50,7 +53,7 @@ class Broker:
             # a newcomer owes nothing for the time before it came, and has no claim on it either
             behind = min((one.served_seconds for one in self._leases.values()), default=0.0)
             lease = self._leases[claim.job] = Lease(claim, now, behind)
-        lease.served_seconds += lease.granted * (now - lease.heard)
+        lease.served_seconds += at_work * (now - lease.heard)
         lease.claim, lease.heard = claim, now
         self._request_nodes(gpu)
         claims = [
@@ -88,11 +91,11 @@ class BrokeredQuota:
         self._granted = 0
         self._broker: Any = None
 
-    def allowed(self, wanted: int) -> int:
+    def allowed(self, wanted: int, at_work: int) -> int:
         limit = self._claim.limit or wanted
         claim = dataclasses.replace(self._claim, wanted=min(wanted, limit))
         try:
-            self._granted = ray.get(self._ask().renew.remote(claim, self._gpu), timeout=ANSWER_SECONDS)
+            self._granted = ray.get(self._ask().renew.remote(claim, at_work, self._gpu), timeout=ANSWER_SECONDS)
         except (RayActorError, GetTimeoutError):
             self._broker = None
         return self._granted

@@ -29,8 +29,8 @@ class Quota(Protocol):
 
     start_seconds: float | None
 
-    def allowed(self, wanted: int) -> int:
-        """Workers that the job may hold now, of which it has work for `wanted`."""
+    def allowed(self, wanted: int, at_work: int) -> int:
+        """Workers that the job may hold now, if it has work for `wanted` and `at_work` are up."""
         ...
 
     def leave(self) -> None:
@@ -46,7 +46,7 @@ class FixedQuota:
     def __init__(self, count: int) -> None:
         self._count = count
 
-    def allowed(self, wanted: int) -> int:
+    def allowed(self, wanted: int, at_work: int) -> int:
         return self._count
 
     def leave(self) -> None:
@@ -81,7 +81,7 @@ class WorkerPool:
 
     def follow_quota(self, wanted: int) -> int:
         """Start workers up to the job's share, or take back those that have not come up. Returns the share."""
-        self.allowed = self._quota.allowed(wanted)
+        self.allowed = self._quota.allowed(wanted, len(self.facts))
         while len(self.actors) < self.allowed:
             self._spawn()
         for source, name in list(self.starting.items())[::-1]:
