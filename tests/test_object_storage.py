@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from farm.cluster.launch import LaunchOptions, render_job
 from farm.errors import InputError, StorageError
-from farm.job import JobDirectory
+from farm.job import JobDirectory, Runtime
 from farm.media.probe import probe_video
-from farm.progress import JobProgress
-from farm.render import stage_frame
+from farm.plan import plan_tasks
+from farm.prepare import prepare_job
+from farm.render import ChunkRenderer, stage_frame
 from farm.spec import build_spec
+from farm.stitch import stitch_film
 from farm.storage import Storage
 from tests.conftest import S3_PORT
 
@@ -62,13 +63,19 @@ def frames_of(job: str) -> np.ndarray:
 
 
 def render(video: str, style: str, output: Path, job: str) -> dict:
+    """What a worker does with every task of a job, and the film; says how many frames were made."""
     options = {"size": 64, "iterations": "3,2", "frames": "0-7", "chunk_frames": 4, "passes": 1, "long_term": []}
     spec = build_spec({"video": video, "styles": [style], "output": str(output), **options})
-    return render_job(spec, LaunchOptions(job=job, workers=1, threads=1, dashboard=False), JobProgress())
+    prepared = prepare_job(spec, job)
+    record = prepared.begin(Runtime(device="cpu", precision="fp32", threads=1))
+    renderer = ChunkRenderer(job)
+    reports = [report for task in plan_tasks(record.plan) for report in renderer.render(task)]
+    stitch_film(prepared.job, record, output)
+    return {"job": job, "output": str(output), "rendered": sum(not report.reused for report in reports)}
 
 
 @pytest.fixture(scope="module")
-def remote(requests, ray_here, clip, style, tmp_path_factory) -> tuple[dict, str, str]:
+def remote(requests, clip, style, tmp_path_factory) -> tuple[dict, str, str]:
     """The report of a render that reads and writes nothing but object storage, except for the film."""
     storage = Storage(f"{BUCKET}/inputs")
     storage.upload(clip, "clip.mp4")
