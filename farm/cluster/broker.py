@@ -21,7 +21,7 @@ NAME = "broker-2"
 """Counts up when what jobs say to it changes: jobs of two versions of the farm then do not share one."""
 LEASE_SECONDS = 20.0
 """Without a word from a job for so long, its workers go to the others."""
-TURN_SECONDS = 60.0
+TURN_SECONDS = 120.0
 """Where jobs take turns, how long one is: starting a worker costs some seconds of it."""
 ANSWER_SECONDS = 10.0
 

@@ -122,7 +122,7 @@ class Found:
     def cluster(self) -> Cluster:
         """Raises UsageError where the job was not submitted to any."""
         if not self.submission:
-            raise UsageError(f"{self.job.url} was not submitted to a cluster", "it belongs to the shell that farm render runs in")
+            raise UsageError(f"{self.job.url} was not submitted to a cluster", "it runs in its own shell")
         return Cluster(self.dashboard)
 
     def submitted(self) -> SubmittedJob | None:

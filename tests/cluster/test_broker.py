@@ -12,6 +12,7 @@ def clock(monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(broker.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(broker, "_room", lambda gpu: [2.0])
+    monkeypatch.setattr(broker, "TURN_SECONDS", 60.0)
     monkeypatch.setattr(broker.Broker, "_request_nodes", lambda self, gpu: None)
     return now
 
