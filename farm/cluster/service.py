@@ -76,7 +76,11 @@ def submit_job(request: JobRequest, job_url: str, cluster: Cluster) -> dict[str,
     save_request(job, request)
     save_state(job, JobState(state="PENDING", submission=submission))
     command = ["python", "-m", "jobs.render", job.url, submission]
-    first = cluster.submit(submission, command, job_metadata(job.url, request.spec))
+    try:
+        first = cluster.submit(submission, command, job_metadata(job.url, request.spec))
+    except FarmError as error:
+        save_state(job, JobState(state="FAILED", submission=submission, reason=str(error)))
+        raise
     return {"id": submission, **told, "already_running": not first}
 
 

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import shlex
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -21,6 +22,8 @@ DEFAULT_DASHBOARD = "http://127.0.0.1:8265"
 ADDRESS_VARIABLE = "RAY_API_SERVER_ADDRESS"
 STOP_SECONDS = 30
 """For the driver to end its workers and say so, before Ray kills it; Ray's own default is 3."""
+
+AGENT_SECONDS = 60.0
 
 RayState = Literal["PENDING", "RUNNING", "STOPPED", "SUCCEEDED", "FAILED"]
 ENDED = ("STOPPED", "SUCCEEDED", "FAILED")
@@ -59,15 +62,20 @@ class Cluster:
         """False where this id is there already: somebody was quicker."""
         # the entry point of a Ray job is a shell command, so every word of it is quoted
         runtime = {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}}
-        try:
-            self._client.submit_job(
-                entrypoint=shlex.join(command), submission_id=submission, metadata=metadata, runtime_env=runtime
-            )
-        except RuntimeError as error:
-            if "already" in str(error) and submission in str(error):
-                return False
-            raise RenderError(f"the cluster refused the job: {_first_line(error)}") from None
-        return True
+        began = time.monotonic()
+        while True:
+            try:
+                self._client.submit_job(
+                    entrypoint=shlex.join(command), submission_id=submission, metadata=metadata, runtime_env=runtime
+                )
+                return True
+            except RuntimeError as error:
+                if "already" in str(error) and submission in str(error):
+                    return False
+                # a head that has just started has nobody yet to run the job
+                if "No available agent" not in str(error) or time.monotonic() - began > AGENT_SECONDS:
+                    raise RenderError(f"the cluster refused the job: {_first_line(error)}") from None
+                time.sleep(1.0)
 
     def jobs(self) -> list[SubmittedJob]:
         """The farm's jobs, latest first."""

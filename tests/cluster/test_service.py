@@ -17,7 +17,7 @@ from farm.job import JobDirectory
 from farm.media.probe import probe_video
 from farm.plan import plan_tasks
 from farm.render import stage_frame
-from tests.conftest import make_clip
+from tests.conftest import free_port, make_clip
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_SECONDS = 300
@@ -37,7 +37,8 @@ def nodes(tmp_path_factory) -> Iterator[Any]:
 
     before = dict(os.environ)
     os.environ |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    head = {"num_cpus": 0, "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": 0}
+    head = {"num_cpus": 0, "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": free_port()}
+    head["dashboard_agent_listen_port"] = free_port()  # another Ray on this machine may have the usual one
     cluster = Cluster(initialize_head=True, head_node_args=head)
     cluster.workers = [cluster.add_node(num_cpus=1, wait=False) for _ in range(2)]
     os.environ["RAY_API_SERVER_ADDRESS"] = f"http://{cluster.head_node.webui_url}"
