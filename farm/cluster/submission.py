@@ -52,11 +52,11 @@ class Cluster:
     def __init__(self, address: str | None = None) -> None:
         self.dashboard = dashboard_url(address)
         _need_token()
-        os.environ[ADDRESS_VARIABLE] = self.dashboard  # Ray prefers this variable to its argument
         from ray.job_submission import JobSubmissionClient
 
         logging.getLogger("ray.dashboard.modules.job.sdk").setLevel(logging.WARNING)
-        self._client = self._told(lambda: JobSubmissionClient(self.dashboard))
+        with _address_in_environment(self.dashboard):
+            self._client = self._told(lambda: JobSubmissionClient(self.dashboard))
 
     def submit(self, submission: str, command: Sequence[str], metadata: dict[str, str]) -> bool:
         """False where this id is there already: somebody was quicker."""
@@ -127,6 +127,20 @@ def dashboard_url(address: str | None) -> str:
     if not found.startswith(("http://", "https://")):
         raise UsageError(f"{found} is no dashboard address", f"write it as {DEFAULT_DASHBOARD}")
     return found.rstrip("/")
+
+
+@contextlib.contextmanager
+def _address_in_environment(address: str) -> Iterator[None]:
+    """Ray prefers this variable, and RAY_ADDRESS, to the address that it is given."""
+    before = os.environ.get(ADDRESS_VARIABLE)
+    os.environ[ADDRESS_VARIABLE] = address
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[ADDRESS_VARIABLE]
+        else:
+            os.environ[ADDRESS_VARIABLE] = before
 
 
 def _need_token() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from farm.cli import main
 from farm.job import JobDirectory
 from farm.media.probe import probe_video
 from farm.plan import plan_tasks
@@ -23,7 +27,23 @@ ROOT = Path(__file__).parents[2]
 DEADLINE_SECONDS = 300
 
 
-def farm(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def farm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in this process: importing Ray for each of them would take most of the tests' time."""
+    stdout, stderr, before = io.StringIO(), io.StringIO(), signal.getsignal(signal.SIGTERM)
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["farm", *arguments])
+        try:
+            main()
+            code = 0
+        except SystemExit as done:
+            code = int(done.code or 0)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+    return subprocess.CompletedProcess(arguments, code, stdout.getvalue(), stderr.getvalue())
+
+
+def farm_alone(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process and an environment of its own."""
     command = [sys.executable, "-m", "farm", *arguments]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, env={**os.environ, **environment}, cwd=ROOT
@@ -124,7 +144,7 @@ def test_a_range_is_rendered_again_with_what_is_made_from_it(undisturbed):
 )
 def test_without_the_token_it_is_refused_in_one_line(nodes, film, style, tmp_path, token, says):
     environment = {"RAY_AUTH_TOKEN": token} if token else {"HOME": str(tmp_path), "RAY_AUTH_TOKEN_PATH": ""}
-    done = farm("list", **environment)
+    done = farm_alone("list", **environment)
     assert (done.returncode, done.stdout) == (2, "")
     assert says in done.stderr
     assert len(done.stderr.splitlines()) == 1
