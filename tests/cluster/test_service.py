@@ -70,11 +70,11 @@ def nodes(tmp_path_factory) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory) -> Path:
-    return make_clip(tmp_path_factory.mktemp("film") / "film.mp4", frames=16)
+    return make_clip(tmp_path_factory.mktemp("film") / "film.mp4", frames=12)
 
 
 def submit(film: Path, style: Path, output: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    options = ["--size", "64", "--iterations", "4,3", "--chunk-frames", "4", "--passes", "2", "--long-term", "3"]
+    options = ["--size", "64", "--iterations", "2,1", "--chunk-frames", "4", "--passes", "2", "--long-term", "none"]
     return farm("submit", str(film), "--style", str(style), "-o", str(output), *options, "--json", *more)
 
 
@@ -114,7 +114,7 @@ def test_the_film_is_whole_and_the_commands_tell_of_it(undisturbed, film):
     status = json.loads(farm("status", undisturbed["id"], "--json").stdout)
     assert (status["state"], status["committed"]) == ("SUCCEEDED", status["frames"])
     log = farm("logs", str(job), "-f").stdout
-    assert "16 frames, done" in log
+    assert "12 frames, done" in log
     listed = json.loads(farm("list", "--json").stdout)
     assert [one["name"] for one in listed if one["id"] == undisturbed["id"]] == ["film.mp4 as style.png"]
 
@@ -131,7 +131,7 @@ def test_a_finished_job_submitted_again_gets_the_next_id_and_renders_nothing(und
 def test_a_range_is_rendered_again_with_what_is_made_from_it(undisturbed):
     job = Path(undisturbed["job"])
     before, frames = commits(job), final_frames(str(job))
-    told = json.loads(farm("retry", str(job), "--frames", "14", "--json").stdout)
+    told = json.loads(farm("retry", str(job), "--frames", "10", "--json").stdout)
     assert told["dropped"] == {"pass 1": 2, "pass 2": 3}
     assert farm("wait", str(job)).returncode == 0
     after = commits(job)
