@@ -16,7 +16,7 @@ def last_log_lines(actor: Any, error: RayError) -> list[str]:
     Empty where there is nothing to be had: Ray without its dashboard serves no logs, and a lost node neither.
     """
     if isinstance(error, RayTaskError):
-        return _tail(error.traceback_str)
+        return _tail(str(error))  # the traceback as the worker saw it
     from ray.util.state import get_log
 
     try:
