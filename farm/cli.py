@@ -17,6 +17,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from farm.choices import FlowMethod
+from farm.cli_service import service
 from farm.errors import FarmError, UsageError
 from farm.options import FILM, PAINT, STILL, film_spec, still_spec, takes
 from farm.spec import RenderSpec, absolute_path
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 flow_app = typer.Typer(help="Optical flow between two pictures, and what of it can be trusted.", no_args_is_help=True)
 app.add_typer(flow_app, name="flow")
+app.add_typer(service)
 
 
 Job = Annotated[str | None, typer.Option(help="job directory: a path or URL; default OUT with .farm")]
@@ -85,14 +87,6 @@ def plan(given: Mapping[str, Any], as_json: AsJson = False) -> None:
 
 
 @app.command()
-def status(job: Annotated[str, typer.Argument(metavar="JOB")], as_json: AsJson = False) -> None:
-    """How far a job is, read from its directory alone."""
-    from farm.jobstatus import job_status, status_lines
-
-    told = job_status(job)
-    _print(told, as_json, "\n".join(status_lines(told)))
-
-
 @app.command()
 @takes(STILL, PAINT)
 def stylize(

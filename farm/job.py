@@ -6,6 +6,9 @@
     flow/KEY/FROM-TO.png      optical flow between two frames; KEY names video, size and method
     masks/NN-KEY/000123.png   where region NN of the spec is in a frame; KEY names all that this depends on
     report.json               what the finished render was: written last
+    state.json                what the job is doing, for people; nothing is decided by it
+    request.json              what was submitted to a cluster, if it was
+    inputs/                   what `farm submit --stage` copied here
 
 A frame counts as committed when the ledger names it *and* the file has the hash that the ledger says.
 A later frame reads only committed frames, decoded from these files, so that a render that lost workers
@@ -17,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -138,11 +141,13 @@ class JobDirectory:
         data = encode_png(image)
         record = record.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
         self.storage.write(frame_name(task, record.frame), data)
-        ledger = self.ledger(task)
-        ledger[record.frame] = record
+        self._save_ledger(task, {**self.ledger(task), record.frame: record})
+        return record
+
+    def _save_ledger(self, task: str, ledger: dict[int, FrameRecord]) -> None:
         rows = [ledger[frame].model_dump(mode="json") for frame in sorted(ledger)]
         self.storage.write(f"ledger/{task}.json", json.dumps({"frames": rows}, indent=0).encode())
-        return record
+        self._ledgers[task] = ledger
 
     def read_frame(self, task: str, frame: int) -> np.ndarray | None:
         """The committed picture (H, W, 3) uint8; None where it is not committed or its bytes are not what was."""
@@ -151,6 +156,16 @@ class JobDirectory:
         if record is None or data is None or hashlib.sha256(data).hexdigest() != record.sha256:
             return None
         return decode_png(data)
+
+    def drop_frames(self, task: str, frames: Collection[int]) -> int:
+        """Forget committed frames of a task; returns how many there were. The ledger goes first, then the files."""
+        ledger = self.ledger(task)
+        dropped = sorted(ledger.keys() & set(frames))
+        if dropped:
+            self._save_ledger(task, {frame: row for frame, row in ledger.items() if frame not in frames})
+        for frame in dropped:
+            self.storage.remove(frame_name(task, frame))
+        return len(dropped)
 
     def finished_tasks(self, tasks: Iterable[Task]) -> set[str]:
         """Ids of the tasks whose every frame is committed and intact."""
@@ -169,6 +184,10 @@ class JobDirectory:
 
     def save_report(self, report: dict[str, Any]) -> None:
         self.storage.write("report.json", json.dumps(report, indent=1).encode())
+
+    def drop_report(self) -> None:
+        """The job is not finished any more."""
+        self.storage.remove("report.json")
 
     def load_report(self) -> dict[str, Any] | None:
         data = self.storage.read("report.json")

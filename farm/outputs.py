@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from farm.errors import OutputError
@@ -25,14 +28,29 @@ def check_can_write(path: str | Path, *, overwrite: bool) -> None:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write, fsync, rename, fsync of the folder: after a power loss the old or the new file is there, whole.
 
-    The temporary name is unique to the attempt. Raises OSError, and then leaves nothing behind.
+    The folder is made if need be. The temporary name is unique to the attempt. Raises OSError, and then leaves nothing
+    behind.
     """
+    with _renamed_when_whole(path) as temporary, temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def copy_atomically(source: Path, path: Path) -> None:
+    """A copy of `source`, with the promises of `write_atomically`."""
+    with _renamed_when_whole(path) as temporary:
+        shutil.copyfile(source, temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _renamed_when_whole(path: Path) -> Iterator[Path]:
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -208,6 +208,17 @@ def plan_tasks(plan: RenderPlan) -> list[Task]:
     return list(_tasks(plan))
 
 
+def travels_back(number: int) -> bool:
+    """Whether pass `number` of an alternating sweep goes from the last frame to the first; pass 1 went forward."""
+    return number % 2 == 0
+
+
+def frames_in_order(spec: RenderSpec, task: Task) -> list[int]:
+    """The frames of a task in the order in which they are rendered."""
+    back = task.number >= 2 and spec.sweep == "alternating" and travels_back(task.number)
+    return list(task.frames)[:: -1 if back else 1]
+
+
 def estimate_work(plan: RenderPlan, iterations: Iterations) -> WorkEstimate:
     """Count optimiser steps; seconds come from measuring, not from here."""
     tasks = plan_tasks(plan)

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from farm import __version__
 from farm.errors import FlowFileError, UsageError
+from farm.fetch import local_path
 from farm.flow import external_flow_name
+from farm.inputs import BUILT_IN, picture_files, with_small_files_here
 from farm.job import JobDirectory, JobRecord, Runtime, record_flow_key
 from farm.media.scan import VideoScan, scan_video
 from farm.plan import RenderPlan, plan_render
@@ -58,11 +60,10 @@ def prepare_job(spec: RenderSpec, job_url: str, progress: Callable[[float], None
     JobMismatchError where `job_url` holds a render of something else.
     """
     job = JobDirectory(job_url)
-    input_hashes = {style.path: _hash_picture(style.path) for style in spec.styles}
-    if spec.regions:
-        input_hashes |= _hash_regions(spec)
+    input_hashes = {path: _hash_picture(path) for path in picture_files(spec)}
+    input_hashes |= hash_masks(spec.regions)
     if spec.method == "optimize":
-        input_hashes.update(_hash_network_and_start(spec))
+        input_hashes |= _hash_network(spec)
     if spec.flow_weights:
         input_hashes[spec.flow_weights] = _hash_file(spec.flow_weights)
     if spec.flow_dir:
@@ -91,35 +92,25 @@ def sibling_flow_sources(job: JobDirectory, record: JobRecord) -> tuple[str, ...
     return tuple(str(path) for path in found if path.is_dir())
 
 
-def _hash_regions(spec: RenderSpec) -> dict[str, str]:
-    """Hashes of the regions' masks and styles."""
-    styles = {style.path for region in spec.regions for style in region.styles}
-    return {**hash_masks(spec.regions), **{path: _hash_picture(path) for path in sorted(styles)}}
-
-
 def _hash_picture(path: str) -> str:
-    """Hash a style's bytes after decoding it once, so that a bad one is found before rendering begins."""
+    """Hash a picture's bytes after decoding it once, so that a bad one is found before rendering begins."""
     from farm.style.picture import read_picture
 
-    read_picture(path)
+    read_picture(local_path(path))
     return _hash_file(path)
 
 
-def _hash_network_and_start(spec: RenderSpec) -> dict[str, str]:
-    """Hashes of the files of the feature network and of the start picture, each read once as it will be."""
-    from farm.style.start import names_a_picture
+def _hash_network(spec: RenderSpec) -> dict[str, str]:
+    """The hash of the feature network's file, read once as it will be; the built-in one is the package's."""
     from farm.styler import load_network
 
-    load_network(spec)
-    hashes = {} if spec.features == "vgg19" else {spec.features: _hash_file(spec.features)}
-    if names_a_picture(spec.init):
-        hashes[spec.init] = _hash_picture(spec.init)
-    return hashes
+    load_network(with_small_files_here(spec))
+    return {} if spec.features == BUILT_IN else {spec.features: _hash_file(spec.features)}
 
 
 def _hash_file(path: str) -> str:
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        return hashlib.sha256(local_path(path).read_bytes()).hexdigest()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from None
 

@@ -24,7 +24,7 @@ from farm.flowstore import FlowStore
 from farm.frames import FrameRange, evenly
 from farm.job import FrameRecord, JobDirectory, JobRecord, record_flow_key
 from farm.media.decode import FrameReader
-from farm.plan import Chunk, Task, task_id
+from farm.plan import Chunk, Task, frames_in_order, task_id, travels_back
 from farm.regions.masks import RegionMasks
 from farm.storage import Storage
 from farm.style.optimize import StylizedFrame
@@ -119,7 +119,7 @@ class ChunkRenderer:
         done = self.job.intact_frames(task)
         ledger = self.job.ledger(task.id)
         chunk = self.plan.chunks[task.chunk]
-        for frame in self._in_order(task):
+        for frame in frames_in_order(self.spec, task):
             if frame in done:
                 yield FrameReport(task.id, frame, ledger[frame], reused=True)
                 continue
@@ -183,10 +183,6 @@ class ChunkRenderer:
         content, regions, steps = self.source(frame), self.masks.weights(frame), self.plan.steps.refine
         return _with_record(frame, self.styler(frame).next(content, start, steps, ties, regions))
 
-    def _in_order(self, task: Task) -> Sequence[int]:
-        back = task.number >= 2 and self.spec.sweep == "alternating" and travels_back(task.number)
-        return list(task.frames)[:: -1 if back else 1]
-
     # what is read -----------------------------------------------------------------------------------
 
     def _earlier(self, task: Task, chunk: Chunk, frame: int) -> list[tuple[int, np.ndarray]]:
@@ -211,11 +207,6 @@ class ChunkRenderer:
 
     def _read(self, task: str, frame: int) -> np.ndarray:
         return read_committed(self.job, task, frame)
-
-
-def travels_back(number: int) -> bool:
-    """Whether pass `number` of an alternating sweep goes from the last frame to the first; pass 1 went forward."""
-    return number % 2 == 0
 
 
 def read_committed(job: JobDirectory, task: str, frame: int) -> np.ndarray:

@@ -4,16 +4,19 @@
     schedule.handle(WorkerJoined("w1"))            -> [Assign("w1", task)]
     schedule.handle(TaskSucceeded("w1"))           -> [Assign("w1", next task)]
     schedule.handle(WorkerLost("w1", "killed"))    -> [] and the task waits for another worker
+    schedule.handle(WorkersAllowed(1))             -> [Release("w2")] at once or when its task is done
 
 Pure: no clock, no Ray, no storage. Ready tasks go out by the longest chain of steps that waits behind
-them (the critical path first), which for independent chunks is longest first. A preempted worker's task
-is INTERRUPTED and uses up no attempt. A task that failed as often as it may is FAILED, whatever needs it
-is SKIPPED, and the rest is finished, so that nothing already paid for is thrown away.
+them (the critical path first), which for independent chunks is longest first. A task whose node was lost or
+preempted is INTERRUPTED and uses up no attempt. One that failed on a node goes to another node next, as long as
+there is one, and a node where several different tasks failed gets no more of them. A task that failed as often
+as it may is FAILED, whatever needs it is SKIPPED, and the rest is finished, so that nothing already paid for is
+thrown away.
 """
 
 from __future__ import annotations
 
-import heapq
+import bisect
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -21,6 +24,8 @@ from enum import Enum
 from farm.plan import Task
 
 DEFAULT_ATTEMPTS = 3
+AVOID_AFTER = 3
+"""Different tasks that failed on a node: one bad chunk alone does not condemn it."""
 
 
 class TaskState(str, Enum):
@@ -37,11 +42,16 @@ class TaskState(str, Enum):
 
 @dataclass(frozen=True)
 class WorkerJoined:
+    """`node` is the machine that the worker runs on; workers without one count as machines of their own."""
+
     worker: str
+    node: str = ""
 
 
 @dataclass(frozen=True)
 class WorkerLost:
+    """`preempted` where its node was taken away or died: the task is not to blame."""
+
     worker: str
     reason: str
     preempted: bool = False
@@ -61,7 +71,14 @@ class TaskFailed:
     retryable: bool = True
 
 
-Event = WorkerJoined | WorkerLost | TaskSucceeded | TaskFailed
+@dataclass(frozen=True)
+class WorkersAllowed:
+    """The job may keep this many workers from now on; the others are given back as soon as they are idle."""
+
+    count: int
+
+
+Event = WorkerJoined | WorkerLost | TaskSucceeded | TaskFailed | WorkersAllowed
 
 
 @dataclass(frozen=True)
@@ -87,7 +104,22 @@ class GiveUp:
     skipped: int
 
 
-Instruction = Assign | Retry | GiveUp
+@dataclass(frozen=True)
+class Release:
+    """End this idle worker: the job has more than its share, or its node is avoided."""
+
+    worker: str
+
+
+@dataclass(frozen=True)
+class Avoid:
+    """Start no more workers on this node."""
+
+    node: str
+    failures: int
+
+
+Instruction = Assign | Retry | GiveUp | Release | Avoid
 
 
 class Schedule:
@@ -99,6 +131,10 @@ class Schedule:
         self._attempts = dict.fromkeys(self._tasks, 0)
         self._needed_by: dict[str, list[str]] = {task.id: [] for task in tasks}
         self._missing: dict[str, set[str]] = {}
+        self._node: dict[str, str] = {}
+        self._allowed: int | None = None
+        self._failed_on: dict[str, set[str]] = {task.id: set() for task in tasks}
+        self.avoided: set[str] = set()
         self._idle: dict[str, None] = {}
         self._running: dict[str, str] = {}
         self._ready: list[tuple[int, int, str]] = []
@@ -122,6 +158,15 @@ class Schedule:
         return not self._running and not self._ready
 
     @property
+    def worker_names(self) -> set[str]:
+        """Workers that have joined and were neither lost nor given back."""
+        return set(self._node)
+
+    def task_of(self, worker: str) -> str:
+        """Id of the task that a worker is at."""
+        return self._running[worker]
+
+    @property
     def failed(self) -> list[str]:
         return [name for name, state in self.state.items() if state is TaskState.FAILED]
 
@@ -133,34 +178,62 @@ class Schedule:
     def handle(self, event: Event) -> list[Instruction]:
         """Take in what happened and say what to do about it."""
         said: list[Instruction] = []
-        if isinstance(event, WorkerJoined):
+        if isinstance(event, WorkersAllowed):
+            self._allowed = event.count
+        elif isinstance(event, WorkerJoined):
             self._idle[event.worker] = None
+            self._node[event.worker] = event.node or event.worker
         elif isinstance(event, WorkerLost):
             self._idle.pop(event.worker, None)
             name = self._running.pop(event.worker, None)
             if name is not None:
-                said += self._interrupted(name, event.reason, counts=not event.preempted)
+                node = None if event.preempted else self._node.get(event.worker)
+                said += self._interrupted(name, event.reason, node, counts=not event.preempted)
+            self._node.pop(event.worker, None)
         else:
             name = self._running.pop(event.worker)
             self._idle[event.worker] = None
             if isinstance(event, TaskSucceeded):
                 self._succeeded(name)
+                self._forgive(name, self._node[event.worker])
             elif event.retryable:
-                said += self._interrupted(name, event.reason, counts=True)
+                said += self._interrupted(name, event.reason, self._node[event.worker], counts=True)
             else:
                 said += self._give_up(name, event.reason)
-        return said + self._assign()
+        return said + self._release() + self._assign()
+
+    def _release(self) -> list[Instruction]:
+        """Idle workers on avoided nodes, then those that came last, until no more are left than are allowed."""
+        excess = 0 if self._allowed is None else len(self._node) - self._allowed
+        said: list[Instruction] = []
+        for worker in sorted(reversed(self._idle), key=lambda worker: self._node[worker] not in self.avoided):
+            if excess <= 0 and self._node[worker] not in self.avoided:
+                break
+            del self._idle[worker], self._node[worker]
+            said.append(Release(worker))
+            excess -= 1
+        return said
 
     def _assign(self) -> list[Instruction]:
         said: list[Instruction] = []
-        while self._idle and self._ready:
-            worker = next(iter(self._idle))
+        for worker in list(self._idle):
+            position = self._next_for(self._node[worker])
+            if position is None:
+                continue
             del self._idle[worker]
-            name = heapq.heappop(self._ready)[2]
+            name = self._ready.pop(position)[2]
             self._running[worker] = name
             self.state[name] = TaskState.RUNNING
             said.append(Assign(worker, self._tasks[name]))
         return said
+
+    def _next_for(self, node: str) -> int | None:
+        """Where the first ready task stands that did not fail on this node, or that no other node is left for."""
+        nodes = set(self._node.values())
+        for position, (_, _, name) in enumerate(self._ready):
+            if node not in self._failed_on[name] or nodes <= self._failed_on[name]:
+                return position
+        return None
 
     def _succeeded(self, name: str) -> None:
         self.state[name] = TaskState.SUCCEEDED
@@ -169,13 +242,26 @@ class Schedule:
             if not self._missing[later] and self.state[later] is TaskState.PENDING:
                 self._make_ready(later)
 
-    def _interrupted(self, name: str, reason: str, *, counts: bool) -> list[Instruction]:
+    def _interrupted(self, name: str, reason: str, node: str | None, *, counts: bool) -> list[Instruction]:
+        """`node` is where it failed, None where that says nothing about the node."""
+        said: list[Instruction] = []
         self._attempts[name] += counts
+        if node is not None:
+            self._failed_on[name].add(node)
+            failures = sum(node in nodes for nodes in self._failed_on.values())
+            others = {other for other in self._node.values() if other not in self.avoided} - {node}
+            if failures >= AVOID_AFTER and others and node not in self.avoided:
+                self.avoided.add(node)
+                said.append(Avoid(node, failures))
         if self._attempts[name] >= self._attempts_allowed:
-            return self._give_up(name, reason)
+            return said + self._give_up(name, reason)
         self._make_ready(name)
         self.state[name] = TaskState.INTERRUPTED
-        return [Retry(self._tasks[name], reason, self._attempts[name], self._attempts_allowed)]
+        return [*said, Retry(self._tasks[name], reason, self._attempts[name], self._attempts_allowed)]
+
+    def _forgive(self, name: str, node: str) -> None:
+        """A task that failed on this node and then succeeded there: the fault has passed."""
+        self._failed_on[name].discard(node)
 
     def _give_up(self, name: str, reason: str) -> list[Instruction]:
         self.state[name] = TaskState.FAILED
@@ -190,7 +276,7 @@ class Schedule:
 
     def _make_ready(self, name: str) -> None:
         self.state[name] = TaskState.READY
-        heapq.heappush(self._ready, (-self._chain[name], self._order[name], name))
+        bisect.insort(self._ready, (-self._chain[name], self._order[name], name))
 
     def _longest_chains(self, tasks: Sequence[Task]) -> dict[str, int]:
         """Steps on the longest path from each task to the end; `tasks` are in an order that respects needs."""

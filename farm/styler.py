@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from farm.inputs import with_small_files_here
 from farm.job import Runtime
 from farm.paintspec import PaintSpec
 from farm.style.device import choose_device, configure_threads
@@ -53,6 +54,7 @@ class FrameStyler:
         configure_threads(runtime.threads)
         device = choose_device(runtime.device)
         dtype = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
+        spec = with_small_files_here(spec)
         self._features = VGGFeatures(load_network(spec), spec.pooling, device, dtype)
         self._styles = [Style(read_picture(style.path), style.weight) for style in spec.styles]
         self._region_styles = [

@@ -12,16 +12,19 @@ import farm
 ROOT = Path(farm.__file__).parent
 LAYERS = [
     {"errors"},
-    {"frames", "video", "choices", "outputs", "bytesize"},
+    {"frames", "video", "choices", "outputs", "bytesize", "fetch"},
     {"paintspec"},
-    {"spec", "flow", "style", "painting", "contactsheet"},
+    {"inputs"},
+    {"spec", "flow", "style", "painting", "contactsheet", "shares"},
     {"plan", "storage", "ties"},
-    {"schedule", "job", "media", "flowstore", "planview"},
-    {"styler", "jobstatus", "regions"},
+    {"schedule", "job", "media", "flowstore", "planview", "dependents"},
+    {"styler", "jobstate", "request", "regions"},
+    {"jobstatus"},
     {"render", "prepare"},
     {"stitch", "progress", "interruption", "still", "doctor"},
     {"cluster"},
     {"demo", "options"},
+    {"cli_service"},
     {"cli", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

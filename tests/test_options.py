@@ -55,7 +55,7 @@ def test_an_option_means_the_same_for_stills_and_films(name):
     assert found != default
 
 
-@pytest.mark.parametrize("command", ["render", "plan", "stylize"])
+@pytest.mark.parametrize("command", ["render", "plan", "submit", "stylize"])
 def test_commands_take_the_tables(command):
     names = {parameter.name for parameter in get_command(app).commands[command].params}
     assert names >= set(PAINT)

@@ -5,7 +5,9 @@ import pytest
 from farm.plan import Task
 from farm.schedule import (
     Assign,
+    Avoid,
     GiveUp,
+    Release,
     Retry,
     Schedule,
     TaskFailed,
@@ -13,6 +15,7 @@ from farm.schedule import (
     TaskSucceeded,
     WorkerJoined,
     WorkerLost,
+    WorkersAllowed,
 )
 
 
@@ -115,3 +118,62 @@ def test_whatever_the_number_of_workers_each_task_runs_once_and_in_order(workers
     assert sorted(ran) == sorted(one.id for one in tasks)
     assert all(ran.index(f"k{i}") < ran.index(f"p{i}") for i in range(10))
     assert schedule.done
+
+
+def test_a_task_that_failed_on_a_node_goes_to_another_one():
+    schedule = Schedule([task("bad", steps=9), task("b"), task("c")])
+    assert assigned(schedule.handle(WorkerJoined("w1", "n1"))) == [("w1", "bad")]
+    assert assigned(schedule.handle(TaskFailed("w1", "broken"))) == [("w1", "bad")], "there is no other node"
+    assert assigned(schedule.handle(WorkerJoined("w2", "n2"))) == [("w2", "b")]
+    assert assigned(schedule.handle(TaskFailed("w1", "broken"))) == [("w1", "c")]
+    assert assigned(schedule.handle(TaskSucceeded("w1"))) == []
+    assert assigned(schedule.handle(TaskSucceeded("w2"))) == [("w2", "bad")]
+    assert assigned(schedule.handle(WorkerLost("w2", "node died", preempted=True))) == [("w1", "bad")]
+
+
+def test_a_node_where_everything_fails_is_avoided():
+    schedule = Schedule([task(f"t{i}") for i in range(6)])
+    schedule.handle(WorkerJoined("good", "n1"))
+    schedule.handle(WorkerJoined("bad", "n2"))
+    for _ in range(2):
+        said = schedule.handle(TaskFailed("bad", "no memory"))
+        assert [type(one) for one in said] == [Retry, Assign]
+    said = schedule.handle(TaskFailed("bad", "no memory"))
+    assert said[0] == Avoid("n2", 3)
+    assert said[2:] == [Release("bad")]
+    ran = ["t0"]
+    while not schedule.done:
+        ran += [name for _, name in assigned(schedule.handle(TaskSucceeded("good")))]
+    assert sorted(ran) == [f"t{i}" for i in range(6)]
+    assert schedule.failed == []
+
+
+def test_one_bad_chunk_does_not_condemn_the_only_node():
+    schedule = Schedule([task("a", steps=3), task("b")], attempts=3)
+    schedule.handle(WorkerJoined("w1", "n1"))
+    said = [one for _ in range(3) for one in schedule.handle(TaskFailed("w1", "broken"))]
+    assert not any(isinstance(one, Avoid) for one in said)
+    assert said[-1] == Assign("w1", task("b"))
+
+
+def test_workers_above_the_allowance_are_given_back_when_their_task_is_done():
+    schedule = Schedule([task(f"t{i}") for i in range(4)])
+    for number in range(3):
+        schedule.handle(WorkerJoined(f"w{number}", "n"))
+    assert schedule.handle(WorkersAllowed(1)) == []
+    assert schedule.handle(TaskSucceeded("w0")) == [Release("w0")]
+    assert schedule.handle(TaskSucceeded("w2")) == [Release("w2")]
+    assert assigned(schedule.handle(TaskSucceeded("w1"))) == [("w1", "t3")]
+    assert schedule.worker_names == {"w1"}
+
+
+def test_idle_workers_are_given_back_at_once_and_the_last_ones_first():
+    schedule = Schedule([task("a"), task("b", "a")])
+    for number in range(3):
+        schedule.handle(WorkerJoined(f"w{number}", "n"))
+    assert schedule.handle(WorkersAllowed(2)) == [Release("w2")]
+    assert schedule.handle(WorkersAllowed(0)) == [Release("w1")]
+    assert schedule.handle(TaskSucceeded("w0")) == [Release("w0")]
+    assert not schedule.done
+    schedule.handle(WorkersAllowed(1))
+    assert assigned(schedule.handle(WorkerJoined("w3", "n"))) == [("w3", "b")]

@@ -7,8 +7,11 @@ number of threads. `FlowWorker` runs ahead of the renderers and fills the flow s
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import socket
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import ray
 
@@ -20,22 +23,28 @@ from farm.render import ChunkRenderer, FrameReport, SourceFrames, open_flow_stor
 
 @dataclass(frozen=True)
 class WorkerFacts:
-    """What a worker says of itself when it is up."""
+    """What a worker says of itself when it is up; `problem` is why it cannot work on the job, if so."""
 
     runtime: Runtime
     node: str
     pid: int
+    host: str
+    problem: str = ""
 
 
 class RenderWorker:
     """Renders tasks of any job; what one job loaded stays until a task of another job comes."""
 
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
+    def __init__(self, threads: int, name: str) -> None:
+        self._threads, self._name = threads, name
         self._renderer: ChunkRenderer | None = None
 
-    def facts(self, precision: str) -> WorkerFacts:
-        """Load torch, fix the threads, and say how this worker would compute."""
+    def __repr__(self) -> str:
+        """What the dashboard and the logs call the actor."""
+        return f"render {self._name}"
+
+    def facts(self, precision: str, job_url: str, inputs: tuple[str, ...]) -> WorkerFacts:
+        """Load torch, fix the threads, and say how this worker would compute and whether it sees the files."""
         import torch
 
         from farm.style.device import available_memory, choose_device, choose_precision, configure_threads
@@ -52,6 +61,8 @@ class RenderWorker:
             ),
             node=ray.get_runtime_context().get_node_id(),
             pid=os.getpid(),
+            host=socket.gethostname(),
+            problem=_invisible(job_url, inputs),
         )
 
     def render(self, job_url: str, task: Task, flow_sources: tuple[str, ...]) -> Iterator[FrameReport]:
@@ -81,9 +92,20 @@ class FlowWorker:
                 yield 2 * store.ensure(frame, frame - 1)
 
 
-def spawn_render_worker(threads: int, *, gpu: bool) -> ray.actor.ActorHandle:
-    actor = ray.remote(RenderWorker)
-    return actor.options(num_cpus=1 if gpu else threads, num_gpus=1 if gpu else 0, max_restarts=0).remote(threads)
+def _invisible(job_url: str, inputs: Collection[str]) -> str:
+    """Why this machine cannot work on the job, in a few words; empty if it can."""
+    for path in (job_url, *inputs):
+        if "://" not in path and not Path(path).exists():
+            return f"{path} is not to be seen"
+    return ""
+
+
+def spawn_render_worker(threads: int, *, gpu: bool, avoided: Collection[str], name: str) -> ray.actor.ActorHandle:
+    """Start a worker on any node but the `avoided` ones (node ids)."""
+    options: dict[str, Any] = {"num_cpus": 1 if gpu else threads, "num_gpus": 1 if gpu else 0, "max_restarts": 0}
+    if avoided:
+        options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(avoided))})"}
+    return ray.remote(RenderWorker).options(name=name, **options).remote(threads, name)
 
 
 def spawn_flow_worker() -> ray.actor.ActorHandle:

@@ -6,22 +6,38 @@ run_tasks(job_url, tasks, finished, workers=2, ...)   -> TaskRun, every frame co
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import ActorDiedError, RayActorError, RayError, RayTaskError
+from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
 
-from farm.cluster.actors import WorkerFacts, spawn_flow_worker, spawn_render_worker
-from farm.errors import ChunkFailedError, FarmError, InputError, UsageError
+from farm.cluster.actors import spawn_flow_worker
+from farm.cluster.pool import WorkerPool, cause_of, last_line
+from farm.cluster.worker_logs import last_log_lines
+from farm.errors import ChunkFailedError, InputError, UsageError
 from farm.frames import FrameRange
 from farm.plan import Task
 from farm.render import FrameReport
-from farm.schedule import Assign, GiveUp, Retry, Schedule, TaskFailed, TaskSucceeded, WorkerJoined, WorkerLost
+from farm.schedule import (
+    Assign,
+    Avoid,
+    Event,
+    GiveUp,
+    Release,
+    Retry,
+    Schedule,
+    TaskFailed,
+    TaskSucceeded,
+    WorkerJoined,
+    WorkerLost,
+    WorkersAllowed,
+)
 
-MAX_LOST_BEFORE_JOINING = 3
-"""Workers lost in a row before one of them came up: then something is wrong with all of them."""
+QUOTA_SECONDS = 2.0
+"""How often the job's share of the workers is asked for: so soon a new node is used."""
 
 
 @dataclass
@@ -35,45 +51,7 @@ class TaskRun:
     lost_workers: int = 0
     retries: list[str] = field(default_factory=list)
     restarts: int = 0
-
-
-class WorkerPool:
-    """Render workers as Ray actors. A worker that is lost is replaced; a new one counts when it has answered."""
-
-    def __init__(self, count: int, threads: int, precision: str, *, gpu: bool) -> None:
-        self._threads, self._precision, self._gpu = threads, precision, gpu
-        self._born = 0
-        self.actors: dict[str, Any] = {}
-        self.starting: dict[Any, str] = {}
-        self.facts: dict[str, WorkerFacts] = {}
-        for _ in range(count):
-            self.spawn()
-
-    def spawn(self) -> None:
-        self._born += 1
-        name = f"worker-{self._born}"
-        actor = spawn_render_worker(self._threads, gpu=self._gpu)
-        self.actors[name] = actor
-        self.starting[actor.facts.options(name="start").remote(self._precision)] = name
-
-    def first_facts(self, timeout: float) -> WorkerFacts:
-        """Wait until one worker is up. Raises ChunkFailedError where none comes up in `timeout` seconds."""
-        ready, _ = ray.wait(list(self.starting), num_returns=1, timeout=timeout)
-        if not ready:
-            raise ChunkFailedError(
-                f"no worker came up within {timeout:.0f} seconds", "farm doctor shows what this machine has"
-            )
-        try:
-            return ray.get(ready[0])
-        except RayTaskError as error:
-            raise _cause(error) from None
-        except RayError as error:
-            raise ChunkFailedError(f"a worker died while starting: {_reason(error)}") from None
-
-    def kill(self) -> None:
-        for actor in self.actors.values():
-            ray.kill(actor)
-        self.actors.clear()
+    failures: dict[str, list[str]] = field(default_factory=dict)
 
 
 def run_tasks(
@@ -85,9 +63,11 @@ def run_tasks(
     on_note: Callable[[str], None],
     flow_sources: tuple[str, ...] = (),
     check_interruption: Callable[[], None] = lambda: None,
+    on_failures: Callable[[dict[str, list[str]]], None] = lambda _: None,
 ) -> TaskRun:
     """Run every task that is not `finished`. `on_frame` hears of each committed frame, `on_note` of trouble.
 
+    `on_failures` gets, for each task that failed for good, its reason and the last lines of its worker's log.
     Raises ChunkFailedError when a task failed as often as it may; what could be finished is finished then.
     """
     schedule = Schedule(tasks, finished)
@@ -95,15 +75,24 @@ def run_tasks(
     began = time.perf_counter()
     given_up: list[GiveUp] = []
     streams: dict[Any, str] = {}
-    lost_in_a_row = 0
+    begun: Counter[str] = Counter()
+    heard: set[tuple[str, int]] = set()
+    asked = -QUOTA_SECONDS
+    last_words: dict[str, list[str]] = {}
 
-    def carry_out(event: WorkerJoined | WorkerLost | TaskSucceeded | TaskFailed) -> None:
+    def carry_out(event: Event) -> None:
         for instruction in schedule.handle(event):
             if isinstance(instruction, Assign):
                 task = instruction.task
                 actor = pool.actors[instruction.worker]
                 call = actor.render.options(name=task.stage, num_returns="streaming")
+                begun[task.id] += 1
                 streams[call.remote(job_url, task, flow_sources)] = instruction.worker
+            elif isinstance(instruction, Release):
+                pool.remove(instruction.worker)
+            elif isinstance(instruction, Avoid):
+                pool.avoid(instruction.node)
+                on_note(f"node {instruction.node[:8]} gets no more tasks: {instruction.failures} failed there")
             elif isinstance(instruction, Retry):
                 line = f"{instruction.task.id}: {instruction.reason}; attempt {instruction.attempt + 1}"
                 run.retries.append(line)
@@ -111,24 +100,24 @@ def run_tasks(
             else:
                 given_up.append(instruction)
                 on_note(f"{instruction.task.id} failed: {instruction.reason}")
+                for said in last_words.get(instruction.task.id, ()):
+                    on_note(f"  | {said}")
 
     while not schedule.done:
         check_interruption()
+        if time.monotonic() - asked >= QUOTA_SECONDS:
+            asked = time.monotonic()
+            allowed = pool.follow_quota(schedule.width)
+            for name in pool.facts.keys() - schedule.worker_names:
+                carry_out(WorkerJoined(name, pool.facts[name].node))
+            carry_out(WorkersAllowed(allowed))
         waiting = [*streams, *pool.starting]
-        ready, _ = ray.wait(waiting, num_returns=1, timeout=1.0)
+        ready = _wait(waiting)
         for source in ready:
             if source in pool.starting:
-                name = pool.starting.pop(source)
-                try:
-                    pool.facts[name] = ray.get(source)
-                    lost_in_a_row = 0
-                    carry_out(WorkerJoined(name))
-                except RayError as error:
-                    lost_in_a_row += 1
-                    if lost_in_a_row >= MAX_LOST_BEFORE_JOINING:
-                        raise ChunkFailedError(f"workers die while starting: {_reason(error)}") from None
-                    del pool.actors[name]
-                    pool.spawn()
+                joined = pool.answered(source)
+                if joined is not None:
+                    carry_out(WorkerJoined(joined, pool.facts[joined].node))
                 continue
             name = streams[source]
             try:
@@ -138,27 +127,37 @@ def run_tasks(
                 carry_out(TaskSucceeded(name))
             except RayTaskError as error:
                 del streams[source]
-                cause = _cause(error)
+                cause = cause_of(error)
+                last_words[schedule.task_of(name)] = last_log_lines(pool.actors[name], error)
                 retryable = not isinstance(cause, (InputError, UsageError))
-                carry_out(TaskFailed(name, str(cause), retryable))
+                carry_out(TaskFailed(name, _first_line(cause), retryable))
             except RayActorError as error:
                 del streams[source]
-                del pool.actors[name]
+                gone = pool.node_is_gone(name, error)
+                if not gone:
+                    last_words[schedule.task_of(name)] = last_log_lines(pool.actors[name], error)
+                pool.remove(name)
                 run.lost_workers += 1
-                pool.spawn()
-                carry_out(WorkerLost(name, _reason(error), preempted=_was_preempted(error)))
+                asked = -QUOTA_SECONDS
+                carry_out(WorkerLost(name, "its node was lost" if gone else _reason(error), preempted=gone))
             else:
-                run.reused += report.reused
-                run.rendered += not report.reused
-                run.steps += 0 if report.reused else report.record.steps
-                run.restarts += 0 if report.reused else report.record.restarts
-                for note in () if report.reused else report.record.notes:
-                    on_note(f"frame {report.frame}: {note}")
+                if (report.task, report.frame) not in heard:
+                    heard.add((report.task, report.frame))
+                    # a worker that dies may have committed a frame and not told: it is this run's all the same
+                    earlier = report.reused and begun[report.task] == 1
+                    run.reused += earlier
+                    run.rendered += not earlier
+                    run.steps += 0 if earlier else report.record.steps
+                    run.restarts += 0 if earlier else report.record.restarts
+                    for note in () if earlier else report.record.notes:
+                        on_note(f"frame {report.frame}: {note}")
                 on_frame(report)
+    run.failures = {one.task.id: [one.reason, *last_words.get(one.task.id, ())] for one in given_up}
     run.seconds = time.perf_counter() - began
     if given_up:
         first = given_up[0]
         skipped = sum(one.skipped for one in given_up)
+        on_failures(run.failures)
         raise ChunkFailedError(
             f"{len(given_up)} task(s) failed and {skipped} could not follow; {first.task.id}: {first.reason}",
             "what was finished is kept; run the same command again once the cause is mended",
@@ -179,16 +178,17 @@ class FlowAhead:
         ray.kill(self._actor)
 
 
-def _cause(error: RayTaskError) -> BaseException:
-    return error.cause if isinstance(error.cause, FarmError) else error.as_instanceof_cause()
+def _wait(sources: list[Any]) -> list[Any]:
+    """The first that has something to tell, within a second; a job that has no worker just waits."""
+    if not sources:
+        time.sleep(0.5)
+        return []
+    return ray.wait(sources, num_returns=1, timeout=1.0)[0]
 
 
-def _was_preempted(error: RayActorError) -> bool:
-    return bool(getattr(error, "preempted", False))
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, ActorDiedError):
-        return "its worker died"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    return "its worker died" if isinstance(error, ActorDiedError) else last_line(error)

@@ -9,22 +9,26 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from farm.cluster.local import RaySession, ray_session
 from farm.errors import CancelledError, OutputError
 from farm.frames import FrameRange
+from farm.inputs import input_files
 from farm.interruption import Interruption, noted_interruption
 from farm.job import JobRecord
+from farm.jobstate import StateRecorder, job_state
 from farm.media.encode import check_encoding, check_output_writable
 from farm.plan import Task, plan_tasks
 from farm.prepare import Prepared, prepare_job, sibling_flow_sources
 from farm.progress import JobProgress, format_seconds
 from farm.render import FrameReport
+from farm.shares import DEFAULT_PRIORITY
 from farm.spec import RenderSpec
 from farm.stitch import stitch_film
 
-START_TIMEOUT_SECONDS = 180.0
+if TYPE_CHECKING:
+    from farm.cluster.pool import WorkerPool
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class LaunchOptions:
     address: str | None = None
     overwrite: bool = False
     dashboard: bool = True
+    priority: int = DEFAULT_PRIORITY
+    submission: str = ""
 
 
 def default_job(output: str) -> str:
@@ -47,7 +53,7 @@ def default_job(output: str) -> str:
 def render_job(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) -> dict[str, Any]:
     """Render `spec`, or what is left of it, and return the report that is also kept as `report.json`.
 
-    Raises FarmError; CancelledError on Ctrl-C, after which the same call continues the job.
+    Raises FarmError; CancelledError on Ctrl-C or SIGTERM, after which the same call continues the job.
     """
     began = time.time()
     progress.stage("probe", 1, 1)
@@ -60,20 +66,29 @@ def render_job(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) 
     probe = prepared.scan.probe
     if probe.missing_frames:
         progress.note(f"{spec.video} is truncated: about {probe.missing_frames} frames are missing")
-    try:
-        with noted_interruption() as interruption:
-            with ray_session(options.address, cpus=_logical_cpus(options), dashboard=options.dashboard) as session:
-                if session.dashboard_url:
-                    progress.note(f"dashboard {session.dashboard_url}")
-                run, record = _run(prepared, options, session, progress, interruption)
-            notes = _stitch(prepared, record, progress, interruption)
-    except KeyboardInterrupt:
-        raise CancelledError(f"stopped; job {prepared.job.url} is kept", "run the same command to continue") from None
+    with job_state(prepared.job, options.submission) as state:
+        try:
+            with noted_interruption() as interruption:
+                with ray_session(options.address, cpus=_logical_cpus(options), dashboard=options.dashboard) as session:
+                    if session.dashboard_url:
+                        progress.note(f"dashboard {session.dashboard_url}")
+                    run, record = _run(prepared, options, session, progress, interruption, state)
+                notes = _stitch(prepared, record, progress, interruption, state)
+        except KeyboardInterrupt:
+            raise CancelledError(
+                f"stopped; job {prepared.job.url} is kept", "run the same command to continue"
+            ) from None
+        return _save_report(prepared, record, run, notes, began)
+
+
+def _save_report(
+    prepared: Prepared, record: JobRecord, run: dict[str, Any], notes: list[str], began: float
+) -> dict[str, Any]:
     report = {
         "job": prepared.job.url,
-        "output": spec.output,
+        "output": prepared.spec.output,
         "frames": len(record.plan.frames),
-        "missing_frames": probe.missing_frames,
+        "missing_frames": prepared.scan.probe.missing_frames,
         "shots": len(record.plan.shots),
         "chunks": len(record.plan.chunks),
         "size": [record.plan.width, record.plan.height],
@@ -81,7 +96,7 @@ def render_job(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) 
         "boundaries": [chunk.start for chunk in record.plan.chunks if not chunk.first_in_shot],
         "runtime": record.runtime.model_dump(),
         "seconds": round(time.time() - began, 1),
-        "output_bytes": Path(spec.output).stat().st_size,
+        "output_bytes": Path(prepared.spec.output).stat().st_size,
         "notes": notes,
         **run,
     }
@@ -95,60 +110,109 @@ def _run(
     session: RaySession,
     progress: JobProgress,
     interruption: Interruption,
+    state: StateRecorder,
 ) -> tuple[dict[str, Any], JobRecord]:
-    from farm.cluster.driver import FlowAhead, WorkerPool, run_tasks
-
     tasks = plan_tasks(prepared.plan)
     done = prepared.job.finished_tasks(tasks)
     todo = [task for task in tasks if task.id not in done]
     record = prepared.record
-    if todo or record is None:
-        gpu = session.gpus > 0
-        threads = record.runtime.threads if record else options.threads or default_threads(session.cpus, gpu=gpu)
-        widest = max(len(prepared.plan.chunks), 1)
-        workers = options.workers or max(1, session.gpus if gpu else session.cpus // threads)
-        pool = WorkerPool(min(workers, widest), threads, prepared.spec.precision, gpu=gpu)
-        runtime = pool.first_facts(START_TIMEOUT_SECONDS).runtime
-        sharing = 1 if gpu else min(workers, widest)
-        memory = prepared.spec.max_memory or (runtime.max_memory and runtime.max_memory // sharing)
+    if not todo and record is not None:
+        return {"rendered": 0, "reused": sum(len(task.frames) for task in tasks), "steps": 0}, record
+    from farm.cluster.driver import FlowAhead, run_tasks
+
+    pool = _pool(prepared, options, session, progress)
+    ahead = None
+    try:
+        runtime = pool.first_facts(interruption.check).runtime
+        memory = prepared.spec.max_memory or (
+            runtime.max_memory and runtime.max_memory // _workers_a_node(pool, session)
+        )
         record = prepared.begin(runtime.model_copy(update={"max_memory": memory}))
         sources = sibling_flow_sources(prepared.job, record)
-        ahead = None
         if prepared.spec.method == "optimize":
             ahead = FlowAhead(prepared.job.url, _flow_ranges(record), sources)
         steps = _planned_steps(tasks)
-        progress.stage("start", sum(len(task.frames) for task in todo), sum(task.steps for task in todo))
+        frames = sum(len(task.frames) for task in todo)
+        progress.stage("start", frames, sum(task.steps for task in todo))
         stages = {task.id: task.stage for task in tasks}
-
         told = FrameTally()
+        latest, committed = "start", 0
 
         def on_frame(report: FrameReport) -> None:
+            nonlocal latest, committed
             if told.is_new(report):
-                progress.advance(stages[report.task], steps[report.task])
+                latest, committed = stages[report.task], committed + 1
+                progress.advance(latest, steps[report.task])
 
-        run = run_tasks(pool, prepared.job.url, tasks, done, on_frame, progress.note, sources, interruption.check)
-        pool.kill()
+        def check() -> None:
+            interruption.check()
+            state.beat(latest, committed, frames)
+
+        run = run_tasks(
+            pool, prepared.job.url, tasks, done, on_frame, progress.note, sources, check, on_failures=state.failed
+        )
+    finally:
+        pool.close()
         if ahead:
             ahead.stop()
-        return {
-            "rendered": run.rendered,
-            "reused": run.reused + sum(len(task.frames) for task in tasks if task.id in done),
-            "steps": run.steps,
-            "render_seconds": round(run.seconds, 1),
-            "workers": min(workers, widest),
-            "lost_workers": run.lost_workers,
-            "retries": run.retries,
-            "restarts": run.restarts,
-        }, record
-    return {"rendered": 0, "reused": sum(len(task.frames) for task in tasks), "steps": 0}, record
+    return {
+        "rendered": run.rendered,
+        "reused": run.reused + sum(len(task.frames) for task in tasks if task.id in done),
+        "steps": run.steps,
+        "render_seconds": round(run.seconds, 1),
+        "workers": pool.peak,
+        "lost_workers": run.lost_workers,
+        "retries": run.retries,
+        "restarts": run.restarts,
+    }, record
 
 
-def _stitch(prepared: Prepared, record: JobRecord, progress: JobProgress, interruption: Interruption) -> list[str]:
+def _pool(prepared: Prepared, options: LaunchOptions, session: RaySession, progress: JobProgress) -> WorkerPool:
+    """Workers on this machine as asked for; on a cluster, the job's share of whatever is there at the time."""
+    from farm.cluster.broker import BrokeredQuota
+    from farm.cluster.pool import FixedQuota, Quota, WorkerPool
+
+    runtime = prepared.record.runtime if prepared.record else None
+    gpu = runtime.device == "cuda" if runtime else session.gpus > 0
+    threads = runtime.threads if runtime else options.threads or default_threads(session.node_cpus, gpu=gpu)
+    widest = max(len(prepared.plan.chunks), 1)
+    quota: Quota
+    if options.address is None:
+        workers = options.workers or max(1, session.gpus if gpu else session.cpus // threads)
+        quota = FixedQuota(min(workers, widest))
+    else:
+        limit = min(options.workers or widest, widest)
+        name = options.submission or prepared.job.url
+        quota = BrokeredQuota(name, limit=limit, size=threads, priority=options.priority, gpu=gpu)
+    spec = prepared.spec
+    inputs = [*input_files(spec), *([spec.flow_dir] if spec.flow_dir else [])]
+    return WorkerPool(
+        quota,
+        job_url=prepared.job.url,
+        inputs=inputs,
+        threads=threads,
+        precision=spec.precision,
+        gpu=gpu,
+        on_note=progress.note,
+    )
+
+
+def _workers_a_node(pool: WorkerPool, session: RaySession) -> int:
+    """How many workers at the most have to divide the memory that one of them found free."""
+    if pool.gpu:
+        return 1
+    return max(1, min(pool.allowed, session.node_cpus // pool.threads) if pool.allowed else 1)
+
+
+def _stitch(
+    prepared: Prepared, record: JobRecord, progress: JobProgress, interruption: Interruption, state: StateRecorder
+) -> list[str]:
     frames = len(record.plan.frames)
     progress.stage("stitch", frames, frames)
 
-    def on_frame(_: int) -> None:
+    def on_frame(frame: int) -> None:
         interruption.check()
+        state.beat("stitch", frame, frames)
         progress.advance("stitch", 1.0)
 
     return list(stitch_film(prepared.job, record, prepared.spec.output, on_frame))

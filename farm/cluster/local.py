@@ -20,11 +20,12 @@ from farm.errors import RenderError, UsageError
 
 @dataclass(frozen=True)
 class RaySession:
-    """A connection to Ray. `dashboard_url` is empty where the cluster has none."""
+    """A connection to Ray. `dashboard_url` is empty where there is none; `node_cpus` are those of the smallest node."""
 
     dashboard_url: str
     gpus: int
     cpus: int
+    node_cpus: int
 
 
 @contextlib.contextmanager
@@ -95,7 +96,13 @@ def _describe(dashboard: str | None) -> RaySession:
 
     total = ray.cluster_resources()
     url = f"http://{dashboard}" if dashboard else ""
-    return RaySession(dashboard_url=url, gpus=int(total.get("GPU", 0)), cpus=int(total.get("CPU", 0)))
+    cores = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    return RaySession(
+        dashboard_url=url,
+        gpus=int(total.get("GPU", 0)),
+        cpus=int(total.get("CPU", 0)),
+        node_cpus=min((count for count in cores if count > 0), default=1),
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -21,10 +21,11 @@ import ffmpeg
 import numpy as np
 
 from farm.errors import EncodeError, StorageError, UsageError
+from farm.fetch import fetch
 from farm.frames import FrameRange
 from farm.media.color import YuvCoding, output_tags, yuv_coding
 from farm.media.ffmpeg import FfmpegProcess, ffmpeg_binary, reason_of_failure
-from farm.media.source import ffmpeg_url
+from farm.media.source import ffmpeg_url, is_object
 from farm.media.tracks import audio_tracks, check_video_encoder, container_extension, subtitle_tracks
 from farm.media.verify import sounding_streams, verify_film
 from farm.outputs import check_can_write
@@ -125,8 +126,13 @@ def encode_film(
     check_video_encoder(settings.codec, extension)
     times = film_times(probe, frame_range)
     temporary = output.with_name(f".{output.stem}.{uuid.uuid4().hex[:12]}{extension}")
+    # the ffmpeg program cannot read object storage, and an address that it could read would show a signature in `ps`
+    source = output.with_name(f".{output.stem}.{uuid.uuid4().hex[:12]}.source") if is_object(probe.path) else None
     try:
-        notes = _encode(frames, probe, frame_range, temporary, settings, progress)
+        if source is not None:
+            fetch(probe.path, source)
+        beside = probe if source is None else probe.model_copy(update={"path": str(source)})
+        notes = _encode(frames, beside, frame_range, temporary, settings, progress)
         copied = {s.index for s in probe.audio} if settings.audio == "copy" else set()
         sounding = sounding_streams(probe, times.cut_from, times.cut_length) & copied
         notes += tuple(f"audio stream {i} has no sound in this part of the film" for i in sorted(copied - sounding))
@@ -139,6 +145,8 @@ def encode_film(
         _move_into_place(temporary, output)
     finally:
         temporary.unlink(missing_ok=True)
+        if source is not None:
+            source.unlink(missing_ok=True)
     return notes
 
 

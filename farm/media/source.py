@@ -1,4 +1,4 @@
-"""Opening what the user brought: a local file or an http(s) URL.
+"""Opening what the user brought: a local file, an http(s) URL, or a film on object storage (s3://, ...).
 
 `open_source` gives a PyAV container or one clear VideoError; `pick_video_stream` chooses as ffmpeg does.
 """
@@ -16,6 +16,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from farm.errors import VideoError
+from farm.fetch import is_remote, open_remote, remote_identity
 
 HASHED_URL_BYTES = 1 << 16
 _READ_BYTES = 1 << 20
@@ -27,6 +28,11 @@ _NOT_PICTURES = ("tty",)
 
 def is_url(path: str) -> bool:
     return path.lower().startswith(("http://", "https://"))
+
+
+def is_object(path: str) -> bool:
+    """A URL that ffmpeg does not know; its bytes are read by range through fsspec."""
+    return is_remote(path) and not is_url(path)
 
 
 def ffmpeg_url(path: str) -> str:
@@ -41,11 +47,11 @@ def display_name(path: str) -> str:
 
 def open_source(path: str) -> InputContainer:
     """Open for demuxing; the caller closes it. Raises VideoError that names the file and what to do."""
-    if not is_url(path):
+    if not is_remote(path):
         _check_local(path)
     try:
         container = av.open(
-            ffmpeg_url(path),
+            open_remote(path) if is_object(path) else ffmpeg_url(path),
             metadata_errors="replace",
             timeout=(_CONNECT_SECONDS, _READ_SECONDS) if is_url(path) else None,
         )
@@ -74,6 +80,8 @@ def pick_video_stream(container: InputContainer, path: str) -> VideoStream:
 
 def content_hash(path: str) -> str:
     """SHA-256 of the file's bytes; for a URL, of its size, its ETag or date, and its first 64 KiB."""
+    if is_object(path):
+        return hashlib.sha256(remote_identity(path, HASHED_URL_BYTES)).hexdigest()
     return _url_hash(path) if is_url(path) else _file_hash(path)
 
 
@@ -120,7 +128,7 @@ def _check_local(path: str) -> None:
 def _open_error(path: str, error: av.FFmpegError) -> VideoError:
     name = display_name(path)
     if isinstance(error, av.error.InvalidDataError):
-        if not is_url(path) and _looks_like_mp4(path):
+        if not is_remote(path) and _looks_like_mp4(path):
             return VideoError(
                 f"{name} has no index (moov atom): the recording or the copy was cut short",
                 "copy it again, or repair it with the recorder that made it",

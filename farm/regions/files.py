@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from farm.errors import PictureError, UsageError, VideoError
+from farm.fetch import local_path
 from farm.media.probe import probe_video
 from farm.media.source import content_hash
 from farm.paintspec import Region
@@ -21,7 +22,7 @@ DARKEST_WHITE = 8
 """A mask picture with no pixel brighter than this holds no region: a mistake, not a wish."""
 
 
-def read_mask_picture(path: str, size: tuple[int, int] | None = None) -> np.ndarray:
+def read_mask_picture(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
     """The mask (H, W) uint8, 255 in the region; resized to `size` (width, height). Transparent is outside.
 
     Raises PictureError, also for a mask that is black all over.
@@ -51,8 +52,9 @@ def hash_masks(regions: Sequence[Region]) -> dict[str, str]:
     found = {}
     for region in regions:
         if region.is_picture:
-            read_mask_picture(region.mask)
-            found[region.mask] = hashlib.sha256(Path(region.mask).read_bytes()).hexdigest()
+            here = local_path(region.mask)
+            read_mask_picture(here)
+            found[region.mask] = hashlib.sha256(here.read_bytes()).hexdigest()
         else:
             found[region.mask] = content_hash(region.mask)
     return found

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from farm.fetch import local_path
 from farm.flowstore import FlowStore
 from farm.frames import FrameRange
 from farm.job import JobDirectory, JobRecord, decode_png, encode_png, record_flow_key
@@ -75,7 +76,7 @@ class RegionMasks:
         if not region.is_picture:
             made = own.read_video(self._record, frame)
         elif not carried or frame == given:
-            made = read_mask_picture(region.mask, self._size)
+            made = read_mask_picture(local_path(region.mask), self._size)
         else:
             self._make_stations(number, frame, given)
             made = carry(self._frames(frame), self._views(number, frame, given))

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from farm.cluster.launch import LaunchOptions, render_job
-from farm.errors import ChunkFailedError, JobMismatchError, OutputError, VideoError
+from farm.errors import ChunkFailedError, JobMismatchError, OutputError, UsageError, VideoError
 from farm.job import JobDirectory
 from farm.media.probe import probe_video
 from farm.plan import plan_tasks
@@ -88,14 +88,14 @@ def test_a_killed_actor_costs_nothing_but_time(clip, style, tmp_path, reference,
     spec = make_spec(clip, style, tmp_path / "killed.mp4")
     job = tmp_path / "killed.farm"
     pools, killed = [], []
-    from farm.cluster.driver import WorkerPool  # imports ray, which has to be started by then
+    from farm.cluster.pool import WorkerPool  # imports ray, which has to be started by then
 
     class RecordedPool(WorkerPool):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
             pools.append(self)
 
-    monkeypatch.setattr("farm.cluster.driver.WorkerPool", RecordedPool)
+    monkeypatch.setattr("farm.cluster.pool.WorkerPool", RecordedPool)
 
     def kill_in_the_middle_of_a_chunk() -> None:
         while not killed:
@@ -166,6 +166,9 @@ def test_a_task_that_cannot_succeed_ends_the_job_and_keeps_the_rest(clip, style,
     tasks = {task.id for task in plan_tasks(directory.load_record().plan)}
     assert directory.finished_tasks(plan_tasks(directory.load_record().plan)) == tasks - {"pass-1/00002"}
     assert not (tmp_path / "bad.mp4").exists()
+    state = json.loads((job / "state.json").read_text())
+    assert state["state"] == "FAILED"
+    assert any("000009.png" in line for line in state["failures"]["pass-1/00002"]), "the task's own last lines"
 
 
 def test_ctrl_c_and_the_same_command_again(clip, style, tmp_path, reference):
@@ -203,3 +206,18 @@ def test_a_truncated_film_renders_what_decodes_only_when_asked(tmp_path):
     assert 0 < report["frames"] < 48
     assert report["missing_frames"] == 48 - report["frames"]
     assert probe_video(report["output"]).frame_count == report["frames"]
+
+
+def test_a_range_of_a_job_of_this_machine_is_rendered_again(clip, tmp_path):
+    from farm.cluster.service import cancel_job, drop_frames, find_job, resume_job
+    from farm.frames import FrameRange
+
+    spec = build_spec({"video": str(clip), "output": str(tmp_path / "out.mp4"), "method": "identity"})
+    job = render(spec)["job"]
+    with pytest.raises(UsageError, match="was not submitted"):
+        cancel_job(find_job(job, None))
+    with pytest.raises(UsageError, match="renders 0-11"):
+        drop_frames(find_job(job, None), FrameRange(11, 13))
+    assert drop_frames(find_job(job, None), FrameRange(5, 7)) == {"pass 1": 2}
+    report = resume_job(find_job(job, None), None, overwrite=True)
+    assert (report["rendered"], report["reused"]) == (2, 10)

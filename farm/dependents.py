@@ -1,0 +1,67 @@
+"""Which committed frames another frame is made from, and so what must be made again when some are dropped. Pure.
+
+    dependents(plan, spec, FrameRange(120, 240))   -> {"relay/00005": {120}, "pass-1/00005": {120, 121, ...}, ...}
+
+`reads` follows farm.render, stage by stage:
+
+    relay      a keyframe reads the earlier keyframes of its shot
+    pass 1     a frame reads its neighbour and its long-term frames in the chunk, earlier keyframes of the shot within
+               the long-term reach, and the next chunk's keyframe; a chunk's first frame is its keyframe
+    pass 2..   a frame reads itself and both neighbours as the pass before left them; in an alternating sweep itself
+               and the neighbour that the sweep comes from, inside a chunk as this pass left it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from farm.frames import FrameRange
+from farm.plan import RenderPlan, Task, frames_in_order, plan_tasks, task_id, travels_back
+from farm.spec import RenderSpec
+
+
+def reads(plan: RenderPlan, spec: RenderSpec, task: Task, frame: int) -> Iterator[tuple[str, int]]:
+    """(task, frame) of every committed frame that `frame` of `task` may be made from."""
+    if spec.method == "identity":
+        return
+    chunk = plan.chunks[task.chunk]
+    keys = {key: task_id(0, plan.chunk_of(key).index) for key in plan.keyframes(chunk.shot)}
+    if task.number >= 2:
+        shot = plan.shots[chunk.shot]
+        if spec.sweep == "two-sided":
+            near = [(task.number - 1, frame - 1), (task.number - 1, frame + 1)]
+        else:
+            side = frame + 1 if travels_back(task.number) else frame - 1
+            near = [(task.number if side in task.frames else task.number - 1, side)]
+        for number, other in [(task.number - 1, frame), *near]:
+            if shot.start <= other < shot.stop:
+                yield from _stage(plan, number, other)
+    elif task.number == 0:
+        yield from ((name, key) for key, name in keys.items() if key < frame)
+    elif frame == chunk.start:
+        yield from ((name, key) for key, name in keys.items() if key == frame)
+    else:
+        earlier = [frame - back for back in (1, *spec.long_term)]
+        yield from ((task.id, number) for number in earlier if number >= chunk.start)
+        reach = frame - max(spec.long_term, default=0)
+        yield from ((name, key) for key, name in keys.items() if reach <= key < chunk.start and spec.long_term)
+        yield from ((name, key) for key, name in keys.items() if key == chunk.landing)
+
+
+def dependents(plan: RenderPlan, spec: RenderSpec, frames: FrameRange) -> dict[str, set[int]]:
+    """`frames` in every stage, and all that is made from them, by task; tasks without any are left out."""
+    dropped: dict[str, set[int]] = {}
+    for task in plan_tasks(plan):
+        here = dropped.setdefault(task.id, set())
+        for frame in frames_in_order(spec, task):
+            if frame in frames or any(other in dropped[name] for name, other in reads(plan, spec, task, frame)):
+                here.add(frame)
+    return {name: numbers for name, numbers in dropped.items() if numbers}
+
+
+def _stage(plan: RenderPlan, number: int, frame: int) -> Iterator[tuple[str, int]]:
+    """Where a frame is read as a stage left it: from its chunk, and from the one before where they overlap."""
+    chunk = plan.chunk_of(frame)
+    yield task_id(number, chunk.index), frame
+    if number == 1 and not chunk.first_in_shot and frame < plan.chunks[chunk.index - 1].reach:
+        yield task_id(1, chunk.index - 1), frame

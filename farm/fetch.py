@@ -1,0 +1,76 @@
+"""Files that are reached by URL: opened for reading by range, or fetched whole where a program needs a path.
+
+Films on object storage are read by range. Paintings and weights are small, so each process fetches them once.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+import fsspec
+
+from farm.errors import InputError
+
+READ_AHEAD_BYTES = 1 << 20
+_folder: tempfile.TemporaryDirectory[str] | None = None
+
+
+def is_remote(path: str | Path) -> bool:
+    return "://" in str(path)
+
+
+def open_remote(url: str) -> Any:
+    """A seekable binary file that asks for no more than it is read for. Raises InputError."""
+    try:
+        system, name = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        return system.open(name, "rb", block_size=READ_AHEAD_BYTES)
+    except Exception as error:  # every kind of storage has its own
+        raise _unreadable(url, error) from None
+
+
+def remote_identity(url: str, head_bytes: int) -> bytes:
+    """What tells one version of a file from another without reading all of it: size, tag or time, and its head."""
+    try:
+        system, name = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        known = system.info(name)
+        version = known.get("ETag") or known.get("etag") or known.get("LastModified") or known.get("mtime") or ""
+        return f"{known.get('size')}\n{version}\n".encode() + system.cat_file(name, start=0, end=head_bytes)
+    except Exception as error:
+        raise _unreadable(url, error) from None
+
+
+def local_path(path: str) -> Path:
+    """`path` itself, or a copy of what the URL holds: fetched once a process. Raises InputError."""
+    global _folder
+    if not is_remote(path):
+        return Path(path)
+    if _folder is None:
+        _folder = tempfile.TemporaryDirectory(prefix="farm-inputs-")
+        atexit.register(_folder.cleanup)
+    name = PurePosixPath(urlsplit(path).path).name or "file"
+    copy = Path(_folder.name) / f"{hashlib.sha256(path.encode()).hexdigest()[:12]}-{name}"
+    if not copy.exists():
+        fetch(path, copy)
+    return copy
+
+
+def fetch(url: str, target: Path) -> None:
+    """Copy what the URL holds to a new file, in pieces. Raises InputError, and leaves no part of it behind."""
+    try:
+        with fsspec.open(url, "rb") as source, target.open("wb") as file:
+            shutil.copyfileobj(source, file, READ_AHEAD_BYTES)
+    except Exception as error:
+        target.unlink(missing_ok=True)
+        raise _unreadable(url, error) from None
+
+
+def _unreadable(url: str, error: Exception) -> InputError:
+    shown = urlsplit(url)._replace(query="").geturl()  # a query may hold a signature
+    reason = " ".join(str(error).split()) if not isinstance(error, FileNotFoundError) else "it is not there"
+    return InputError(f"{shown} cannot be read: {reason or type(error).__name__}", "check the address and the access")

@@ -1,0 +1,65 @@
+"""The files that a spec reads: which they are, and the same spec with them elsewhere.
+
+input_files(spec)                     every film, picture and state dict that it names, each once
+with_files(spec, staged)              the same spec, reading staged(path) in place of each path
+with_small_files_here(spec)           pictures and state dicts on object storage fetched; films stay where they are
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, get_args
+
+from farm.choices import InitName
+from farm.fetch import local_path
+from farm.paintspec import PaintSpec, StyleImage
+
+Spec = TypeVar("Spec", bound=PaintSpec)
+
+BUILT_IN = "vgg19"
+
+
+def input_files(spec: PaintSpec) -> list[str]:
+    found: dict[str, None] = {}
+
+    def note(path: str) -> str:
+        found[path] = None
+        return path
+
+    with_files(spec, note)
+    return list(found)
+
+
+def with_files(spec: Spec, change: Callable[[str], str]) -> Spec:
+    """The folder of `flow_dir` is left alone."""
+    values: dict[str, Any] = {
+        "styles": _styles(spec.styles, change),
+        "regions": tuple(
+            region.model_copy(update={"mask": change(region.mask), "styles": _styles(region.styles, change)})
+            for region in spec.regions
+        ),
+    }
+    if spec.init not in get_args(InitName):
+        values["init"] = change(spec.init)
+    if spec.features != BUILT_IN:
+        values["features"] = change(spec.features)
+    for name in ("video", "image", "flow_weights"):
+        if getattr(spec, name, None):
+            values[name] = change(getattr(spec, name))
+    return spec.model_copy(update=values)
+
+
+def with_small_files_here(spec: Spec) -> Spec:
+    """Each is fetched once a process. Raises InputError."""
+    films = {getattr(spec, "video", None), *(region.mask for region in spec.regions if not region.is_picture)}
+    return with_files(spec, lambda path: path if path in films else str(local_path(path)))
+
+
+def picture_files(spec: PaintSpec) -> list[str]:
+    """The paintings, the regions' too, and the picture that a first frame starts from."""
+    found = [style.path for style in (*spec.styles, *(style for region in spec.regions for style in region.styles))]
+    return list(dict.fromkeys(found if spec.init in get_args(InitName) else [*found, spec.init]))
+
+
+def _styles(styles: tuple[StyleImage, ...], change: Callable[[str], str]) -> tuple[StyleImage, ...]:
+    return tuple(style.model_copy(update={"path": change(style.path)}) for style in styles)

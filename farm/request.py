@@ -1,0 +1,105 @@
+"""What `farm submit` asks of a cluster: `request.json` in the job's storage, and the names that go with it. Pure.
+
+The spec travels through the job's storage, never through the Jobs API: what is submitted there is a URL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError
+
+from farm import __version__
+from farm.errors import StorageError, UsageError
+from farm.inputs import input_files
+from farm.job import JobDirectory
+from farm.shares import DEFAULT_PRIORITY
+from farm.spec import RenderSpec
+from farm.video import Model
+
+
+class JobRequest(Model):
+    """A submitted job: the spec, what concerns the machines, where it was submitted to and under which ids."""
+
+    spec: RenderSpec
+    workers: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1)
+    priority: int = Field(default=DEFAULT_PRIORITY, ge=1, le=1000)
+    overwrite: bool = False
+    farm: str = __version__
+    dashboard: str = ""
+    submissions: tuple[str, ...] = ()
+
+
+def load_request(job: JobDirectory) -> JobRequest | None:
+    """None where nothing was submitted. Raises StorageError for a damaged file."""
+    data = job.storage.read("request.json")
+    try:
+        return None if data is None else JobRequest.model_validate_json(data)
+    except ValidationError:
+        raise StorageError(f"{job.url}/request.json is damaged or of another version of the farm") from None
+
+
+def save_request(job: JobDirectory, request: JobRequest) -> None:
+    job.storage.write("request.json", request.model_dump_json(indent=1).encode())
+
+
+def submission_base(job_url: str, spec: RenderSpec) -> str:
+    """`farm-bikes-1a2b3c4d5e`: the same job has the same id, whoever submits it."""
+    parts = json.dumps([job_url, spec.model_dump(mode="json")], sort_keys=True)
+    name = re.sub(r"[^a-z0-9]+", "-", _stem(spec.video).lower()).strip("-")[:24]
+    return "-".join(part for part in ("farm", name, hashlib.sha256(parts.encode()).hexdigest()[:10]) if part)
+
+
+def next_submission(base: str, taken: Collection[str]) -> str:
+    """`base` the first time, then `base-2`, `base-3`, ..."""
+    number = 1 + sum(1 for name in taken if submission_number(base, name))
+    while number > 1 and f"{base}-{number}" in taken:
+        number += 1
+    return base if number == 1 else f"{base}-{number}"
+
+
+def submission_number(base: str, name: str) -> int:
+    """1 for `base`, 2 for `base-2`, ...; 0 for the id of another job."""
+    if name == base:
+        return 1
+    found = re.fullmatch(re.escape(base) + r"-(\d+)", name)
+    return int(found[1]) if found else 0
+
+
+def job_metadata(job_url: str, spec: RenderSpec) -> dict[str, str]:
+    """What the dashboard shows of a job: names without folders, queries or anything secret."""
+    styles = ", ".join(_file_name(style.path) for style in spec.styles)
+    title = f"{_file_name(spec.video)} as {styles}" if styles else _file_name(spec.video)
+    return {
+        "job_name": title,
+        "farm_job": job_url,
+        "video": _file_name(spec.video),
+        "size": str(spec.size or "source"),
+        "styles": styles,
+        "method": spec.method,
+        "output": _file_name(spec.output),
+    }
+
+
+def check_no_secrets(job_url: str, spec: RenderSpec) -> None:
+    """Refuse URLs that carry a password or a key: they would stand in files, logs and `ps`. Raises UsageError."""
+    for path in [job_url, spec.output, *input_files(spec), spec.flow_dir or ""]:
+        if "://" in path and "@" in urlsplit(path).netloc:
+            raise UsageError(
+                f"the URL of {_file_name(path)} contains credentials",
+                "leave them out of the URL and give them to the nodes in their environment",
+            )
+
+
+def _file_name(path: str) -> str:
+    return PurePosixPath(urlsplit(path).path if "://" in path else path).name
+
+
+def _stem(path: str) -> str:
+    return PurePosixPath(_file_name(path)).stem

@@ -1,0 +1,57 @@
+"""How several jobs share the workers of one cluster. Pure: nodes and claims in, workers for each job out.
+
+    share_workers([2, 2], [Claim("film", wanted=9), Claim("clip", wanted=1)])   -> {"film": 3, "clip": 1}
+
+Weighted max-min fairness: the next worker goes to the job that holds least for its priority, as long as it has
+work for one. Where there are more jobs than workers, the one that was served least so far comes first, so that
+they take turns and a short job never waits behind a film. What nobody has work for now is left with those
+that may use it later: starting a worker costs seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+DEFAULT_PRIORITY = 50
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a job asks for: `wanted` workers now and `limit` at the most, each of `size` cores (or GPUs).
+
+    `served` is what it had so far, in turns; `priority` is its weight against the others.
+    """
+
+    job: str
+    wanted: int
+    limit: int | None = None
+    size: float = 1
+    priority: int = DEFAULT_PRIORITY
+    served: int = 0
+
+
+def share_workers(nodes: Sequence[float], claims: Sequence[Claim]) -> dict[str, int]:
+    """Workers for each job on nodes with so many cores (or GPUs). `claims` stand in the order of arrival."""
+    free = sorted(nodes, reverse=True)
+    given = {claim.job: 0 for claim in claims}
+    for ceilings in (
+        {claim.job: claim.wanted for claim in claims},
+        {claim.job: claim.wanted if claim.limit is None else max(claim.limit, claim.wanted) for claim in claims},
+    ):
+        hungry = list(claims)
+        while hungry:
+            claim = min(hungry, key=lambda claim: _turn(claim, given[claim.job]))
+            place = next((i for i, room in enumerate(free) if room >= claim.size), None)
+            if place is None or given[claim.job] >= ceilings[claim.job]:
+                hungry.remove(claim)
+                continue
+            free[place] -= claim.size
+            given[claim.job] += 1
+    return given
+
+
+def _turn(claim: Claim, held: int) -> tuple[float, float]:
+    """Smallest goes first. Jobs without a worker take turns; the others go by what they hold for their priority."""
+    served = claim.served / claim.priority if held == 0 else 0.0
+    return held * claim.size / claim.priority, served

@@ -1,0 +1,1 @@
+"""What is submitted to a cluster: one thin entry point for each kind of job."""

@@ -1,0 +1,30 @@
+"""Entry point of a submitted render, run by Ray on the cluster: python -m jobs.render JOB SUBMISSION
+
+Reads JOB/request.json and calls the package. The exit codes are those of the command line.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+
+def main(job_url: str, submission: str) -> int:
+    from farm.cluster.service import run_submitted
+    from farm.errors import FarmError
+
+    try:
+        report = run_submitted(job_url, submission)
+    except FarmError as error:
+        print(f"farm: {error}", file=sys.stderr, flush=True)
+        return error.exit_code
+    print(f"{report['output']}: {report['frames']} frames, done", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(3)

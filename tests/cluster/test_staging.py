@@ -1,0 +1,38 @@
+"""Copies of local inputs in the job's storage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from farm.errors import UsageError
+from farm.fetch import local_path
+from farm.spec import build_spec
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_local_files_are_copied_once_and_urls_are_left(tmp_path, remote):
+    from farm.cluster.staging import stage_inputs
+
+    (tmp_path / "film.mp4").write_bytes(b"film" * 1000)
+    styles = [f"{tmp_path}/wave.jpg:2", "https://host/star.jpg"]
+    (tmp_path / "wave.jpg").write_bytes(b"wave")
+    job = f"memory://{tmp_path.name}" if remote else str(tmp_path / "out.farm")
+    spec = build_spec({"video": str(tmp_path / "film.mp4"), "output": "/o/out.mp4", "styles": styles})
+    staged = stage_inputs(spec, job)
+    assert staged.video.startswith(f"{job}/inputs/")
+    assert staged.video.endswith("-film.mp4")
+    assert local_path(staged.video).read_bytes() == b"film" * 1000
+    assert [(Path(one.path).name[-8:], one.weight) for one in staged.styles] == [("wave.jpg", 2.0), ("star.jpg", 1.0)]
+    assert stage_inputs(spec, job) == staged
+    (tmp_path / "film.mp4").write_bytes(b"another film")
+    assert stage_inputs(spec, job).video != staged.video
+
+
+def test_what_is_not_there_cannot_be_staged(tmp_path):
+    from farm.cluster.staging import stage_inputs
+
+    spec = build_spec({"video": str(tmp_path / "no.mp4"), "output": "/o/out.mp4", "method": "identity"})
+    with pytest.raises(UsageError, match=r"no\.mp4 cannot be staged"):
+        stage_inputs(spec, str(tmp_path / "out.farm"))

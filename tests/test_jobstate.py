@@ -1,0 +1,60 @@
+"""What a job says of itself, for people who only see its storage."""
+
+import contextlib
+import json
+
+import pytest
+
+from farm.errors import CancelledError, ChunkFailedError, UsageError
+from farm.job import JobDirectory
+from farm.jobstate import JobState, job_state, load_state, save_state
+from farm.jobstatus import job_status, status_lines
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "reason"),
+    [
+        (None, "SUCCEEDED", ""),
+        (ChunkFailedError("pass-1/00002 failed", "mend it"), "FAILED", "pass-1/00002 failed; mend it"),
+        (ValueError("odd"), "FAILED", "ValueError: odd"),
+        (CancelledError("stopped"), "CANCELLED", "stopped"),
+        (KeyboardInterrupt(), "CANCELLED", ""),
+    ],
+)
+def test_how_a_job_ended_is_written(tmp_path, error, state, reason):
+    job = JobDirectory(str(tmp_path))
+    expected = pytest.raises(type(error)) if error else contextlib.nullcontext()
+    with expected, job_state(job, "farm-a") as recorder:
+        assert load_state(job).state == "RUNNING"
+        recorder.failed({"pass-1/00002": ["line"]})
+        if error:
+            raise error
+    written = load_state(job)
+    assert (written.state, written.reason, written.submission) == (state, reason, "farm-a")
+    assert written.failures == {"pass-1/00002": ["line"]}
+
+
+@pytest.mark.parametrize(
+    ("state", "age", "silent"), [("RUNNING", 30, 0), ("RUNNING", 200, 200), ("CANCELLED", 200, 0), ("PENDING", 200, 0)]
+)
+def test_a_running_job_that_says_nothing_is_noticed(state, age, silent):
+    assert JobState(state=state, updated=1000.0).silent_for(1000.0 + age) == silent
+
+
+def test_a_damaged_state_is_no_state(tmp_path):
+    (tmp_path / "state.json").write_text('{"state": "RUNN')
+    assert load_state(JobDirectory(str(tmp_path))) is None
+
+
+def test_status_before_anything_is_planned(tmp_path):
+    with pytest.raises(UsageError, match="holds no job"):
+        job_status(str(tmp_path))
+    failures = {"pass-1/00002": ["RuntimeError: boom"]}
+    save_state(JobDirectory(str(tmp_path)), JobState(state="FAILED", reason="two tasks failed", failures=failures))
+    told = job_status(str(tmp_path))
+    assert (told["state"], told["frames"]) == ("FAILED", 0)
+    assert json.dumps(told)
+    assert [line.strip() for line in status_lines(told)][1:] == [
+        "two tasks failed",
+        "pass-1/00002 | RuntimeError: boom",
+    ]
