@@ -43,10 +43,13 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
         # ray is imported: farm.cluster.driver and .actors come after this
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     import ray
+    from ray._private import ray_constants
 
     if ray.is_initialized():
         yield _describe(_dashboard_of(ray))
         return
+    if address is None and getattr(ray_constants, "ENABLE_RAY_CLUSTER", False):
+        raise RuntimeError("ray was imported before ray_session(): its ports would be open to the network")
     on_termination = signal.getsignal(signal.SIGTERM)
     try:
         if address is None:

@@ -4,6 +4,7 @@ import pytest
 
 from farm.shares import Claim
 
+pytestmark = pytest.mark.usefixtures("ray_here")  # the broker imports ray, which the session has to do first
 
 @pytest.fixture
 def clock(monkeypatch):
