@@ -6,6 +6,7 @@ from farm.shares import Claim
 
 pytestmark = pytest.mark.usefixtures("ray_here")  # the broker imports ray, which the session has to do first
 
+
 @pytest.fixture
 def clock(monkeypatch):
     from farm.cluster import broker
