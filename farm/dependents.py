@@ -5,8 +5,9 @@
 `reads` follows farm.render, stage by stage:
 
     relay      a keyframe reads the earlier keyframes of its shot
-    pass 1     a frame reads its neighbour and its long-term frames in the chunk, earlier keyframes of the shot within
-               the long-term reach, and the next chunk's keyframe; a chunk's first frame is its keyframe
+    settle     a keyframe reads itself as the relay left it
+    pass 1     a frame reads its neighbour and its long-term frames in the chunk, earlier keyframes of the relay within
+               the long-term reach, and the next chunk's settled keyframe; a chunk's first frame is its keyframe
     pass 2..   a frame reads itself and both neighbours as the pass before left them; in an alternating sweep itself
                and the neighbour that the sweep comes from, inside a chunk as this pass left it
 """
@@ -16,7 +17,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farm.frames import FrameRange
-from farm.plan import RenderPlan, Task, frames_in_order, plan_tasks, task_id, travels_back
+from farm.plan import (
+    RELAY,
+    SETTLE,
+    RenderPlan,
+    Task,
+    frames_in_order,
+    keyframe_stage,
+    plan_tasks,
+    task_id,
+    travels_back,
+)
 from farm.spec import RenderSpec
 
 
@@ -25,7 +36,9 @@ def reads(plan: RenderPlan, spec: RenderSpec, task: Task, frame: int) -> Iterato
     if spec.method == "identity":
         return
     chunk = plan.chunks[task.chunk]
-    keys = {key: task_id(0, plan.chunk_of(key).index) for key in plan.keyframes(chunk.shot)}
+    chunks = {key: plan.chunk_of(key) for key in plan.keyframes(chunk.shot)}
+    relay = {key: task_id(RELAY, one.index) for key, one in chunks.items()}
+    final = {key: task_id(keyframe_stage(one), one.index) for key, one in chunks.items()}
     if task.number >= 2:
         shot = plan.shots[chunk.shot]
         if spec.sweep == "two-sided":
@@ -36,16 +49,18 @@ def reads(plan: RenderPlan, spec: RenderSpec, task: Task, frame: int) -> Iterato
         for number, other in [(task.number - 1, frame), *near]:
             if shot.start <= other < shot.stop:
                 yield from _stage(plan, number, other)
-    elif task.number == 0:
-        yield from ((name, key) for key, name in keys.items() if key < frame)
+    elif task.number == RELAY:
+        yield from ((name, key) for key, name in relay.items() if key < frame)
+    elif task.number == SETTLE:
+        yield relay[frame], frame
     elif frame == chunk.start:
-        yield from ((name, key) for key, name in keys.items() if key == frame)
+        yield from ((name, key) for key, name in final.items() if key == frame)
     else:
         earlier = [frame - back for back in (1, *spec.long_term)]
         yield from ((task.id, number) for number in earlier if number >= chunk.start)
         reach = frame - max(spec.long_term, default=0)
-        yield from ((name, key) for key, name in keys.items() if reach <= key < chunk.start and spec.long_term)
-        yield from ((name, key) for key, name in keys.items() if key == chunk.landing)
+        yield from ((name, key) for key, name in relay.items() if reach <= key < chunk.start and spec.long_term)
+        yield from ((name, key) for key, name in final.items() if key == chunk.landing)
 
 
 def dependents(plan: RenderPlan, spec: RenderSpec, frames: FrameRange) -> dict[str, set[int]]:

@@ -68,7 +68,7 @@ class RenderSpec(PaintSpec):
     method: Method = "optimize"
     iterations: Iterations = Iterations()
     passes: int = Field(default=3, ge=1, le=100)
-    chunk_frames: int = Field(default=24, ge=2)
+    chunk_frames: int = Field(default=48, ge=2)
     overlap: int = Field(default=8, ge=0, description="frames over which a chunk lands on the next")
     chunk_start: Literal["relay", "scratch"] = Field(default="relay", description="scratch: for comparison only")
     sweep: Literal["two-sided", "alternating"] = Field(

@@ -42,7 +42,12 @@ def test_a_later_pass_reaches_one_frame_further_each_way():
 
 def test_a_keyframe_takes_later_keyframes_and_the_chunk_that_lands_on_it():
     found = dropped("8", passes=1)
-    assert found == {"relay/00002": [8], "pass-1/00001": [5, 6, 7], "pass-1/00002": [8, 9, 10, 11]}
+    assert found == {
+        "relay/00002": [8],
+        "settle/00002": [8],
+        "pass-1/00001": [5, 6, 7],
+        "pass-1/00002": [8, 9, 10, 11],
+    }
 
 
 def test_nothing_crosses_a_cut():
