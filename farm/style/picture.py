@@ -73,6 +73,8 @@ def write_picture(path: str | Path, image: NDArray[Any], quality: int = 95) -> N
         raise OutputError(f"{path}: pictures are written as .png or .jpg", "change the suffix")
     if image.dtype not in (np.uint8, np.uint16) or (image.dtype == np.uint16 and kind == "JPEG"):
         raise OutputError(f"{path}: {image.dtype} cannot be written as {kind}", "write a PNG")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path} cannot be written: there is no directory {path.parent}", "make it first")
     encoded = _encode(image, kind, quality)
     try:
         write_atomically(path, encoded)

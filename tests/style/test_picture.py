@@ -324,7 +324,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
         ("out.gif", np.uint8, "written as .png or .jpg"),
         ("out.jpg", np.uint16, "uint16 cannot be written as JPEG"),
         ("out.png", np.float32, "float32 cannot be written"),
-        ("nowhere/out.png", np.uint8, "No such file"),
+        ("nowhere/out.png", np.uint8, "there is no directory"),
     ],
 )
 def test_refuses_what_it_cannot_write(tmp_path, name, dtype, message):
