@@ -87,7 +87,6 @@ def plan(given: Mapping[str, Any], as_json: AsJson = False) -> None:
 
 
 @app.command()
-@app.command()
 @takes(STILL, PAINT)
 def stylize(
     given: Mapping[str, Any], threads: Threads = None, overwrite: Overwrite = False, as_json: AsJson = False

@@ -5,9 +5,8 @@
 `reads` follows farm.render, stage by stage:
 
     relay      a keyframe reads the earlier keyframes of its shot
-    settle     a keyframe reads itself as the relay left it
     pass 1     a frame reads its neighbour and its long-term frames in the chunk, earlier keyframes of the relay within
-               the long-term reach, and the next chunk's settled keyframe; a chunk's first frame is its keyframe
+               the long-term reach, and the next chunk's keyframe; a chunk's first frame is its keyframe
     pass 2..   a frame reads itself and both neighbours as the pass before left them; in an alternating sweep itself
                and the neighbour that the sweep comes from, inside a chunk as this pass left it
 """
@@ -19,11 +18,9 @@ from collections.abc import Iterator
 from farm.frames import FrameRange
 from farm.plan import (
     RELAY,
-    SETTLE,
     RenderPlan,
     Task,
     frames_in_order,
-    keyframe_stage,
     plan_tasks,
     task_id,
     travels_back,
@@ -38,7 +35,6 @@ def reads(plan: RenderPlan, spec: RenderSpec, task: Task, frame: int) -> Iterato
     chunk = plan.chunks[task.chunk]
     chunks = {key: plan.chunk_of(key) for key in plan.keyframes(chunk.shot)}
     relay = {key: task_id(RELAY, one.index) for key, one in chunks.items()}
-    final = {key: task_id(keyframe_stage(one), one.index) for key, one in chunks.items()}
     if task.number >= 2:
         shot = plan.shots[chunk.shot]
         if spec.sweep == "two-sided":
@@ -51,16 +47,14 @@ def reads(plan: RenderPlan, spec: RenderSpec, task: Task, frame: int) -> Iterato
                 yield from _stage(plan, number, other)
     elif task.number == RELAY:
         yield from ((name, key) for key, name in relay.items() if key < frame)
-    elif task.number == SETTLE:
-        yield relay[frame], frame
     elif frame == chunk.start:
-        yield from ((name, key) for key, name in final.items() if key == frame)
+        yield from ((name, key) for key, name in relay.items() if key == frame)
     else:
         earlier = [frame - back for back in (1, *spec.long_term)]
         yield from ((task.id, number) for number in earlier if number >= chunk.start)
         reach = frame - max(spec.long_term, default=0)
         yield from ((name, key) for key, name in relay.items() if reach <= key < chunk.start and spec.long_term)
-        yield from ((name, key) for key, name in final.items() if key == chunk.landing)
+        yield from ((name, key) for key, name in relay.items() if key == chunk.landing)
 
 
 def dependents(plan: RenderPlan, spec: RenderSpec, frames: FrameRange) -> dict[str, set[int]]:

@@ -3,8 +3,7 @@
 A *shot* is a run of frames between cuts; nothing crosses a cut, so shots are independent exactly.
 A *chunk* is the part of a shot that one worker renders in sequence. Chunks of one shot run in parallel:
 
-    relay     the *keyframes*: the first frame of every chunk, each warped from the keyframe before it
-    settle    each keyframe once more, by a walk over its neighbours and back: it is then as a sequence has it
+    relay     the *keyframes*: the first frame of every chunk, each reached from the keyframe before it by a run-up
     pass 1    each chunk in sequence from its keyframe, landing on the next one
     pass 2..  each frame tied to both neighbours as pass 1 left them, so frames of one pass are independent
 
@@ -24,12 +23,12 @@ from farm.paintspec import SMALLEST_SIZE
 from farm.spec import Iterations, RenderSpec
 from farm.video import Model, VideoProbe
 
-RELAY, SETTLE = -1, 0
-"""Numbers of the stages before pass 1."""
-SETTLE_FRAMES = 8
-"""Frames of the walk that settles a keyframe. Each warp of a sequence blurs and each optimisation sharpens; a keyframe,
-warped once, is sharper than what they come to after some eight frames, and flickers more beside it. Measured (160
-pixels, 36 frames in 3 chunks): worst seam 2.65 without, 2.57 with a short walk of few steps, 1.38 with this one.
+RELAY = -1
+"""Number of the stage before pass 1."""
+RUN_UP = 8
+"""Frames rendered in sequence up to a keyframe, itself the last. Each warp of a sequence blurs and each optimisation
+sharpens; a keyframe, warped once from far away, is sharper than what they come to after some eight frames, and flickers
+more beside its neighbours. Measured (160 pixels, 36 frames in 3 chunks): worst seam 2.65 without, 1.38 with.
 """
 REFINE_SHARE = 0.25
 """Of a frame's steps, spent in each pass after the first: three passes then stay within 1.25 sequential renders."""
@@ -66,7 +65,7 @@ class Chunk(Model):
 
 
 class Task(Model):
-    """One chunk in one stage. `number` is RELAY, SETTLE or the pass; `steps` is an upper bound."""
+    """One chunk in one stage. `number` is RELAY or the pass; `steps` is an upper bound."""
 
     id: str
     number: int
@@ -86,12 +85,9 @@ class Task(Model):
 
 
 class PassSteps(Model):
-    """Optimiser steps a frame gets: from nothing, as a later keyframe of the relay, in pass 1 (and on the way that
-    settles a keyframe), in each later pass.
-    """
+    """Optimiser steps a frame gets: from nothing, in pass 1 and in the run-up to a keyframe, in each later pass."""
 
     first: int
-    relay: int
     sequential: int
     refine: int
 
@@ -126,11 +122,10 @@ class RenderPlan(Model):
         chunks = self.shot_chunks(shot)
         return [chunk.start for chunk in chunks] if self.relay and len(chunks) > 1 else []
 
-    def settling_way(self, keyframe: int) -> list[int]:
-        """The frames over which a keyframe is settled: back from its neighbour before, and forth to itself."""
-        shot = self.shots[self.chunk_of(keyframe).shot]
-        turn = max(keyframe - SETTLE_FRAMES // 2, shot.start)
-        return [*range(keyframe - 1, turn - 1, -1), *range(turn + 1, keyframe + 1)]
+    def run_up(self, keyframe: int) -> FrameRange:
+        """The frames that lead to a later keyframe of a shot, itself the last of them."""
+        before = self.chunks[self.chunk_of(keyframe).index - 1].start
+        return FrameRange(max(keyframe + 1 - RUN_UP, before + 1), keyframe + 1)
 
     def shot_chunks(self, shot: int) -> list[Chunk]:
         found = self.shots[shot]
@@ -203,7 +198,7 @@ def plan_render(spec: RenderSpec, probe: VideoProbe, cuts: Sequence[int]) -> Ren
     )
 
 
-NO_STEPS = PassSteps(first=0, relay=0, sequential=0, refine=0)
+NO_STEPS = PassSteps(first=0, sequential=0, refine=0)
 
 
 def pass_steps(iterations: Iterations, passes: int) -> PassSteps:
@@ -212,7 +207,6 @@ def pass_steps(iterations: Iterations, passes: int) -> PassSteps:
     saved = min(refine * (passes - 1) * 3 // 4, iterations.next * 3 // 5)
     return PassSteps(
         first=iterations.first,
-        relay=iterations.next,
         sequential=iterations.next - saved,
         refine=refine,
     )
@@ -241,7 +235,7 @@ def estimate_work(plan: RenderPlan, iterations: Iterations) -> WorkEstimate:
     for task in tasks:
         finish[task.id] = task.steps + max((finish[need] for need in task.needs), default=0)
     extra_starts = len(plan.chunks) - len(plan.shots)
-    keyframe_steps = plan.steps.relay + SETTLE_FRAMES * plan.steps.sequential if plan.relay else plan.steps.first
+    keyframe_steps = RUN_UP * plan.steps.sequential if plan.relay else plan.steps.first
     overlap_frames = sum(max(chunk.reach - chunk.stop, 0) for chunk in plan.chunks)
     frame_bytes = plan.width * plan.height * 3
     optimised = plan.steps != NO_STEPS
@@ -283,12 +277,7 @@ def split_evenly(start: int, stop: int, longest: int) -> list[int]:
 
 
 def stage_name(number: int) -> str:
-    return {RELAY: "relay", SETTLE: "settle"}.get(number, f"pass {number}")
-
-
-def keyframe_stage(chunk: Chunk) -> int:
-    """The stage that has the keyframe from which pass 1 begins; a shot begins with a frame made from nothing."""
-    return RELAY if chunk.first_in_shot else SETTLE
+    return "relay" if number == RELAY else f"pass {number}"
 
 
 def task_id(number: int, chunk: int) -> str:
@@ -307,17 +296,7 @@ def _tasks(plan: RenderPlan) -> Iterator[Task]:
                 start=chunk.start,
                 stop=chunk.start + 1,
                 needs=() if chunk.first_in_shot else (task_id(RELAY, chunk.index - 1),),
-                steps=steps.first if chunk.first_in_shot else steps.relay,
-            )
-        for chunk in chunks[1:] if keys else ():
-            yield Task(
-                id=task_id(SETTLE, chunk.index),
-                number=SETTLE,
-                chunk=chunk.index,
-                start=chunk.start,
-                stop=chunk.start + 1,
-                needs=(task_id(RELAY, chunk.index),),
-                steps=len(plan.settling_way(chunk.start)) * steps.sequential,
+                steps=steps.first if chunk.first_in_shot else len(plan.run_up(chunk.start)) * steps.sequential,
             )
         for chunk in chunks:
             known = [other for other in chunks if other.index - chunk.index in (0, 1)]
@@ -327,7 +306,7 @@ def _tasks(plan: RenderPlan) -> Iterator[Task]:
                 chunk=chunk.index,
                 start=chunk.start,
                 stop=chunk.reach,
-                needs=tuple(task_id(keyframe_stage(other), other.index) for other in known) if keys else (),
+                needs=tuple(task_id(RELAY, other.index) for other in known) if keys else (),
                 steps=(0 if keys else steps.first) + (chunk.reach - chunk.start - 1) * steps.sequential,
             )
         for number in range(2, plan.passes + 1):

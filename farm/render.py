@@ -24,7 +24,7 @@ from farm.flowstore import FlowStore
 from farm.frames import FrameRange, evenly
 from farm.job import FrameRecord, JobDirectory, JobRecord, record_flow_key
 from farm.media.decode import FrameReader
-from farm.plan import RELAY, SETTLE, Chunk, Task, frames_in_order, keyframe_stage, task_id, travels_back
+from farm.plan import RELAY, Chunk, Task, frames_in_order, task_id, travels_back
 from farm.regions.masks import RegionMasks
 from farm.storage import Storage
 from farm.style.optimize import StylizedFrame
@@ -138,15 +138,12 @@ class ChunkRenderer:
             return self._refine(task, frame)
         steps, keys = self.plan.steps, self.plan.keyframes(chunk.shot)
         if task.number == RELAY:
-            known = [(key, self._committed(RELAY, key)) for key in reversed(keys) if key < frame]
-            return self._from_earlier(frame, known, steps.relay) if known else self._from_nothing(frame, steps.first)
-        if task.number == SETTLE:
-            return self._settle(frame, steps.sequential)
+            return self._from_nothing(frame, steps.first) if chunk.first_in_shot else self._run_up(frame, keys)
         if frame == chunk.start:
             if not keys:
                 return self._from_nothing(frame, steps.first)
-            record = self.job.ledger(task_id(keyframe_stage(chunk), chunk.index))[frame]
-            return self._keyframe(frame), record.model_copy(update={"steps": 0})
+            record = self.job.ledger(task_id(RELAY, chunk.index))[frame]
+            return self._committed(RELAY, frame), record.model_copy(update={"steps": 0})
         return self._from_earlier(frame, self._earlier(task, chunk, frame), steps.sequential, chunk.landing)
 
     def _from_nothing(self, frame: int, steps: int) -> tuple[np.ndarray, FrameRecord]:
@@ -162,20 +159,22 @@ class ChunkRenderer:
         ties = nearest_visible([self._warped(frame, other, image) for other, image in earlier])
         if anchor is not None:
             pull = max(0.0, 1 - (anchor - frame) / (self.spec.overlap + 1))
-            ties = with_anchor(ties, self._warped(frame, anchor, self._keyframe(anchor)), pull)
+            ties = with_anchor(ties, self._warped(frame, anchor, self._committed(RELAY, anchor)), pull)
         content, regions = self.source(frame), self.masks.weights(frame)
         start = warped_start(content, ties)
         return _with_record(frame, self.styler(frame).next(content, start, steps, ties, regions))
 
-    def _settle(self, keyframe: int, steps: int) -> tuple[np.ndarray, FrameRecord]:
-        """The relay's keyframe after a walk over its neighbours and back, each frame made from the one before alone.
+    def _run_up(self, keyframe: int, keys: Sequence[int]) -> tuple[np.ndarray, FrameRecord]:
+        """A later keyframe, at the end of a short sequence that begins from the earlier ones: see RUN_UP.
 
-        It ends with the sharpness that the frames of a sequence have: see SETTLE_FRAMES.
+        The frames on the way are not kept: pass 1 makes them again, from its own side.
         """
-        at, image, spent = keyframe, self._committed(RELAY, keyframe), 0
-        for frame in self.plan.settling_way(keyframe):
-            image, record = self._from_earlier(frame, [(at, image)], steps)
-            at, spent = frame, spent + record.steps
+        known = [(key, self._committed(RELAY, key)) for key in reversed(keys) if key < keyframe]
+        before: list[tuple[int, np.ndarray]] = []
+        spent = 0
+        for frame in self.plan.run_up(keyframe):
+            image, record = self._from_earlier(frame, [*before, *known], self.plan.steps.sequential)
+            before, spent = [(frame, image)], spent + record.steps
         return image, record.model_copy(update={"steps": spent})
 
     def _refine(self, task: Task, frame: int) -> tuple[np.ndarray, FrameRecord]:
@@ -207,9 +206,6 @@ class ChunkRenderer:
             keys = [key for key in self.plan.keyframes(chunk.shot) if reach <= key < chunk.start]
             found += [(key, self._committed(RELAY, key)) for key in reversed(keys)]
         return found
-
-    def _keyframe(self, frame: int) -> np.ndarray:
-        return self._committed(keyframe_stage(self.plan.chunk_of(frame)), frame)
 
     def _warped(self, frame: int, other: int, image: np.ndarray) -> Neighbour:
         match = self.flows.match(frame, other)

@@ -44,7 +44,6 @@ def test_a_keyframe_takes_later_keyframes_and_the_chunk_that_lands_on_it():
     found = dropped("8", passes=1)
     assert found == {
         "relay/00002": [8],
-        "settle/00002": [8],
         "pass-1/00001": [5, 6, 7],
         "pass-1/00002": [8, 9, 10, 11],
     }

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farm.errors import UsageError
-from farm.plan import SETTLE_FRAMES, estimate_work, output_size, pass_steps, plan_render, plan_tasks, split_evenly
+from farm.plan import RUN_UP, estimate_work, output_size, pass_steps, plan_render, plan_tasks, split_evenly
 from farm.spec import Iterations, build_spec
 from farm.video import ColorTags, VideoProbe
 
@@ -131,41 +131,29 @@ def test_tasks_of_a_shot_of_two_chunks():
     assert {name: task.needs for name, task in tasks.items()} == {
         "relay/00000": (),
         "relay/00001": ("relay/00000",),
-        "settle/00001": ("relay/00001",),
-        "pass-1/00000": ("relay/00000", "settle/00001"),
-        "pass-1/00001": ("settle/00001",),
+        "pass-1/00000": ("relay/00000", "relay/00001"),
+        "pass-1/00001": ("relay/00001",),
         "pass-2/00000": ("pass-1/00000", "pass-1/00001"),
         "pass-2/00001": ("pass-1/00000", "pass-1/00001"),
     }
     assert (tasks["pass-1/00000"].start, tasks["pass-1/00000"].stop) == (0, 12)
     assert (tasks["relay/00001"].start, tasks["relay/00001"].stop) == (12, 13)
     assert tasks["relay/00000"].steps == 100
-    assert tasks["relay/00001"].steps == 40
-    assert tasks["settle/00001"].steps == SETTLE_FRAMES * steps.sequential
+    assert tasks["relay/00001"].steps == RUN_UP * steps.sequential
     assert tasks["pass-1/00000"].steps == 11 * steps.sequential
     assert tasks["pass-1/00001"].steps == 11 * steps.sequential
     assert tasks["pass-2/00001"].steps == 12 * steps.refine
-    assert {task.stage for task in tasks.values()} == {"relay", "settle", "pass 1", "pass 2"}
+    assert {task.stage for task in tasks.values()} == {"relay", "pass 1", "pass 2"}
 
 
-def test_a_keyframe_is_settled_over_its_neighbours_within_the_shot():
-    plan = plan_render(make_spec(chunk_frames=3), make_probe(40), (20,))
-    assert plan.settling_way(12) == [11, 10, 9, 8, 9, 10, 11, 12]
-    assert plan.settling_way(23) == [22, 21, 20, 21, 22, 23]
-    assert [task.chunk for task in plan_tasks(plan) if task.stage == "settle"] == [
-        1,
-        2,
-        3,
-        4,
-        5,
-        6,
-        8,
-        9,
-        10,
-        11,
-        12,
-        13,
-    ]
+def test_a_run_up_leads_to_a_keyframe_within_the_chunk_before():
+    plan = plan_render(make_spec(chunk_frames=10), make_probe(40), (20,))
+    assert list(plan.run_up(10)) == [3, 4, 5, 6, 7, 8, 9, 10]
+    short = plan_render(make_spec(chunk_frames=4), make_probe(40), (20,))
+    assert list(short.run_up(28)) == [25, 26, 27, 28]
+    tasks = {task.start: task for task in plan_tasks(short) if task.stage == "relay"}
+    assert tasks[28].steps == 4 * short.steps.sequential
+    assert tasks[20].steps == short.steps.first
 
 
 def test_a_shot_of_one_chunk_needs_no_relay():

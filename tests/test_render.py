@@ -185,7 +185,7 @@ def committed(job: JobDirectory) -> dict[str, np.ndarray]:
 def test_luminance_only_every_committed_frame_has_the_colours_of_its_source(hidden_clip, style, tmp_path):
     spec = short_spec(hidden_clip[0], style, tmp_path / "y.mp4", color="luminance", flow_dir=str(hidden_clip[1]))
     frames = committed(render_here(spec, tmp_path / "y.farm"))
-    assert len(frames) == 2 + 1 + 4 + 4  # relay, settle, two passes
+    assert len(frames) == 2 + 4 + 4  # relay, two passes
     for name, painted in frames.items():
         difference = painted.astype(float) - picture(int(name.split()[1]))
         assert np.abs(difference @ YIQ_FROM_RGB[1:].T).max() < 1e-9, name
