@@ -54,6 +54,7 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
     try:
         if address is None:
             context = ray.init(
+                address="local",  # else Ray joins whatever cluster was last started on this machine
                 num_cpus=cpus,
                 include_dashboard=dashboard,
                 dashboard_host="127.0.0.1",

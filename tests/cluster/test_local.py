@@ -18,8 +18,11 @@ def test_token_authentication_is_on(ray_here):
     assert authentication_utils.is_token_auth_enabled()
 
 
-def test_nothing_that_ray_prints_reaches_stdout():
-    """A worker that dies makes Ray print paragraphs; a command's stdout is one JSON object and nothing else."""
+def test_nothing_that_ray_prints_reaches_stdout_and_no_other_ray_is_joined():
+    """A worker that dies makes Ray print paragraphs; a command's stdout is one JSON object and nothing else.
+
+    RAY_ADDRESS, like a cluster that somebody started on this machine, is not for a render without --address.
+    """
     script = """
 import os, ray, sys, time
 from farm.cluster.local import ray_session
@@ -37,5 +40,6 @@ with ray_session(cpus=1, dashboard=False):
         time.sleep(2)
 print("answer")
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    command, elsewhere = [sys.executable, "-c", script], {**os.environ, "RAY_ADDRESS": "127.0.0.1:1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, env=elsewhere)
     assert done.stdout == "answer\n"
