@@ -53,6 +53,7 @@ def farm_alone(*arguments: str, **environment: str) -> subprocess.CompletedProce
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory) -> Iterator[Any]:
     """A head without cores and two workers of one core. The token is this cluster's own."""
+    import farm.cluster  # noqa: F401, I001 -- before ray: it turns token authentication on
     from ray.cluster_utils import Cluster
 
     before = dict(os.environ)
