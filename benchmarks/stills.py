@@ -37,7 +37,7 @@ import torch
 from numpy.typing import NDArray
 
 from farm.style.device import configure_threads
-from farm.style.optimize import FrameOptimizer, OptimizeSettings, _Objective
+from farm.style.optimize import FrameOptimizer, Objective, OptimizeSettings
 from farm.style.picture import image_to_tensor, read_picture, resize, tensor_to_image, write_picture
 from farm.style.targets import Style, StyleTargets, matching_size
 from farm.style.vgg import VGGFeatures
@@ -143,7 +143,7 @@ def measure(
 def farm_way(
     features: VGGFeatures, targets: StyleTargets, content: NDArray[np.uint8], settings: OptimizeSettings, steps: int
 ) -> Callable[[Report], float | None]:
-    class Reporting(_Objective):
+    class Reporting(Objective):
         report: Report
         step = 0
 
@@ -207,7 +207,7 @@ def main() -> None:
         write_picture(options.output / f"{name}.png", picture)
     features = VGGFeatures(load_weights())
     targets = StyleTargets.of(features, [Style(painting)], size)
-    yard = _Objective(features, targets, OptimizeSettings(range_weight=0), content, None)
+    yard = Objective(features, targets, OptimizeSettings(range_weight=0), content, None)
     plain = OptimizeSettings(precondition=False, range_weight=0, history=100, convergence=0, window=10**9)
     usual = OptimizeSettings(convergence=0, window=10**9)
     sizes = {"content": size, "style": (painting.shape[0], painting.shape[1])}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-Method = Literal["optimize", "identity"]
+Method = Literal["optimize", "instant", "identity"]
+NetworkKind = Literal["small", "johnson"]
 FlowMethod = Literal["dis", "deepflow", "epicflow", "farneback", "raft"]
 ColorMode = Literal["none", "match", "match-cholesky", "luminance"]
 Precision = Literal["auto", "bf16", "fp32"]

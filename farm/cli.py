@@ -18,6 +18,7 @@ import typer
 
 from farm.choices import FlowMethod
 from farm.cli_service import service
+from farm.cli_train import training
 from farm.errors import FarmError, UsageError
 from farm.options import FILM, PAINT, STILL, film_spec, still_spec, takes
 from farm.spec import RenderSpec, absolute_path
@@ -32,6 +33,7 @@ app = typer.Typer(
 flow_app = typer.Typer(help="Optical flow between two pictures, and what of it can be trusted.", no_args_is_help=True)
 app.add_typer(flow_app, name="flow")
 app.add_typer(service)
+app.add_typer(training)
 
 
 Job = Annotated[str | None, typer.Option(help="job directory: a path or URL; default OUT with .farm")]

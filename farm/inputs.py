@@ -43,7 +43,7 @@ def with_files(spec: Spec, change: Callable[[str], str]) -> Spec:
         values["init"] = change(spec.init)
     if spec.features != BUILT_IN:
         values["features"] = change(spec.features)
-    for name in ("video", "image", "flow_weights"):
+    for name in ("video", "image", "flow_weights", "network"):
         if getattr(spec, name, None):
             values[name] = change(getattr(spec, name))
     return spec.model_copy(update=values)

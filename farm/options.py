@@ -19,10 +19,11 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from farm.choices import ColorMode, FlowMethod, Method, Normalization, Optimizer, Pooling, Precision
+from farm.choices import ColorMode, FlowMethod, Method, NetworkKind, Normalization, Optimizer, Pooling, Precision
 from farm.errors import UsageError
 from farm.paintspec import StillSpec
 from farm.spec import RenderSpec, build_spec, load_spec, validated, with_absolute_paths
+from farm.trainspec import TrainSpec
 
 Table = Mapping[str, Any]
 
@@ -75,7 +76,8 @@ FILM: Table = {
     "spec": Annotated[Path | None, typer.Option("--spec", help="YAML file; options given here override it")],
     "output": Annotated[str | None, typer.Option("--output", "-o", help=".mp4, .mov, .mkv or .webm")],
     "frames": text("only these frames, both included, from 0", "A-B"),
-    "method": choice(Method, "identity copies the frames: it tests a pipeline"),
+    "method": choice(Method, "instant: a trained network; identity copies the frames, to test a pipeline"),
+    "network": text("of --method instant: a file of farm train", "FILE"),
     "iterations": text("optimiser steps of a frame; default 200,50", "FIRST,NEXT"),
     "passes": number(int, "1: one-sided only; further passes tie both neighbours; default 3"),
     "chunk_frames": number(int, "frames that a worker renders in sequence, at the most"),
@@ -96,6 +98,29 @@ STILL: Table = {
     "output": Annotated[str | None, typer.Option("--output", "-o", help=".png or .jpg")],
     "iterations": number(int, "optimiser steps; default 300"),
     "bit_depth": number(int, "of a PNG: 8, or 16 to keep what rounding to 8 loses"),
+}
+
+TRAIN: Table = {
+    "output": Annotated[str | None, typer.Option("--output", "-o", help="the network, .safetensors")],
+    "photos": text("folder of photographs to learn from", "FOLDER"),
+    "video": text("film to learn from; its neighbouring frames are tied to each other", "FILM"),
+    "architecture": choice(NetworkKind, "default small; johnson is the one of the paper, eight times slower"),
+    "budget": text("how long to train, evaluations included", "40m"),
+    "steps": number(int, "instead of --budget"),
+    "crop": number(int, "side of the training crops, pixels; default 160"),
+    "batch": number(int, "crops of a step; default 1"),
+    "patience": number(int, "evaluations, 16 in a training, without a better one after which to stop; default 6"),
+    "temporal_weight": number(float, "of the two-frame loss of --video; default 1000, 0 takes frames singly"),
+    **{
+        name: PAINT[name]
+        for name in (
+            *("style", "size", "style_scale", "style_weight", "content_weight", "tv_weight", "content_layers"),
+            *("style_layers", "learning_rate", "features", "features_input", "pooling", "precision", "seed"),
+        )
+    },
+    "size": number(int, "longest side of what it will paint: sets the strokes; default 512"),
+    "learning_rate": number(float, "of Adam, at the start; default 0.001"),
+    "seed": number(int, "of the network's first weights and of the crops; default 0"),
 }
 
 SECTIONS = {
@@ -153,6 +178,13 @@ def still_spec(given: Mapping[str, Any]) -> StillSpec:
         if name not in given:
             raise UsageError(f"no {name} is given", remedy)
     return validated(StillSpec, spec_values(given))
+
+
+def train_spec(given: Mapping[str, Any]) -> TrainSpec:
+    """The options of `farm train`. Raises UsageError."""
+    if "output" not in given:
+        raise UsageError("no output is given", "add -o NET.safetensors")
+    return validated(TrainSpec, spec_values(given))
 
 
 def spec_values(given: Mapping[str, Any]) -> dict[str, Any]:

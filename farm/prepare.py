@@ -64,6 +64,8 @@ def prepare_job(spec: RenderSpec, job_url: str, progress: Callable[[float], None
     input_hashes |= hash_masks(spec.regions)
     if spec.method == "optimize":
         input_hashes |= _hash_network(spec)
+    if spec.network:
+        input_hashes[spec.network] = _hash_trained(spec.network)
     if spec.flow_weights:
         input_hashes[spec.flow_weights] = _hash_file(spec.flow_weights)
     if spec.flow_dir:
@@ -106,6 +108,14 @@ def _hash_network(spec: RenderSpec) -> dict[str, str]:
 
     load_network(with_small_files_here(spec))
     return {} if spec.features == BUILT_IN else {spec.features: _hash_file(spec.features)}
+
+
+def _hash_trained(path: str) -> str:
+    """The hash of a trained network, read once as it will be."""
+    from farm.instant.networkfile import load_network_file
+
+    load_network_file(local_path(path))
+    return _hash_file(path)
 
 
 def _hash_file(path: str) -> str:

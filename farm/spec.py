@@ -22,7 +22,7 @@ from farm.paintspec import PaintSpec, parse_region
 from farm.video import Model
 
 WORDS = {
-    **dict.fromkeys(("video", "image", "output", "flow_weights", "flow_dir"), ()),
+    **dict.fromkeys(("video", "image", "output", "flow_weights", "flow_dir", "network", "photos"), ()),
     "init": get_args(InitName),
     "features": ("vgg19",),
 }
@@ -66,6 +66,7 @@ class RenderSpec(PaintSpec):
     output: str = Field(min_length=1)
     frames: FrameRange | None = Field(default=None, description="inclusive range, as 120-240")
     method: Method = "optimize"
+    network: str | None = Field(default=None, min_length=1, description="of method instant: a file of farm train")
     iterations: Iterations = Iterations()
     passes: int = Field(default=3, ge=1, le=100)
     chunk_frames: int = Field(default=48, ge=2)
@@ -115,6 +116,10 @@ class RenderSpec(PaintSpec):
 
     @model_validator(mode="after")
     def _fields_agree(self) -> RenderSpec:
+        if self.method == "instant":
+            self._suits_a_network()
+        elif self.network:
+            raise ValueError("a network paints with method instant; add --method instant")
         if self.method == "optimize" and not self.styles:
             raise ValueError("no style is given; add --style PICTURE")
         if self.chunk_start == "scratch" and self.overlap >= self.chunk_frames:
@@ -122,6 +127,16 @@ class RenderSpec(PaintSpec):
         if self.flow == "raft" and not self.flow_weights:
             raise ValueError("flow raft needs its weights; add --flow-weights FILE, or choose --flow dis")
         return self
+
+    def _suits_a_network(self) -> None:
+        if not self.network:
+            raise ValueError("method instant needs a network; add --network FILE (farm train makes one)")
+        if self.styles:
+            raise ValueError("the network has its style already; leave out --style")
+        if any(region.styles for region in self.regions):
+            raise ValueError("method instant has one style; a region can only be none, which keeps the photograph")
+        if self.color in ("match", "match-cholesky"):
+            raise ValueError(f"color {self.color} would need another network; use none or luminance")
 
 
 def build_spec(values: Mapping[str, Any]) -> RenderSpec:
@@ -188,6 +203,11 @@ def absolute_path(path: str, base: Path | None = None) -> str:
 
 def spec_differences(old: RenderSpec, new: RenderSpec) -> list[str]:
     """The fields that differ, as `size: 256 -> 512`; where the output goes is no difference."""
+    return differing_fields(old, new)
+
+
+def differing_fields(old: PaintSpec, new: PaintSpec) -> list[str]:
+    """As `spec_differences`, for any kind of spec."""
     before, after = (_flat(spec.model_dump(mode="json", exclude={"output"})) for spec in (old, new))
     names = dict.fromkeys([*before, *after])
     return [f"{name}: {before.get(name)} -> {after.get(name)}" for name in names if before.get(name) != after.get(name)]

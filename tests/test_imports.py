@@ -12,19 +12,20 @@ import farm
 ROOT = Path(farm.__file__).parent
 LAYERS = [
     {"errors"},
-    {"frames", "video", "choices", "outputs", "bytesize", "fetch"},
+    {"frames", "video", "choices", "outputs", "bytesize", "durations", "fetch"},
     {"paintspec"},
     {"inputs"},
-    {"spec", "flow", "style", "painting", "contactsheet", "shares"},
+    {"spec", "trainspec", "flow", "style", "painting", "contactsheet", "shares"},
     {"plan", "storage", "ties"},
     {"schedule", "job", "media", "flowstore", "planview", "dependents"},
     {"styler", "jobstate", "request", "regions"},
+    {"instant"},
     {"jobstatus"},
     {"render", "prepare"},
     {"stitch", "progress", "interruption", "still", "doctor"},
     {"cluster"},
     {"demo", "options"},
-    {"cli_service"},
+    {"cli_service", "cli_train"},
     {"cli", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -18,7 +18,7 @@ from farm.style.guided import (
     paste,
     pool_to_layer,
 )
-from farm.style.optimize import FrameOptimizer, OptimizeSettings, _Objective
+from farm.style.optimize import FrameOptimizer, Objective, OptimizeSettings
 from farm.style.picture import image_to_tensor
 from farm.style.pyramid import stylize_coarse_to_fine
 from farm.style.taps import style_tap
@@ -135,7 +135,7 @@ def test_the_objective_with_regions_is_the_sum_of_its_terms(features, targets, o
     regions = [StyledRegion(soft * 0.7, other_targets), StyledRegion(top * soft, None)]
     settings = OptimizeSettings()
     guide = Guide(regions, targets, settings.style_layers, "cpu")
-    objective = _Objective(features, targets, settings, content, None, guide)
+    objective = Objective(features, targets, settings, content, None, guide)
     image = torch.rand(1, 3, *SIZE, generator=generator) * 250
     values, gradient = objective.evaluate(image)
 
@@ -185,8 +185,8 @@ def test_a_region_of_the_same_style_as_the_rest_changes_little(features, targets
     """The share of the area as weight: a small region is drawn to its style no harder than the rest is."""
     corner = np.zeros(SIZE, np.float32)
     corner[:16, :16] = 1
-    plain = _Objective(features, targets, SMALL, content, None)
-    guided = _Objective(
+    plain = Objective(features, targets, SMALL, content, None)
+    guided = Objective(
         features,
         targets,
         SMALL,

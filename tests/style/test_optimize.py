@@ -11,7 +11,7 @@ from torch import nn
 
 from farm.errors import OptimizationError, UsageError
 from farm.style import losses
-from farm.style.optimize import FrameOptimizer, OptimizeSettings, TemporalTie, _Anchor, _Objective
+from farm.style.optimize import Anchor, FrameOptimizer, Objective, OptimizeSettings, TemporalTie
 from farm.style.picture import image_to_tensor
 from farm.style.targets import Style, StyleTargets
 from farm.style.vgg import VGGFeatures
@@ -68,7 +68,7 @@ def test_the_objective_is_the_sum_of_the_plain_losses(features, targets, content
     """Values and gradient, every term on, against `farm.style.losses` and autograd."""
     settings = OptimizeSettings(tv_weight=3.0, style_layers={**dict.fromkeys(losses.STYLE_LAYERS, 1.0), "relu3_1": 0.5})
     other = TemporalTie(255 - tie.image, 1 - 0.7 * tie.weight)
-    objective = _Objective(features, targets, settings, content, _Anchor.of([tie, other], torch.device("cpu")))
+    objective = Objective(features, targets, settings, content, Anchor.of([tie, other], torch.device("cpu")))
     image = torch.rand(1, 3, 64, 80, generator=generator) * 300 - 20  # some of it out of range
     values, gradient = objective.evaluate(image)
 
@@ -96,11 +96,11 @@ def test_the_objective_is_the_sum_of_the_plain_losses(features, targets, content
 def test_a_tie_with_nothing_to_show_may_hold_nan(tie):
     image, weight = tie.image.copy(), tie.weight.copy()
     image[:20], weight[:20] = np.nan, 0
-    anchor = _Anchor.of([TemporalTie(image, weight), tie], torch.device("cpu"))
+    anchor = Anchor.of([TemporalTie(image, weight), tie], torch.device("cpu"))
     assert anchor.mean.isfinite().all()
     assert math.isfinite(anchor.rest)
     assert torch.allclose(anchor.mean[0, :, :20], image_to_tensor(tie.image)[0, :, :20], rtol=1e-4)
-    everywhere = _Anchor.of([TemporalTie(image, 0 * weight)], torch.device("cpu"))
+    everywhere = Anchor.of([TemporalTie(image, 0 * weight)], torch.device("cpu"))
     assert float(everywhere.weight.abs().max()) == everywhere.rest == 0
 
 

@@ -9,7 +9,7 @@ import torch
 from farm.errors import OptimizationError
 from farm.style import losses, optimize
 from farm.style.guided import Guide, StyledRegion
-from farm.style.optimize import FrameOptimizer, OptimizeSettings, TemporalTie, _Anchor, _Objective
+from farm.style.optimize import Anchor, FrameOptimizer, Objective, OptimizeSettings, TemporalTie
 from farm.style.targets import Style, StyleTargets
 from farm.style.tiles import Reach, cut_tiles, network_reach, tiled_features, tiled_grams
 from farm.style.vgg import VGGFeatures
@@ -76,9 +76,9 @@ def test_losses_and_gradient_are_those_of_the_whole(weights, picture, painting, 
     )
     targets = StyleTargets.of(features, [Style(painting)], (64, 80))
     tie = TemporalTie(picture[::-1], torch.rand(150, 203, generator=generator).numpy())
-    anchor = _Anchor.of([tie], torch.device("cpu"))
-    whole = _Objective(features, targets, settings, picture, anchor)
-    tiled = _Objective(features, targets, settings, picture, anchor, tile=side)
+    anchor = Anchor.of([tie], torch.device("cpu"))
+    whole = Objective(features, targets, settings, picture, anchor)
+    tiled = Objective(features, targets, settings, picture, anchor, tile=side)
     image = torch.rand(1, 3, 150, 203, generator=generator) * 300 - 20
     values, gradient = whole.evaluate(image)
     found, tiled_gradient = tiled.evaluate(image)
@@ -100,8 +100,8 @@ def test_with_regions_too(features, picture, painting, generator, side):
     regions = [StyledRegion(ramp, other), StyledRegion(kept, None), StyledRegion(small, other)]
     settings = OptimizeSettings(content_layers={"relu3_1": 1.0})
     guide = Guide(regions, targets, settings.style_layers, "cpu")
-    whole = _Objective(features, targets, settings, picture, None, guide)
-    tiled = _Objective(features, targets, settings, picture, None, guide, tile=side)
+    whole = Objective(features, targets, settings, picture, None, guide)
+    tiled = Objective(features, targets, settings, picture, None, guide, tile=side)
     image = torch.rand(1, 3, 150, 203, generator=generator) * 255
     values, gradient = whole.evaluate(image)
     found, tiled_gradient = tiled.evaluate(image)
@@ -110,7 +110,7 @@ def test_with_regions_too(features, picture, painting, generator, side):
     assert found == pytest.approx(values, rel=1e-5)
     assert (tiled_gradient - gradient).abs().max() < 1e-4 * gradient.abs().max()
     assert values["style"] != pytest.approx(
-        _Objective(features, targets, settings, picture, None).evaluate(image)[0]["style"], rel=0.01
+        Objective(features, targets, settings, picture, None).evaluate(image)[0]["style"], rel=0.01
     )
 
 
@@ -133,15 +133,15 @@ def test_bfloat16_in_tiles_is_near_the_whole(features, picture, painting):
     targets = StyleTargets.of(features, [Style(painting)], (64, 80))
     image = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
     settings = OptimizeSettings(style_layers={"relu1_1": 1.0, "relu2_1": 1.0}, content_layers={"relu2_2": 1.0})
-    values, gradient = _Objective(half, targets, settings, picture[::-1], None).evaluate(image)
-    found, tiled_gradient = _Objective(half, targets, settings, picture[::-1], None, tile=64).evaluate(image)
+    values, gradient = Objective(half, targets, settings, picture[::-1], None).evaluate(image)
+    found, tiled_gradient = Objective(half, targets, settings, picture[::-1], None, tile=64).evaluate(image)
     assert found == pytest.approx(values, rel=0.01)
     assert (tiled_gradient - gradient).norm() < 0.03 * gradient.norm()
 
 
 def out_of_memory_above(monkeypatch, side):
     """Evaluations of more than `side` pixels in tiles fail as PyTorch's CPU allocator does."""
-    evaluate = _Objective.evaluate
+    evaluate = Objective.evaluate
 
     def failing(self, image, with_gradient=True):
         largest = max(tile.rows.stop - tile.rows.start for tile in self._tiles) if self._tiles else 10_000
@@ -149,7 +149,7 @@ def out_of_memory_above(monkeypatch, side):
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
         return evaluate(self, image, with_gradient)
 
-    monkeypatch.setattr(_Objective, "evaluate", failing)
+    monkeypatch.setattr(Objective, "evaluate", failing)
 
 
 def test_memory_that_runs_out_leads_to_smaller_tiles_and_a_note(features, picture, painting, monkeypatch):
@@ -171,7 +171,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(features, picture, pain
     def failing(*_, **__):
         raise RuntimeError("expected scalar type Float")
 
-    monkeypatch.setattr(optimize._Objective, "evaluate", failing)
+    monkeypatch.setattr(optimize.Objective, "evaluate", failing)
     optimizer = FrameOptimizer(features, StyleTargets.of(features, [Style(painting)], (64, 80)))
     with pytest.raises(RuntimeError, match="scalar type"):
         optimizer.stylize(picture, picture, 3)

@@ -1,0 +1,252 @@
+"""A whole training: steps, evaluations, checkpoints, and the finished network. The same call again continues it.
+
+    report = run_course(spec, trainer, folder, ...)
+
+Its folder has   train.json        the spec and the hashes of what it reads
+                 checkpoint.pt     network, Adam, step, seconds, curve: the latest evaluation, or where it was stopped
+                 best.pt           the network with the lowest held-out loss
+                 curve.png         loss by step             samples/000400.png     held-out pictures, painted
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import pickle
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from farm import __version__
+from farm.errors import JobMismatchError, OptimizationError, OutputError, UsageError
+from farm.fetch import local_path
+from farm.inputs import input_files
+from farm.instant.networkfile import card_of, save_network
+from farm.instant.pictures import photo_files
+from farm.instant.sheets import write_learning_curve, write_sample_sheet
+from farm.instant.training import Losses, Trainer, mean_losses
+from farm.outputs import check_can_write, write_atomically
+from farm.spec import differing_fields
+from farm.trainspec import TrainSpec
+
+EVALUATIONS = 16
+"""Of a training, evenly spaced."""
+SETTLED = 0.6
+"""Share of a training before which it is not stopped for want of progress: the rate has hardly fallen until then."""
+
+
+@dataclass
+class Course:
+    """Where a training is. `seconds` are of steps and evaluations, over all runs of the command."""
+
+    step: int = 0
+    seconds: float = 0.0
+    best: float = float("inf")
+    best_step: int = 0
+    since_best: int = 0
+    finished: bool = False
+    curve: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a training says as it goes."""
+
+    step: int
+    share: float
+    losses: Losses
+    evaluated: bool
+
+
+def training_folder(output: str) -> Path:
+    """`net.safetensors` is made in `net.train/`, beside it."""
+    return Path(output).with_suffix(".train")
+
+
+def run_course(
+    spec: TrainSpec,
+    trainer: Trainer,
+    on_step: Callable[[Told], None] = lambda _: None,
+    check_interruption: Callable[[], None] = lambda: None,
+    agree: Callable[[float], float] = lambda value: value,
+    leads: bool = True,
+) -> dict[str, Any]:
+    """Train to the end, or to where nothing gets better, and write the network. Returns a report.
+
+    Of several processes one `leads`: it evaluates and writes; `agree` gives all of them its value. Whatever is raised
+    on the way, the leading one leaves a checkpoint of the last whole step. Raises OptimizationError if
+    the loss is not finite.
+    """
+    folder = training_folder(spec.output)
+    course = _restored(folder, trainer)
+    began = time.monotonic() - course.seconds
+    recent: list[Losses] = []
+    next_evaluation = len(course.curve) + 1
+    try:
+        while not course.finished:
+            check_interruption()
+            course.seconds = agree(time.monotonic() - began)
+            share = _share(spec, course)
+            recent.append(trainer.step(course.step, share))
+            if not torch.isfinite(torch.tensor(recent[-1]["total"])):
+                raise OptimizationError(
+                    f"the loss was {recent[-1]['total']} at step {course.step}", "give a smaller --learning-rate"
+                )
+            course.step += 1
+            share = _share(spec, course)
+            due = share >= min(next_evaluation / EVALUATIONS, 1.0)
+            if due:
+                next_evaluation = int(share * EVALUATIONS) + 1
+                if leads:
+                    _evaluate(spec, trainer, course, mean_losses(recent), folder)
+                enough = agree(float(course.since_best >= spec.patience and share >= SETTLED))
+                course.finished = share >= 1 or bool(enough)
+                recent.clear()
+            if leads:
+                on_step(Told(course.step, share, course.curve[-1]["held_out"] if due else recent[-1], due))
+                if due:
+                    _save(folder, trainer, course)
+    except BaseException:
+        if leads and course.step:
+            _save(folder, trainer, course)
+        raise
+    return _finish(spec, trainer, course, folder) if leads else {}
+
+
+def begin_training(spec: TrainSpec, *, overwrite: bool) -> None:
+    """Find out before any work whether this training can be done, or continued, here. Raises FarmError."""
+    check_can_write(spec.output, overwrite=overwrite)
+    folder = training_folder(spec.output)
+    hashes = _input_hashes(spec)
+    known = folder / "train.json"
+    if known.exists():
+        try:
+            stored = json.loads(known.read_text())
+            before, before_hashes = TrainSpec.model_validate(stored["spec"]), dict(stored["inputs"])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise OutputError(f"{known} is damaged", f"remove {folder} to train anew") from None
+        found = differing_fields(before, spec)
+        changed = [name for name, told in hashes.items() if before_hashes.get(name, told) != told]
+        found += [f"{name}: the file has changed" for name in changed]
+        if found and (folder / "checkpoint.pt").exists():
+            raise JobMismatchError(
+                f"{folder} is a training of something else ({'; '.join(found)})",
+                "choose another -o, or remove that folder",
+            )
+    told = {"spec": spec.model_dump(mode="json"), "inputs": hashes}
+    try:
+        write_atomically(known, json.dumps(told, indent=1).encode())
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written ({error.strerror})", "choose another -o") from None
+
+
+def _share(spec: TrainSpec, course: Course) -> float:
+    if spec.steps is not None:
+        return course.step / spec.steps
+    assert spec.budget is not None
+    return course.seconds / spec.budget
+
+
+def _evaluate(spec: TrainSpec, trainer: Trainer, course: Course, training: Losses, folder: Path) -> None:
+    held_out = trainer.held_out()
+    course.curve.append({"step": course.step, "seconds": course.seconds, "training": training, "held_out": held_out})
+    course.since_best += 1
+    if held_out["total"] < course.best:
+        course.best, course.best_step, course.since_best = held_out["total"], course.step, 0
+        _write(folder / "best.pt", trainer.network.state_dict())
+    write_learning_curve(folder / "curve.png", course.curve)
+    write_sample_sheet(folder / "samples" / f"{course.step:06d}.png", trainer.pictures, trainer.paint)
+
+
+def _finish(spec: TrainSpec, trainer: Trainer, course: Course, folder: Path) -> dict[str, Any]:
+    trainer.network.load_state_dict(_read(folder / "best.pt"))
+    judged = next(point for point in course.curve if point["step"] == course.best_step)
+    card = card_of(
+        trainer.network,
+        styles=tuple(Path(style.path).name for style in spec.styles),
+        settings=_without_folders(spec),
+        steps=course.best_step,
+        seconds=round(course.seconds, 1),
+        losses={name: round(value, 3) for name, value in judged["held_out"].items()},
+        farm=__version__,
+    )
+    save_network(spec.output, trainer.network, card, trainer.styles[0].image)
+    return {
+        "output": spec.output,
+        "folder": str(folder),
+        "steps": course.step,
+        "best_step": course.best_step,
+        "seconds": round(course.seconds, 1),
+        "pictures": len(trainer.pictures.training),
+        "held_out": len(trainer.pictures.held_out),
+        "losses": card.losses,
+        "curve": course.curve,
+    }
+
+
+def _without_folders(spec: TrainSpec) -> dict[str, Any]:
+    """The settings as they may be shared: names of files, not where they lay."""
+    told = spec.model_dump(mode="json", exclude={"output", "regions", "init", "upscale", "color", "optimizer"})
+    for name in ("photos", "video"):
+        told[name] = Path(told[name]).name if told[name] else None
+    told["styles"] = [{**style, "path": Path(style["path"]).name} for style in told["styles"]]
+    return told
+
+
+def _input_hashes(spec: TrainSpec) -> dict[str, str]:
+    """Of every painting, network and film: its bytes; of a folder of photographs: names and sizes."""
+    found = {}
+    for path in input_files(spec):
+        try:
+            with local_path(path).open("rb") as file:
+                digest = hashlib.sha256()
+                while piece := file.read(1 << 20):
+                    digest.update(piece)
+                found[path] = digest.hexdigest()
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from None
+    if spec.photos:
+        listing = [(path.name, path.stat().st_size) for path in photo_files(spec.photos)]
+        found[spec.photos] = hashlib.sha256(repr(listing).encode()).hexdigest()
+    return found
+
+
+def _save(folder: Path, trainer: Trainer, course: Course) -> None:
+    _write(folder / "checkpoint.pt", {**trainer.state(), "course": vars(course)})
+
+
+def _restored(folder: Path, trainer: Trainer) -> Course:
+    """The course where the checkpoint left it, or a new one."""
+    if not (folder / "checkpoint.pt").exists():
+        return Course()
+    state = _read(folder / "checkpoint.pt")
+    try:
+        trainer.restore(state)
+        return Course(**state["course"])
+    except (KeyError, TypeError, ValueError, RuntimeError):
+        raise _damaged(folder / "checkpoint.pt") from None
+
+
+def _write(path: Path, value: Any) -> None:
+    out = io.BytesIO()
+    torch.save(value, out)
+    try:
+        write_atomically(path, out.getvalue())
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error.strerror})", "free the disk, then run again") from None
+
+
+def _read(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
+        raise _damaged(path) from None
+
+
+def _damaged(path: Path) -> OutputError:
+    return OutputError(f"{path} is damaged", f"remove {path.parent} to train anew")

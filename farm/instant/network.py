@@ -1,0 +1,124 @@
+"""The image transformation networks (Johnson et al. 2016, supplementary material).
+
+    network = StyleNetwork(ARCHITECTURES["small"])
+    painted = network(photographs)            # (N, 3, H, W) float32 RGB in 0..255, in and out
+
+Instance instead of batch normalisation (Ulyanov et al. 2016), reflection padding, and nearest-neighbour enlargement
+before a convolution instead of a transposed one, which leaves checkerboards (Odena et al. 2016).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from farm.choices import NetworkKind
+
+STRIDE = 4
+"""The trunk works at a quarter of the size: sides are padded to a multiple of it."""
+SMALLEST_SIDE = 16
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Channels on the way down, of the trunk, and on the way up; `stem` and `head` are kernel sizes.
+
+    Where there is one channel count less on the way down, the first convolution halves the size already.
+    """
+
+    down: tuple[int, ...]
+    trunk: int
+    blocks: int
+    up: tuple[int, int]
+    stem: int
+    head: int
+
+
+ARCHITECTURES: dict[NetworkKind, Architecture] = {
+    "johnson": Architecture(down=(32, 64), trunk=128, blocks=5, up=(64, 32), stem=9, head=9),
+    "small": Architecture(down=(24,), trunk=48, blocks=5, up=(24, 8), stem=5, head=3),
+}
+"""`small` takes an eighth of the time: no convolution at full size but the last two, which have 8 and 3 channels."""
+
+
+class StyleNetwork(nn.Module):
+    """A photograph in, a painting out; sides that are no multiple of 4 are padded and cut again."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        first, *rest = (*architecture.down, architecture.trunk)
+        halved = len(architecture.down) == 1
+        self.down = nn.Sequential(Layer(3, first, architecture.stem, stride=2 if halved else 1))
+        before = first
+        for after in rest:
+            self.down.append(Layer(before, after, 3, stride=2))
+            before = after
+        self.trunk = nn.Sequential(*(Residual(architecture.trunk) for _ in range(architecture.blocks)))
+        middle, last = architecture.up
+        self.up = nn.Sequential(Layer(before, middle, 3, enlarge=True), Layer(middle, last, 3, enlarge=True))
+        self.head = Layer(last, 3, architecture.head, normalize=False)
+
+    def forward(self, photograph: Tensor) -> Tensor:
+        """(N, 3, H, W) float32 in 0..255 -> the same, mostly within 0..255. No picture depends on the others."""
+        height, width = photograph.shape[2:]
+        x = (photograph / 127.5 - 1).to(self.head.convolution.weight.dtype, memory_format=torch.channels_last)
+        x = functional.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
+        x = self.head(self.up(self.trunk(self.down(x))))
+        # Johnson's output goes a little beyond the range, so that black and white need no infinite weights.
+        return (torch.tanh(x.float()) * 150 + 127.5)[..., :height, :width]
+
+
+class Layer(nn.Module):
+    """Reflection padding, convolution, instance normalisation, ReLU; the last layer is a convolution alone."""
+
+    def __init__(
+        self, before: int, after: int, kernel: int, stride: int = 1, enlarge: bool = False, normalize: bool = True
+    ) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(before, after, kernel, stride)
+        self.norm = InstanceNorm(after) if normalize else None
+        self._pad = kernel // 2
+        self._enlarge = enlarge
+
+    def forward(self, x: Tensor, activate: bool = True) -> Tensor:
+        if self._enlarge:
+            x = functional.interpolate(x, scale_factor=2, mode="nearest")
+        x = self.convolution(functional.pad(x, (self._pad,) * 4, mode="reflect"))
+        if self.norm is None:
+            return x
+        x = self.norm(x)
+        return x.relu() if activate else x
+
+
+class Residual(nn.Module):
+    """Two convolutions beside the identity, without a ReLU after the sum (Gross and Wilber 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first, self.second = Layer(channels, channels, 3), Layer(channels, channels, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(self.first(x), activate=False)
+
+
+class InstanceNorm(nn.Module):
+    """Each channel of each picture to mean 0 and variance 1, then scaled and shifted.
+
+    For one picture that is batch normalisation with the batch's own statistics, which PyTorch computes in
+    channels-last memory; its instance norm copies every tensor twice, and took as long as the convolutions.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        one_by_one = [
+            functional.batch_norm(picture, None, None, self.weight, self.bias, training=True) for picture in x.split(1)
+        ]
+        return one_by_one[0] if len(one_by_one) == 1 else torch.cat(one_by_one)

@@ -1,0 +1,53 @@
+"""Frames through a trained network.
+
+painter = InstantPainter(path, runtime)
+painted = painter.paint([frame, frame])       # (H, W, 3) uint8 each
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from farm.instant.network import StyleNetwork
+from farm.instant.networkfile import load_network_file
+from farm.job import Runtime
+from farm.style.device import choose_device, configure_threads
+
+Frame = NDArray[np.uint8]
+
+
+class InstantPainter:
+    """One network at work. A frame's picture depends on that frame alone. Raises WeightsError.
+
+    On a CPU frames go through one by one: a batch gains nothing there and leaves the caches. On a GPU every batch is
+    filled up to the same length, because cuDNN may choose another algorithm for another length.
+    """
+
+    def __init__(self, path: str, runtime: Runtime) -> None:
+        configure_threads(runtime.threads)
+        self._device = choose_device(runtime.device)
+        self.network = prepared(load_network_file(path)[0], self._device, runtime.precision == "bf16")
+        self.batch = 8
+        self._at_once = 1 if self._device.type == "cpu" else self.batch
+
+    def paint(self, frames: Sequence[Frame]) -> list[Frame]:
+        """As many pictures as frames, all of one size, each (H, W, 3) uint8."""
+        painted: list[Frame] = []
+        with torch.inference_mode():
+            for begin in range(0, len(frames), self._at_once):
+                some = list(frames[begin : begin + self._at_once])
+                filled = np.stack(some + some[-1:] * (self._at_once - len(some)))
+                x = torch.from_numpy(filled).to(self._device).permute(0, 3, 1, 2).float()
+                found = self.network(x).clamp_(0, 255).round_().to(torch.uint8).permute(0, 2, 3, 1)
+                painted += list(found.contiguous().cpu().numpy()[: len(some)])
+        return painted
+
+
+def prepared(network: StyleNetwork, device: torch.device, bf16: bool) -> StyleNetwork:
+    """For inference: on its device, in its precision, channels-last."""
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    return network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,0 +1,190 @@
+"""One step of training: crops through the network, the optimiser's own losses on what comes out, and back.
+
+    trainer = Trainer(spec, pictures, runtime)
+    losses = trainer.step(0)
+
+The loss of a painted crop is `farm.style.objective`'s, value and gradient in closed form; only the network is
+differentiated by autograd. For a pair of frames (Ruder et al. 2018, section 4) both are painted, and each is tied to
+the other, warped to it: the gradient of the two-frame loss to both pictures, without differentiating the warp.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from farm.flow import Match, create_matcher, warp
+from farm.inputs import with_small_files_here
+from farm.instant.network import ARCHITECTURES, StyleNetwork
+from farm.instant.pictures import Picture, Pictures
+from farm.job import Runtime
+from farm.style.device import choose_device, configure_threads
+from farm.style.objective import Anchor, Objective, OptimizeSettings, TemporalTie
+from farm.style.picture import image_to_tensor, read_picture, tensor_to_exact
+from farm.style.targets import Style, StyleTargets
+from farm.style.vgg import VGGFeatures
+from farm.styler import load_network
+from farm.trainspec import TrainSpec
+
+WARM_UP = 0.02
+"""Share of the training over which the learning rate rises: Adam's first steps know no variances yet."""
+LAST_RATE = 0.02
+"""Of the learning rate, at the end."""
+
+Losses = dict[str, float]
+
+
+class Trainer:
+    """A network, its losses and its optimiser, and the step number `step(n)` as a function of state and `n` alone.
+
+    With `shares` > 1 this process takes every `shares`-th crop of a batch from `share` on; `spread` then wraps the
+    network in what averages the gradients, so that the step is that of one process with the whole batch.
+    """
+
+    def __init__(
+        self,
+        spec: TrainSpec,
+        pictures: Pictures,
+        runtime: Runtime,
+        share: int = 0,
+        shares: int = 1,
+        spread: Callable[[nn.Module], nn.Module] = lambda network: network,
+    ) -> None:
+        configure_threads(runtime.threads)
+        self.spec, self.pictures = spec, pictures
+        self._device = choose_device(runtime.device)
+        dtype = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
+        local = with_small_files_here(spec)
+        self._features = VGGFeatures(load_network(local), spec.pooling, self._device, dtype)
+        self._settings = objective_settings(spec)
+        self.styles = [Style(read_picture(style.path), style.weight) for style in local.styles]
+        self._targets = StyleTargets.of(
+            self._features, self.styles, painted_area(pictures, spec), spec.style_scale, self._settings.style_layers
+        )
+        self._matcher = create_matcher("dis")
+        torch.manual_seed(spec.seed)
+        self.network = StyleNetwork(ARCHITECTURES[spec.architecture]).to(self._device)
+        self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._spread = spread(self.network)
+        self.adam = torch.optim.Adam(self.network.parameters(), spec.learning_rate)
+        self._items = range(share, spec.batch, shares)
+        self._held_out: list[_Judged] = []
+
+    def step(self, number: int, progress: float) -> Losses:
+        """Train on batch `number`, at `progress` 0..1 of the training. The mean losses of this process's crops."""
+        for group in self.adam.param_groups:
+            group["lr"] = self.spec.learning_rate * rate_at(progress)
+        crops = [
+            self._judge(self.pictures.sample(self.spec.seed, number, item, self.spec.crop)) for item in self._items
+        ]
+        painted = self._spread(torch.cat([crop.frames for crop in crops]))
+        found: list[Losses] = []
+        gradients: list[Tensor] = []
+        for crop, pictures in zip(crops, painted.detach().split([len(crop.frames) for crop in crops]), strict=True):
+            losses, parts = crop.evaluate(pictures)
+            found += losses
+            # a pair counts as one crop: its two pictures show the same
+            gradients += [part / (len(parts) * len(crops)) for part in parts]
+        self.adam.zero_grad(set_to_none=True)
+        painted.backward(torch.cat(gradients))
+        self.adam.step()
+        return mean_losses(found)
+
+    def held_out(self) -> Losses:
+        """The mean losses of the held-out pictures."""
+        self._held_out = self._held_out or [self._judge(picture) for picture in self._judging_crops()]
+        with torch.no_grad():
+            found = [judged.evaluate(self.network(judged.frames), with_gradient=False)[0] for judged in self._held_out]
+        return mean_losses([losses for one in found for losses in one])
+
+    def paint(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 through the network as it is."""
+        with torch.no_grad():
+            painted = self.network(image_to_tensor(frame, self._device))
+        return tensor_to_exact(painted).round().astype(np.uint8)
+
+    def state(self) -> dict[str, Any]:
+        """All that the next step depends on, for `torch.save`."""
+        return {"network": self.network.state_dict(), "adam": self.adam.state_dict()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.adam.load_state_dict(state["adam"])
+
+    def _judge(self, picture: Picture) -> _Judged:
+        frames = picture.frames
+        objectives = [Objective(self._features, self._targets, self._settings, frame, None) for frame in frames]
+        matches = self._matcher.match(*frames) if len(frames) == 2 else ()
+        return _Judged(torch.cat([image_to_tensor(frame, self._device) for frame in frames]), objectives, matches)
+
+    def _judging_crops(self) -> list[Picture]:
+        """The middle of each held-out picture, half as large again as a training crop where there is so much."""
+        side = self.spec.crop * 3 // 2
+
+        def middle(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            top, left = (max(0, (length - side) // 2) for length in frame.shape[:2])
+            return np.ascontiguousarray(frame[top : top + side, left : left + side])
+
+        return [Picture(*(middle(frame) for frame in one.frames)) for one in self.pictures.held_out]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A photograph, or two neighbours, and what their paintings are judged by.
+
+    `frames` (1 or 2, 3, H, W); `matches`: of two frames, the first to the second and back.
+    """
+
+    frames: Tensor
+    objectives: Sequence[Objective]
+    matches: Sequence[Match]
+
+    def evaluate(self, painted: Tensor, with_gradient: bool = True) -> tuple[list[Losses], list[Tensor]]:
+        """The losses of each painted picture, and their gradients (1, 3, H, W)."""
+        others = [tensor_to_exact(one[None]) for one in painted.flip(0)]
+        for objective, match, other in zip(self.objectives, self.matches, others, strict=False):
+            objective.anchor = Anchor.of([TemporalTie(warp(other, match.flow), match.weight)], painted.device)
+        found = [
+            objective.evaluate(picture, with_gradient)
+            for objective, picture in zip(self.objectives, painted.split(1), strict=True)
+        ]
+        return [losses for losses, _ in found], [gradient for _, gradient in found if gradient is not None]
+
+
+def objective_settings(spec: TrainSpec) -> OptimizeSettings:
+    return OptimizeSettings(
+        content_weight=spec.weights.content,
+        style_weight=spec.weights.style,
+        temporal_weight=spec.weights.temporal,
+        tv_weight=spec.weights.tv,
+        content_layers=spec.content_layers,
+        style_layers=spec.style_layers,
+    )
+
+
+def painted_area(pictures: Pictures, spec: TrainSpec) -> tuple[int, int]:
+    """(height, width) of the pictures that will be painted: of the one in the middle by area."""
+    shapes = sorted((picture.frame.shape[:2] for picture in pictures.training), key=math.prod)
+    height, width = shapes[len(shapes) // 2]
+    return int(height), int(width)
+
+
+def rate_at(progress: float) -> float:
+    """Share of the learning rate: a short rise, then half a cosine down to LAST_RATE.
+
+    >>> rate_at(1.0)
+    0.02
+    """
+    fall = LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
+    return min(1.0, 0.05 + progress / WARM_UP) * fall
+
+
+def mean_losses(found: Sequence[Losses]) -> Losses:
+    return {name: sum(one[name] for one in found) / len(found) for name in found[0]}
