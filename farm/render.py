@@ -14,26 +14,34 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 
 from farm.errors import StorageError
+from farm.fetch import local_path
 from farm.flow import Match, create_matcher, external_flow_name, match_both_ways, read_external_flow, warp, warp_sharp
 from farm.flowstore import FlowStore
 from farm.frames import FrameRange, evenly
+from farm.instant.painter import InstantPainter
 from farm.job import FrameRecord, JobDirectory, JobRecord, record_flow_key
 from farm.media.decode import FrameReader
+from farm.pipeline import in_stages
 from farm.plan import RELAY, Chunk, Task, frames_in_order, task_id, travels_back
 from farm.regions.masks import RegionMasks
 from farm.storage import Storage
+from farm.style.guided import paste
 from farm.style.optimize import StylizedFrame
+from farm.style.palette import ColorTreatment, LuminanceOnly
 from farm.styler import FrameStyler, ShotStyler
 from farm.ties import Neighbour, blended_start, cross_fade, looks_alike, nearest_visible, warped_start, with_anchor
 
 DECODED_BYTES_KEPT = 1 << 28
 """Of decoded frames: flow over long distances asks again for frames that a long GOP makes slow to reach."""
 
+INDEPENDENT_BATCH = 8
+"""Frames that are decoded, painted and committed together where none depends on another."""
 COLOR_SAMPLE = 16
 """Frames of a shot whose colours stand for the whole of it."""
 
@@ -46,6 +54,15 @@ class FrameReport:
     frame: int
     record: FrameRecord
     reused: bool = False
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A frame that no other frame is needed for: its picture, and the weights of the spec's regions there."""
+
+    frame: int
+    picture: np.ndarray
+    regions: Sequence[np.ndarray]
 
 
 class SourceFrames:
@@ -116,6 +133,9 @@ class ChunkRenderer:
     def render(self, task: Task) -> Iterator[FrameReport]:
         """Commit every frame of `task` in order, those that are committed already excepted."""
         self.job.forget()
+        if self.spec.method != "optimize":
+            yield from self._render_independent(task)
+            return
         done = self.job.intact_frames(task)
         ledger = self.job.ledger(task.id)
         chunk = self.plan.chunks[task.chunk]
@@ -129,11 +149,48 @@ class ChunkRenderer:
             record = self.job.commit_frame(task.id, image, record.model_copy(update={"seconds": round(seconds, 4)}))
             yield FrameReport(task.id, frame, record)
 
+    def _render_independent(self, task: Task) -> Iterator[FrameReport]:
+        """Frames of which none reads another: some are decoded ahead and some committed behind, while some are painted.
+
+        The ledger is written once a batch, so at most two batches are painted again after a loss.
+        """
+        done, ledger = self.job.intact_frames(task), self.job.ledger(task.id)
+        yield from (FrameReport(task.id, frame, ledger[frame], reused=True) for frame in sorted(done))
+        left = [frame for frame in task.frames if frame not in done]
+        batches = [left[i : i + INDEPENDENT_BATCH] for i in range(0, len(left), INDEPENDENT_BATCH)]
+        for records in in_stages(
+            batches, self._read_batch, self._paint_batch, partial(self.job.commit_frames, task.id)
+        ):
+            yield from (FrameReport(task.id, record.frame, record) for record in records)
+
+    def _read_batch(self, batch: Sequence[int]) -> list[_Source]:
+        return [_Source(frame, self.source(frame), self.masks.weights(frame)) for frame in batch]
+
+    def _paint_batch(self, batch: Sequence[_Source]) -> list[tuple[np.ndarray, FrameRecord]]:
+        began = time.perf_counter()
+        pictures = [one.picture for one in batch]
+        if self.spec.method == "instant":
+            colors = self._network_colors
+            painted = self._network.paint([colors.content(picture) for picture in pictures])
+            pictures = [
+                _kept(colors.finish(image, one.picture), one) for image, one in zip(painted, batch, strict=True)
+            ]
+        seconds = round((time.perf_counter() - began) / len(batch), 4)
+        records = [FrameRecord(frame=one.frame, sha256="", seconds=seconds) for one in batch]
+        return list(zip(pictures, records, strict=True))
+
+    @cached_property
+    def _network(self) -> InstantPainter:
+        return InstantPainter(str(local_path(str(self.spec.network))), self.record.runtime)
+
+    @cached_property
+    def _network_colors(self) -> ColorTreatment:
+        """Luminance alone, or all colours; statistics of a shot are for those who learn from the painting."""
+        return LuminanceOnly(0.0, 1.0) if self.spec.color == "luminance" else ColorTreatment()
+
     # the kinds of stage ----------------------------------------------------------------------------
 
     def _make(self, task: Task, chunk: Chunk, frame: int) -> tuple[np.ndarray, FrameRecord]:
-        if self.spec.method == "identity":
-            return self.source(frame), FrameRecord(frame=frame, sha256="")
         if task.number >= 2:
             return self._refine(task, frame)
         steps, keys = self.plan.steps, self.plan.keyframes(chunk.shot)
@@ -219,6 +276,13 @@ class ChunkRenderer:
 
     def _read(self, task: str, frame: int) -> np.ndarray:
         return read_committed(self.job, task, frame)
+
+
+def _kept(painted: np.ndarray, source: _Source) -> np.ndarray:
+    """The photograph over the painted picture in every region: those of a network have no style."""
+    if not any(weight.any() for weight in source.regions):
+        return painted
+    return paste(painted, source.picture, np.sum(source.regions, axis=0, dtype=np.float32))
 
 
 def read_committed(job: JobDirectory, task: str, frame: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import farm
 ROOT = Path(farm.__file__).parent
 LAYERS = [
     {"errors"},
-    {"frames", "video", "choices", "outputs", "bytesize", "durations", "fetch"},
+    {"frames", "video", "choices", "outputs", "bytesize", "durations", "fetch", "interruption", "pipeline"},
     {"paintspec"},
     {"inputs"},
     {"spec", "trainspec", "flow", "style", "painting", "contactsheet", "shares"},
@@ -22,7 +22,7 @@ LAYERS = [
     {"instant"},
     {"jobstatus"},
     {"render", "prepare"},
-    {"stitch", "progress", "interruption", "still", "doctor"},
+    {"stitch", "progress", "still", "doctor"},
     {"cluster"},
     {"demo", "options"},
     {"cli_service", "cli_train"},

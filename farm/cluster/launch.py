@@ -133,7 +133,7 @@ def _run(
             ahead = FlowAhead(prepared.job.url, _flow_ranges(record), sources)
         steps = _planned_steps(tasks)
         frames = sum(len(task.frames) for task in todo)
-        progress.stage("start", frames, sum(task.steps for task in todo))
+        progress.stage("start", frames, sum(task.steps or len(task.frames) for task in todo))
         stages = {task.id: task.stage for task in tasks}
         told = FrameTally()
         latest, committed = "start", 0
@@ -256,7 +256,8 @@ class FrameTally:
 
 
 def _planned_steps(tasks: list[Task]) -> dict[str, float]:
-    return {task.id: task.steps / len(task.frames) for task in tasks}
+    """Of a frame of each task, to weigh what is left by; without an optimiser every frame is one."""
+    return {task.id: task.steps / len(task.frames) or 1.0 for task in tasks}
 
 
 def _flow_ranges(record: JobRecord) -> tuple[FrameRange, ...]:

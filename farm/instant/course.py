@@ -244,7 +244,7 @@ def _write(path: Path, value: Any) -> None:
 def _read(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError):
         raise _damaged(path) from None
 
 

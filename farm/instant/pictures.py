@@ -28,6 +28,10 @@ MOST_PAIRS = 75
 """Of a film: neighbours and more of them look alike, and memory holds them all."""
 LARGEST_CROP = 1.6
 """Of the training crop's side: what is cut out may be this much larger, and is then made smaller."""
+FLAT = 4.0
+"""Grey levels of deviation below which there is nothing to paint in a crop (black frames, sky): another is drawn..."""
+DRAWS = 6
+"""... but no more than so often."""
 HELD_OUT_EVERY = 10
 MOST_HELD_OUT = 8
 
@@ -54,6 +58,13 @@ class Pictures:
     def sample(self, seed: int, step: int, item: int, side: int) -> Picture:
         """Crop `item` of step `step`: any part of any picture, mirrored half of the time, (side, side, 3)."""
         random = np.random.default_rng((seed, step, item))
+        for _ in range(DRAWS):
+            found = self._draw(random, side)
+            if found.frame.std() >= FLAT:
+                break
+        return found
+
+    def _draw(self, random: np.random.Generator, side: int) -> Picture:
         picture = self.training[int(random.integers(len(self.training)))]
         height, width = picture.frame.shape[:2]
         cut = min(round(side * random.uniform(1, LARGEST_CROP)), height, width)

@@ -35,6 +35,8 @@ from farm.trainspec import TrainSpec
 
 WARM_UP = 0.02
 """Share of the training over which the learning rate rises: Adam's first steps know no variances yet."""
+LARGEST_GRADIENT = 3.0
+"""Times the mean length of the gradients before."""
 LAST_RATE = 0.02
 """Of the learning rate, at the end."""
 
@@ -75,6 +77,7 @@ class Trainer:
         self._spread = spread(self.network)
         self.adam = torch.optim.Adam(self.network.parameters(), spec.learning_rate)
         self._items = range(share, spec.batch, shares)
+        self._usual = 0.0
         self._held_out: list[_Judged] = []
 
     def step(self, number: int, progress: float) -> Losses:
@@ -94,8 +97,19 @@ class Trainer:
             gradients += [part / (len(parts) * len(crops)) for part in parts]
         self.adam.zero_grad(set_to_none=True)
         painted.backward(torch.cat(gradients))
-        self.adam.step()
+        self._descend()
         return mean_losses(found)
+
+    def _descend(self) -> None:
+        """Adam's step, with a gradient far beyond the usual cut down to LARGEST_GRADIENT times that, or left out if it
+        is not finite: normalisation divides by the deviation of a channel, and where a crop is flat that is nothing.
+        """
+        limit = LARGEST_GRADIENT * self._usual if self._usual else math.inf
+        norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), limit))
+        if not math.isfinite(norm):
+            return
+        self.adam.step()
+        self._usual = min(norm, limit) if not self._usual else 0.95 * self._usual + 0.05 * min(norm, limit)
 
     def held_out(self) -> Losses:
         """The mean losses of the held-out pictures."""
@@ -112,11 +126,12 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """All that the next step depends on, for `torch.save`."""
-        return {"network": self.network.state_dict(), "adam": self.adam.state_dict()}
+        return {"network": self.network.state_dict(), "adam": self.adam.state_dict(), "usual": self._usual}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.adam.load_state_dict(state["adam"])
+        self._usual = state["usual"]
 
     def _judge(self, picture: Picture) -> _Judged:
         frames = picture.frames

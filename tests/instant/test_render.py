@@ -1,0 +1,109 @@
+"""Method instant on the farm: what it does to frames, and that who renders and how often makes no difference."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from farm.cluster.launch import LaunchOptions, render_job
+from farm.errors import UsageError, WeightsError
+from farm.instant.painter import InstantPainter
+from farm.job import JobDirectory, Runtime
+from farm.media.probe import probe_video
+from farm.progress import JobProgress
+from farm.render import SourceFrames, stage_frame
+from farm.spec import RenderSpec, build_spec
+from farm.style.color import YIQ_FROM_RGB
+
+
+def make_spec(clip: Path, network: Path, output: Path, **options: object) -> RenderSpec:
+    values = {"method": "instant", "network": str(network), "chunk_frames": 5, "size": 64, **options}
+    return build_spec({"video": str(clip), "output": str(output), **values})
+
+
+def render(spec: RenderSpec, workers: int = 1) -> dict:
+    job = str(Path(spec.output).with_suffix(".farm"))
+    return render_job(spec, LaunchOptions(job=job, workers=workers, threads=1, dashboard=False), JobProgress())
+
+
+def frames_of(report: dict) -> list[np.ndarray]:
+    job = JobDirectory(report["job"])
+    record = job.load_record()
+    return [stage_frame(job, record, 1, frame) for frame in record.plan.frames]
+
+
+@pytest.fixture(scope="module")
+def reference(clip, network_file, tmp_path_factory, ray_here):
+    return render(make_spec(clip, network_file, tmp_path_factory.mktemp("reference") / "out.mp4"))
+
+
+def test_frames_are_those_of_the_network(reference, network_file):
+    record = JobDirectory(reference["job"]).load_record()
+    source = SourceFrames(record)
+    painter = InstantPainter(str(network_file), record.runtime)
+    for frame, painted in enumerate(frames_of(reference)):
+        assert np.array_equal(painted, painter.paint([source(frame)])[0])
+    film = probe_video(reference["output"])
+    assert (film.frame_count, len(film.audio)) == (12, 1)
+    assert reference["chunks"] == 3
+
+
+def test_two_workers_and_a_damaged_frame_change_nothing(reference, clip, network_file, tmp_path):
+    spec = make_spec(clip, network_file, tmp_path / "two.mp4")
+    report = render(spec, workers=2)
+    assert all(np.array_equal(a, b) for a, b in zip(frames_of(report), frames_of(reference), strict=True))
+    Path(report["output"]).unlink()
+    frame = Path(report["job"]) / "frames/pass-1/00001/000006.png"
+    frame.write_bytes(frame.read_bytes()[:-20])
+    again = render(spec)
+    assert (again["rendered"], again["reused"]) == (1, 11)
+    assert all(np.array_equal(a, b) for a, b in zip(frames_of(again), frames_of(reference), strict=True))
+
+
+def test_luminance_and_kept_regions(reference, clip, network_file, tmp_path):
+    from PIL import Image
+
+    mask = np.zeros((48, 64), np.uint8)
+    mask[:, :20] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    spec = make_spec(
+        clip, network_file, tmp_path / "kept.mp4", color="luminance", regions=[f"{tmp_path / 'mask.png'}@static=none"]
+    )
+    report = render(spec)
+    source = SourceFrames(JobDirectory(report["job"]).load_record())
+    for frame, painted in enumerate(frames_of(report)):
+        assert np.array_equal(painted[:, :16], source(frame)[:, :16])
+        difference = (painted.astype(float) - source(frame))[:, 32:]
+        assert np.abs(difference @ YIQ_FROM_RGB[0]).mean() > 3
+        assert np.abs(np.median(difference @ YIQ_FROM_RGB[1:].T, axis=(0, 1))).max() < 3
+
+
+def test_a_network_that_is_none_is_found_before_rendering(clip, style, tmp_path):
+    with pytest.raises(WeightsError, match="is not a safetensors file"):
+        render(make_spec(clip, style, tmp_path / "out.mp4"))
+    assert not (tmp_path / "out.farm").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"network": None}, "needs a network"),
+        ({"styles": ["a.png"]}, "leave out --style"),
+        ({"color": "match"}, "would need another network"),
+        ({"regions": ["m.png=a.jpg"]}, "can only be none"),
+        ({"method": "optimize", "styles": ["a.png"]}, "add --method instant"),
+    ],
+)
+def test_what_a_network_cannot_do_is_said(options, said):
+    with pytest.raises(UsageError, match=said):
+        build_spec({"video": "v.mp4", "output": "o.mp4", "method": "instant", "network": "n.safetensors", **options})
+
+
+def test_a_network_in_the_plan_and_the_job(reference, network_file):
+    record = json.loads((Path(reference["job"]) / "job.json").read_text())
+    assert record["input_hashes"].keys() >= {str(network_file)}
+    assert Runtime.model_validate(record["runtime"]).threads == 1
+    assert reference["steps"] == 0

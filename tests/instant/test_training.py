@@ -1,0 +1,177 @@
+"""Training: it learns, it goes on bit for bit where it was stopped, and what it leaves is whole."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from farm.errors import JobMismatchError, OutputError, UsageError
+from farm.instant.course import begin_training, run_course, training_folder
+from farm.instant.networkfile import load_network_file
+from farm.instant.painter import InstantPainter
+from farm.instant.pictures import load_pictures
+from farm.instant.train import train_network
+from farm.instant.training import Trainer, rate_at
+from farm.job import Runtime
+from farm.options import train_spec
+from farm.spec import validated
+from farm.style.picture import read_picture
+from farm.trainspec import TrainSpec
+from tests.instant.conftest import SHALLOW
+
+
+@pytest.fixture(autouse=True)
+def _few_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("farm.instant.course.EVALUATIONS", 4)
+
+
+RUNTIME = Runtime(device="cpu", precision="fp32", threads=1)
+
+
+def make_spec(style, output, **options):
+    values = {"size": 96, "crop": 32, "steps": 6, "precision": "fp32", **SHALLOW, **options}
+    return validated(TrainSpec, {"styles": [str(style)], "output": str(output), **values})
+
+
+def weights(path):
+    return load_network_file(path)[0].state_dict()
+
+
+def same(one, other):
+    return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_it_learns(style, photos, tmp_path):
+    options = {"photos": str(photos), "steps": 32, "learning_rate": 5e-3, "patience": 16}
+    report = train_network(make_spec(style, tmp_path / "net.safetensors", **options), threads=1)
+    losses = [point["held_out"]["total"] for point in report["curve"]]
+    assert losses[-1] < 0.8 * losses[0]
+    assert report["losses"]["total"] == pytest.approx(min(losses), rel=1e-5)
+    folder = tmp_path / "net.train"
+    assert read_picture(folder / "curve.png").shape[1] > 400
+    assert len(list((folder / "samples").iterdir())) == len(losses) == 4
+    _, card = load_network_file(tmp_path / "net.safetensors")
+    assert card.styles == (style.name,)
+    assert card.settings["photos"] == photos.name
+    assert str(tmp_path) not in card.model_dump_json()
+
+
+def test_a_film_is_tied_to_itself(style, clip, tmp_path):
+    spec = make_spec(style, tmp_path / "net.safetensors", video=str(clip), crop=48)
+    trainer = Trainer(spec, load_pictures(spec), RUNTIME)
+    assert trainer.step(0, 0.0)["temporal"] > 0
+    assert trainer.held_out()["temporal"] > 0
+
+
+def test_stopped_and_continued_it_comes_to_the_same_bits(style, photos, tmp_path):
+    undisturbed = train_network(make_spec(style, tmp_path / "a.safetensors", photos=str(photos)), threads=1)
+    spec = make_spec(style, tmp_path / "b.safetensors", photos=str(photos))
+    calls = iter(range(100))
+
+    def stop_in_the_middle() -> None:
+        if next(calls) == 4:
+            raise KeyboardInterrupt
+
+    begin_training(spec, overwrite=False)
+    trainer = Trainer(spec, load_pictures(spec), RUNTIME)
+    with pytest.raises(KeyboardInterrupt):
+        run_course(spec, trainer, check_interruption=stop_in_the_middle)
+    assert not (tmp_path / "b.safetensors").exists()
+    continued = train_network(spec, threads=1)
+    assert same(weights(tmp_path / "a.safetensors"), weights(tmp_path / "b.safetensors"))
+    assert [one["held_out"] for one in continued["curve"]] == [one["held_out"] for one in undisturbed["curve"]]
+
+
+def test_two_shares_of_a_batch_are_the_batch(style, photos, tmp_path):
+    """What two workers compute, averaged, is what one computes."""
+    spec = make_spec(style, tmp_path / "net.safetensors", photos=str(photos), batch=2)
+    pictures = load_pictures(spec)
+    whole, *halves = (Trainer(spec, pictures, RUNTIME, share, shares) for share, shares in ((0, 1), (0, 2), (1, 2)))
+    for trainer in (whole, *halves):
+        trainer.step(0, 0.5)
+    gradients = [[parameter.grad for parameter in trainer.network.parameters()] for trainer in (whole, *halves)]
+    clipped = [torch.cat([one.flatten() for one in some]) for some in gradients]
+    assert torch.allclose(clipped[0], (clipped[1] + clipped[2]) / 2, rtol=1e-3, atol=1e-4 * clipped[0].abs().max())
+
+
+def test_another_spec_is_refused_and_nothing_is_overwritten(style, photos, tmp_path):
+    spec = make_spec(style, tmp_path / "net.safetensors", photos=str(photos), steps=2)
+    train_network(spec, threads=1)
+    with pytest.raises(OutputError, match="exists already"):
+        train_network(spec, threads=1)
+    (tmp_path / "net.safetensors").unlink()
+    with pytest.raises(JobMismatchError, match="crop: 32 -> 48"):
+        train_network(spec.model_copy(update={"crop": 48}), threads=1)
+    assert train_network(spec, threads=1)["steps"] == 2
+    (training_folder(spec.output) / "checkpoint.pt").write_bytes(b"broken")
+    (tmp_path / "net.safetensors").unlink()
+    with pytest.raises(OutputError, match=r"checkpoint.pt is damaged; remove .*net.train"):
+        train_network(spec, threads=1)
+
+
+def test_a_wild_gradient_is_cut_and_a_broken_one_left_out(style, photos, tmp_path):
+    spec = make_spec(style, tmp_path / "net.safetensors", photos=str(photos))
+    trainer = Trainer(spec, load_pictures(spec), RUNTIME)
+    trainer.step(0, 0.5)
+    before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+    for parameter in trainer.network.parameters():
+        parameter.grad = torch.full_like(parameter, float("nan"))
+    trainer._descend()
+    assert same(before, trainer.network.state_dict())
+    usual = trainer.state()["usual"]
+    for parameter in trainer.network.parameters():
+        parameter.grad = torch.full_like(parameter, usual)
+    trainer._descend()
+    assert trainer.state()["usual"] < 1.2 * usual
+    assert not same(before, trainer.network.state_dict())
+
+
+def test_the_rate_rises_then_falls():
+    rates = [rate_at(i / 100) for i in range(101)]
+    assert rates[0] < 0.1
+    assert max(rates) == rates[2] > 0.99
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_painted_frames_do_not_depend_on_the_batch(network_file, precision):
+    painter = InstantPainter(str(network_file), Runtime(device="cpu", precision=precision, threads=1))
+    frames = [np.random.default_rng(i).integers(0, 255, (43, 64, 3), dtype=np.uint8) for i in range(5)]
+    together = painter.paint(frames)
+    assert all(np.array_equal(painter.paint([frame])[0], one) for frame, one in zip(frames, together, strict=True))
+    assert together[0].shape == (43, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"style": []}, "no style is given"),
+        ({"photos": None}, "nothing to train on"),
+        ({"steps": None}, "how long to train"),
+        ({"budget": "10m"}, "one of them"),
+        ({"steps": None, "budget": "soon"}, "no length of time"),
+        ({"output": "net.pth"}, "must end in .safetensors"),
+        ({"learning_rate": 3.0}, "learning_rate"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_in_one_line(options, said):
+    given = {"style": ["a.png"], "photos": "p", "output": "n.safetensors", "steps": 3, **options}
+    with pytest.raises(UsageError, match=said):
+        train_spec({name: value for name, value in given.items() if value is not None})
+
+
+def test_the_command(style, photos, tmp_path):
+    command = [sys.executable, "-m", "farm", "train", "--style", str(style), "--photos", str(photos), "--steps", "2"]
+    command += ["--size", "64", "--crop", "32", "--content-layers", "relu1_2", "--style-layers", "relu1_1"]
+    command += ["-o", str(tmp_path / "net.safetensors"), "--threads", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["steps"] == 2
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 2
+    assert again.stderr.count("\n") == 1
