@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from farm.bytesize import parse_bytes
 from farm.choices import ColorMode, Normalization, Optimizer, Pooling, Precision
+from farm.durations import parse_duration
 from farm.errors import UsageError
 from farm.video import Model
 
@@ -21,6 +22,17 @@ SMALLEST_SIZE = 16
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".pgm")
 """A mask whose name ends otherwise is a video."""
+
+
+def seconds_from_text(value: Any) -> Any:
+    """`10m` in seconds, for validators; what is no text is left to them. Raises ValueError."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_duration(value)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 

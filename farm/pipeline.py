@@ -1,4 +1,8 @@
-"""Three things done to a row of items, each to another item at the same time."""
+"""Things done to a row of items, each to another item at the same time; order is kept.
+
+for picture in ahead(frames, read): ...                     # the next ones are read meanwhile
+for record in in_stages(batches, read, paint, commit): ...
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,21 @@ C = TypeVar("C")
 D = TypeVar("D")
 
 
+def ahead(items: Iterable[A], make: Callable[[A], B], count: int = 2) -> Iterator[B]:
+    """`make(item)` for each item, in another thread and up to `count` items ahead. What it raises is raised here."""
+    waiting = iter(items)
+    with ThreadPoolExecutor(1) as thread:
+        coming = deque(thread.submit(make, item) for item in itertools.islice(waiting, count))
+        try:
+            while coming:
+                ready = coming.popleft().result()
+                coming.extend(thread.submit(make, item) for item in itertools.islice(waiting, 1))
+                yield ready
+        finally:
+            for future in coming:
+                future.cancel()
+
+
 def in_stages(
     items: Iterable[A], first: Callable[[A], B], second: Callable[[B], C], third: Callable[[C], D]
 ) -> Iterator[D]:
@@ -21,19 +40,11 @@ def in_stages(
 
     `second` runs in the caller's thread, the others in one thread each. What one raises is raised here.
     """
-    with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(1) as behind:
-        waiting = iter(items)
-        coming = deque(ahead.submit(first, item) for item in itertools.islice(waiting, 2))
+    with ThreadPoolExecutor(1) as behind:
         leaving: deque[Future[D]] = deque()
-        try:
-            while coming:
-                ready = coming.popleft().result()
-                coming.extend(ahead.submit(first, item) for item in itertools.islice(waiting, 1))
-                leaving.append(behind.submit(third, second(ready)))
-                while leaving and (leaving[0].done() or len(leaving) > 1):
-                    yield leaving.popleft().result()
-            while leaving:
+        for ready in ahead(items, first):
+            leaving.append(behind.submit(third, second(ready)))
+            while leaving and (leaving[0].done() or len(leaving) > 1):
                 yield leaving.popleft().result()
-        finally:
-            for future in coming:
-                future.cancel()
+        while leaving:
+            yield leaving.popleft().result()

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, field_serializer, field_validator, 
 from farm.choices import FlowMethod, InitName, Method
 from farm.errors import UsageError
 from farm.frames import FrameRange
-from farm.paintspec import PaintSpec, parse_region
+from farm.paintspec import PaintSpec, parse_region, seconds_from_text
 from farm.video import Model
 
 WORDS = {
@@ -54,7 +54,7 @@ class EncodeSettings(Model):
     codec: str = "libx264"
     crf: int = Field(default=16, ge=0, le=63)
     pixel_format: str = "yuv420p"
-    preset: str = "medium"
+    preset: str | None = Field(default=None, description="default medium; veryfast for method instant")
     audio: Literal["copy", "none"] = "copy"
 
 
@@ -67,6 +67,9 @@ class RenderSpec(PaintSpec):
     frames: FrameRange | None = Field(default=None, description="inclusive range, as 120-240")
     method: Method = "optimize"
     network: str | None = Field(default=None, min_length=1, description="of method instant: a file of farm train")
+    train_budget: float | None = Field(
+        default=None, gt=0, description="seconds, or text as 10m (default): method instant without a network trains one"
+    )
     iterations: Iterations = Iterations()
     passes: int = Field(default=3, ge=1, le=100)
     chunk_frames: int = Field(default=48, ge=2)
@@ -82,6 +85,11 @@ class RenderSpec(PaintSpec):
     long_term: tuple[int, ...] = Field(default=(10, 20, 40), description="frames back, beside the neighbour")
     allow_truncated: bool = False
     encode: EncodeSettings = EncodeSettings()
+
+    @field_validator("train_budget", mode="before")
+    @classmethod
+    def _budget_from_text(cls, value: Any) -> Any:
+        return seconds_from_text(value)
 
     @field_validator("frames", mode="before")
     @classmethod
@@ -118,7 +126,7 @@ class RenderSpec(PaintSpec):
     def _fields_agree(self) -> RenderSpec:
         if self.method == "instant":
             self._suits_a_network()
-        elif self.network:
+        elif self.network or self.train_budget:
             raise ValueError("a network paints with method instant; add --method instant")
         if self.method == "optimize" and not self.styles:
             raise ValueError("no style is given; add --style PICTURE")
@@ -129,9 +137,10 @@ class RenderSpec(PaintSpec):
         return self
 
     def _suits_a_network(self) -> None:
-        if not self.network:
-            raise ValueError("method instant needs a network; add --network FILE (farm train makes one)")
-        if self.styles:
+        if not self.network and not self.styles:
+            raise ValueError("method instant needs --network FILE (farm train makes one), or --style to train one")
+        # one that was trained for this film stands beside the style and the budget that it comes from
+        if self.network and self.styles and not self.train_budget:
             raise ValueError("the network has its style already; leave out --style")
         if any(region.styles for region in self.regions):
             raise ValueError("method instant has one style; a region can only be none, which keeps the photograph")

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from farm.job import JobDirectory, JobRecord
 from farm.media.encode import encode_film
+from farm.pipeline import ahead
 from farm.render import stage_frame
+from farm.spec import EncodeSettings, RenderSpec
+
+READ_AHEAD = 8
+
+
+def encode_settings(spec: RenderSpec) -> EncodeSettings:
+    """Beside a network the encoder is what takes long, and x264's quality is set by crf, not by its preset."""
+    if spec.encode.preset or spec.method != "instant":
+        return spec.encode
+    return spec.encode.model_copy(update={"preset": "veryfast"})
 
 
 def stitch_film(
@@ -22,15 +33,14 @@ def stitch_film(
     """
     job.forget()
 
-    def frames() -> Iterator[np.ndarray]:
-        for frame in record.plan.frames:
-            yield stage_frame(job, record, record.plan.passes, frame)
+    def read(frame: int) -> np.ndarray:
+        return stage_frame(job, record, record.plan.passes, frame)
 
     return encode_film(
-        frames(),
+        ahead(record.plan.frames, read, READ_AHEAD),
         record.probe,
         record.plan.frames,
         output,
-        record.spec.encode,
+        encode_settings(record.spec),
         progress,
     )

@@ -7,9 +7,7 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from farm.choices import NetworkKind
-from farm.durations import parse_duration
-from farm.errors import UsageError
-from farm.paintspec import PaintSpec
+from farm.paintspec import PaintSpec, seconds_from_text
 
 UNUSED = ("regions", "init", "upscale", "color", "optimizer", "max_memory")
 """Fields of a paint spec that say how one picture is painted, and mean nothing to a training."""
@@ -37,12 +35,7 @@ class TrainSpec(PaintSpec):
     @field_validator("budget", mode="before")
     @classmethod
     def _budget_from_text(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            return parse_duration(value)
-        except UsageError as error:
-            raise ValueError(str(error)) from error
+        return seconds_from_text(value)
 
     @model_validator(mode="after")
     def _fields_agree(self) -> TrainSpec:

@@ -15,6 +15,7 @@ from farm.cluster.local import RaySession, ray_session
 from farm.errors import CancelledError, OutputError
 from farm.frames import FrameRange
 from farm.inputs import input_files
+from farm.instant.onfilm import with_network
 from farm.interruption import Interruption, noted_interruption
 from farm.job import JobRecord
 from farm.jobstate import StateRecorder, job_state
@@ -56,6 +57,7 @@ def render_job(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) 
     Raises FarmError; CancelledError on Ctrl-C or SIGTERM, after which the same call continues the job.
     """
     began = time.time()
+    spec = with_network(spec, options.job, options.threads, progress.note)
     progress.stage("probe", 1, 1)
     prepared = prepare_job(spec, options.job)
     finished = _finished_report(prepared)
@@ -73,7 +75,9 @@ def render_job(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) 
                     if session.dashboard_url:
                         progress.note(f"dashboard {session.dashboard_url}")
                     run, record = _run(prepared, options, session, progress, interruption, state)
+                stitching = time.perf_counter()
                 notes = _stitch(prepared, record, progress, interruption, state)
+                run["stitch_seconds"] = round(time.perf_counter() - stitching, 1)
         except KeyboardInterrupt:
             raise CancelledError(
                 f"stopped; job {prepared.job.url} is kept", "run the same command to continue"
@@ -285,7 +289,8 @@ def _finished_report(prepared: Prepared) -> dict[str, Any] | None:
 def summary(report: dict[str, Any]) -> str:
     """One line for people."""
     each = report.get("render_seconds", 0) / max(report["frames"], 1)
+    rate = f"{each:.1f} s a frame" if each >= 1 or not each else f"{1 / each:.1f} frames a second"
     return (
         f"{report['output']}: {report['frames']} frames, {report['shots']} shots, {report['chunks']} chunks in "
-        f"{format_seconds(report['seconds'])} ({each:.1f} s a frame with {report.get('workers', 0)} workers)"
+        f"{format_seconds(report['seconds'])} ({rate} with {report.get('workers', 0)} workers)"
     )

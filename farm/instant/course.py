@@ -30,6 +30,7 @@ from farm.instant.networkfile import card_of, save_network
 from farm.instant.pictures import photo_files
 from farm.instant.sheets import write_learning_curve, write_sample_sheet
 from farm.instant.training import Losses, Trainer, mean_losses
+from farm.media.source import content_hash
 from farm.outputs import check_can_write, write_atomically
 from farm.spec import differing_fields
 from farm.trainspec import TrainSpec
@@ -122,7 +123,7 @@ def begin_training(spec: TrainSpec, *, overwrite: bool) -> None:
     """Find out before any work whether this training can be done, or continued, here. Raises FarmError."""
     check_can_write(spec.output, overwrite=overwrite)
     folder = training_folder(spec.output)
-    hashes = _input_hashes(spec)
+    hashes = input_hashes(spec)
     known = folder / "train.json"
     if known.exists():
         try:
@@ -198,10 +199,13 @@ def _without_folders(spec: TrainSpec) -> dict[str, Any]:
     return told
 
 
-def _input_hashes(spec: TrainSpec) -> dict[str, str]:
-    """Of every painting, network and film: its bytes; of a folder of photographs: names and sizes."""
+def input_hashes(spec: TrainSpec) -> dict[str, str]:
+    """Of paintings and weights their bytes, of a film its `content_hash`, of a folder of photos names and sizes."""
     found = {}
     for path in input_files(spec):
+        if path == spec.video:
+            found[path] = content_hash(path)
+            continue
         try:
             with local_path(path).open("rb") as file:
                 digest = hashlib.sha256()

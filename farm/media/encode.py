@@ -313,7 +313,7 @@ def _video_options(
     options: dict[str, Any] = {"c:v": settings.codec, "pix_fmt": settings.pixel_format}
     match settings.codec:
         case "libx264" | "libx265":
-            options |= {"crf": settings.crf, "preset": settings.preset}
+            options |= {"crf": settings.crf, "preset": settings.preset or "medium"}
             if settings.codec == "libx264":
                 # Every frame as good as the next. B-frames and macroblock trees save a third of the bits by making
                 # some frames coarser, which over paint is flicker: it was most of a finished film's.

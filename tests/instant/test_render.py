@@ -10,6 +10,8 @@ import pytest
 
 from farm.cluster.launch import LaunchOptions, render_job
 from farm.errors import UsageError, WeightsError
+from farm.instant.networkfile import load_network_file
+from farm.instant.onfilm import network_key, training_spec
 from farm.instant.painter import InstantPainter
 from farm.job import JobDirectory, Runtime
 from farm.media.probe import probe_video
@@ -17,6 +19,7 @@ from farm.progress import JobProgress
 from farm.render import SourceFrames, stage_frame
 from farm.spec import RenderSpec, build_spec
 from farm.style.color import YIQ_FROM_RGB
+from tests.instant.conftest import SHALLOW
 
 
 def make_spec(clip: Path, network: Path, output: Path, **options: object) -> RenderSpec:
@@ -90,7 +93,7 @@ def test_a_network_that_is_none_is_found_before_rendering(clip, style, tmp_path)
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"network": None}, "needs a network"),
+        ({"network": None}, "needs --network FILE"),
         ({"styles": ["a.png"]}, "leave out --style"),
         ({"color": "match"}, "would need another network"),
         ({"regions": ["m.png=a.jpg"]}, "can only be none"),
@@ -100,6 +103,29 @@ def test_a_network_that_is_none_is_found_before_rendering(clip, style, tmp_path)
 def test_what_a_network_cannot_do_is_said(options, said):
     with pytest.raises(UsageError, match=said):
         build_spec({"video": "v.mp4", "output": "o.mp4", "method": "instant", "network": "n.safetensors", **options})
+
+
+def test_without_a_network_one_is_trained_for_the_film_and_kept(clip, style, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    values = {"method": "instant", "styles": [str(style)], "train_budget": "3s", "size": 64, **SHALLOW}
+    spec = build_spec({"video": str(clip), "output": str(tmp_path / "a.mp4"), **values})
+    report = render(spec)
+    (network,) = (tmp_path / "cache/farm/networks").glob("*.safetensors")
+    card = load_network_file(network)[1]
+    assert card.settings["video"] == clip.name
+    assert card.settings["budget"] == 3
+    assert card.steps > 0
+    record = JobDirectory(report["job"]).load_record()
+    assert record.spec.network == f"{report['job']}/inputs/network-{network.stem}.safetensors"
+    Path(report["output"]).unlink()
+    assert render(spec)["reused"] == 12
+    made = network.stat().st_mtime_ns
+    other = render(spec.model_copy(update={"output": str(tmp_path / "b.mp4")}))
+    assert network.stat().st_mtime_ns == made
+    assert all(np.array_equal(a, b) for a, b in zip(frames_of(other), frames_of(report), strict=True))
+    keys = {network_key(training_spec(spec)) for spec in (spec, spec.model_copy(update={"train_budget": 4.0}))}
+    assert network.stem in keys
+    assert len(keys) == 2
 
 
 def test_a_network_in_the_plan_and_the_job(reference, network_file):

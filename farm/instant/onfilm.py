@@ -1,0 +1,94 @@
+"""A network trained for one film and style on the way to its render, and kept for the next time.
+
+    spec = with_network(spec, job_url)       # method instant without a network: now it has one
+
+Its name is a hash of all that it depends on: style, film, losses, size and budget. It is looked for in the job's
+`inputs/`, then in the user's cache (`$XDG_CACHE_HOME/farm/networks`), and only then trained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from farm.durations import parse_duration
+from farm.instant.course import input_hashes
+from farm.job import JobDirectory
+from farm.media.scan import scan_video
+from farm.plan import output_size
+from farm.spec import RenderSpec, validated
+from farm.trainspec import TrainSpec
+
+DEFAULT_BUDGET = parse_duration("10m")
+SMALL_CROP, LARGE_CROP = 128, 160
+LARGE_CROP_FROM = parse_duration("20m")
+CARRIED_OVER = (
+    *("styles", "weights", "content_layers", "style_layers", "style_scale"),
+    *("features", "features_input", "pooling", "precision", "seed"),
+)
+
+
+def with_network(
+    spec: RenderSpec, job_url: str, threads: int | None = None, note: Callable[[str], None] = lambda _: None
+) -> RenderSpec:
+    """The spec itself if it needs no network or has one; otherwise with the network that was found or trained.
+
+    Raises FarmError; CancelledError on Ctrl-C, after which the same call trains on.
+    """
+    if spec.method != "instant" or spec.network:
+        return spec
+    spec = spec.model_copy(update={"train_budget": spec.train_budget or DEFAULT_BUDGET})
+    job = JobDirectory(job_url)
+    training = training_spec(spec)
+    key = network_key(training)
+    name = f"inputs/network-{key}.safetensors"
+    if not job.storage.exists(name):
+        cached = cache_folder() / f"{key}.safetensors"
+        if cached.exists():
+            note(f"the network for this style and film is in {cached}")
+        else:
+            from farm.instant.train import summary, train_network
+
+            note(f"training a network for {training.budget:.0f} s; {cached.parent} keeps it for the next render")
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            report = train_network(training.model_copy(update={"output": str(cached)}), threads=threads)
+            note(summary(report))
+        job.check_writable()
+        job.storage.upload(cached, name)
+    return spec.model_copy(update={"network": f"{job.url}/{name}"})
+
+
+def training_spec(spec: RenderSpec) -> TrainSpec:
+    """What the network of a render is trained on: the film's frames, at its size, by its losses. Raises UsageError."""
+    probe = scan_video(spec.video, allow_truncated=spec.allow_truncated).probe
+    size = output_size(probe.width, probe.height, spec.size, upscale=spec.upscale)
+    budget = spec.train_budget or DEFAULT_BUDGET
+    crop = SMALL_CROP if budget < LARGE_CROP_FROM else LARGE_CROP
+    values = {name: spec.model_dump(mode="json")[name] for name in CARRIED_OVER}
+    return validated(
+        TrainSpec,
+        {
+            **values,
+            "video": spec.video,
+            "output": "network.safetensors",
+            "size": max(*size, 32),
+            "crop": max(32, min(crop, *size)),
+            "budget": budget,
+        },
+    )
+
+
+def network_key(spec: TrainSpec) -> str:
+    """The same for the same training, wherever its files lie."""
+    hashes = input_hashes(spec)
+    settings = spec.model_dump(mode="json", exclude={"output", "video", "styles", "features"})
+    told = [settings, [style.weight for style in spec.styles], list(hashes.values())]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def cache_folder() -> Path:
+    """As the XDG base directory specification has it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "farm" / "networks"
