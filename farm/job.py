@@ -60,7 +60,9 @@ class JobRecord(Model):
 
 
 class FrameRecord(Model):
-    """One committed frame, as the ledger has it. `seconds` are of work, waiting for storage included."""
+    """One committed frame, as the ledger has it. `seconds` are of work, waiting for storage included; `bytes` are those
+    of its file.
+    """
 
     frame: int
     sha256: str
@@ -70,6 +72,7 @@ class FrameRecord(Model):
     notes: tuple[str, ...] = ()
     losses: dict[str, float] = Field(default_factory=dict)
     seconds: float = 0.0
+    bytes: int = 0
 
 
 class JobDirectory:
@@ -138,7 +141,7 @@ class JobDirectory:
         self._ledgers.clear()
 
     def commit_frame(self, task: str, image: np.ndarray, record: FrameRecord) -> FrameRecord:
-        """Store `image` (H, W, 3) uint8 and then name it in the ledger. Returns the record with its hash."""
+        """Store `image` (H, W, 3) uint8 and then name it in the ledger. Returns the record with its hash and size."""
         return self.commit_frames(task, [(image, record)])[0]
 
     def commit_frames(self, task: str, made: Sequence[tuple[np.ndarray, FrameRecord]]) -> list[FrameRecord]:
@@ -146,7 +149,7 @@ class JobDirectory:
         records = []
         for image, record in made:
             data = encode_png(image)
-            records.append(record.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()}))
+            records.append(record.model_copy(update={"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}))
             self.storage.write(frame_name(task, record.frame), data)
         self._save_ledger(task, {**self.ledger(task), **{record.frame: record for record in records}})
         return records

@@ -171,6 +171,15 @@ class Schedule:
         return [name for name, state in self.state.items() if state is TaskState.FAILED]
 
     @property
+    def queued(self) -> int:
+        """Tasks that wait for a worker and for nothing else."""
+        return len(self._ready)
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+    @property
     def width(self) -> int:
         """Tasks that could run at this moment if there were workers enough."""
         return len(self._ready) + len(self._running)

@@ -10,6 +10,7 @@ import sys
 
 
 def main(job_url: str, submission: str) -> int:
+    from farm.cluster.launch import summary
     from farm.cluster.service import run_submitted
     from farm.errors import FarmError
 
@@ -18,7 +19,7 @@ def main(job_url: str, submission: str) -> int:
     except FarmError as error:
         print(f"farm: {error}", file=sys.stderr, flush=True)
         return error.exit_code
-    print(f"{report['output']}: {report['frames']} frames, done", flush=True)
+    print(f"{summary(report)}\nfarm: done", flush=True)
     return 0
 
 

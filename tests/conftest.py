@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("RAY_metrics_report_interval_ms", "1000")  # Ray's own default is 10 seconds
 
 
 def free_port() -> int:

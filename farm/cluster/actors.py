@@ -15,6 +15,7 @@ from typing import Any
 
 import ray
 
+from farm.cluster.metrics import Meters
 from farm.frames import FrameRange
 from farm.job import JobDirectory, Runtime
 from farm.plan import Task
@@ -77,8 +78,10 @@ class FlowWorker:
     def __init__(self) -> None:
         os.nice(10)
 
-    def run(self, job_url: str, ranges: tuple[FrameRange, ...], flow_sources: tuple[str, ...]) -> Iterator[int]:
-        """Yield how many new fields each pair of neighbours needed (0 or 2)."""
+    def run(
+        self, job_url: str, ranges: tuple[FrameRange, ...], flow_sources: tuple[str, ...], label: str
+    ) -> Iterator[int]:
+        """Yield how many new fields each pair of neighbours needed (0 or 2); metrics carry `label`."""
         import cv2
 
         cv2.setNumThreads(1)
@@ -86,10 +89,13 @@ class FlowWorker:
         record = job.load_record()
         if record is None:
             return
+        meters = Meters(label)
         store = open_flow_store(job, record, SourceFrames(record), flow_sources)
         for frames in ranges:
             for frame in range(frames.start + 1, frames.stop):
-                yield 2 * store.ensure(frame, frame - 1)
+                fields = 2 * store.ensure(frame, frame - 1)
+                meters.add("farm_flow_fields", fields)
+                yield fields
 
 
 def _invisible(job_url: str, inputs: Collection[str]) -> str:

@@ -15,10 +15,12 @@ import ray
 from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
 
 from farm.cluster.actors import spawn_flow_worker
+from farm.cluster.metrics import JobMetrics
 from farm.cluster.pool import WorkerPool, cause_of, last_line
 from farm.cluster.worker_logs import last_log_lines
 from farm.errors import ChunkFailedError, InputError, UsageError
 from farm.frames import FrameRange
+from farm.losttime import LostTime
 from farm.plan import Task
 from farm.render import FrameReport
 from farm.schedule import (
@@ -42,13 +44,17 @@ QUOTA_SECONDS = 2.0
 
 @dataclass
 class TaskRun:
-    """What a run of tasks went through."""
+    """What a run of tasks went through. `lost_seconds` are those that tasks lost with their workers, added up;
+    `join_seconds`, for each node that joined, those until a worker there was at work.
+    """
 
     rendered: int = 0
     reused: int = 0
     steps: int = 0
     seconds: float = 0.0
     lost_workers: int = 0
+    lost_seconds: float = 0.0
+    join_seconds: list[float] = field(default_factory=list)
     retries: list[str] = field(default_factory=list)
     restarts: int = 0
     failures: dict[str, list[str]] = field(default_factory=dict)
@@ -59,6 +65,7 @@ def run_tasks(
     job_url: str,
     tasks: Sequence[Task],
     finished: Collection[str],
+    metrics: JobMetrics,
     on_frame: Callable[[FrameReport], None],
     on_note: Callable[[str], None],
     flow_sources: tuple[str, ...] = (),
@@ -71,6 +78,8 @@ def run_tasks(
     Raises ChunkFailedError when a task failed as often as it may; what could be finished is finished then.
     """
     schedule = Schedule(tasks, finished)
+    stages = {task.id: task.stage for task in tasks}
+    lost_time = LostTime()
     run = TaskRun()
     began = time.perf_counter()
     given_up: list[GiveUp] = []
@@ -87,6 +96,7 @@ def run_tasks(
                 actor = pool.actors[instruction.worker]
                 call = actor.render.options(name=task.stage, num_returns="streaming")
                 begun[task.id] += 1
+                lost_time.sign(task.id, time.monotonic())
                 streams[call.remote(job_url, task, flow_sources)] = instruction.worker
             elif isinstance(instruction, Release):
                 pool.remove(instruction.worker)
@@ -96,12 +106,22 @@ def run_tasks(
             elif isinstance(instruction, Retry):
                 line = f"{instruction.task.id}: {instruction.reason}; attempt {instruction.attempt + 1}"
                 run.retries.append(line)
+                metrics.retry()
                 on_note(f"{line} of {instruction.attempts}")
             else:
                 given_up.append(instruction)
+                metrics.task_failed()
                 on_note(f"{instruction.task.id} failed: {instruction.reason}")
                 for said in last_words.get(instruction.task.id, ()):
                     on_note(f"  | {said}")
+
+    def join(name: str) -> None:
+        facts = pool.facts[name]
+        waited = pool.since_node_came(facts.node)
+        if waited is not None:
+            run.join_seconds.append(round(waited, 1))
+            on_note(f"node {facts.node[:8]} ({facts.host}) joined; {name} is at work there after {waited:.1f} s")
+        carry_out(WorkerJoined(name, facts.node))
 
     while not schedule.done:
         check_interruption()
@@ -109,15 +129,16 @@ def run_tasks(
             asked = time.monotonic()
             allowed = pool.follow_quota(schedule.width)
             for name in pool.facts.keys() - schedule.worker_names:
-                carry_out(WorkerJoined(name, pool.facts[name].node))
+                join(name)
             carry_out(WorkersAllowed(allowed))
+        metrics.tasks(queued=schedule.queued, running=schedule.running, workers=len(pool.facts))
         waiting = [*streams, *pool.starting]
         ready = _wait(waiting)
         for source in ready:
             if source in pool.starting:
                 joined = pool.answered(source)
                 if joined is not None:
-                    carry_out(WorkerJoined(joined, pool.facts[joined].node))
+                    join(joined)
                 continue
             name = streams[source]
             try:
@@ -138,6 +159,8 @@ def run_tasks(
                     last_words[schedule.task_of(name)] = last_log_lines(pool.actors[name], error)
                 pool.remove(name)
                 run.lost_workers += 1
+                metrics.worker_lost()
+                lost_time.lost(schedule.task_of(name))
                 asked = -QUOTA_SECONDS
                 carry_out(WorkerLost(name, "its node was lost" if gone else _reason(error), preempted=gone))
             else:
@@ -151,7 +174,14 @@ def run_tasks(
                     run.restarts += 0 if earlier else report.record.restarts
                     for note in () if earlier else report.record.notes:
                         on_note(f"frame {report.frame}: {note}")
+                if not report.reused:
+                    metrics.frame(report, stages[report.task])
+                    seconds = lost_time.committed(report.task, report.record.seconds, time.monotonic())
+                    if seconds is not None:
+                        metrics.time_lost(seconds)
+                        on_note(f"{report.task} goes on after a lost worker: {seconds:.1f} s lost")
                 on_frame(report)
+    run.lost_seconds = lost_time.total
     run.failures = {one.task.id: [one.reason, *last_words.get(one.task.id, ())] for one in given_up}
     run.seconds = time.perf_counter() - began
     if given_up:
@@ -168,10 +198,10 @@ def run_tasks(
 class FlowAhead:
     """A flow worker at work in the background. Losing it costs nothing: renderers compute what is missing."""
 
-    def __init__(self, job_url: str, ranges: tuple[FrameRange, ...], flow_sources: tuple[str, ...]) -> None:
+    def __init__(self, job_url: str, ranges: tuple[FrameRange, ...], flow_sources: tuple[str, ...], label: str) -> None:
         self._actor = spawn_flow_worker()
         self._stream = self._actor.run.options(name="flow", num_returns="streaming").remote(
-            job_url, ranges, flow_sources
+            job_url, ranges, flow_sources, label
         )
 
     def stop(self) -> None:

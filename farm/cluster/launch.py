@@ -46,6 +46,11 @@ class LaunchOptions:
     submission: str = ""
 
 
+def job_label(job_url: str, submission: str) -> str:
+    """What a job is called in metrics: its submission id, or the last part of its directory."""
+    return submission or job_url.rstrip("/").rpartition("/")[2]
+
+
 def default_job(output: str) -> str:
     """`film.mp4` is made in `film.farm`, beside it."""
     return str(Path(output).with_suffix(".farm"))
@@ -123,7 +128,10 @@ def _run(
     if not todo and record is not None:
         return {"rendered": 0, "reused": sum(len(task.frames) for task in tasks), "steps": 0}, record
     from farm.cluster.driver import FlowAhead, run_tasks
+    from farm.cluster.metrics import JobMetrics
 
+    label = job_label(prepared.job.url, options.submission)
+    metrics = JobMetrics(label, prepared.spec.weights.temporal)
     pool = _pool(prepared, options, session, progress)
     ahead = None
     try:
@@ -134,7 +142,7 @@ def _run(
         record = prepared.begin(runtime.model_copy(update={"max_memory": memory}))
         sources = sibling_flow_sources(prepared.job, record)
         if prepared.spec.method == "optimize":
-            ahead = FlowAhead(prepared.job.url, _flow_ranges(record), sources)
+            ahead = FlowAhead(prepared.job.url, _flow_ranges(record), sources, label)
         steps = _planned_steps(tasks)
         frames = sum(len(task.frames) for task in todo)
         progress.stage("start", frames, sum(task.steps or len(task.frames) for task in todo))
@@ -146,6 +154,7 @@ def _run(
             nonlocal latest, committed
             if told.is_new(report):
                 latest, committed = stages[report.task], committed + 1
+                metrics.frames_left(frames - committed)
                 progress.advance(latest, steps[report.task])
 
         def check() -> None:
@@ -153,7 +162,16 @@ def _run(
             state.beat(latest, committed, frames)
 
         run = run_tasks(
-            pool, prepared.job.url, tasks, done, on_frame, progress.note, sources, check, on_failures=state.failed
+            pool,
+            prepared.job.url,
+            tasks,
+            done,
+            metrics,
+            on_frame,
+            progress.note,
+            sources,
+            check,
+            on_failures=state.failed,
         )
     finally:
         pool.close()
@@ -166,6 +184,8 @@ def _run(
         "render_seconds": round(run.seconds, 1),
         "workers": pool.peak,
         "lost_workers": run.lost_workers,
+        "lost_seconds": round(run.lost_seconds, 1),
+        "join_seconds": run.join_seconds,
         "retries": run.retries,
         "restarts": run.restarts,
     }, record
@@ -287,10 +307,19 @@ def _finished_report(prepared: Prepared) -> dict[str, Any] | None:
 
 
 def summary(report: dict[str, Any]) -> str:
-    """One line for people."""
+    """For people: one line, and another where workers were lost or nodes joined."""
     each = report.get("render_seconds", 0) / max(report["frames"], 1)
     rate = f"{each:.1f} s a frame" if each >= 1 or not each else f"{1 / each:.1f} frames a second"
-    return (
+    line = (
         f"{report['output']}: {report['frames']} frames, {report['shots']} shots, {report['chunks']} chunks in "
         f"{format_seconds(report['seconds'])} ({rate} with {report.get('workers', 0)} workers)"
     )
+    came = ", ".join(f"{seconds:g} s" for seconds in report.get("join_seconds", ()))
+    events = [
+        f"{report.get('lost_workers')} worker(s) lost, {report.get('lost_seconds', 0):g} s lost with them"
+        if report.get("lost_workers")
+        else "",
+        f"new nodes at work after {came}" if came else "",
+    ]
+    told = "; ".join(event for event in events if event)
+    return f"{line}\n{told}" if told else line

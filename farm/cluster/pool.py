@@ -73,6 +73,7 @@ class WorkerPool:
         self._born = self._lost_in_a_row = 0
         self._refused = ""
         self.avoided: set[str] = set()
+        self._came: dict[str, float | None] = {}
         self.peak = 0
         self.allowed = 0
         self.actors: dict[str, Any] = {}
@@ -81,6 +82,7 @@ class WorkerPool:
 
     def follow_quota(self, wanted: int) -> int:
         """Start workers up to the job's share, or take back those that have not come up. Returns the share."""
+        self._note_nodes()
         self.allowed = self._quota.allowed(wanted, len(self.facts))
         while len(self.actors) < self.allowed:
             self._spawn()
@@ -90,6 +92,18 @@ class WorkerPool:
                 self.remove(name)
         self.peak = max(self.peak, len(self.actors))
         return self.allowed
+
+    def since_node_came(self, node: str) -> float | None:
+        """Seconds since this node joined the cluster, once for each that came while the job ran; otherwise None."""
+        came = self._came.get(node)
+        self._came[node] = None
+        return None if came is None else time.monotonic() - came
+
+    def _note_nodes(self) -> None:
+        first = not self._came
+        for row in ray.nodes():
+            if row["Alive"]:
+                self._came.setdefault(row["NodeID"], None if first else time.monotonic())
 
     def avoid(self, node: str) -> None:
         """Start no more workers on this node."""

@@ -115,7 +115,7 @@ def test_the_film_is_whole_and_the_commands_tell_of_it(undisturbed, film):
     status = json.loads(farm("status", undisturbed["id"], "--json").stdout)
     assert (status["state"], status["committed"]) == ("SUCCEEDED", status["frames"])
     log = farm("logs", str(job), "-f").stdout
-    assert "12 frames, done" in log
+    assert f"{job.with_suffix('.mp4')}: 12 frames" in log
     listed = json.loads(farm("list", "--json").stdout)
     assert [one["name"] for one in listed if one["id"] == undisturbed["id"]] == ["film.mp4 as style.png"]
 
@@ -192,12 +192,18 @@ def test_a_lost_node_costs_time_and_no_attempt_and_a_new_one_is_used(nodes, film
     job = tmp_path / "out.farm"
     told = json.loads(submit(film, style, tmp_path / "out.mp4").stdout)
     until(lambda: len(commits(job)) >= 8, "the eighth commit")
-    nodes.remove_node(nodes.workers.pop(), allow_graceful=False)
+    for _ in range(2):  # both, so that the job ends only if it uses the new one
+        nodes.remove_node(nodes.workers.pop(), allow_graceful=False)
     nodes.workers.append(nodes.add_node(num_cpus=1, wait=False))
     waited = farm("wait", told["id"])
     assert waited.returncode == 0, waited.stderr
     report = JobDirectory(str(job)).load_report()
     assert report["lost_workers"] >= 1
+    assert report["lost_seconds"] > 0
+    assert len(report["join_seconds"]) == 1, "the new node is used"
+    log = farm("logs", told["id"]).stdout
+    assert f"{report['lost_workers']} worker(s) lost, {report['lost_seconds']:g} s lost with them" in log
+    assert f"new nodes at work after {report['join_seconds'][0]:g} s" in log
     assert all("attempt 1" in line for line in report["retries"]), "a lost node is not the task's fault"
     tasks = plan_tasks(JobDirectory(str(job)).load_record().plan)
     assert report["rendered"] == sum(len(task.frames) for task in tasks)
