@@ -191,6 +191,7 @@ def _submitted_lines(told: dict[str, Any]) -> list[str]:
         f"{told['id']}{running}",
         f"  job        {told['job']}",
         f"  dashboard  {told['dashboard']}/#/jobs",
+        *(f"  {name:<10} {told[name]}" for name in ("prometheus", "grafana") if name in told),
         f"  watch      farm logs -f {told['id']} --address {told['dashboard']}",
     ]
 

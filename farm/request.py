@@ -90,11 +90,15 @@ def job_metadata(job_url: str, spec: RenderSpec) -> dict[str, str]:
 def check_no_secrets(job_url: str, spec: RenderSpec) -> None:
     """Refuse URLs that carry a password or a key: they would stand in files, logs and `ps`. Raises UsageError."""
     for path in [job_url, spec.output, *input_files(spec), spec.flow_dir or ""]:
-        if "://" in path and "@" in urlsplit(path).netloc:
+        if has_credentials(path):
             raise UsageError(
                 f"the URL of {_file_name(path)} contains credentials",
                 "leave them out of the URL and give them to the nodes in their environment",
             )
+
+
+def has_credentials(path: str) -> bool:
+    return "://" in path and "@" in urlsplit(path).netloc
 
 
 def _file_name(path: str) -> str:

@@ -7,6 +7,7 @@ found = find_job("painted.farm", address=None)        # by its directory or its 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from farm.errors import CancelledError, ChunkFailedError, FarmError, StorageErro
 from farm.frames import FrameRange
 from farm.job import JobDirectory
 from farm.jobstate import FINISHED, JobState, State, load_state, save_state
+from farm.monitoring import monitoring_addresses
 from farm.progress import JobProgress
 from farm.request import (
     JobRequest,
@@ -50,10 +52,19 @@ def submit_job(request: JobRequest, job_url: str, cluster: Cluster) -> dict[str,
     job = JobDirectory(job_url)
     base = submission_base(job.url, request.spec)
     there = cluster.jobs()
-    told = {"job": job.url, "dashboard": cluster.dashboard}
+
+    def answer(submission: str, already_running: bool) -> dict[str, Any]:
+        return {
+            "id": submission,
+            "job": job.url,
+            "dashboard": cluster.dashboard,
+            **monitoring_addresses(submission, os.environ),
+            "already_running": already_running,
+        }
+
     for one in there:
         if one.active and submission_number(base, one.id):
-            return {"id": one.id, **told, "already_running": True}
+            return answer(one.id, True)
         if one.active and one.metadata.get("farm_job") == job.url:
             raise UsageError(
                 f"{one.id} is at work in {job.url} with another spec", "cancel it, or choose another --job"
@@ -81,7 +92,7 @@ def submit_job(request: JobRequest, job_url: str, cluster: Cluster) -> dict[str,
     except FarmError as error:
         save_state(job, JobState(state="FAILED", submission=submission, reason=str(error)))
         raise
-    return {"id": submission, **told, "already_running": not first}
+    return answer(submission, not first)
 
 
 def run_submitted(job_url: str, submission: str) -> dict[str, Any]:

@@ -1,0 +1,16 @@
+#!/bin/sh
+# Makes deploy/secrets/ for compose.yaml, readable by this user alone. What is there already is left as it is.
+set -eu
+umask 077
+cd "$(dirname "$0")"
+mkdir -p secrets
+random() { head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
+[ -s secrets/ray_token ] || random > secrets/ray_token
+[ -s secrets/grafana_password ] || random > secrets/grafana_password
+if [ ! -s secrets/s3.env ] || [ ! -s secrets/s3.json ]; then
+    key=farm secret=$(random)
+    printf 'AWS_ACCESS_KEY_ID=%s\nAWS_SECRET_ACCESS_KEY=%s\n' "$key" "$secret" > secrets/s3.env
+    printf '{"identities": [{"name": "farm", "credentials": [{"accessKey": "%s", "secretKey": "%s"}], "actions": ["Admin"]}]}\n' \
+        "$key" "$secret" > secrets/s3.json
+fi
+echo "secrets are in $(pwd)/secrets"
