@@ -1,4 +1,5 @@
 # make demo   paint a clip end to end          make test   the test suite
+# make test-media CLIPS=".."  odd films through the farm and compared; without CLIPS, films of every kind made here
 # make check  ruff and mypy                    make format  what ruff can mend by itself
 
 PYTHON ?= python3
@@ -6,13 +7,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format clean
+.PHONY: demo test test-media check format clean
 
 demo: $(READY)
 	$(BIN)/farm demo -o demo
 
 test: $(READY)
 	$(BIN)/pytest
+
+test-media: $(READY)
+	PYTHONPATH=. $(BIN)/python benchmarks/media.py $(CLIPS)
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -7,6 +7,8 @@ from typing import Literal
 Method = Literal["optimize", "instant", "identity"]
 NetworkKind = Literal["small", "johnson"]
 FlowMethod = Literal["dis", "deepflow", "epicflow", "farneback", "raft"]
+HdrPolicy = Literal["tonemap", "keep", "refuse"]
+InterlacedPolicy = Literal["deinterlace", "keep", "refuse"]
 ColorMode = Literal["none", "match", "match-cholesky", "luminance"]
 Precision = Literal["auto", "bf16", "fp32"]
 Optimizer = Literal["lbfgs", "adam"]

@@ -76,7 +76,7 @@ def film_sheet(spec: RenderSpec) -> Any:
     size = (film.width, film.height)
     rows = []
     for label, probe, offset in (("source", source, first), ("painted", film, 0)):
-        with FrameReader(probe, size) as reader:
+        with FrameReader(probe, size, spec.as_stored) as reader:
             frames = [next(iter(reader.read(FrameRange(i + offset, i + offset + 1)))) for i in shown]
         rows.append((label, frames))
     return contact_sheet(rows, [f"frame {i + first}" for i in shown])

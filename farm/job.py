@@ -209,7 +209,7 @@ def record_flow_key(record: JobRecord) -> str:
     spec, size = record.spec, (record.plan.width, record.plan.height)
     method = "given" if spec.flow_dir else spec.flow
     beside = record.input_hashes.get(spec.flow_dir or spec.flow_weights or "", "")
-    parts = json.dumps([FLOW_STORE_VERSION, record.probe.content_hash, size, method, beside])
+    parts = json.dumps([FLOW_STORE_VERSION, record.probe.content_hash, size, method, beside, *sorted(spec.as_stored)])
     return f"{method}-{size[0]}x{size[1]}-{hashlib.sha256(parts.encode()).hexdigest()[:16]}"
 
 

@@ -19,7 +19,18 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from farm.choices import ColorMode, FlowMethod, Method, NetworkKind, Normalization, Optimizer, Pooling, Precision
+from farm.choices import (
+    ColorMode,
+    FlowMethod,
+    HdrPolicy,
+    InterlacedPolicy,
+    Method,
+    NetworkKind,
+    Normalization,
+    Optimizer,
+    Pooling,
+    Precision,
+)
 from farm.errors import UsageError
 from farm.paintspec import StillSpec
 from farm.spec import RenderSpec, build_spec, load_spec, validated, with_absolute_paths
@@ -89,6 +100,8 @@ FILM: Table = {
     "long_term": text("frames back to look; default 10,20,40", "A,B,..|none"),
     "temporal_weight": number(float, "of the temporal loss; default 1000"),
     "allow_truncated": Annotated[bool, typer.Option("--allow-truncated", help="render what decodes of a broken file")],
+    "hdr": choice(HdrPolicy, "what becomes of an HLG or PQ film; default tonemap, to BT.709"),
+    "interlaced": choice(InterlacedPolicy, "what becomes of an interlaced film; default deinterlace"),
     "codec": text("video codec, ffmpeg's name; default libx264"),
     "crf": number(int, "quality of the encoder, lower is better; default 16"),
     "pixel_format": text("ffmpeg's name; default yuv420p"),

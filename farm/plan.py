@@ -17,7 +17,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-from farm.errors import UsageError
+from farm.errors import UsageError, VideoError
 from farm.frames import FrameRange
 from farm.paintspec import SMALLEST_SIZE
 from farm.spec import Iterations, RenderSpec
@@ -153,8 +153,10 @@ class WorkEstimate(Model):
 def plan_render(spec: RenderSpec, probe: VideoProbe, cuts: Sequence[int]) -> RenderPlan:
     """Cut `probe`'s frames into shots at `cuts` (first frames of new shots) and shots into chunks.
 
-    Raises UsageError where the spec asks for frames or a size that the video does not have.
+    Raises UsageError where the spec asks for frames or a size that the video does not have, VideoError where the
+    video is of a kind that the spec refuses.
     """
+    _check_kind(spec, probe)
     frames = spec.frames or FrameRange(0, probe.frame_count)
     if frames.stop > probe.frame_count:
         raise UsageError(
@@ -254,6 +256,17 @@ def estimate_work(plan: RenderPlan, iterations: Iterations) -> WorkEstimate:
         # PNG of a painted frame takes about 0.8 of its raw bytes; flows two fields of 6 bytes a pixel, halved by PNG
         storage_bytes=int((count * plan.passes + overlap_frames) * frame_bytes * 0.8 + count * 2 * frame_bytes),
     )
+
+
+def _check_kind(spec: RenderSpec, probe: VideoProbe) -> None:
+    if probe.color.is_hdr and spec.hdr == "refuse":
+        raise VideoError(
+            f"{probe.path} is HDR ({probe.color.transfer}) and --hdr refuse is set", "use --hdr tonemap or keep"
+        )
+    if probe.interlaced and spec.interlaced == "refuse":
+        raise VideoError(
+            f"{probe.path} is interlaced and --interlaced refuse is set", "use --interlaced deinterlace or keep"
+        )
 
 
 def output_size(width: int, height: int, longest: int | None, *, upscale: bool = False) -> tuple[int, int]:

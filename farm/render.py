@@ -69,7 +69,7 @@ class SourceFrames:
     """Single frames of the source by number, the last few kept: flow and optimiser ask for the same ones."""
 
     def __init__(self, record: JobRecord) -> None:
-        self._reader = FrameReader(record.probe, (record.plan.width, record.plan.height))
+        self._reader = FrameReader(record.probe, (record.plan.width, record.plan.height), record.spec.as_stored)
         self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
 
     def __call__(self, frame: int) -> np.ndarray:

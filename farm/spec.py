@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar, get_args
 import yaml
 from pydantic import Field, ValidationError, field_serializer, field_validator, model_validator
 
-from farm.choices import FlowMethod, InitName, Method
+from farm.choices import FlowMethod, HdrPolicy, InitName, InterlacedPolicy, Method
 from farm.errors import UsageError
 from farm.frames import FrameRange
 from farm.paintspec import PaintSpec, parse_region, seconds_from_text
@@ -84,12 +84,19 @@ class RenderSpec(PaintSpec):
     flow_dir: str | None = Field(default=None, description="given .flo files, used instead of an estimator")
     long_term: tuple[int, ...] = Field(default=(10, 20, 40), description="frames back, beside the neighbour")
     allow_truncated: bool = False
+    hdr: HdrPolicy = Field(default="tonemap", description="HLG and PQ films; keep: their values as they are")
+    interlaced: InterlacedPolicy = Field(default="deinterlace", description="keep: both fields in one picture")
     encode: EncodeSettings = EncodeSettings()
 
     @field_validator("train_budget", mode="before")
     @classmethod
     def _budget_from_text(cls, value: Any) -> Any:
         return seconds_from_text(value)
+
+    @property
+    def as_stored(self) -> frozenset[str]:
+        """What the reader of the frames leaves as it is in the file."""
+        return frozenset(name for name in ("hdr", "interlaced") if getattr(self, name) == "keep")
 
     @field_validator("frames", mode="before")
     @classmethod

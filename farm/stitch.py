@@ -9,9 +9,11 @@ import numpy as np
 
 from farm.job import JobDirectory, JobRecord
 from farm.media.encode import encode_film
+from farm.media.tonemap import SDR
 from farm.pipeline import ahead
 from farm.render import stage_frame
 from farm.spec import EncodeSettings, RenderSpec
+from farm.video import VideoProbe
 
 READ_AHEAD = 8
 
@@ -21,6 +23,13 @@ def encode_settings(spec: RenderSpec) -> EncodeSettings:
     if spec.encode.preset or spec.method != "instant":
         return spec.encode
     return spec.encode.model_copy(update={"preset": "veryfast"})
+
+
+def shown_probe(record: JobRecord) -> VideoProbe:
+    """The source, coloured as its frames are handed out: a tone-mapped film is no HDR film any more."""
+    probe = record.probe
+    mapped = probe.color.is_hdr and "hdr" not in record.spec.as_stored
+    return probe.model_copy(update={"color": SDR}) if mapped else probe
 
 
 def stitch_film(
@@ -38,7 +47,7 @@ def stitch_film(
 
     return encode_film(
         ahead(record.plan.frames, read, READ_AHEAD),
-        record.probe,
+        shown_probe(record),
         record.plan.frames,
         output,
         encode_settings(record.spec),

@@ -21,6 +21,11 @@ class ColorTags(Model):
     primaries: str | None = None
     transfer: str | None = None
 
+    @property
+    def is_hdr(self) -> bool:
+        """Whether the values are HLG's or PQ's, which look flat and grey on an ordinary screen."""
+        return self.transfer in ("arib-std-b67", "smpte2084")
+
 
 class StreamInfo(Model):
     """An audio or subtitle stream. `index` counts all streams of the container, as ffmpeg's `0:index`."""

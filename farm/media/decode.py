@@ -7,7 +7,7 @@ land, so two readers on two machines cannot disagree on which picture frame 1234
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from types import TracebackType
 
 import av
@@ -21,6 +21,7 @@ from farm.frames import FrameRange
 from farm.media.color import yuv_coding
 from farm.media.orientation import Orientation, set_upright
 from farm.media.source import display_name, open_source
+from farm.media.tonemap import tone_map
 from farm.video import VideoProbe
 
 _SEEK_ATTEMPTS = 3
@@ -33,14 +34,17 @@ class FrameReader:
     `size` is (width, height) of the upright frames; the source's own by default. Colours are converted with
     the stream's own matrix and range (see `farm.media.color`), scaling is Lanczos, deeper samples become
     8 bit. Interlaced frames are deinterlaced (bwdif, one picture per frame). A picture with an alpha
-    channel is put on black; the separate alpha layer of VP8 and VP9 is ignored. The transfer function
-    is left alone: an HLG picture stays HLG. The pixel aspect is not applied.
+    channel is put on black; the separate alpha layer of VP8 and VP9 is ignored. HLG and PQ become BT.709
+    (see `farm.media.tonemap`). The pixel aspect is not applied. `as_stored` may name what is left out of this:
+    "interlaced" frames stay as they are, "hdr" pictures keep their transfer function.
 
     Memory holds a few decoded frames, whatever the range. Reading on where the last range ended costs no seek.
     """
 
-    def __init__(self, probe: VideoProbe, size: tuple[int, int] | None = None) -> None:
+    def __init__(self, probe: VideoProbe, size: tuple[int, int] | None = None, as_stored: Collection[str] = ()) -> None:
         self._probe = probe
+        self._deinterlaced = probe.interlaced and "interlaced" not in as_stored
+        self._tone_mapped = probe.color.is_hdr and "hdr" not in as_stored
         self._size = size or (probe.width, probe.height)
         self._orientation = Orientation(probe.rotation, probe.mirrored)
         self._container: InputContainer | None = None
@@ -86,7 +90,7 @@ class FrameReader:
 
     def _decode_pictures(self, start: int) -> Iterator[np.ndarray]:
         """RGB pictures from `start` on. The deinterlacer looks one frame back and one ahead."""
-        first = max(start - 1, 0) if self._probe.interlaced else start
+        first = max(start - 1, 0) if self._deinterlaced else start
         skip = start - first
         graph: Graph | None = None
         for frame in self._decode_frames(first):
@@ -181,14 +185,14 @@ class FrameReader:
         nodes = [
             graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
         ]
-        if self._probe.interlaced:
+        if self._deinterlaced:
             nodes.append(graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced"))
         nodes += [
             graph.add(
                 "scale",
                 f"{width}:{height}:flags=lanczos+accurate_rnd+full_chroma_int+full_chroma_inp:out_range=pc{decoding}",
             ),
-            graph.add("format", "rgba" if _has_alpha_channel(frame) else "rgb24"),
+            graph.add("format", _picture_format(frame, deep=self._tone_mapped)),
             graph.add("buffersink"),
         ]
         graph.link_nodes(*nodes).configure()
@@ -196,7 +200,9 @@ class FrameReader:
 
     def _finish(self, picture: av.VideoFrame) -> np.ndarray:
         pixels = picture.to_ndarray()
-        if pixels.shape[2] == 4:
+        if self._tone_mapped:
+            pixels = tone_map(pixels, self._probe.color)
+        elif pixels.shape[2] == 4:
             alpha = pixels[:, :, 3:].astype(np.uint16)
             pixels = ((pixels[:, :, :3] * alpha + 127) // 255).astype(np.uint8)
         return set_upright(pixels, self._orientation)
@@ -224,5 +230,7 @@ def _pull_all(graph: Graph) -> Iterator[av.VideoFrame]:
         yield picture
 
 
-def _has_alpha_channel(frame: av.VideoFrame) -> bool:
-    return any(component.is_alpha for component in frame.format.components)
+def _picture_format(frame: av.VideoFrame, *, deep: bool) -> str:
+    if deep:
+        return "rgb48le"
+    return "rgba" if any(component.is_alpha for component in frame.format.components) else "rgb24"

@@ -45,7 +45,7 @@ def _numbers(frames: FrameRange) -> Iterator[np.ndarray]:
 
 def _decode(path: Path) -> list[np.ndarray]:
     probe = probe_video(str(path))
-    with FrameReader(probe) as reader:
+    with FrameReader(probe, as_stored=["hdr"]) as reader:
         return list(reader.read(FrameRange(0, probe.frame_count)))
 
 

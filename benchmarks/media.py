@@ -1,0 +1,246 @@
+"""Does every kind of film come out of the farm as it went in? An identity render of each, compared with the source.
+
+    python benchmarks/media.py                    every odd kind in media_kinds.py, made by ffmpeg
+    python benchmarks/media.py clip.mov ...       your own
+
+Prints a row per film, writes media.json, and fails if one is wrong. What is compared: number and times of the frames,
+pictures (turned, tone-mapped or deinterlaced as the farm does) against those that the ffmpeg program decodes,
+aspect, sound against picture by correlation, chapters, subtitles.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from benchmarks.media_kinds import KINDS, REFUSED
+from farm.errors import FarmError
+from farm.job import Runtime
+from farm.media.color import yuv_coding
+from farm.media.ffmpeg import ffmpeg_binary
+from farm.media.probe import probe_video
+from farm.media.source import ffmpeg_url
+from farm.plan import plan_tasks
+from farm.prepare import prepare_job
+from farm.render import ChunkRenderer
+from farm.spec import build_spec
+from farm.stitch import stitch_film
+from farm.video import VideoProbe
+
+LOWEST_PSNR = 30.0
+LOWEST_TONE_MAPPED = 0.97
+"""Correlation of luminance with the source's: another curve, the same picture."""
+SYNC_SECONDS = 0.020
+COMPARED = (64, 48)
+AUDIO_RATE = 8000
+
+
+@dataclass
+class Row:
+    """What one film is, what came out, and what is wrong with that."""
+
+    kind: str
+    film: str
+    source: str = ""
+    result: str = ""
+    faults: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        return "; ".join(self.faults) or "right"
+
+
+def check_film(kind: str, path: Path, folder: Path, expected: str = "") -> Row:
+    """Render `path` with the identity method into `folder` and compare."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # Matroska holds what comes in Matroska or from a disc; everything else goes through the strictest clock
+    output = folder / ("identity.mkv" if path.suffix in (".webm", ".mkv", ".mts") else "identity.mp4")
+    row = Row(kind, path.name)
+    try:
+        record = identity(path, output)
+    except FarmError as error:
+        row.result = f"refused: {error}"
+        row.faults = () if expected == REFUSED or (not expected and error.remedy) else ("must not be refused",)
+        if not error.remedy:
+            row.faults = ("is refused without saying what to do",)
+        return row
+    if expected == REFUSED:
+        row.faults = ("must be refused",)
+        return row
+    source, film = record.probe, probe_video(str(output))
+    row.source = describe(source)
+    row.result = describe(film)
+    row.faults = tuple(
+        fault
+        for check in (check_times, check_pictures, check_aspect, check_sound, check_beside)
+        for fault in check(source, film)
+    )
+    return row
+
+
+def identity(path: Path, output: Path):
+    """The film rendered with --method identity, here in this process; returns the job's record."""
+    encode = {"crf": 4, "preset": "veryfast", "pixel_format": "yuv444p"}  # chroma is the encoder's, not the farm's
+    spec = build_spec({"video": str(path), "output": str(output), "method": "identity", "encode": encode})
+    job = str(output.with_suffix(".farm"))
+    record = prepare_job(spec, job).begin(Runtime(device="cpu", precision="fp32", threads=1))
+    renderer = ChunkRenderer(job)
+    for task in plan_tasks(record.plan):
+        for _ in renderer.render(task):
+            pass
+    stitch_film(renderer.job, record, output)
+    return record
+
+
+def describe(probe: VideoProbe) -> str:
+    turned = f" turned {probe.rotation}" if probe.rotation else ""
+    flags = [
+        word
+        for word, true in (
+            ("mirrored", probe.mirrored),
+            ("interlaced", probe.interlaced),
+            ("alpha", probe.has_alpha),
+            (probe.color.transfer, probe.color.is_hdr),
+            (f"pixels {probe.pixel_aspect}", probe.pixel_aspect != 1),
+        )
+        if true
+    ]
+    beside = f"{len(probe.audio)} audio" + (f" {len(probe.subtitles)} subs" if probe.subtitles else "")
+    size = f"{probe.width}x{probe.height}{turned}"
+    return " ".join([f"{probe.frame_count} fr", size, probe.pixel_format, *map(str, flags), beside])
+
+
+def check_times(source: VideoProbe, film: VideoProbe) -> list[str]:
+    if film.frame_count != source.frame_count:
+        return [f"{film.frame_count} frames, not {source.frame_count}"]
+    times = [[(pts - one.pts[0]) * one.time_base for pts in one.pts] for one in (source, film)]
+    worst = max(abs(a - b) for a, b in zip(*times, strict=True))
+    faults = [] if worst <= max(film.time_base, Fraction(1, 1000)) else [f"a frame is {float(worst):.4f} s off"]
+    if abs(source.duration - film.duration) > max(Fraction(source.last_duration, 2) * source.time_base, film.time_base):
+        faults.append(f"lasts {float(film.duration):.3f} s, not {float(source.duration):.3f} s")
+    return faults
+
+
+def check_pictures(source: VideoProbe, film: VideoProbe) -> list[str]:
+    """Both as the ffmpeg program shows them; it turns and mirrors by itself."""
+    before, after = (decoded(one, deinterlace=one.interlaced) for one in (source, film))
+    if before.shape != after.shape:
+        return [f"ffmpeg reads {len(before)} and {len(after)} pictures"]
+    if source.color.is_hdr and not film.color.is_hdr:
+        lumas = [frames.astype(np.float64).mean(axis=3).ravel() for frames in (before, after)]
+        alike = float(np.corrcoef(*lumas)[0, 1])
+        return [] if alike >= LOWEST_TONE_MAPPED else [f"tone-mapped pictures correlate by {alike:.3f} only"]
+    error = np.mean((before.astype(np.float64) - after) ** 2, axis=(1, 2, 3))
+    worst = float(10 * np.log10(255**2 / max(error.max(), 1e-9)))
+    return [] if worst >= LOWEST_PSNR else [f"frame {int(error.argmax())} differs (PSNR {worst:.1f} dB)"]
+
+
+def check_aspect(source: VideoProbe, film: VideoProbe) -> list[str]:
+    shapes = [one.pixel_aspect * one.width / one.height for one in (source, film)]
+    # an odd size is made even by doubling a row or column
+    off = float(abs(shapes[0] / shapes[1] - 1))
+    faults = [] if off <= 1.01 / min(source.width, source.height) else [f"the aspect is {float(shapes[1]):.3f}"]
+    return faults + (["is still turned"] if film.rotation or film.mirrored else [])
+
+
+def check_sound(source: VideoProbe, film: VideoProbe) -> list[str]:
+    if len(source.audio) != len(film.audio):
+        return [f"{len(film.audio)} audio streams, not {len(source.audio)}"]
+    faults = []
+    for number in range(len(source.audio)):
+        before, after = (waveform(one, number) for one in (source, film))
+        lag = lag_seconds(before, after)
+        if abs(lag) > SYNC_SECONDS:
+            faults.append(f"sound {number} is {lag * 1000:.0f} ms off")
+    return faults
+
+
+def check_beside(source: VideoProbe, film: VideoProbe) -> list[str]:
+    faults = []
+    if len(source.subtitles) != len(film.subtitles):
+        faults.append(f"{len(film.subtitles)} subtitle streams, not {len(source.subtitles)}")
+    before, after = (chapters(one.path) for one in (source, film))
+    return faults + ([] if before == after else [f"chapters {after}, not {before}"])
+
+
+def decoded(probe: VideoProbe, *, deinterlace: bool) -> np.ndarray:
+    """(frames, 48, 64, 3) uint8: every frame once, small, in RGB by the matrix that the tags or the height name."""
+    coding = yuv_coding(probe.color, probe.stored_size[1])
+    width, height = COMPARED
+    rgb = probe.color.space == "gbr" or probe.pixel_format.startswith(("bgr", "rgb", "argb", "gbr"))
+    read = "" if rgb else f":in_color_matrix={coding.matrix}:in_range={coding.range}"
+    filters = ["bwdif=mode=send_frame:deint=interlaced"] if deinterlace else []
+    filters.append(f"scale=flags=lanczos+accurate_rnd+full_chroma_int+full_chroma_inp{read}")
+    filters.append(f"format=rgb24,scale={width}:{height}:flags=area+accurate_rnd")
+    if probe.has_alpha and probe.pixel_format.endswith(("argb", "rgba")):
+        filters = ["format=gbrap,premultiply=inplace=1", *filters]
+    raw = _output(probe, f"0:{probe.stream_index}", "-vf", ",".join(filters), "-fps_mode", "passthrough",
+                  "-f", "rawvideo", "-pix_fmt", "rgb24")  # fmt: skip
+    return np.frombuffer(raw, np.uint8).reshape(-1, height, width, 3)
+
+
+def waveform(probe: VideoProbe, number: int) -> np.ndarray:
+    """Mono samples at 8 kHz, the first at the time of the first frame; silence where there is no sound."""
+    silent_start = "aresample=8000:async=1:first_pts=0"
+    raw = _output(probe, f"0:{probe.audio[number].index}", "-af", silent_start, "-ac", "1", "-f", "s16le")
+    samples = np.frombuffer(raw, np.int16).astype(np.float64)
+    first = max(round(float(probe.presentation_time(0) - probe.start_time) * AUDIO_RATE), 0)
+    return samples[first:]
+
+
+def lag_seconds(before: np.ndarray, after: np.ndarray) -> float:
+    """By how much `after` is late, from the peak of the cross-correlation."""
+    size = 1 << (len(before) + len(after)).bit_length()
+    product = np.fft.rfft(after, size) * np.conj(np.fft.rfft(before, size))
+    lag = int(np.argmax(np.fft.irfft(product, size)))
+    return (lag if lag < size // 2 else lag - size) / AUDIO_RATE
+
+
+def chapters(path: str) -> list[tuple[float, float]]:
+    with av.open(ffmpeg_url(path)) as container:
+        return [
+            (round(float(c["start"] * c["time_base"]), 2), round(float(c["end"] * c["time_base"]), 2))
+            for c in container.chapters()
+        ]
+
+
+def _output(probe: VideoProbe, stream: str, *options: str) -> bytes:
+    command = [ffmpeg_binary(), "-v", "error", "-nostdin", "-i", ffmpeg_url(probe.path), "-map", stream, *options, "-"]
+    return subprocess.run(command, capture_output=True, check=True).stdout
+
+
+def table(rows: list[Row]) -> str:
+    width = max(len(row.kind) for row in rows)
+    return "\n".join(f"{r.kind:<{width}}  {r.source:<48}  {r.result[:100]:<100}  {r.verdict}" for r in rows)
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("films", nargs="*", type=Path)
+    options.add_argument("--output", "-o", type=Path, default=Path("media.json"))
+    given = options.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="farm-media-") as name:
+        folder = Path(name)
+        for kind, (file, make, expected) in {} if given.films else KINDS.items():
+            make(folder / file)
+            rows.append(check_film(kind, folder / file, folder / str(len(rows)), expected))
+        for film in given.films:
+            rows.append(check_film("given", film, folder / str(len(rows))))
+    print(table(rows))
+    given.output.write_text(json.dumps([dataclasses.asdict(row) | {"verdict": row.verdict} for row in rows], indent=1))
+    return int(any(row.faults for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
