@@ -118,7 +118,7 @@ TRAIN: Table = {
     "output": Annotated[str | None, typer.Option("--output", "-o", help="the network, .safetensors")],
     "photos": text("folder of photographs to learn from", "FOLDER"),
     "video": text("film to learn from; its neighbouring frames are tied to each other", "FILM"),
-    "architecture": choice(NetworkKind, "default small; johnson is the one of the paper, eight times slower"),
+    "architecture": choice(NetworkKind, "default small; johnson is the one of the paper, about six times slower"),
     "budget": text("how long to train, evaluations included", "40m"),
     "steps": number(int, "instead of --budget"),
     "crop": number(int, "side of the training crops, pixels; default 160"),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from farm.bytesize import parse_bytes
 from farm.choices import ColorMode, Normalization, Optimizer, Pooling, Precision
-from farm.durations import parse_duration
 from farm.errors import UsageError
 from farm.video import Model
 
@@ -24,12 +24,12 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", "
 """A mask whose name ends otherwise is a video."""
 
 
-def seconds_from_text(value: Any) -> Any:
-    """`10m` in seconds, for validators; what is no text is left to them. Raises ValueError."""
+def from_text(value: Any, parse: Callable[[str], float]) -> Any:
+    """A number written as text (`10m`, `6GiB`), for validators; what is no text is left to them. Raises ValueError."""
     if not isinstance(value, str):
         return value
     try:
-        return parse_duration(value)
+        return parse(value)
     except UsageError as error:
         raise ValueError(str(error)) from error
 
@@ -183,12 +183,7 @@ class PaintSpec(Model):
     @field_validator("max_memory", mode="before")
     @classmethod
     def _memory_from_text(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            return parse_bytes(value)
-        except UsageError as error:
-            raise ValueError(str(error)) from error
+        return from_text(value, parse_bytes)
 
 
 class StillSpec(PaintSpec):

@@ -16,9 +16,10 @@ import yaml
 from pydantic import Field, ValidationError, field_serializer, field_validator, model_validator
 
 from farm.choices import FlowMethod, HdrPolicy, InitName, InterlacedPolicy, Method
+from farm.durations import parse_duration
 from farm.errors import UsageError
 from farm.frames import FrameRange
-from farm.paintspec import PaintSpec, parse_region, seconds_from_text
+from farm.paintspec import PaintSpec, from_text, parse_region
 from farm.video import Model
 
 WORDS = {
@@ -91,7 +92,7 @@ class RenderSpec(PaintSpec):
     @field_validator("train_budget", mode="before")
     @classmethod
     def _budget_from_text(cls, value: Any) -> Any:
-        return seconds_from_text(value)
+        return from_text(value, parse_duration)
 
     @property
     def as_stored(self) -> frozenset[str]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from farm.errors import OutputError
-from farm.job import Runtime
 from farm.outputs import check_can_write
 from farm.paintspec import StillSpec
 from farm.plan import output_size
@@ -31,13 +30,15 @@ def stylize_file(spec: StillSpec, *, threads: int | None = None, overwrite: bool
     from farm.regions.files import read_mask_picture
     from farm.style.guided import layer_weights
     from farm.style.picture import read_picture, resize, to_16_bits, write_picture
-    from farm.styler import FrameStyler
+    from farm.styler import FrameStyler, local_runtime
 
     content = read_picture(spec.image)
     size = output_size(content.shape[1], content.shape[0], spec.size, upscale=spec.upscale)
     content = resize(content, (size[1], size[0]))
     regions = layer_weights([read_mask_picture(region.mask, size) for region in spec.regions])
-    styler = FrameStyler(spec, size, _runtime(spec, threads), sample=lambda _: [content], window=WINDOW)
+    runtime = local_runtime(spec.precision, threads)
+    runtime = runtime.model_copy(update={"max_memory": spec.max_memory or runtime.max_memory})
+    styler = FrameStyler(spec, size, runtime, sample=lambda _: [content], window=WINDOW)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("paint", total=spec.iterations)
         made = styler.of_shot(0).first(
@@ -57,18 +58,3 @@ def stylize_file(spec: StillSpec, *, threads: int | None = None, overwrite: bool
         "losses": made.losses,
         "notes": list(made.notes),
     }
-
-
-def _runtime(spec: StillSpec, threads: int | None) -> Runtime:
-    """How this machine computes; with as many threads as PyTorch takes unless told."""
-    import torch
-
-    from farm.style.device import available_memory, choose_device, choose_precision
-
-    device = choose_device()
-    return Runtime(
-        device="cuda" if device.type == "cuda" else "cpu",
-        precision="bf16" if choose_precision(spec.precision, device) is torch.bfloat16 else "fp32",
-        threads=threads or torch.get_num_threads(),
-        max_memory=spec.max_memory or available_memory(device),
-    )

@@ -14,10 +14,11 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from farm.choices import Precision
 from farm.inputs import with_small_files_here
 from farm.job import Runtime
 from farm.paintspec import PaintSpec
-from farm.style.device import choose_device, configure_threads
+from farm.style.device import available_memory, choose_device, choose_precision, configure_threads
 from farm.style.guided import RegionStyles, StyledRegion
 from farm.style.memory import MemoryModel, plan_memory
 from farm.style.optimize import FrameOptimizer, OptimizeSettings, StepProgress, StylizedFrame, TemporalTie
@@ -188,6 +189,17 @@ class ShotStyler:
         return None if start is None else self._colors.content(start)
 
 
+def local_runtime(precision: Precision, threads: int | None) -> Runtime:
+    """How this process would compute; with as many threads as PyTorch takes unless told. Raises UsageError."""
+    device = choose_device()
+    return Runtime(
+        device="cuda" if device.type == "cuda" else "cpu",
+        precision="bf16" if choose_precision(precision, device) is torch.bfloat16 else "fp32",
+        threads=threads or torch.get_num_threads(),
+        max_memory=available_memory(device),
+    )
+
+
 def load_network(spec: PaintSpec) -> VGGWeights:
     """The weights that the spec names. Raises WeightsError, and UsageError for a layer that the network lacks."""
     weights = load_weights(None if spec.features == "vgg19" else spec.features, spec.features_input)
@@ -195,7 +207,8 @@ def load_network(spec: PaintSpec) -> VGGWeights:
     return weights
 
 
-def optimize_settings(spec: PaintSpec, window: int) -> OptimizeSettings:
+def objective_settings(spec: PaintSpec) -> OptimizeSettings:
+    """What is minimised, whether by an optimiser or by a network that learns."""
     return OptimizeSettings(
         content_weight=spec.weights.content,
         style_weight=spec.weights.style,
@@ -203,7 +216,8 @@ def optimize_settings(spec: PaintSpec, window: int) -> OptimizeSettings:
         tv_weight=spec.weights.tv,
         content_layers=spec.content_layers,
         style_layers=spec.style_layers,
-        optimizer=spec.optimizer,
-        learning_rate=spec.learning_rate,
-        window=window,
     )
+
+
+def optimize_settings(spec: PaintSpec, window: int) -> OptimizeSettings:
+    return replace(objective_settings(spec), optimizer=spec.optimizer, learning_rate=spec.learning_rate, window=window)

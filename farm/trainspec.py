@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from farm.choices import NetworkKind
-from farm.paintspec import PaintSpec, seconds_from_text
+from farm.durations import parse_duration
+from farm.paintspec import PaintSpec, from_text
 
 UNUSED = ("regions", "init", "upscale", "color", "optimizer", "max_memory")
 """Fields of a paint spec that say how one picture is painted, and mean nothing to a training."""
@@ -35,7 +36,7 @@ class TrainSpec(PaintSpec):
     @field_validator("budget", mode="before")
     @classmethod
     def _budget_from_text(cls, value: Any) -> Any:
-        return seconds_from_text(value)
+        return from_text(value, parse_duration)
 
     @model_validator(mode="after")
     def _fields_agree(self) -> TrainSpec:

@@ -15,6 +15,7 @@ from typing import Any
 
 import ray
 
+from farm.choices import Precision
 from farm.cluster.metrics import Meters
 from farm.frames import FrameRange
 from farm.job import JobDirectory, Runtime
@@ -44,22 +45,14 @@ class RenderWorker:
         """What the dashboard and the logs call the actor."""
         return f"render {self._name}"
 
-    def facts(self, precision: str, job_url: str, inputs: tuple[str, ...]) -> WorkerFacts:
+    def facts(self, precision: Precision, job_url: str, inputs: tuple[str, ...]) -> WorkerFacts:
         """Load torch, fix the threads, and say how this worker would compute and whether it sees the files."""
-        import torch
-
-        from farm.style.device import available_memory, choose_device, choose_precision, configure_threads
+        from farm.style.device import configure_threads
+        from farm.styler import local_runtime
 
         configure_threads(self._threads)
-        device = choose_device()
-        bf16 = choose_precision(precision, device) is torch.bfloat16  # type: ignore[arg-type]
         return WorkerFacts(
-            runtime=Runtime(
-                device="cuda" if device.type == "cuda" else "cpu",
-                precision="bf16" if bf16 else "fp32",
-                threads=self._threads,
-                max_memory=available_memory(device),
-            ),
+            runtime=local_runtime(precision, self._threads),
             node=ray.get_runtime_context().get_node_id(),
             pid=os.getpid(),
             host=socket.gethostname(),

@@ -1,6 +1,7 @@
 """Painting by a network in one go (Johnson et al. 2016), and its training.
 
 network -> networkfile -> painter            a trained network, and frames through it
-pictures, trainset -> training -> course     what it learns from, a step, the whole training with its checkpoints
+pictures -> training -> course -> train      what it learns from, a step, a whole training with checkpoints, farm train
+onfilm                                       the network of a film and style: found, or trained on the way to the render
 sheets                                       learning curve and sample sheets
 """

@@ -16,7 +16,7 @@ from farm.instant.course import Told, begin_training, run_course, training_folde
 from farm.instant.pictures import load_pictures
 from farm.instant.training import Trainer
 from farm.interruption import noted_interruption
-from farm.job import Runtime
+from farm.styler import local_runtime
 from farm.trainspec import TrainSpec
 
 
@@ -25,26 +25,12 @@ def train_network(spec: TrainSpec, *, threads: int | None = None, overwrite: boo
     begin_training(spec, overwrite=overwrite)
     with TrainingProgress(spec) as progress, noted_interruption() as interruption:
         try:
-            trainer = Trainer(spec, load_pictures(spec), training_runtime(spec, threads))
+            trainer = Trainer(spec, load_pictures(spec), local_runtime(spec.precision, threads))
             return run_course(spec, trainer, progress, interruption.check)
         except KeyboardInterrupt:
             raise CancelledError(
                 f"stopped; the training is kept in {training_folder(spec.output)}", "run the same command to continue"
             ) from None
-
-
-def training_runtime(spec: TrainSpec, threads: int | None) -> Runtime:
-    """How this machine trains; with as many threads as PyTorch takes unless told."""
-    import torch
-
-    from farm.style.device import choose_device, choose_precision
-
-    device = choose_device()
-    return Runtime(
-        device="cuda" if device.type == "cuda" else "cpu",
-        precision="bf16" if choose_precision(spec.precision, device) is torch.bfloat16 else "fp32",
-        threads=threads or torch.get_num_threads(),
-    )
 
 
 class TrainingProgress:

@@ -11,7 +11,7 @@ the other, warped to it: the gradient of the two-frame loss to both pictures, wi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,11 +26,11 @@ from farm.instant.network import ARCHITECTURES, StyleNetwork
 from farm.instant.pictures import Picture, Pictures
 from farm.job import Runtime
 from farm.style.device import choose_device, configure_threads
-from farm.style.objective import Anchor, Objective, OptimizeSettings, TemporalTie
+from farm.style.objective import Anchor, Objective, TemporalTie
 from farm.style.picture import image_to_tensor, read_picture, tensor_to_exact
 from farm.style.targets import Style, StyleTargets
 from farm.style.vgg import VGGFeatures
-from farm.styler import load_network
+from farm.styler import load_network, objective_settings
 from farm.trainspec import TrainSpec
 
 WARM_UP = 0.02
@@ -44,21 +44,9 @@ Losses = dict[str, float]
 
 
 class Trainer:
-    """A network, its losses and its optimiser, and the step number `step(n)` as a function of state and `n` alone.
+    """A network, its losses and its optimiser, and the step number `step(n)` as a function of state and `n` alone."""
 
-    With `shares` > 1 this process takes every `shares`-th crop of a batch from `share` on; `spread` then wraps the
-    network in what averages the gradients, so that the step is that of one process with the whole batch.
-    """
-
-    def __init__(
-        self,
-        spec: TrainSpec,
-        pictures: Pictures,
-        runtime: Runtime,
-        share: int = 0,
-        shares: int = 1,
-        spread: Callable[[nn.Module], nn.Module] = lambda network: network,
-    ) -> None:
+    def __init__(self, spec: TrainSpec, pictures: Pictures, runtime: Runtime) -> None:
         configure_threads(runtime.threads)
         self.spec, self.pictures = spec, pictures
         self._device = choose_device(runtime.device)
@@ -74,20 +62,19 @@ class Trainer:
         torch.manual_seed(spec.seed)
         self.network = StyleNetwork(ARCHITECTURES[spec.architecture]).to(self._device)
         self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._spread = spread(self.network)
         self.adam = torch.optim.Adam(self.network.parameters(), spec.learning_rate)
-        self._items = range(share, spec.batch, shares)
         self._usual = 0.0
         self._held_out: list[_Judged] = []
 
     def step(self, number: int, progress: float) -> Losses:
-        """Train on batch `number`, at `progress` 0..1 of the training. The mean losses of this process's crops."""
+        """Train on batch `number`, at `progress` 0..1 of the training. The mean losses of its crops."""
         for group in self.adam.param_groups:
             group["lr"] = self.spec.learning_rate * rate_at(progress)
         crops = [
-            self._judge(self.pictures.sample(self.spec.seed, number, item, self.spec.crop)) for item in self._items
+            self._judge(self.pictures.sample(self.spec.seed, number, item, self.spec.crop))
+            for item in range(self.spec.batch)
         ]
-        painted = self._spread(torch.cat([crop.frames for crop in crops]))
+        painted = self.network(torch.cat([crop.frames for crop in crops]))
         found: list[Losses] = []
         gradients: list[Tensor] = []
         for crop, pictures in zip(crops, painted.detach().split([len(crop.frames) for crop in crops]), strict=True):
@@ -171,17 +158,6 @@ class _Judged:
             for objective, picture in zip(self.objectives, painted.split(1), strict=True)
         ]
         return [losses for losses, _ in found], [gradient for _, gradient in found if gradient is not None]
-
-
-def objective_settings(spec: TrainSpec) -> OptimizeSettings:
-    return OptimizeSettings(
-        content_weight=spec.weights.content,
-        style_weight=spec.weights.style,
-        temporal_weight=spec.weights.temporal,
-        tv_weight=spec.weights.tv,
-        content_layers=spec.content_layers,
-        style_layers=spec.style_layers,
-    )
 
 
 def painted_area(pictures: Pictures, spec: TrainSpec) -> tuple[int, int]:

@@ -87,18 +87,6 @@ def test_stopped_and_continued_it_comes_to_the_same_bits(style, photos, tmp_path
     assert [one["held_out"] for one in continued["curve"]] == [one["held_out"] for one in undisturbed["curve"]]
 
 
-def test_two_shares_of_a_batch_are_the_batch(style, photos, tmp_path):
-    """What two workers compute, averaged, is what one computes."""
-    spec = make_spec(style, tmp_path / "net.safetensors", photos=str(photos), batch=2)
-    pictures = load_pictures(spec)
-    whole, *halves = (Trainer(spec, pictures, RUNTIME, share, shares) for share, shares in ((0, 1), (0, 2), (1, 2)))
-    for trainer in (whole, *halves):
-        trainer.step(0, 0.5)
-    gradients = [[parameter.grad for parameter in trainer.network.parameters()] for trainer in (whole, *halves)]
-    clipped = [torch.cat([one.flatten() for one in some]) for some in gradients]
-    assert torch.allclose(clipped[0], (clipped[1] + clipped[2]) / 2, rtol=1e-3, atol=1e-4 * clipped[0].abs().max())
-
-
 def test_another_spec_is_refused_and_nothing_is_overwritten(style, photos, tmp_path):
     spec = make_spec(style, tmp_path / "net.safetensors", photos=str(photos), steps=2)
     train_network(spec, threads=1)
