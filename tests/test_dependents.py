@@ -67,16 +67,38 @@ class FakeStyler:
         return self.first(content, steps, regions)
 
 
+def renderer_without_paint(clip, style, tmp_path, **options):
+    spec = spec_of(video=str(clip), styles=[str(style)], output=str(tmp_path / "o.mp4"), size=64, **options)
+    prepared = prepare_job(spec, str(tmp_path / "o.farm"))
+    prepared.begin(Runtime(device="cpu", precision="fp32", threads=1))
+    renderer = ChunkRenderer(prepared.job.url)
+    renderer._styler = FakeStyler()
+    return renderer
+
+
+def test_a_keyframe_is_the_end_of_a_sequence_that_begins_from_earlier_ones(clip, style, tmp_path, monkeypatch):
+    renderer = renderer_without_paint(clip, style, tmp_path)
+    made = []
+    from_earlier = renderer._from_earlier
+
+    def noted(frame, earlier, *more):
+        made.append((frame, [number for number, _ in earlier]))
+        return from_earlier(frame, earlier, *more)
+
+    monkeypatch.setattr(renderer, "_from_earlier", noted)
+    for task in [task for task in plan_tasks(renderer.plan) if task.stage == "relay"]:
+        list(renderer.render(task))
+    first = [(1, [0]), (2, [1, 0]), (3, [2, 0]), (4, [3, 0])]
+    assert made == [*first, (5, [4, 0]), (6, [5, 4, 0]), (7, [6, 4, 0]), (8, [7, 4, 0])]
+
+
 @pytest.mark.parametrize(
     "options",
     [{}, {"chunk_start": "scratch", "overlap": 2}, {"long_term": []}, {"passes": 1}, {"sweep": "alternating"}],
 )
 def test_a_renderer_reads_exactly_what_it_is_said_to_read(clip, style, tmp_path, monkeypatch, options):
-    spec = spec_of(video=str(clip), styles=[str(style)], output=str(tmp_path / "o.mp4"), size=64, **options)
-    prepared = prepare_job(spec, str(tmp_path / "o.farm"))
-    record = prepared.begin(Runtime(device="cpu", precision="fp32", threads=1))
-    renderer = ChunkRenderer(prepared.job.url)
-    renderer._styler = FakeStyler()
+    renderer = renderer_without_paint(clip, style, tmp_path, **options)
+    spec, record = renderer.spec, renderer.record
     seen: set[tuple[str, int]] = set()
     read_frame = renderer.job.read_frame
 
