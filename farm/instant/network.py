@@ -41,7 +41,9 @@ ARCHITECTURES: dict[NetworkKind, Architecture] = {
     "johnson": Architecture(down=(32, 64), trunk=128, blocks=5, up=(64, 32), stem=9, head=9),
     "small": Architecture(down=(24,), trunk=48, blocks=5, up=(24, 8), stem=5, head=3),
 }
-"""`small` takes a sixth of the time (float32, one core): no convolution at full size but the last two, which have 8 and 3 channels."""
+"""`small` takes a sixth of the time (float32, one core): no convolution at full size but the last two, which have 8
+and 3 channels.
+"""
 
 
 class StyleNetwork(nn.Module):
