@@ -7,6 +7,7 @@
     masks/NN-KEY/000123.png   where region NN of the spec is in a frame; KEY names all that this depends on
     report.json               what the finished render was: written last
     state.json                what the job is doing, for people; nothing is decided by it
+    history.json              runs, workers that came and went, retries: for people too
     request.json              what was submitted to a cluster, if it was
     inputs/                   what `farm submit --stage` copied here
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import time
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
@@ -61,7 +63,7 @@ class JobRecord(Model):
 
 class FrameRecord(Model):
     """One committed frame, as the ledger has it. `seconds` are of work, waiting for storage included; `bytes` are those
-    of its file.
+    of its file; `worker` committed it at `committed` seconds since 1970.
     """
 
     frame: int
@@ -73,6 +75,8 @@ class FrameRecord(Model):
     losses: dict[str, float] = Field(default_factory=dict)
     seconds: float = 0.0
     bytes: int = 0
+    worker: str = ""
+    committed: float = 0.0
 
 
 class JobDirectory:
@@ -136,9 +140,9 @@ class JobDirectory:
             self._ledgers[task] = {} if data is None else _parse_ledger(data)
         return self._ledgers[task]
 
-    def forget(self) -> None:
-        """Read the ledgers anew: another process may have written them."""
-        self._ledgers.clear()
+    def forget(self, keep: Collection[str] = ()) -> None:
+        """Read the ledgers anew, those of the tasks to `keep` excepted: another process may have written them."""
+        self._ledgers = {task: ledger for task, ledger in self._ledgers.items() if task in keep}
 
     def commit_frame(self, task: str, image: np.ndarray, record: FrameRecord) -> FrameRecord:
         """Store `image` (H, W, 3) uint8 and then name it in the ledger. Returns the record with its hash and size."""
@@ -149,7 +153,8 @@ class JobDirectory:
         records = []
         for image, record in made:
             data = encode_png(image)
-            records.append(record.model_copy(update={"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}))
+            facts = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "committed": round(time.time(), 3)}
+            records.append(record.model_copy(update=facts))
             self.storage.write(frame_name(task, record.frame), data)
         self._save_ledger(task, {**self.ledger(task), **{record.frame: record for record in records}})
         return records

@@ -105,8 +105,9 @@ def open_flow_store(
 class ChunkRenderer:
     """Renders the tasks of one job, one after the other; model, style targets and flows stay loaded."""
 
-    def __init__(self, job_url: str, flow_sources: Sequence[str] = ()) -> None:
+    def __init__(self, job_url: str, flow_sources: Sequence[str] = (), worker: str = "") -> None:
         self.job = JobDirectory(job_url)
+        self.worker = worker
         record = self.job.load_record()
         if record is None:
             raise StorageError(f"job {job_url} has no job.json", "its storage must be visible from every worker")
@@ -146,7 +147,8 @@ class ChunkRenderer:
             began = time.perf_counter()
             image, record = self._make(task, chunk, frame)
             seconds = time.perf_counter() - began
-            record = self.job.commit_frame(task.id, image, record.model_copy(update={"seconds": round(seconds, 4)}))
+            facts = {"seconds": round(seconds, 4), "worker": self.worker}
+            record = self.job.commit_frame(task.id, image, record.model_copy(update=facts))
             yield FrameReport(task.id, frame, record)
 
     def _render_independent(self, task: Task) -> Iterator[FrameReport]:
@@ -176,7 +178,7 @@ class ChunkRenderer:
                 _kept(colors.finish(image, one.picture), one) for image, one in zip(painted, batch, strict=True)
             ]
         seconds = round((time.perf_counter() - began) / len(batch), 4)
-        records = [FrameRecord(frame=one.frame, sha256="", seconds=seconds) for one in batch]
+        records = [FrameRecord(frame=one.frame, sha256="", seconds=seconds, worker=self.worker) for one in batch]
         return list(zip(pictures, records, strict=True))
 
     @cached_property

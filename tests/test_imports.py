@@ -18,7 +18,7 @@ LAYERS = [
     {"spec", "trainspec", "flow", "style", "painting", "contactsheet", "shares"},
     {"plan", "storage", "ties"},
     {"schedule", "job", "media", "flowstore", "planview", "dependents", "losttime"},
-    {"styler", "jobstate", "request", "regions"},
+    {"styler", "jobstate", "history", "request", "regions"},
     {"instant"},
     {"jobstatus", "monitoring"},
     {"render", "prepare"},

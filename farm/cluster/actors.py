@@ -61,7 +61,7 @@ class RenderWorker:
 
     def render(self, job_url: str, task: Task, flow_sources: tuple[str, ...]) -> Iterator[FrameReport]:
         if self._renderer is None or self._renderer.job.url != JobDirectory(job_url).url:
-            self._renderer = ChunkRenderer(job_url, flow_sources)
+            self._renderer = ChunkRenderer(job_url, flow_sources, self._name)
         yield from self._renderer.render(task)
 
 

@@ -20,6 +20,7 @@ from farm.cluster.pool import WorkerPool, cause_of, last_line
 from farm.cluster.worker_logs import last_log_lines
 from farm.errors import ChunkFailedError, InputError, UsageError
 from farm.frames import FrameRange
+from farm.history import History
 from farm.losttime import LostTime
 from farm.plan import Task
 from farm.render import FrameReport
@@ -68,6 +69,7 @@ def run_tasks(
     metrics: JobMetrics,
     on_frame: Callable[[FrameReport], None],
     on_note: Callable[[str], None],
+    history: History,
     flow_sources: tuple[str, ...] = (),
     check_interruption: Callable[[], None] = lambda: None,
     on_failures: Callable[[dict[str, list[str]]], None] = lambda _: None,
@@ -102,21 +104,26 @@ def run_tasks(
                 pool.remove(instruction.worker)
             elif isinstance(instruction, Avoid):
                 pool.avoid(instruction.node)
-                on_note(f"node {instruction.node[:8]} gets no more tasks: {instruction.failures} failed there")
+                line = f"node {instruction.node[:8]} gets no more tasks: {instruction.failures} failed there"
+                history.add("avoided", text=line)
+                on_note(line)
             elif isinstance(instruction, Retry):
                 line = f"{instruction.task.id}: {instruction.reason}; attempt {instruction.attempt + 1}"
                 run.retries.append(line)
+                history.add("retry", task=instruction.task.id, text=instruction.reason)
                 metrics.retry()
                 on_note(f"{line} of {instruction.attempts}")
             else:
                 given_up.append(instruction)
                 metrics.task_failed()
+                history.add("failed", task=instruction.task.id, text=instruction.reason)
                 on_note(f"{instruction.task.id} failed: {instruction.reason}")
                 for said in last_words.get(instruction.task.id, ()):
                     on_note(f"  | {said}")
 
     def join(name: str) -> None:
         facts = pool.facts[name]
+        history.add("joined", worker=name, host=facts.host)
         waited = pool.since_node_came(facts.node)
         if waited is not None:
             run.join_seconds.append(round(waited, 1))
@@ -162,7 +169,9 @@ def run_tasks(
                 metrics.worker_lost()
                 lost_time.lost(schedule.task_of(name))
                 asked = -QUOTA_SECONDS
-                carry_out(WorkerLost(name, "its node was lost" if gone else _reason(error), preempted=gone))
+                reason = "its node was lost" if gone else _reason(error)
+                history.add("lost", worker=name, task=schedule.task_of(name), text=reason)
+                carry_out(WorkerLost(name, reason, preempted=gone))
             else:
                 if (report.task, report.frame) not in heard:
                     heard.add((report.task, report.frame))
@@ -179,6 +188,7 @@ def run_tasks(
                     seconds = lost_time.committed(report.task, report.record.seconds, time.monotonic())
                     if seconds is not None:
                         metrics.time_lost(seconds)
+                        history.add("regained", task=report.task, seconds=seconds)
                         on_note(f"{report.task} goes on after a lost worker: {seconds:.1f} s lost")
                 on_frame(report)
     run.lost_seconds = lost_time.total

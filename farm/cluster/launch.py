@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from farm.cluster.local import RaySession, ray_session
 from farm.errors import CancelledError, OutputError
 from farm.frames import FrameRange
+from farm.history import History
 from farm.inputs import input_files
 from farm.instant.onfilm import with_network
 from farm.interruption import Interruption, noted_interruption
@@ -73,20 +74,24 @@ def render_job(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) 
     probe = prepared.scan.probe
     if probe.missing_frames:
         progress.note(f"{spec.video} is truncated: about {probe.missing_frames} frames are missing")
+    history = History(prepared.job)
     with job_state(prepared.job, options.submission) as state:
+        history.add("run", text=options.submission)
         try:
             with noted_interruption() as interruption:
                 with ray_session(options.address, cpus=_logical_cpus(options), dashboard=options.dashboard) as session:
                     if session.dashboard_url:
                         progress.note(f"dashboard {session.dashboard_url}")
-                    run, record = _run(prepared, options, session, progress, interruption, state)
+                    run, record = _run(prepared, options, session, progress, interruption, state, history)
                 stitching = time.perf_counter()
+                history.add("stitch")
                 notes = _stitch(prepared, record, progress, interruption, state)
                 run["stitch_seconds"] = round(time.perf_counter() - stitching, 1)
         except KeyboardInterrupt:
             raise CancelledError(
                 f"stopped; job {prepared.job.url} is kept", "run the same command to continue"
             ) from None
+        history.add("end")
         return _save_report(prepared, record, run, notes, began)
 
 
@@ -120,6 +125,7 @@ def _run(
     progress: JobProgress,
     interruption: Interruption,
     state: StateRecorder,
+    history: History,
 ) -> tuple[dict[str, Any], JobRecord]:
     tasks = plan_tasks(prepared.plan)
     done = prepared.job.finished_tasks(tasks)
@@ -169,6 +175,7 @@ def _run(
             metrics,
             on_frame,
             progress.note,
+            history,
             sources,
             check,
             on_failures=state.failed,

@@ -17,6 +17,7 @@ import pytest
 
 from farm.cluster.launch import LaunchOptions, render_job
 from farm.errors import ChunkFailedError, JobMismatchError, OutputError, UsageError, VideoError
+from farm.history import load_history
 from farm.job import JobDirectory
 from farm.media.probe import probe_video
 from farm.plan import plan_tasks
@@ -115,6 +116,10 @@ def test_a_killed_actor_costs_nothing_but_time(clip, style, tmp_path, reference,
         "a committed frame was rendered again"
     )
     assert same_frames(report["job"], reference["job"])
+    told = [one.kind for one in load_history(JobDirectory(report["job"]))]
+    assert [kind for kind in told if kind != "joined"] == ["run", "lost", "retry", "regained", "stitch", "end"]
+    makers = {row.worker for row in JobDirectory(report["job"]).ledger("pass-1/00000").values()}
+    assert len(makers) == 2, "the ledger tells who rendered a frame"
 
 
 def test_a_damaged_frame_is_made_again_bit_for_bit(clip, style, tmp_path, reference):
