@@ -3,12 +3,14 @@
     device = choose_device("auto")              # cuda, if there is one
     dtype = choose_precision("auto", device)    # bfloat16 where it is faster, for the features only
 
-Image, Gram matrices, losses and optimiser are float32 everywhere; only the convolutions run in `dtype`.
+Image, Gram matrices, losses and optimiser are float32 everywhere; only the network and the products of its features
+run in `dtype`.
 """
 
 from __future__ import annotations
 
 import platform
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -54,7 +56,39 @@ def choose_precision(requested: Precision, device: torch.device) -> torch.dtype:
         return torch.bfloat16
     if requested != "auto":
         raise UsageError(f"precision {requested!r} is not known", "use auto, bf16 or fp32")
-    return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
+    return torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
+
+
+@lru_cache
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware does, and not an emulation."""
+    if device.type == "cuda":
+        # Below compute capability 8.0 (Ampere), is_bf16_supported() may answer for an emulation.
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        # mkldnn's own answer is no use here: it is True for any AVX512, with or without bf16 instructions.
+        return any(
+            getattr(torch.cpu, check, bool)() for check in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+        )
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return bool(supported and supported())
+
+
+@lru_cache
+def packs_convolutions(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether convolutions go through PyTorch's oneDNN operators for weights that are reordered once.
+
+    They are not public API, so a small one is tried. In float32 they are no faster than the usual way.
+    """
+    if device.type != "cpu" or dtype != torch.bfloat16 or not multiplies_bfloat16(device):
+        return False
+    one, x, weight = [1, 1], torch.ones(1, 16, 4, 4, dtype=dtype), torch.ones(16, 16, 3, 3, dtype=dtype)
+    try:
+        packed = torch.ops.mkldnn._reorder_convolution_weight(weight, one, one, one, 1, None)
+        found = torch.ops.mkldnn._convolution_pointwise(x, packed, None, one, one, one, 1, "relu", [], "")
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return bool(found[0, 0, 1, 1] == 144)
 
 
 def configure_threads(count: int | None) -> None:
@@ -113,16 +147,3 @@ def _available_to_cgroup(root: Path = Path("/sys/fs/cgroup")) -> int | None:
         except (OSError, ValueError):  # not there, or "max"
             continue
     return None
-
-
-def _multiplies_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        # Below compute capability 8.0 (Ampere), is_bf16_supported() may answer for an emulation.
-        return torch.cuda.get_device_capability(device)[0] >= 8
-    if platform.machine().lower() in ("x86_64", "amd64"):
-        # mkldnn's own answer is no use here: it is True for any AVX512, with or without bf16 instructions.
-        return any(
-            getattr(torch.cpu, check, bool)() for check in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-        )
-    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-    return bool(supported and supported())

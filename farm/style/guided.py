@@ -18,7 +18,7 @@ The mask of a layer is the mean over the pixels that the network pools into a po
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from farm.style.layerlosses import positions_of
 from farm.style.losses import flatten_positions
 from farm.style.targets import Style, StyleTargets
 from farm.style.tiles import StyleParts, layer_stride
@@ -125,11 +126,12 @@ class Guide:
                 self._weights[name] = torch.stack([weight for weight, _ in pooled])
                 self._targets[name] = torch.stack([gram for _, gram in pooled])
 
-    def style_tap(self, name: str, features: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-        """As `farm.style.taps.style_tap`, with `sum over regions of share x mean((G_r - target_r)^2)`."""
-        if name not in self._weights:
-            return features, torch.zeros((), device=features.device)
-        return guided_style_tap(features, self._weights[name], self._targets[name], scale)
+    def style_losses(self, layer_weights: Mapping[str, float]) -> dict[str, GuidedStyleLoss]:
+        """`weight * sum over regions of share x mean((G_r - target_r)^2)` of every layer that a region reaches."""
+        return {
+            name: GuidedStyleLoss(masks, self._targets[name], layer_weights[name])
+            for name, masks in self._weights.items()
+        }
 
     def parts(self, size: Sequence[int]) -> dict[str, StyleParts]:
         """The same for `farm.style.tiles`, which computes a picture of (height, width) = `size` piece by piece."""
@@ -149,31 +151,28 @@ def pool_to_layer(weight: Tensor, layer: str) -> Tensor:
     return pooled.flatten()
 
 
-def guided_style_tap(features: Tensor, weights: Tensor, targets: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """The features unchanged, and the style loss of R regions, with its gradient in closed form.
+class GuidedStyleLoss:
+    """The style loss of R regions, with its gradient in closed form: a LayerLoss.
 
-    `weights` (R, H W) float32, none of them all 0; `targets` (R, C, C). With `a` a region's mean weight the loss is
-    `sum a_r mean((G_r - target_r)^2)` and its gradient `4 / (C^2 C H W) sum m_r F (G_r - target_r)`: the area cancels.
+    `masks` (R, H W) float32, none of them all 0; `targets` (R, C, C). With `a` a region's mean mask the loss is
+    `w sum a_r mean((G_r - target_r)^2)` and its gradient `4 w / (C^2 C H W) sum m_r F (G_r - target_r)`: the area
+    cancels.
     """
-    return _GuidedStyleTap.apply(features, weights, targets, scale)
 
+    term = "style"
 
-class _GuidedStyleTap(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, features: Tensor, weights: Tensor, targets: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-        grams = torch.stack([guided_gram(features, weight) for weight in weights])
-        differences = grams - targets
-        loss = (weights.mean(1) * differences.square().mean((1, 2))).sum()
-        factor = 4 * scale / (differences[0].numel() * features.numel())
-        ctx.save_for_backward(features, weights, differences * factor)
-        ctx.mark_non_differentiable(loss)
-        return features.view_as(features), loss
+    def __init__(self, masks: Tensor, targets: Tensor, weight: float) -> None:
+        self._masks = masks
+        self._targets = targets
+        self._weight = weight
 
-    @staticmethod
-    def backward(ctx: Any, from_deeper: Tensor, _: Tensor) -> tuple[Tensor, None, None, None]:
-        features, weights, differences = ctx.saved_tensors
-        _, channels, height, width = features.shape
-        flat, gradient = flatten_positions(features), flatten_positions(from_deeper)
-        for weight, difference in zip(weights, differences, strict=True):
-            gradient = torch.addmm(gradient, flat * weight[:, None].to(flat.dtype), difference.to(flat.dtype))
-        return gradient.reshape(1, height, width, channels).permute(0, 3, 1, 2), None, None, None
+    def measure(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        differences = torch.stack([guided_gram(features, mask) for mask in self._masks]) - self._targets
+        loss = (self._masks.mean(1) * differences.square().mean((1, 2))).sum()
+        return self._weight * loss, differences
+
+    def add_gradient(self, features: Tensor, remembered: Tensor, gradient: Tensor) -> None:
+        pulls = remembered * (4 * self._weight / (remembered[0].numel() * features.numel()))
+        flat, sums = flatten_positions(features), positions_of(gradient)
+        for mask, pull in zip(self._masks, pulls.to(flat.dtype), strict=True):
+            sums.addmm_(flat * mask[:, None].to(flat.dtype), pull)

@@ -20,6 +20,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from farm.style.device import multiplies_bfloat16
+
 CONTENT_WEIGHT = 5.0
 STYLE_WEIGHT = 100.0
 TEMPORAL_WEIGHT = 1000.0
@@ -27,13 +29,31 @@ TV_WEIGHT = 0.0
 RANGE_WEIGHT = 100_000.0
 
 CONTENT_LAYERS = ("relu4_2",)
+GRAM_BLOCKS = 8
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
 def gram_matrix(features: Tensor) -> Tensor:
     """(1, C, H, W) -> (C, C) float32: `F F^T / (C H W)`. Gatys et al. 2015, eq. 3, with Johnson's scale."""
-    flat = flatten_positions(features).float()
-    return (flat.t() @ flat) / flat.numel()
+    flat = flatten_positions(features)
+    return gram_sum(flat) / flat.numel()
+
+
+def gram_sum(flat: Tensor) -> Tensor:
+    """(N, C) -> (C, C) float32: the sum over positions of `f f^T`.
+
+    Features of bfloat16 are multiplied as such where the CPU can, twice as fast: sums are taken in float32
+    within each of GRAM_BLOCKS parts, a part's sum is rounded to bfloat16, and parts are added up in float32. The
+    matrix is then off by 5e-4 of its norm, at random; the features it is made of are off by more.
+    """
+    if flat.dtype != torch.bfloat16 or flat.device.type != "cpu" or not multiplies_bfloat16(flat.device):
+        exact = flat.float()
+        return exact.t() @ exact
+    even = flat.shape[0] // GRAM_BLOCKS * GRAM_BLOCKS
+    blocks = flat[:even].view(GRAM_BLOCKS, -1, flat.shape[1])
+    total = torch.bmm(blocks.mT, blocks).float().sum(0)
+    rest = flat[even:].float()
+    return total.addmm_(rest.t(), rest)
 
 
 def flatten_positions(features: Tensor) -> Tensor:

@@ -19,11 +19,11 @@ from torch import Tensor
 from farm.errors import UsageError
 from farm.style import losses
 from farm.style.guided import KEEP_WEIGHT, Guide
+from farm.style.layerlosses import ContentLoss, StyleLoss
 from farm.style.picture import image_to_tensor
-from farm.style.taps import content_tap, style_tap
 from farm.style.targets import StyleTargets
 from farm.style.tiles import PerceptualWeights, StyleParts, cut_tiles, network_reach, tiled_features, tiled_losses
-from farm.style.vgg import VGGFeatures
+from farm.style.vgg import LayerLoss, VGGFeatures
 
 LOSSES = ("content", "style", "temporal", "tv", "range")
 
@@ -126,8 +126,9 @@ class Objective:
         if self._tiles:
             self._content = tiled_features(features, picture, content_layers, self._tiles)
             return
-        with torch.no_grad():
-            self._content = {name: found.float() for name, found in features(picture, content_layers).items()}
+        found = features(picture, content_layers)
+        self._content = {name: found[name].float() for name in found}
+        self._losses = self._layer_losses()
 
     def evaluate(self, image: Tensor, with_gradient: bool = True) -> tuple[dict[str, float], Tensor | None]:
         """The weighted losses, and the gradient (1, 3, H, W) of their sum."""
@@ -148,31 +149,23 @@ class Objective:
         return {"total": sum(numbers), **dict(zip(values, numbers, strict=True))}, gradient
 
     def _perceptual(self, image: Tensor, with_gradient: bool) -> tuple[dict[str, Tensor], Tensor | None]:
-        values = {name: torch.zeros((), device=image.device) for name in LOSSES}
+        found, gradient = self.features.evaluate(image, self._losses, with_gradient)
+        return {**{name: torch.zeros((), device=image.device) for name in LOSSES}, **found}, gradient
 
-        def tap(name: str, found: Tensor) -> Tensor:
-            if name in self._content:
-                scale = self._settings.content_weight * self._settings.content_layers[name]
-                found, loss = content_tap(found, self._content[name], scale)
-                values["content"] += scale * loss
-            if name in self._style_layers:
-                scale = self._settings.style_weight * self._style_layers[name]
-                if self._guide is None:
-                    found, loss = style_tap(found, self._grams[name], scale)
-                else:
-                    found, loss = self._guide.style_tap(name, found, scale)
-                values["style"] += scale * loss
-            return found
-
-        leaf = image.detach().requires_grad_(with_gradient)
-        with torch.set_grad_enabled(with_gradient):
-            found = self.features(leaf, {*self._content, *self._style_layers}, tap)
-        if not with_gradient:
-            return values, None
-        deepest = list(found.values())[-1]
-        # Every tap adds its own gradient; none comes from beyond the deepest.
-        (gradient,) = torch.autograd.grad(deepest, leaf, torch.zeros_like(deepest))
-        return values, gradient
+    def _layer_losses(self) -> dict[str, list[LayerLoss]]:
+        losses: dict[str, list[LayerLoss]] = {}
+        for name, target in self._content.items():
+            weight = self._settings.content_weight * self._settings.content_layers[name]
+            losses.setdefault(name, []).append(ContentLoss(target, weight))
+        weights = {name: self._settings.style_weight * share for name, share in self._style_layers.items()}
+        style: Mapping[str, LayerLoss]
+        if self._guide is None:
+            style = {name: StyleLoss(self._grams[name], weight) for name, weight in weights.items()}
+        else:
+            style = self._guide.style_losses(weights)
+        for name, loss in style.items():
+            losses.setdefault(name, []).append(loss)
+        return losses
 
     def _perceptual_in_tiles(self, image: Tensor, with_gradient: bool) -> tuple[dict[str, Tensor], Tensor | None]:
         values = {name: torch.zeros((), device=image.device) for name in LOSSES}

@@ -17,13 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from farm.style.losses import flatten_positions
-from farm.style.vgg import VGGFeatures
+from farm.style.losses import flatten_positions, gram_sum
+from farm.style.vgg import LayerLoss, VGGFeatures
 
 SMALLEST_TILE = 64
 """Pixels of a tile's core. With the halo of relu5_1, 80 pixels on each side, a tile of 64 costs 12 times its area."""
@@ -146,14 +145,13 @@ def tiled_features(
     """`features(image, layers)` in float32, without gradient."""
     height, width = image.shape[2:]
     whole: dict[str, Tensor] = {}
-    with torch.no_grad():
-        for tile in tiles:
-            for name, found in features(tile.seen(image), layers).items():
-                stride = layer_stride(name)
-                if name not in whole:
-                    shape = (1, found.shape[1], height // stride, width // stride)
-                    whole[name] = torch.empty(shape, device=image.device)
-                tile.of_whole(whole[name], stride).copy_(tile.core(found, stride))
+    for tile in tiles:
+        for name, found in features(tile.seen(image), layers).items():
+            stride = layer_stride(name)
+            if name not in whole:
+                shape = (1, found.shape[1], height // stride, width // stride)
+                whole[name] = torch.empty(shape, device=image.device)
+            tile.of_whole(whole[name], stride).copy_(tile.core(found, stride))
     return whole
 
 
@@ -200,13 +198,13 @@ def tiled_losses(
     }
     gradient = torch.zeros_like(image)
     for tile in tiles:
-        taps = _TileTaps(tile, pulls, masks, contents, weights.content)
-        leaf = tile.seen(image).detach().contiguous(memory_format=torch.channels_last).requires_grad_()
-        with torch.enable_grad():
-            found = features(leaf, {*contents, *styles}, taps)
-        deepest = list(found.values())[-1]
-        found.clear()
-        (part,) = torch.autograd.grad(deepest, leaf, torch.zeros_like(deepest))
+        losses: dict[str, list[LayerLoss]] = {}
+        for name, target in contents.items():
+            losses.setdefault(name, []).append(_ContentAtCore(tile, name, target, weights.content[name]))
+        for name, pull in pulls.items():
+            losses.setdefault(name, []).append(_StyleAtCore(tile, name, pull, masks[name]))
+        _, part = features.evaluate(tile.seen(image), losses)
+        assert part is not None
         tile.seen(gradient).add_(part)
     return TiledLosses(content, style, gradient)
 
@@ -239,21 +237,20 @@ class _FeatureSums:
 
     def add_all(self, image: Tensor, tiles: Sequence[Tile]) -> None:
         layers = {*self._masks, *self._targets}
-        with torch.no_grad():
-            for tile in tiles:
-                self._tile = tile
-                self._features(tile.seen(image), layers, self._add)
+        for tile in tiles:
+            self._tile = tile
+            self._features(tile.seen(image), layers, self._add)
 
-    def _add(self, name: str, found: Tensor) -> Tensor:
+    def _add(self, name: str, found: Tensor) -> None:
         self._channels[name] = found.shape[1]
         stride = layer_stride(name)
         core = self._tile.core(found, stride)
         if name in self._masks:
-            flat = flatten_positions(core).float()
             mask = self._masks[name]
             if mask is None:
-                gram = (flat.t() @ flat)[None] / self.count(name)
+                gram = gram_sum(flatten_positions(core))[None] / self.count(name)
             else:
+                flat = flatten_positions(core).float()
                 shares = self._tile.of_whole(mask, stride).flatten(1) / mask.sum((1, 2), dtype=torch.float64)[:, None]
                 gram = torch.stack([flat.t() @ (flat * share[:, None]) for share in shares.float()]) / found.shape[1]
             self.grams[name] = self.grams[name] + gram if name in self.grams else gram
@@ -261,77 +258,56 @@ class _FeatureSums:
             difference = core.float() - self._tile.of_whole(self._targets[name], stride)
             loss = difference.square().sum() / self.count(name)
             self.contents[name] = self.contents[name] + loss if name in self.contents else loss
-        return found
 
 
-class _TileTaps:
-    """Second pass: adds the gradients of the losses at the core of a tile, in closed form."""
+class _AtCore:
+    """Second pass: adds the gradient of a loss at the core of a tile. Its value is known from the first."""
 
-    def __init__(
-        self,
-        tile: Tile,
-        pulls: Mapping[str, Tensor],
-        masks: Mapping[str, Tensor | None],
-        contents: Mapping[str, Tensor],
-        content_weights: Mapping[str, float],
-    ) -> None:
+    def __init__(self, tile: Tile, layer: str) -> None:
         self._tile = tile
+        self._stride = layer_stride(layer)
+
+    def _core(self, found: Tensor) -> Tensor:
+        return self._tile.core(found, self._stride)
+
+
+class _ContentAtCore(_AtCore):
+    """`target` (1, C, H, W) float32 is that of the whole picture."""
+
+    term = "content"
+
+    def __init__(self, tile: Tile, layer: str, target: Tensor, weight: float) -> None:
+        super().__init__(tile, layer)
+        self._target = tile.of_whole(target, self._stride)
+        self._factor = 2 * weight / target.numel()
+
+    def measure(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        return features.new_zeros(()), self._core(features).float() - self._target
+
+    def add_gradient(self, features: Tensor, remembered: Tensor, gradient: Tensor) -> None:
+        self._core(gradient).add_(remembered.to(gradient.dtype), alpha=self._factor)
+
+
+class _StyleAtCore(_AtCore):
+    """`pulls` (R, C, C): what each part's Gram matrix asks for, all factors included; `masks` as in StyleParts."""
+
+    term = "style"
+
+    def __init__(self, tile: Tile, layer: str, pulls: Tensor, masks: Tensor | None) -> None:
+        super().__init__(tile, layer)
         self._pulls = pulls
-        self._masks = masks
-        self._contents = contents
-        self._content_weights = content_weights
+        self._shares = None if masks is None else tile.of_whole(masks, self._stride).flatten(1)
 
-    def __call__(self, name: str, found: Tensor) -> Tensor:
-        stride = layer_stride(name)
-        if name in self._contents:
-            target = self._contents[name]
-            difference = self._tile.core(found.detach(), stride).float() - self._tile.of_whole(target, stride)
-            pull = difference * (2 * self._content_weights[name] / target.numel())
-            found = _AddAtCore.apply(found, self._tile, stride, pull.to(found.dtype))
-        if name in self._pulls:
-            mask = self._masks[name]
-            shares = None if mask is None else self._tile.of_whole(mask, stride).flatten(1).to(found.dtype)
-            found = _AddGramsAtCore.apply(found, self._tile, stride, self._pulls[name].to(found.dtype), shares)
-        return found
+    def measure(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        return features.new_zeros(()), self._pulls
 
-
-class _AddAtCore(torch.autograd.Function):
-    """The features unchanged; on the way back the core gains `pull`."""
-
-    @staticmethod
-    def forward(ctx: Any, features: Tensor, tile: Tile, stride: int, pull: Tensor) -> Tensor:
-        ctx.save_for_backward(pull)
-        ctx.place = tile, stride
-        return features.view_as(features)
-
-    @staticmethod
-    def backward(ctx: Any, from_deeper: Tensor) -> tuple[Tensor, None, None, None]:
-        tile, stride = ctx.place
-        gradient = from_deeper.clone()
-        tile.core(gradient, stride).add_(ctx.saved_tensors[0])
-        return gradient, None, None, None
-
-
-class _AddGramsAtCore(torch.autograd.Function):
-    """The features F unchanged; on the way back the core gains `sum over parts of share F pull`."""
-
-    @staticmethod
-    def forward(ctx: Any, features: Tensor, tile: Tile, stride: int, pulls: Tensor, shares: Tensor | None) -> Tensor:
-        ctx.save_for_backward(features, pulls)
-        ctx.place = tile, stride, shares
-        return features.view_as(features)
-
-    @staticmethod
-    def backward(ctx: Any, from_deeper: Tensor) -> tuple[Tensor, None, None, None, None]:
-        tile, stride, shares = ctx.place
-        features, pulls = ctx.saved_tensors
-        positions = tile.core(features, stride)
+    def add_gradient(self, features: Tensor, remembered: Tensor, gradient: Tensor) -> None:
+        positions, pulls = self._core(features), remembered.to(features.dtype)
         _, channels, height, width = positions.shape
         flat = flatten_positions(positions)
-        if shares is None:
+        if self._shares is None:
             gain = flat @ pulls[0]
         else:
+            shares = self._shares.to(flat.dtype)
             gain = sum((flat * share[:, None]) @ pull for share, pull in zip(shares, pulls, strict=True))
-        gradient = from_deeper.clone()
-        tile.core(gradient, stride).add_(gain.reshape(1, height, width, channels).permute(0, 3, 1, 2))
-        return gradient, None, None, None, None
+        self._core(gradient).add_(gain.reshape(1, height, width, channels).permute(0, 3, 1, 2))

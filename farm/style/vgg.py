@@ -2,37 +2,53 @@
 
     features = VGGFeatures(load_weights(), pooling="max")
     found = features(image, ("relu1_1", "relu4_2"))      # image (1, 3, H, W), RGB, 0..255
+    terms, gradient = features.evaluate(image, {"relu4_2": [ContentLoss(target, 5.0)]})
 
-The network runs only as deep as the deepest layer asked for. `tap` sees each layer on its way and may return
-a tensor in its place: that is how `farm.style.taps` adds a loss without a second branch in the graph.
+The network runs only as deep as the deepest layer asked for. Its weights never change, so there is nothing for
+autograd to do: `evaluate` walks forward, keeps the outputs, and walks back, each loss adding its gradient where
+its layer is passed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from farm.choices import Pooling
 from farm.errors import InputError, UsageError
+from farm.style.convolution import Convolution, relu_gradient_
+from farm.style.pooling import Pool, pool_kind
 from farm.style.weights import VGGWeights, layer_names
 
-Tap = Callable[[str, Tensor], Tensor]
+Look = Callable[[str, Tensor], None]
 
 MINIMUM_SIDE = 16
 """Pixels. Four poolings come before relu5_1; below this nothing is left of the picture."""
 
 
-class VGGFeatures(nn.Module):
-    """Layers are named `relu1_1` ... `relu5_4` (VGG-16: `relu5_3`). Gradients flow to the image only.
+class LayerLoss(Protocol):
+    """A loss on the features (1, C, H, W) of one layer."""
+
+    term: str
+    """What it counts as: its value is added up with the others of that name."""
+
+    def measure(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """The weighted loss, a float32 scalar, and whatever `add_gradient` needs to know of this moment."""
+
+    def add_gradient(self, features: Tensor, remembered: Tensor, gradient: Tensor) -> None:
+        """Add the weighted loss's gradient, in place. `features` are those that were measured."""
+
+
+class VGGFeatures:
+    """Layers are named `relu1_1` ... `relu5_4` (VGG-16: `relu5_3`).
 
     `pooling`: Gatys et al. 2015 report slightly more appealing results for "avg"; the network was trained,
-    and the reference systems run, with "max". Outputs have the module's `dtype`, in channels-last memory.
+    and the reference systems run, with "max". Outputs have the features' `dtype`, in channels-last memory.
     """
-
-    mean: Tensor
 
     def __init__(
         self,
@@ -41,20 +57,15 @@ class VGGFeatures(nn.Module):
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        super().__init__()
-        if pooling not in ("max", "avg"):
-            raise UsageError(f"pooling {pooling!r} is not known", "use max or avg")
+        self._pool = pool_kind(pooling)
         self.weights = weights
         self.pooling = pooling
         self.dtype = dtype
         self.device = torch.device(device)
         self.layers = relu_names(weights.architecture)
-        self.register_buffer("mean", torch.tensor(weights.mean, device=device).reshape(1, 3, 1, 1))
-        self._kernels = {
-            name.replace("conv", "relu"): (
-                weight.to(self.device, dtype, memory_format=torch.channels_last),
-                bias.to(self.device, dtype),
-            )
+        self.mean = torch.tensor(weights.mean, device=device).reshape(1, 3, 1, 1)
+        self._convolutions = {
+            name.replace("conv", "relu"): Convolution(weight, bias, self.device, dtype)
             for name, (weight, bias) in weights.convolutions.items()
         }
 
@@ -64,29 +75,74 @@ class VGGFeatures(nn.Module):
             return self
         return VGGFeatures(self.weights, self.pooling, self.device, dtype)
 
-    def forward(self, image: Tensor, layers: Collection[str], tap: Tap | None = None) -> dict[str, Tensor]:
+    @torch.no_grad()
+    def __call__(self, image: Tensor, layers: Collection[str], look: Look | None = None) -> dict[str, Tensor]:
         """`image` (1, 3, H, W) float32 RGB in 0..255 -> {layer: (1, C, H', W')} for every layer asked for.
 
+        With `look` each is shown to it as soon as it is there, and not kept: the result is empty.
         Raises UsageError for an unknown layer, InputError for a picture below 16 pixels.
         """
-        self._check(image, layers)
-        wanted = set(layers)
         found: dict[str, Tensor] = {}
-        x = (image - self.mean).to(self.dtype, memory_format=torch.channels_last)
-        pool = functional.max_pool2d if self.pooling == "max" else functional.avg_pool2d
-        block = "1"
-        for name in self.layers:
-            if len(found) == len(wanted):
-                break
-            if name[4] != block:
-                block = name[4]
-                x = pool(x, 2)
-            weight, bias = self._kernels[name]
-            x = functional.conv2d(x, weight, bias, padding=1).relu_()
-            if name in wanted:
-                x = tap(name, x) if tap else x
-                found[name] = x
+        look = look or found.__setitem__
+        self._forward(image, layers, lambda step: look(step.layer, step.output) if step.layer in layers else None)
         return found
+
+    @torch.no_grad()
+    def evaluate(
+        self, image: Tensor, losses: Mapping[str, Sequence[LayerLoss]], with_gradient: bool = True
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        """The losses of the layers, added up by term, and the gradient (1, 3, H, W) float32 of the sum of all.
+
+        Raises as a call does. Not differentiable by autograd.
+        """
+        terms: dict[str, Tensor] = {}
+        steps: list[_Step] = []
+
+        def measure(step: _Step) -> None:
+            for loss in losses.get(step.layer, ()):
+                value, remembered = loss.measure(step.output)
+                terms[loss.term] = terms[loss.term] + value if loss.term in terms else value
+                step.remembered.append(remembered)
+            if with_gradient:
+                steps.append(step)
+
+        self._forward(image, losses, measure)
+        if not with_gradient:
+            return terms, None
+        return terms, self._backward(image, losses, steps)
+
+    def _forward(self, image: Tensor, layers: Collection[str], visit: Callable[[_Step], None]) -> None:
+        self._check(image, layers)
+        x = (image - self.mean).to(self.dtype, memory_format=torch.channels_last)
+        before: _Step | None = None
+        for name in self.layers[: 1 + max(self.layers.index(layer) for layer in layers)] if layers else ():
+            pool = None
+            if before and name[4] != before.layer[4]:
+                pool = self._pool(x)
+                x = pool.pooled
+            x = self._convolutions[name](x)
+            before = _Step(name, x, pool)
+            visit(before)
+
+    def _backward(self, image: Tensor, losses: Mapping[str, Sequence[LayerLoss]], steps: list[_Step]) -> Tensor:
+        """From the last of the steps, which are used up: what has been passed needs no memory any more."""
+        if not steps:
+            return torch.zeros_like(image)
+        gradient = torch.zeros_like(steps[-1].output)
+        masked = False
+        while steps:
+            step = steps.pop()
+            for loss, remembered in zip(losses.get(step.layer, ()), step.remembered, strict=True):
+                loss.add_gradient(step.output, remembered, gradient)
+                masked = False
+            if not masked:
+                relu_gradient_(gradient, step.output)
+            gradient = self._convolutions[step.layer].gradient(gradient)
+            masked = False
+            if step.pool:
+                gradient = step.pool.gradient(gradient)
+                masked = step.pool.masked
+        return gradient.to(image.dtype)
 
     def _check(self, image: Tensor, layers: Collection[str]) -> None:
         check_layers(self.weights.architecture, layers)
@@ -98,6 +154,16 @@ class VGGFeatures(nn.Module):
                 f"a picture of {width}x{height} pixels is too small to be stylised",
                 f"both sides must have at least {MINIMUM_SIDE} pixels",
             )
+
+
+@dataclass
+class _Step:
+    """One layer on the way forward: its output, the pooling that came before it, what its losses remember."""
+
+    layer: str
+    output: Tensor
+    pool: Pool | None
+    remembered: list[Tensor] = field(default_factory=list)
 
 
 def relu_names(architecture: str) -> tuple[str, ...]:

@@ -10,19 +10,20 @@ import torch
 from farm.style import losses
 from farm.style.guided import (
     Guide,
+    GuidedStyleLoss,
     RegionStyles,
     StyledRegion,
     guided_gram,
-    guided_style_tap,
     layer_weights,
     paste,
     pool_to_layer,
 )
+from farm.style.layerlosses import StyleLoss
 from farm.style.optimize import FrameOptimizer, Objective, OptimizeSettings
 from farm.style.picture import image_to_tensor
 from farm.style.pyramid import stylize_coarse_to_fine
-from farm.style.taps import style_tap
 from farm.style.targets import Style, StyleTargets
+from tests.style.reference import plain_vgg
 
 SIZE = (64, 80)
 SMALL = OptimizeSettings(style_layers={"relu1_1": 1.0, "relu2_1": 1.0}, content_layers={"relu2_2": 1.0})
@@ -32,6 +33,13 @@ LEFT[:, :40] = 1
 
 def some_features(generator, channels=8, height=6, width=10):
     return torch.randn(1, channels, height, width, generator=generator).contiguous(memory_format=torch.channels_last)
+
+
+def value_and_gradient(loss, features):
+    value, remembered = loss.measure(features)
+    gradient = torch.zeros_like(features)
+    loss.add_gradient(features, remembered, gradient)
+    return value, gradient
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +56,12 @@ def test_a_mask_of_ones_gives_the_plain_gram_matrix_loss_and_gradient_exactly(ge
     found, target = some_features(generator), torch.rand(8, 8, generator=generator)
     ones = torch.ones(60)
     assert torch.equal(guided_gram(found, ones), losses.gram_matrix(found))
-    results = []
-    for tap in (lambda x: style_tap(x, target, 100.0), lambda x: guided_style_tap(x, ones[None], target[None], 100.0)):
-        leaf = found.clone().requires_grad_()
-        out, loss = tap(leaf)
-        (gradient,) = torch.autograd.grad(out, leaf, torch.zeros_like(out))
-        results.append((loss, gradient))
-    assert torch.equal(results[0][0], results[1][0])
-    assert torch.equal(results[0][1], results[1][1])
+    plain, guided = (
+        value_and_gradient(loss, found)
+        for loss in (StyleLoss(target, 100.0), GuidedStyleLoss(ones[None], target[None], 100.0))
+    )
+    assert torch.equal(plain[0], guided[0])
+    assert torch.equal(plain[1], guided[1])
 
 
 def test_the_regions_of_a_picture_add_up_to_its_gram_matrix(generator):
@@ -74,9 +80,7 @@ def test_the_gradient_is_autograds(generator):
     terms = [w.mean() * (guided_gram(leaf, w) - t).square().mean() for w, t in zip(weights, targets, strict=True)]
     plain = torch.stack(terms).sum()
     (expected,) = torch.autograd.grad(plain, leaf)
-    leaf = found.clone().requires_grad_()
-    out, loss = guided_style_tap(leaf, weights, targets, 1.0)
-    (gradient,) = torch.autograd.grad(out, leaf, torch.zeros_like(out))
+    loss, gradient = value_and_gradient(GuidedStyleLoss(weights, targets, 1.0), found)
     assert float(loss) == pytest.approx(float(plain.detach()), rel=1e-5)
     assert (gradient - expected).abs().max() < 1e-5 * expected.abs().max()
 
@@ -88,9 +92,7 @@ def test_a_region_does_not_see_outside_itself(generator):
     changed = found.clone()
     changed[..., 4:] = 1000.0
     assert torch.equal(guided_gram(found, inside.flatten()), guided_gram(changed, inside.flatten()))
-    leaf = found.clone().requires_grad_()
-    out, _ = guided_style_tap(leaf, inside.flatten()[None], torch.zeros(1, 8, 8), 1.0)
-    (gradient,) = torch.autograd.grad(out, leaf, torch.zeros_like(out))
+    _, gradient = value_and_gradient(GuidedStyleLoss(inside.flatten()[None], torch.zeros(1, 8, 8), 1.0), found)
     assert gradient[..., 4:].abs().max() == 0
     assert gradient[..., :4].abs().min() > 0
 
@@ -140,7 +142,7 @@ def test_the_objective_with_regions_is_the_sum_of_its_terms(features, targets, o
     values, gradient = objective.evaluate(image)
 
     leaf = image.clone().requires_grad_()
-    found = features(leaf, {*settings.style_layers, "relu4_2"})
+    found = plain_vgg(leaf, features.weights)
     seen = features(image_to_tensor(content), ("relu4_2",))["relu4_2"]
     style = torch.zeros(())
     background = StyledRegion(1 - regions[0].weight - regions[1].weight, targets)

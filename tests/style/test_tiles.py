@@ -12,7 +12,8 @@ from farm.style.guided import Guide, StyledRegion
 from farm.style.optimize import Anchor, FrameOptimizer, Objective, OptimizeSettings, TemporalTie
 from farm.style.targets import Style, StyleTargets
 from farm.style.tiles import Reach, cut_tiles, network_reach, tiled_features, tiled_grams
-from farm.style.vgg import VGGFeatures
+from farm.style.vgg import VGGFeatures, relu_names
+from tests.style.reference import plain_vgg
 
 
 @pytest.fixture
@@ -35,11 +36,10 @@ def test_reach_is_counted_from_the_architecture(features):
 @pytest.mark.parametrize("pooling", ["max", "avg"])
 def test_nothing_beyond_the_halo_is_felt(weights, layer, pooling, generator):
     """The gradient of one position of the deepest layer ends inside the halo."""
-    features = VGGFeatures(weights, pooling)
-    reach = network_reach(features.layers, [layer])
+    reach = network_reach(relu_names(weights.architecture), [layer])
     side = 2 * (reach.halo + 2 * reach.stride)
     leaf = (torch.rand(1, 3, side, side, generator=generator) * 255).requires_grad_()
-    found = features(leaf, [layer])[layer]
+    found = plain_vgg(leaf, weights, pooling)[layer]
     middle = found.shape[-1] // 2
     (gradient,) = torch.autograd.grad(found[..., middle, middle].sum(), leaf)
     touched = gradient.abs().sum((0, 1)).nonzero()
