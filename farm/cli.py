@@ -134,6 +134,23 @@ def demo(
     _print(told, as_json, f"film           {told['output']}\ncontact sheet  {told['contact_sheet']}")
 
 
+@app.command()
+@takes(FILM, PAINT)
+def bench(
+    given: Mapping[str, Any],
+    folder: Annotated[Path, typer.Option(help="of jobs and figures; compared with those there")] = Path("bench"),
+    workers: Annotated[int, typer.Option(min=1, help="above 1: also over Ray, with 1 and with so many")] = 1,
+    threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """How fast this machine paints a film: seconds a step and a frame by stage, frames an hour."""
+    from farm.bench.report import bench_table, run_bench
+
+    wanted = film_spec(given, {"output": str(folder / "film.mp4")})
+    told = run_bench(wanted, folder.absolute(), workers, threads)
+    _print(told, as_json, bench_table(told, told["last"]))
+
+
 @flow_app.command("estimate")
 def flow_estimate(
     first: Annotated[str, typer.Argument(metavar="A")],

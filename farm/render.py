@@ -30,6 +30,7 @@ from farm.media.decode import FrameReader
 from farm.pipeline import in_stages
 from farm.plan import RELAY, Chunk, Task, frames_in_order, task_id, travels_back
 from farm.regions.masks import RegionMasks
+from farm.stopwatch import stage
 from farm.storage import Storage
 from farm.style.guided import paste
 from farm.style.optimize import StylizedFrame
@@ -74,7 +75,8 @@ class SourceFrames:
 
     def __call__(self, frame: int) -> np.ndarray:
         if frame not in self._kept:
-            self._kept[frame] = next(iter(self._reader.read(FrameRange(frame, frame + 1))))
+            with stage("decode"):
+                self._kept[frame] = next(iter(self._reader.read(FrameRange(frame, frame + 1))))
             while len(self._kept) > max(DECODED_BYTES_KEPT // self._kept[frame].nbytes, 4):
                 self._kept.popitem(last=False)
         self._kept.move_to_end(frame)
@@ -148,7 +150,8 @@ class ChunkRenderer:
             image, record = self._make(task, chunk, frame)
             seconds = time.perf_counter() - began
             facts = {"seconds": round(seconds, 4), "worker": self.worker}
-            record = self.job.commit_frame(task.id, image, record.model_copy(update=facts))
+            with stage("commit"):
+                record = self.job.commit_frame(task.id, image, record.model_copy(update=facts))
             yield FrameReport(task.id, frame, record)
 
     def _render_independent(self, task: Task) -> Iterator[FrameReport]:
@@ -267,11 +270,13 @@ class ChunkRenderer:
         return found
 
     def _warped(self, frame: int, other: int, image: np.ndarray) -> Neighbour:
-        match = self.flows.match(frame, other)
-        weight = match.weight
-        if abs(frame - other) > 1:
-            weight = weight * looks_alike(self.source(frame), warp(self.source(other), match.flow))
-        return Neighbour(warp_sharp(image, match.flow), weight)
+        with stage("flow"):
+            match = self.flows.match(frame, other)
+            weight = match.weight
+            if abs(frame - other) > 1:
+                weight = weight * looks_alike(self.source(frame), warp(self.source(other), match.flow))
+        with stage("warp"):
+            return Neighbour(warp_sharp(image, match.flow), weight)
 
     def _committed(self, number: int, frame: int) -> np.ndarray:
         return stage_frame(self.job, self.record, number, frame)
@@ -288,7 +293,8 @@ def _kept(painted: np.ndarray, source: _Source) -> np.ndarray:
 
 
 def read_committed(job: JobDirectory, task: str, frame: int) -> np.ndarray:
-    image = job.read_frame(task, frame)
+    with stage("reread"):
+        image = job.read_frame(task, frame)
     if image is None:
         raise StorageError(f"frame {frame} of {task} is gone or damaged in {job.url}", "run the same command again")
     return image

@@ -13,6 +13,7 @@ ROOT = Path(farm.__file__).parent
 LAYERS = [
     {"errors"},
     {"frames", "video", "choices", "outputs", "bytesize", "durations", "fetch", "interruption", "pipeline"},
+    {"stopwatch"},
     {"paintspec"},
     {"inputs"},
     {"spec", "trainspec", "flow", "style", "painting", "contactsheet", "shares"},
@@ -24,7 +25,7 @@ LAYERS = [
     {"render", "prepare"},
     {"stitch", "progress", "still", "doctor"},
     {"cluster"},
-    {"demo", "options"},
+    {"demo", "options", "bench"},
     {"cli_service", "cli_train"},
     {"cli", "__main__"},
 ]

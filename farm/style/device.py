@@ -111,6 +111,18 @@ def available_memory(device: torch.device) -> int | None:
     return min(found) if found else None
 
 
+def peak_memory(device: torch.device) -> int | None:
+    """Most bytes that were ever taken: on CUDA by tensors, otherwise by this process. None where nobody counts."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    found = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+    return int(found[0]) * 1024 if found else None
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether this is how PyTorch, oneDNN, CUDA or NumPy say that memory ran out."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):

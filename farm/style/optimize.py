@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from farm.errors import OptimizationError, UsageError
+from farm.stopwatch import stage
 from farm.style.device import free_memory, is_out_of_memory
 from farm.style.guided import Guide, StyledRegion, paste
 from farm.style.memory import SHORTEST_HISTORY, usable_tiles
@@ -210,7 +211,8 @@ class FrameOptimizer:
         lowest: deque[float] = deque(maxlen=settings.window + 1)
         for step in range(iterations + 1):
             point = minimizer.point
-            values, gradient = objective.evaluate(point, with_gradient=step < iterations)
+            with stage("losses"):
+                values, gradient = objective.evaluate(point, with_gradient=step < iterations)
             total = values["total"]
             if not math.isfinite(total):
                 raise _AttemptError(f"the loss was {total} at step {step}")
@@ -229,7 +231,8 @@ class FrameOptimizer:
                 raise _AttemptError(f"the gradient was {reach} at step {step}")
             if reach <= FLAT * total:
                 return replace(best, steps=step, stop="converged")
-            minimizer.tell(total, gradient)
+            with stage("optimizer"):
+                minimizer.tell(total, gradient)
             if minimizer.stalled:
                 # In float32 and far from the start this is the floor of the arithmetic. Anywhere else it is a fault.
                 if objective.features.dtype == torch.float32 and best.steps >= PATIENCE:

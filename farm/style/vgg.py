@@ -20,6 +20,7 @@ from torch import Tensor
 
 from farm.choices import Pooling
 from farm.errors import InputError, UsageError
+from farm.stopwatch import stage
 from farm.style.convolution import Convolution, relu_gradient_
 from farm.style.pooling import Pool, pool_kind
 from farm.style.weights import VGGWeights, layer_names
@@ -100,16 +101,19 @@ class VGGFeatures:
 
         def measure(step: _Step) -> None:
             for loss in losses.get(step.layer, ()):
-                value, remembered = loss.measure(step.output)
+                with stage("losses"):
+                    value, remembered = loss.measure(step.output)
                 terms[loss.term] = terms[loss.term] + value if loss.term in terms else value
                 step.remembered.append(remembered)
             if with_gradient:
                 steps.append(step)
 
-        self._forward(image, losses, measure)
+        with stage("forward"):
+            self._forward(image, losses, measure)
         if not with_gradient:
             return terms, None
-        return terms, self._backward(image, losses, steps)
+        with stage("backward"):
+            return terms, self._backward(image, losses, steps)
 
     def _forward(self, image: Tensor, layers: Collection[str], visit: Callable[[_Step], None]) -> None:
         self._check(image, layers)
@@ -133,7 +137,8 @@ class VGGFeatures:
         while steps:
             step = steps.pop()
             for loss, remembered in zip(losses.get(step.layer, ()), step.remembered, strict=True):
-                loss.add_gradient(step.output, remembered, gradient)
+                with stage("losses"):
+                    loss.add_gradient(step.output, remembered, gradient)
                 masked = False
             if not masked:
                 relu_gradient_(gradient, step.output)

@@ -1,0 +1,146 @@
+"""Against the `pastiche` package (pip install pastiche), in one run: a still, and a clip frame by frame.
+
+    python benchmarks/peers.py still PHOTO --style IMG --size 512 -o peers/
+    python benchmarks/peers.py clip VIDEO --style IMG --size 512 --frames 0-23 -o peers/
+
+Both sides get the same resized pictures, VGG-19 from the same file, max pooling, the same layers and the same ratio of
+content to style, and one thread. One yardstick judges both: 5 content + 100 style of `farm.style.losses` in float32, on
+the picture as it is delivered, clipped to 0..255. Its time is not counted, nor is the time to load networks.
+
+still   pastiche makes `--peer-steps` steps of its L-BFGS. How soon is the farm at the loss that pastiche has then? The
+        farm paints coarse to fine in `--iterations` steps, as `farm stylize` does; the time counted is all of it,
+        small levels, style targets and resizing included. The two take turns, so that other work slows both.
+clip    The farm renders the clip as `farm render` does, with one worker (`--iterations`, `--passes`, as there).
+        pastiche paints pairs of neighbouring frames (`--pairs`), each frame from its photograph in `--peer-steps`
+        steps. Seconds a frame, median loss on those frames, and warp error of the pairs (Ruder et al. 2016, eq. 5
+        and 6: mean squared difference to the warped predecessor where flow is reliable, values 0..1).
+
+Writes still.json and still.png, or clip.json and clip.png, and prints a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stills import LOADED, WORKING, Report, measure, pastiche_way, processor
+
+from farm.style.device import choose_precision, configure_threads
+from farm.style.objective import Objective, OptimizeSettings
+from farm.style.picture import read_picture, resize, write_picture
+from farm.style.pyramid import stylize_coarse_to_fine
+from farm.style.targets import Style, StyleTargets, matching_size
+from farm.style.vgg import VGGFeatures
+from farm.style.weights import load_weights
+
+LEAST_RELIABLE = 0.2
+
+
+class Yardstick:
+    """The loss of finished pictures against one photograph."""
+
+    def __init__(self, painting: NDArray[np.uint8], size: tuple[int, int]) -> None:
+        self._features = VGGFeatures(load_weights())
+        self._targets = StyleTargets.of(self._features, [Style(painting)], size)
+
+    def of(self, content: NDArray[np.uint8]) -> Callable[[torch.Tensor], float]:
+        objective = Objective(self._features, self._targets, OptimizeSettings(range_weight=0), content, None)
+        return lambda image: objective.evaluate(image.clamp(0, 255), with_gradient=False)[0]["total"]
+
+
+def farm_way(content: NDArray[np.uint8], painting: NDArray[np.uint8], steps: int) -> Callable[[Report], None]:
+    """`farm stylize`, with a look at each full-size image before it is evaluated."""
+
+    def run(report: Report) -> None:
+        dtype = choose_precision("auto", torch.device("cpu"))
+        features = VGGFeatures(load_weights(), dtype=dtype)
+        size = content.shape[:2]
+        evaluated = Objective.evaluate
+        count = 0
+
+        def evaluate(self: Objective, image: torch.Tensor, with_gradient: bool = True) -> Any:
+            nonlocal count
+            if self.features is features and image.shape[2:] == size:
+                report(count, image)
+                count += 1
+            elif self.features is features:
+                report(WORKING, image)
+            return evaluated(self, image, with_gradient)
+
+        Objective.evaluate = evaluate  # type: ignore[method-assign]
+        try:
+            report(LOADED, torch.empty(0))
+            stylize_coarse_to_fine(features, [Style(painting)], content, steps)
+        finally:
+            Objective.evaluate = evaluated  # type: ignore[method-assign]
+
+    return run
+
+
+def still(options: argparse.Namespace) -> dict[str, Any]:
+    content = read_picture(options.source, options.size)
+    size = (content.shape[0], content.shape[1])
+    painting = read_picture(options.style)
+    painting = resize(painting, matching_size(painting.shape[:2], size, 1.0))
+    for name, picture in (("content", content), ("style", painting)):
+        write_picture(options.output / f"{name}.png", picture)
+    sizes = {"content": size, "style": (painting.shape[0], painting.shape[1])}
+    paths = options.output / "content.png", options.output / "style.png"
+    ways = {
+        "farm": farm_way(content, painting, options.iterations),
+        "pastiche": pastiche_way(*paths, sizes, options.peer_steps),
+    }
+    runs = measure(ways, Yardstick(painting, size).of(content), options.every, options.peer_steps)
+    goal = runs["pastiche"].losses[-1]
+    farm = runs["farm"]
+    first = next((i for i, loss in enumerate(farm.losses) if loss <= goal), None)
+    spent = runs["pastiche"].seconds[-1]
+    told = {
+        "size": [size[1], size[0]],
+        "pastiche": {"steps": options.peer_steps, "seconds": spent, "loss": goal},
+        "farm": {"seconds": farm.seconds[-1], "loss": farm.losses[-1]},
+        "reached": None if first is None else {"seconds": farm.seconds[first], "loss": farm.losses[first]},
+        "times_faster": None if first is None else spent / farm.seconds[first],
+        "curves": {name: {"seconds": run.seconds, "losses": run.losses} for name, run in runs.items()},
+    }
+    shown = [run.image for run in runs.values() if run.image is not None]
+    write_picture(options.output / "still.png", np.concatenate([content, *shown], axis=1))
+    print(f"{size[1]}x{size[0]}, loss {goal:.0f} after {options.peer_steps} steps of pastiche in {spent:.0f} s")
+    if first is None:
+        print(f"farm: {farm.losses[-1]:.0f} after {farm.seconds[-1]:.0f} s, not there yet")
+    else:
+        print(f"farm: there after {farm.seconds[first]:.1f} s, {told['times_faster']:.1f} times as fast; ", end="")
+        print(f"{farm.losses[-1]:.0f} ({farm.losses[-1] / goal:.3f}) after {farm.seconds[-1]:.0f} s")
+    return told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("kind", choices=["still", "clip"])
+    parser.add_argument("source", type=Path, help="photograph or film")
+    parser.add_argument("--style", type=Path, required=True)
+    parser.add_argument("--size", type=int, default=512, help="longest side, pixels")
+    parser.add_argument("--iterations", default=None, help="the farm's; 120 for a still, FIRST,NEXT for a clip")
+    parser.add_argument("--peer-steps", type=int, default=200)
+    parser.add_argument("--every", type=int, default=2, help="steps between two measurements of a still")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("-o", "--output", type=Path, default=Path("peers"))
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    configure_threads(options.threads)
+    print(f"{processor()}, {options.threads} thread(s), torch {torch.__version__}")
+    if options.kind == "still":
+        options.iterations = int(options.iterations or 120)
+        told = still(options)
+    told["machine"] = {"processor": processor(), "threads": options.threads, "torch": torch.__version__}
+    (options.output / f"{options.kind}.json").write_text(json.dumps(told, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""A clip, rendered for real: seconds a frame by stage, memory, and how good and steady it came out.
+
+alone = render_alone(spec, folder)              # in this process, one task after the other
+many = render_with_ray(spec, folder, workers=2) # as a user does
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from farm.flow import warp
+from farm.job import JobDirectory
+from farm.plan import plan_tasks
+from farm.prepare import prepare_job
+from farm.render import ChunkRenderer, stage_frame
+from farm.spec import RenderSpec
+from farm.stopwatch import taken
+from farm.style.device import choose_device, peak_memory
+from farm.styler import local_runtime
+
+LEAST_RELIABLE = 0.2
+"""Share of reliable pixels below which a pair says nothing: a cut, or motion too fast."""
+
+
+JUDGED = 8
+"""Frames, about, whose loss is computed."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Medians over frames. `loss`: of the picture as delivered, ties left out; `warp_error`: mean squared difference
+    (values 0..1) to the warped predecessor where the source's flow is reliable (Ruder et al. 2016, eq. 5 and 6), None
+    where no pair has reliable flow.
+    """
+
+    loss: float
+    warp_error: float | None
+
+
+@dataclass(frozen=True)
+class AloneTimes:
+    """Of one renderer. `stages`: seconds a frame; `wall`: seconds a frame, all in; `peak`: bytes."""
+
+    frames: int
+    wall: float
+    stages: dict[str, float]
+    steps: int
+    peak: int | None
+    quality: Quality
+
+
+def render_alone(spec: RenderSpec, folder: Path, threads: int | None = None) -> AloneTimes:
+    """Every task of the job in order, in this process, anew. Raises what the render raises."""
+    job = fresh_job(folder / "alone.farm")
+    record = prepare_job(spec, str(job)).begin(local_runtime(spec.precision, threads))
+    renderer = ChunkRenderer(str(job))
+    taken()
+    began = time.perf_counter()
+    steps = 0
+    for task in plan_tasks(record.plan):
+        for report in renderer.render(task):
+            steps += report.record.steps
+    wall = time.perf_counter() - began
+    count = len(record.plan.frames)
+    stages = {name: seconds / count for name, seconds in taken().items()}
+    stages["other"] = wall / count - sum(stages.values())
+    return AloneTimes(count, wall / count, stages, steps, peak_memory(choose_device()), quality_of(renderer))
+
+
+def quality_of(renderer: ChunkRenderer) -> Quality:
+    """Of a job whose every frame is committed."""
+    record = renderer.record
+    numbers = list(record.plan.frames)
+    painted = {n: stage_frame(renderer.job, record, record.plan.passes, n) for n in numbers}
+    judged = numbers[:: max(len(numbers) // JUDGED, 1)]
+    losses = [renderer.styler(n).losses(renderer.source(n), painted[n])["total"] for n in judged]
+    errors = []
+    shots = {shot.start for shot in record.plan.shots}
+    for n in numbers[1:]:
+        if n not in shots:
+            match = renderer.flows.match(n, n - 1)
+            found = warp_error(painted[n], painted[n - 1], match.flow, match.weight)
+            errors += [] if found is None else [found]
+    return Quality(statistics.median(losses), statistics.median(errors) if errors else None)
+
+
+def warp_error(image: np.ndarray, before: np.ndarray, flow: np.ndarray, weight: np.ndarray) -> float | None:
+    """Mean over reliable pixels of the squared difference (0..1) of (H, W, 3) uint8 pictures."""
+    if weight.mean() < LEAST_RELIABLE:
+        return None
+    difference = (image.astype(np.float32) - warp(before.astype(np.float32), flow)) / 255
+    return float((weight[..., None] * np.square(difference)).sum() / (3 * weight.sum()))
+
+
+def render_with_ray(spec: RenderSpec, folder: Path, workers: int, threads: int | None = None) -> dict[str, Any]:
+    """`farm render` with so many workers: seconds a frame while rendering, and the share that workers waited."""
+    from farm.cluster.launch import LaunchOptions, render_job
+    from farm.progress import JobProgress
+
+    job = fresh_job(folder / f"workers-{workers}.farm")
+    with JobProgress() as progress:
+        options = LaunchOptions(str(job), workers=workers, threads=threads, overwrite=True, dashboard=False)
+        report = render_job(spec, options, progress)
+    directory = JobDirectory(str(job))
+    record = directory.load_record()
+    assert record is not None
+    work = sum(row.seconds for task in plan_tasks(record.plan) for row in directory.ledger(task.id).values())
+    return {
+        "workers": report["workers"],
+        "frame_seconds": report["render_seconds"] / report["frames"],
+        "work_seconds": work / report["frames"],
+        "idle_share": max(0.0, 1 - work / (report["workers"] * report["render_seconds"])),
+        "stitch_seconds": report["stitch_seconds"],
+    }
+
+
+def fresh_job(path: Path) -> Path:
+    """The path of a job that is to be made from nothing: a bench that found its own frames would measure nothing."""
+    shutil.rmtree(path, ignore_errors=True)
+    return path

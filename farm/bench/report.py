@@ -1,0 +1,157 @@
+"""The bench: a step, a clip alone, a clip over Ray; a table, and how it compares with the last time.
+
+told = run_bench(spec, Path("bench"), workers=2)
+print(bench_table(told, told["last"]))
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from farm.bench.clip import AloneTimes, render_alone, render_with_ray
+from farm.bench.step import measure_step
+from farm.bytesize import format_bytes
+from farm.errors import UsageError
+from farm.frames import FrameRange
+from farm.media.decode import FrameReader
+from farm.media.scan import scan_video
+from farm.outputs import write_atomically
+from farm.plan import output_size
+from farm.spec import RenderSpec
+from farm.style.device import choose_device, configure_threads
+from farm.style.picture import read_picture
+from farm.style.targets import Style, StyleTargets
+from farm.style.vgg import VGGFeatures
+from farm.styler import load_network, local_runtime, objective_settings
+
+OPTIMISER = ("forward", "backward", "losses", "optimizer")
+"""Stages that are the optimiser's. The others are what it waits for."""
+AROUND = ("decode", "flow", "warp", "reread", "commit")
+
+
+def run_bench(spec: RenderSpec, folder: Path, workers: int = 1, threads: int | None = None) -> dict[str, Any]:
+    """Measure and keep the figures as `bench.json` in `folder`; those of the last time are under `last`.
+
+    Raises what a render of `spec` raises, and UsageError for a method that does not optimise.
+    """
+    if spec.method != "optimize":
+        raise UsageError(f"--method {spec.method} has no optimiser to measure", "leave --method out")
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = folder / "bench.json"
+    last = json.loads(kept.read_text()) if kept.exists() else None
+    configure_threads(threads)
+    step = step_of(spec, threads)
+    alone = render_alone(spec, folder, threads)
+    told: dict[str, Any] = {
+        "machine": machine(threads),
+        "clip": {"video": Path(spec.video).name, "frames": alone.frames, "size": step.pop("size")},
+        "spec": {"iterations": spec.iterations.model_dump(), "passes": spec.passes, "chunk_frames": spec.chunk_frames},
+        "step": step,
+        "alone": asdict(alone),
+        "shares": shares(alone),
+    }
+    if workers > 1:
+        one, many = (render_with_ray(spec, folder, count, threads or 1) for count in (1, workers))
+        told["ray"] = {"one": one, "many": many, "speedup": one["frame_seconds"] / many["frame_seconds"]}
+    write_atomically(kept, json.dumps(told, indent=1).encode())
+    return {**told, "last": last}
+
+
+def step_of(spec: RenderSpec, threads: int | None) -> dict[str, Any]:
+    """`measure_step` on the clip's first frame, at the size and in the style that the spec asks for."""
+    runtime = local_runtime(spec.precision, threads)
+    dtype = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
+    features = VGGFeatures(load_network(spec), spec.pooling, choose_device(runtime.device), dtype)
+    probe = scan_video(spec.video, allow_truncated=spec.allow_truncated).probe
+    width, height = output_size(probe.width, probe.height, spec.size, upscale=spec.upscale)
+    first = spec.frames.start if spec.frames else 0
+    with FrameReader(probe, (width, height), spec.as_stored) as reader:
+        picture = next(iter(reader.read(FrameRange(first, first + 1))))
+    settings = objective_settings(spec)
+    styles = [Style(read_picture(style.path), style.weight) for style in spec.styles]
+    targets = StyleTargets.of(features, styles, (height, width), spec.style_scale, settings.style_layers)
+    return {"size": [width, height], **asdict(measure_step(features, targets, settings, picture))}
+
+
+def shares(alone: AloneTimes) -> dict[str, float]:
+    """Seconds a frame of the optimiser, and what everything around it adds, as a share of that."""
+    optimiser = sum(alone.stages.get(name, 0.0) for name in OPTIMISER)
+    around = sum(alone.stages.get(name, 0.0) for name in AROUND)
+    return {"optimiser_seconds": optimiser, "around": around / optimiser, "other": alone.stages["other"] / optimiser}
+
+
+def bench_table(told: Mapping[str, Any], last: Mapping[str, Any] | None) -> str:
+    """For people. Ratios to the last time stand beside figures of the same clip, size and steps."""
+    same = last is not None and all(last[name] == told[name] for name in ("clip", "spec"))
+    before: Mapping[str, Any] = last if same and last else {}
+    step, alone, width = told["step"], told["alone"], 24
+    clip = told["clip"]
+    lines = [
+        _machine_line(told["machine"]),
+        f"{clip['video']}: {clip['frames']} frames of {clip['size'][0]}x{clip['size'][1]}",
+        "",
+        f"{'one step':<{width}}{'seconds':>10}{'share':>8}{'last':>8}",
+    ]
+    for name in (*step["parts"], "step", "bare"):
+        seconds = step["parts"].get(name) or step[name]
+        label = {"step": "whole step", "bare": "bare convolutions"}.get(name, name)
+        old = before.get("step") and (before["step"]["parts"].get(name) or before["step"][name])
+        lines.append(f"{label:<{width}}{seconds:>10.4f}{seconds / step['step']:>8.1%}{_times(seconds, old)}")
+    lines += [f"a step takes {step['ratio']:.3f} times the bare convolutions", ""]
+    lines.append(f"{'one frame, one renderer':<{width}}{'seconds':>10}{'share':>8}{'last':>8}")
+    rows = sorted(alone["stages"].items(), key=lambda item: -item[1])
+    stages_before = {**before["alone"]["stages"], "whole frame": before["alone"]["wall"]} if before else {}
+    for name, seconds in [*rows, ("whole frame", alone["wall"])]:
+        old = stages_before.get(name)
+        lines.append(f"{name:<{width}}{seconds:>10.3f}{seconds / alone['wall']:>8.1%}{_times(seconds, old)}")
+    found = told["shares"]
+    lines.append(
+        f"flow, decode and commit add {found['around']:.1%} to the optimiser's {found['optimiser_seconds']:.2f} s"
+    )
+    lines.append(f"{3600 / alone['wall']:.0f} frames an hour; {alone['steps'] / alone['frames']:.1f} steps a frame")
+    if alone["peak"]:
+        lines.append(f"memory {format_bytes(alone['peak'])} at the most")
+    steady = alone["quality"]["warp_error"]
+    lines.append(f"loss {alone['quality']['loss']:.0f}" + (f", warp error {steady:.6f}" if steady is not None else ""))
+    if "ray" in told:
+        one, many = told["ray"]["one"], told["ray"]["many"]
+        lines += [
+            "",
+            f"over Ray: {one['frame_seconds']:.2f} s a frame with 1 worker, {many['frame_seconds']:.2f} s with "
+            f"{many['workers']}: {told['ray']['speedup']:.2f} times as fast; workers waited {many['idle_share']:.0%}",
+            f"{3600 / many['frame_seconds']:.0f} frames an hour",
+        ]
+    return "\n".join(lines)
+
+
+def machine(threads: int | None) -> dict[str, Any]:
+    device = choose_device()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+    return {"name": name, "threads": threads or torch.get_num_threads(), "torch": torch.__version__}
+
+
+def processor() -> str:
+    """As the system names it, with the instructions for bfloat16 that it has."""
+    if not sys.platform.startswith("linux"):
+        return platform.processor() or platform.machine()
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    able = " ".join(flag for flag in ("avx512_bf16", "amx_bf16") if flag in flags)
+    return f"{names[0] if names else platform.machine()}, {len(names)} cores, {able or 'no bfloat16'}"
+
+
+def _machine_line(found: Mapping[str, Any]) -> str:
+    return f"{found['name']}; {found['threads']} thread(s), torch {found['torch']}"
+
+
+def _times(now: float, old: float | None) -> str:
+    return f"{now / old:>7.2f}x" if old else ""

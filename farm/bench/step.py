@@ -1,0 +1,125 @@
+"""One optimiser step beside the convolutions that it cannot do without, in turn and in one process.
+
+    times = measure_step(features, targets, settings, picture, repeats=9)
+    times.ratio       # of a whole step to the bare convolutions of the same shapes
+
+Bare are all convolutions of the network as far as its deepest loss, forward and backward by data, as PyTorch computes
+them from its own public calls, in the precision and memory format of the features. All else is overhead: losses, Gram
+matrices, ReLU, pooling, optimiser.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from farm.stopwatch import taken
+from farm.style.minimize import LBFGS, SmoothingPreconditioner
+from farm.style.objective import Objective, OptimizeSettings
+from farm.style.picture import image_to_tensor
+from farm.style.targets import StyleTargets
+from farm.style.tiles import layer_stride
+from farm.style.vgg import VGGFeatures
+
+WARM_UP = 3
+"""Steps that are not counted: oneDNN compiles its kernels, and L-BFGS has no pairs yet."""
+PARTS = ("forward", "backward", "losses", "optimizer")
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """Medians, in seconds. `parts` of `step`; `ratio` is the median of the pairs of step and bare convolutions."""
+
+    step: float
+    bare: float
+    ratio: float
+    parts: dict[str, float]
+    loss: float
+
+
+def measure_step(
+    features: VGGFeatures,
+    targets: StyleTargets,
+    settings: OptimizeSettings,
+    picture: NDArray[np.uint8],
+    repeats: int = 9,
+) -> StepTimes:
+    """Steps on `picture` (H, W, 3), from itself, each beside the bare convolutions of its size."""
+    size = (picture.shape[0], picture.shape[1])
+    objective = Objective(features, targets, settings, picture, None)
+    precondition = SmoothingPreconditioner(*size, features.device) if settings.precondition else None
+    minimizer = LBFGS(image_to_tensor(picture, features.device), settings.history, precondition=precondition)
+    bare = bare_convolutions(features, {*settings.content_layers, *settings.style_layers}, size)
+    steps: list[float] = []
+    bares: list[float] = []
+    parts: dict[str, list[float]] = {name: [] for name in PARTS}
+    for repeat in range(WARM_UP + repeats):
+        bare_seconds = _timed(bare, features.device)
+        taken()
+        began = time.perf_counter()
+        values, gradient = objective.evaluate(minimizer.point)
+        assert gradient is not None
+        evaluated = time.perf_counter()
+        minimizer.tell(values["total"], gradient)
+        ended = time.perf_counter()
+        if repeat < WARM_UP:
+            continue
+        spent = taken()
+        parts["forward"].append(spent["forward"])
+        parts["backward"].append(spent["backward"])
+        parts["losses"].append(evaluated - began - spent["forward"] - spent["backward"])
+        parts["optimizer"].append(ended - evaluated)
+        steps.append(ended - began)
+        bares.append(bare_seconds)
+    return StepTimes(
+        step=statistics.median(steps),
+        bare=statistics.median(bares),
+        ratio=statistics.median(step / alone for step, alone in zip(steps, bares, strict=True)),
+        parts={name: statistics.median(seconds) for name, seconds in parts.items()},
+        loss=values["total"],
+    )
+
+
+def bare_convolutions(features: VGGFeatures, layers: set[str], size: tuple[int, int]) -> Callable[[], None]:
+    """A call of every convolution as far as the deepest of `layers`, forward and by data, on maps of noise."""
+    deepest = max(features.layers.index(layer) for layer in layers)
+    made = []
+    for layer in features.layers[: deepest + 1]:
+        weight, bias = features.weights.convolutions[layer.replace("relu", "conv")]
+        height, width = (side // layer_stride(layer) for side in size)
+        maps = [torch.randn(1, channels, height, width) for channels in (weight.shape[1], weight.shape[0])]
+        last = torch.channels_last
+        made.append(
+            (
+                *(found.to(features.device, features.dtype, memory_format=last) for found in (*maps, weight)),
+                bias.to(features.device, features.dtype),
+            )
+        )
+    one = [1, 1]
+
+    @torch.no_grad()
+    def run() -> None:
+        for x, at_output, weight, bias in made:
+            functional.conv2d(x, weight, bias, padding=1)
+            torch.ops.aten.convolution_backward(
+                at_output, x, weight, None, one, one, one, False, [0, 0], 1, [True, False, False]
+            )
+
+    return run
+
+
+def _timed(work: Callable[[], None], device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    began = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - began

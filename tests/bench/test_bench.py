@@ -1,0 +1,102 @@
+"""The bench on a tiny clip: what it counts, and that it tells what changed since the last time."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from farm.bench.clip import render_alone, warp_error
+from farm.bench.report import AROUND, OPTIMISER, bench_table, run_bench
+from farm.bench.step import bare_convolutions, measure_step
+from farm.errors import UsageError
+from farm.spec import build_spec
+from farm.stopwatch import taken
+from farm.style.objective import OptimizeSettings
+from farm.style.targets import Style, StyleTargets
+from farm.style.vgg import VGGFeatures
+from farm.style.weights import load_weights
+
+
+@pytest.fixture
+def spec(clip, style, tmp_path):
+    values = {"size": 64, "iterations": {"first": 3, "next": 2}, "passes": 2, "chunk_frames": 2, "overlap": 1}
+    paths = {"video": str(clip), "styles": [str(style)], "output": str(tmp_path / "film.mp4")}
+    return build_spec({**paths, **values, "frames": "0-3", "precision": "fp32"})
+
+
+def test_the_bare_convolutions_are_those_of_the_network_and_no_more(monkeypatch):
+    features = VGGFeatures(load_weights())
+    seen = []
+    forward = torch.nn.functional.conv2d
+
+    def counting(x, weight, bias, padding):
+        seen.append((tuple(x.shape), tuple(weight.shape)))
+        return forward(x, weight, bias, padding=padding)
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", counting)
+    bare_convolutions(features, {"relu1_1", "relu2_1"}, (38, 52))()
+    assert seen == [
+        ((1, 3, 38, 52), (64, 3, 3, 3)),
+        ((1, 64, 38, 52), (64, 64, 3, 3)),
+        ((1, 64, 19, 26), (128, 64, 3, 3)),
+    ]
+
+
+def test_a_step_is_measured_and_its_loss_falls():
+    picture = np.random.default_rng(1).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    features, settings = VGGFeatures(load_weights()), OptimizeSettings(style_layers={"relu1_1": 1.0, "relu2_1": 1.0})
+    targets = StyleTargets.of(features, [Style(picture[::-1, :, ::-1])], (48, 64), layers=settings.style_layers)
+    found, longer = (measure_step(features, targets, settings, picture, repeats) for repeats in (2, 8))
+    assert found.loss > longer.loss > 0
+    assert found.step > 0
+    assert found.bare > 0
+    assert set(found.parts) == {"forward", "backward", "losses", "optimizer"}
+    assert sum(longer.parts.values()) == pytest.approx(longer.step, rel=0.5)
+
+
+def test_the_clip_is_rendered_whole_and_every_second_has_a_stage(spec, tmp_path):
+    taken()
+    found = render_alone(spec, tmp_path, threads=1)
+    assert found.frames == 4
+    assert found.steps >= 4
+    assert {*AROUND, *OPTIMISER} <= set(found.stages)
+    assert sum(found.stages.values()) == pytest.approx(found.wall)
+    assert found.stages["other"] > 0
+    assert found.quality.loss > 0
+    again = render_alone(spec, tmp_path, threads=1)
+    assert again.steps == found.steps  # nothing of the first was found and taken
+    assert again.quality == found.quality
+
+
+def test_the_report_is_kept_and_compared(spec, tmp_path):
+    first = run_bench(spec, tmp_path / "bench", threads=1)
+    assert first["last"] is None
+    kept = json.loads((tmp_path / "bench" / "bench.json").read_text())
+    second = run_bench(spec, tmp_path / "bench", threads=1)
+    assert second["last"] == kept
+    alone, compared = bench_table(first, None), bench_table(second, second["last"])
+    assert "clip.mp4: 4 frames of 64x43" in alone
+    assert "times the bare convolutions" in alone
+    assert "x\n" not in alone
+    assert compared.count("x\n") > 8
+    other = {**kept, "clip": {**kept["clip"], "frames": 5}}
+    assert "x\n" not in bench_table(second, other)
+
+
+def test_a_method_without_an_optimiser_is_refused(spec, tmp_path):
+    with pytest.raises(UsageError, match="no optimiser"):
+        run_bench(spec.model_copy(update={"method": "identity"}), tmp_path)
+
+
+def test_warp_error_of_known_pictures():
+    before, flow, sure = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4, 2), np.float32), np.ones((4, 4), np.float32)
+    after = np.full((4, 4, 3), 51, np.uint8)
+    assert warp_error(after, before, flow, sure) == pytest.approx(0.04)
+    after[:2] = 0
+    half = sure.copy()
+    half[2:] = 0
+    assert warp_error(after, before, flow, half) == 0
+    assert warp_error(after, before, flow, 0.1 * sure) is None

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+
+from farm import stopwatch
+from farm.stopwatch import stage, taken
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that is moved by hand."""
+
+    class Clock:
+        now = 0.0
+
+        def pass_seconds(self, seconds):
+            self.now += seconds
+
+    found = Clock()
+    monkeypatch.setattr(stopwatch.time, "perf_counter", lambda: found.now)
+    taken()
+    return found
+
+
+def test_each_second_is_counted_once(clock):
+    with stage("flow"):
+        clock.pass_seconds(2)
+        with stage("decode"):
+            clock.pass_seconds(5)
+            with stage("flow"):
+                clock.pass_seconds(1)
+        clock.pass_seconds(3)
+    with stage("decode"):
+        clock.pass_seconds(10)
+    assert taken() == {"flow": 6, "decode": 15}
+    assert taken() == {}
+
+
+def test_a_stage_that_fails_is_counted(clock):
+    def failing():
+        with stage("outer"):
+            clock.pass_seconds(1)
+            with stage("inner"):
+                clock.pass_seconds(2)
+                raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        failing()
+    assert taken() == {"outer": 1, "inner": 2}
