@@ -209,7 +209,9 @@ def _exit_for(error: Exception) -> None:
 
 
 def _complain(line: str, code: int) -> None:
-    print(f"farm: {' '.join(line.split())}", file=sys.stderr)
+    # a file name may hold what a terminal would obey
+    shown = "".join(letter if letter.isprintable() else "?" for letter in " ".join(line.split()))
+    print(f"farm: {shown}", file=sys.stderr)
     sys.exit(code)
 
 

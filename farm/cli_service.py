@@ -5,6 +5,7 @@ JOB is a job directory, its URL, or the id that `farm submit` printed.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import time
@@ -81,16 +82,31 @@ def list_jobs(address: Dashboard = None, as_json: AsJson = False) -> None:
 
 
 @service.command()
-def status(job: Job, address: Dashboard = None, as_json: AsJson = False) -> None:
+def status(
+    job: Job,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="read everything again; exit with 1 if a file is damaged")
+    ] = (False),
+    address: Dashboard = None,
+    as_json: AsJson = False,
+) -> None:
     """How far a job is, read from its directory alone."""
     from farm.jobstatus import job_status, status_lines
+    from farm.verification import verify_job
 
     if "://" not in job and not Path(job).exists() and job.startswith("farm-"):
         from farm.cluster.service import find_job
 
         job = find_job(job, address).job.url
     told = job_status(job)
-    _print(told, as_json, "\n".join(status_lines(told)))
+    lines = list(status_lines(told))
+    if verify:
+        found = verify_job(job)
+        told = {**told, "checked": found.checked, "damage": [dataclasses.asdict(one) for one in found.damage]}
+        lines += found.lines()
+    _print(told, as_json, "\n".join(lines))
+    if told.get("damage"):
+        raise typer.Exit(1)
 
 
 @service.command()
@@ -170,15 +186,17 @@ def retry(
     if failed == (frames is not None):
         raise UsageError("say what to retry", "give either --failed or --frames A-B")
     found = find_job(job, address)
-    dropped: dict[str, int] = {}
+    again: dict[str, Any] = {"dropped": {}, "again": {}}
     if frames is not None:
         dropped = drop_frames(found, FrameRange.parse(frames))
-        print("rendered again: " + ", ".join(f"{n} of {stage}" for stage, n in dropped.items()), file=sys.stderr)
+        print("rendered again, with all that is made from them:", *dropped.lines(), sep="\n  ", file=sys.stderr)
+        ranges = {stage: [str(one) for one in ranges] for stage, ranges in dropped.frames.items()}
+        again = {"dropped": dropped.committed, "again": ranges}
     else:
         refuse_while_running(found)
         if current_state(found).state != "FAILED":
             raise UsageError(f"nothing failed in {found.job.url}", "farm resume continues a job that was stopped")
-    told = {**resume_job(found, address, overwrite=True), "dropped": dropped}
+    told = {**resume_job(found, address, overwrite=True), **again}
     _print(told, as_json, "\n".join(_submitted_lines(told)))
 
 

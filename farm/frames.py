@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from farm.errors import UsageError
@@ -26,7 +26,7 @@ class FrameRange:
     @classmethod
     def parse(cls, text: str) -> FrameRange:
         """`120-240` (both included) or `120`. Raises UsageError."""
-        found = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", text)
+        found = re.fullmatch(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", text)
         if not found:
             raise UsageError(f"frames {text!r} is not a range", "write it as 120-240, or 120 for one frame")
         first, last = int(found[1]), int(found[2] or found[1])
@@ -45,6 +45,21 @@ class FrameRange:
 
     def __contains__(self, frame: object) -> bool:
         return isinstance(frame, int) and self.start <= frame < self.stop
+
+
+def runs(frames: Iterable[int]) -> list[FrameRange]:
+    """The fewest ranges that hold these frames and no others, ascending.
+
+    >>> print(*runs([7, 3, 4, 5]))
+    3-5 7
+    """
+    found: list[FrameRange] = []
+    for frame in sorted(set(frames)):
+        if found and found[-1].stop == frame:
+            found[-1] = FrameRange(found[-1].start, frame + 1)
+        else:
+            found.append(FrameRange(frame, frame + 1))
+    return found
 
 
 def evenly(count: int, of: int) -> list[int]:

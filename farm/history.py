@@ -9,12 +9,14 @@ went, retries, failures. For people only: nothing is decided by it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from typing import Literal
 
 from pydantic import ValidationError
 
+from farm.errors import StorageError
 from farm.job import JobDirectory
 from farm.video import Model
 
@@ -43,7 +45,7 @@ class History:
     def add(
         self, kind: Kind, *, worker: str = "", task: str = "", host: str = "", text: str = "", seconds: float = 0.0
     ) -> None:
-        """Raises StorageError."""
+        """Storage that takes nothing now is no reason to stop: the next time all of it is written."""
         self._told.append(
             Happening(
                 at=round(time.time(), 3),
@@ -56,7 +58,8 @@ class History:
             )
         )
         rows = [one.model_dump(mode="json", exclude_defaults=True) for one in self._told]
-        self._job.storage.write("history.json", json.dumps(rows, indent=0).encode())
+        with contextlib.suppress(StorageError):
+            self._job.storage.write("history.json", json.dumps(rows, indent=0).encode())
 
 
 def load_history(job: JobDirectory) -> tuple[Happening, ...]:

@@ -1,6 +1,7 @@
 """The job directory: the whole state of a render. Running the same command again continues it.
 
-    job.json                  the spec, hashes of what it reads, the probe, the plan, how workers compute
+    job.json                  the spec, hashes of what it reads, the probe, the plan, how workers compute; and a copy,
+                              job.copy.json, for when it is damaged
     frames/TASK/000123.png    a committed frame of a task, 8 bits a channel
     ledger/TASK.json          for each committed frame of the task: its hash, losses, steps, seconds
     flow/KEY/FROM-TO.png      optical flow between two frames; KEY names video, size and method
@@ -9,8 +10,10 @@
     state.json                what the job is doing, for people; nothing is decided by it
     history.json              runs, workers that came and went, retries: for people too
     request.json              what was submitted to a cluster, if it was
+    lock, lease.json          which driver is at work here: farm.lease
     inputs/                   what `farm submit --stage` copied here
 
+job.json, the ledgers and the report carry their own checksum (farm.sealed).
 A frame counts as committed when the ledger names it *and* the file has the hash that the ledger says.
 A later frame reads only committed frames, decoded from these files, so that a render that lost workers
 is bit-identical to one that did not.
@@ -22,21 +25,26 @@ import hashlib
 import io
 import json
 import time
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
 import cv2
 import numpy as np
 from PIL import Image
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from farm.errors import JobMismatchError, OutputError, StorageError
 from farm.plan import RenderPlan, Task
+from farm.sealed import seal, unseal
 from farm.spec import RenderSpec, spec_differences
 from farm.storage import Storage
 from farm.video import Model, VideoProbe
 
 FLOW_STORE_VERSION = 2
+LEDGER_ROWS_KEPT = 4096
+"""Of the ledgers that were read last: all of a long film's would take more memory than its frames in work."""
+RECORD_NAMES = ("job.json", "job.copy.json")
 
 
 class Runtime(Model):
@@ -85,24 +93,37 @@ class JobDirectory:
     def __init__(self, url: str) -> None:
         self.storage = Storage(url)
         self.url = self.storage.url
-        self._ledgers: dict[str, dict[int, FrameRecord]] = {}
+        self._ledgers: OrderedDict[str, dict[int, FrameRecord]] = OrderedDict()
 
     # the record -------------------------------------------------------------------------------------
 
     def load_record(self) -> JobRecord | None:
-        """What the job is, or None where none has begun here."""
-        data = self.storage.read("job.json")
-        if data is None:
-            return None
-        try:
-            return JobRecord.model_validate_json(data)
-        except ValidationError:
+        """What the job is, or None where none has begun here. Raises StorageError where both copies are damaged."""
+        kept = [self.storage.read(name) for name in RECORD_NAMES]
+        for data in kept:
+            try:
+                if data is not None:
+                    return JobRecord.model_validate(unseal(data))
+            except ValueError:  # pydantic's ValidationError is one
+                continue
+        if any(data is not None for data in kept):
             raise StorageError(
                 f"{self.url}/job.json is damaged or of another version of the farm", "choose another --job"
-            ) from None
+            )
+        return None
 
     def save_record(self, record: JobRecord) -> None:
-        self.storage.write("job.json", record.model_dump_json(indent=1).encode())
+        data = seal(record.model_dump(mode="json"), indent=1)
+        for name in RECORD_NAMES:
+            self.storage.write(name, data)
+
+    def mend_record(self) -> bool:
+        """Write both copies anew if one is not what the other is. True where that was so."""
+        record = self.load_record()
+        if record is None or len({self.storage.read(name) for name in RECORD_NAMES}) == 1:
+            return False
+        self.save_record(record)
+        return True
 
     def check_writable(self) -> None:
         """Find out before any work whether files can be put here. Raises OutputError."""
@@ -136,13 +157,20 @@ class JobDirectory:
     def ledger(self, task: str) -> dict[int, FrameRecord]:
         """The committed frames of a task as its ledger names them, by frame; not yet checked against the files."""
         if task not in self._ledgers:
-            data = self.storage.read(f"ledger/{task}.json")
-            self._ledgers[task] = {} if data is None else _parse_ledger(data)
+            data = self.storage.read(ledger_name(task))
+            self._keep_ledger(task, {} if data is None else _parse_ledger(data))
+        self._ledgers.move_to_end(task)
         return self._ledgers[task]
+
+    def _keep_ledger(self, task: str, ledger: dict[int, FrameRecord]) -> None:
+        self._ledgers[task] = ledger
+        self._ledgers.move_to_end(task)
+        while len(self._ledgers) > 1 and sum(map(len, self._ledgers.values())) > LEDGER_ROWS_KEPT:
+            self._ledgers.popitem(last=False)
 
     def forget(self, keep: Collection[str] = ()) -> None:
         """Read the ledgers anew, those of the tasks to `keep` excepted: another process may have written them."""
-        self._ledgers = {task: ledger for task, ledger in self._ledgers.items() if task in keep}
+        self._ledgers = OrderedDict((task, ledger) for task, ledger in self._ledgers.items() if task in keep)
 
     def commit_frame(self, task: str, image: np.ndarray, record: FrameRecord) -> FrameRecord:
         """Store `image` (H, W, 3) uint8 and then name it in the ledger. Returns the record with its hash and size."""
@@ -161,8 +189,8 @@ class JobDirectory:
 
     def _save_ledger(self, task: str, ledger: dict[int, FrameRecord]) -> None:
         rows = [ledger[frame].model_dump(mode="json") for frame in sorted(ledger)]
-        self.storage.write(f"ledger/{task}.json", json.dumps({"frames": rows}, indent=0).encode())
-        self._ledgers[task] = ledger
+        self.storage.write(ledger_name(task), seal({"frames": rows}))
+        self._keep_ledger(task, ledger)
 
     def read_frame(self, task: str, frame: int) -> np.ndarray | None:
         """The committed picture (H, W, 3) uint8; None where it is not committed or its bytes are not what was."""
@@ -198,15 +226,19 @@ class JobDirectory:
     # the end ----------------------------------------------------------------------------------------
 
     def save_report(self, report: dict[str, Any]) -> None:
-        self.storage.write("report.json", json.dumps(report, indent=1).encode())
+        self.storage.write("report.json", seal(report, indent=1))
 
     def drop_report(self) -> None:
         """The job is not finished any more."""
         self.storage.remove("report.json")
 
     def load_report(self) -> dict[str, Any] | None:
+        """None where the job is not finished; a report that is damaged is none."""
         data = self.storage.read("report.json")
-        return None if data is None else json.loads(data)
+        try:
+            return None if data is None else unseal(data)
+        except ValueError:
+            return None
 
 
 def record_flow_key(record: JobRecord) -> str:
@@ -216,6 +248,10 @@ def record_flow_key(record: JobRecord) -> str:
     beside = record.input_hashes.get(spec.flow_dir or spec.flow_weights or "", "")
     parts = json.dumps([FLOW_STORE_VERSION, record.probe.content_hash, size, method, beside, *sorted(spec.as_stored)])
     return f"{method}-{size[0]}x{size[1]}-{hashlib.sha256(parts.encode()).hexdigest()[:16]}"
+
+
+def ledger_name(task: str) -> str:
+    return f"ledger/{task}.json"
 
 
 def frame_name(task: str, frame: int) -> str:
@@ -237,9 +273,9 @@ def decode_png(data: bytes) -> np.ndarray:
 
 
 def _parse_ledger(data: bytes) -> dict[int, FrameRecord]:
-    """A ledger that cannot be read counts as empty: its frames are made again, bit for bit."""
+    """A ledger that is not what was written counts as empty: its frames are made again, bit for bit."""
     try:
-        rows = json.loads(data)["frames"]
+        rows = unseal(data)["frames"]
         return {row["frame"]: FrameRecord.model_validate(row) for row in rows}
     except (ValueError, KeyError, TypeError):
         return {}

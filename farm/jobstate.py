@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from farm.errors import CancelledError, FarmError
+from farm.errors import CancelledError, FarmError, StorageError
 from farm.job import JobDirectory
 from farm.video import Model
 
@@ -74,14 +74,16 @@ class StateRecorder:
         if time.monotonic() - self._written >= BEAT_SECONDS:
             self._written = time.monotonic()
             self.now = self.now.model_copy(update={"stage": stage, "done": done, "total": total})
-            save_state(self._job, self.now)
+            with contextlib.suppress(StorageError):  # nothing depends on it
+                save_state(self._job, self.now)
 
     def failed(self, failures: dict[str, list[str]]) -> None:
         self.now = self.now.model_copy(update={"failures": failures})
 
     def end(self, state: State, reason: str = "") -> None:
         self.now = self.now.model_copy(update={"state": state, "reason": reason})
-        save_state(self._job, self.now)
+        with contextlib.suppress(StorageError):  # storage that is full cannot take this either
+            save_state(self._job, self.now)
 
 
 @contextlib.contextmanager
@@ -95,7 +97,6 @@ def job_state(job: JobDirectory, submission: str = "") -> Iterator[StateRecorder
         raise
     except Exception as error:
         reason = str(error) if isinstance(error, FarmError) else f"{type(error).__name__}: {error}"
-        with contextlib.suppress(FarmError):  # storage that is full cannot take this either
-            recorder.end("FAILED", reason)
+        recorder.end("FAILED", reason)
         raise
     recorder.end("SUCCEEDED")

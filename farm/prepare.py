@@ -5,6 +5,7 @@ ready = prepare_job(spec, job_url, runtime)    # everything wrong with the input
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from farm.flow import external_flow_name
 from farm.inputs import BUILT_IN, picture_files, with_small_files_here
 from farm.job import JobDirectory, JobRecord, Runtime, record_flow_key
 from farm.media.scan import VideoScan, scan_video
+from farm.media.source import open_source, pick_video_stream
 from farm.plan import RenderPlan, plan_render
 from farm.regions.files import check_regions, hash_masks
 from farm.spec import RenderSpec
@@ -35,6 +37,16 @@ class Prepared:
     plan: RenderPlan
     input_hashes: dict[str, str]
     record: JobRecord | None
+
+    def as_it_is_now(self) -> Prepared:
+        """The same with what the job holds at this moment: another driver may have been at work. Mends its record."""
+        self.job.mend_record()
+        self.job.forget()
+        record = self.job.load_record()
+        if record is None or not self.job.has_frames:
+            return dataclasses.replace(self, record=None)
+        self.job.check_same(record, self.spec, self.input_hashes)
+        return dataclasses.replace(self, record=record, plan=record.plan)
 
     def begin(self, runtime: Runtime) -> JobRecord:
         """The job's record: the earlier one where the job is continued, otherwise written now."""
@@ -67,7 +79,7 @@ def prepare_job(spec: RenderSpec, job_url: str, progress: Callable[[float], None
     if spec.network:
         input_hashes[spec.network] = _hash_trained(spec.network)
     if spec.flow_weights:
-        input_hashes[spec.flow_weights] = _hash_file(spec.flow_weights)
+        input_hashes[spec.flow_weights] = _hash_flow_weights(spec.flow_weights)
     if spec.flow_dir:
         input_hashes[spec.flow_dir] = _hash_listing(spec.flow_dir)
     scan = scan_video(spec.video, allow_truncated=spec.allow_truncated)
@@ -82,6 +94,23 @@ def prepare_job(spec: RenderSpec, job_url: str, progress: Callable[[float], None
     if spec.regions:
         check_regions(spec.regions, plan, scan.probe.frame_count)
     return Prepared(spec, job, scan, plan, input_hashes, None)
+
+
+def check_inputs(spec: RenderSpec) -> None:
+    """Find out that every file which the spec names is the film, picture or network that it should be, reading no more
+    than that takes. Raises InputError or UsageError.
+    """
+    with open_source(spec.video) as film:
+        pick_video_stream(film, spec.video)
+    for path in picture_files(spec):
+        _hash_picture(path)
+    hash_masks(spec.regions)
+    if spec.features != BUILT_IN:
+        _hash_network(spec)
+    if spec.network:
+        _hash_trained(spec.network)
+    if spec.flow_weights:
+        _hash_flow_weights(spec.flow_weights)
 
 
 def sibling_flow_sources(job: JobDirectory, record: JobRecord) -> tuple[str, ...]:
@@ -115,6 +144,14 @@ def _hash_trained(path: str) -> str:
     from farm.instant.networkfile import load_network_file
 
     load_network_file(local_path(path))
+    return _hash_file(path)
+
+
+def _hash_flow_weights(path: str) -> str:
+    """The hash of RAFT's weights, read once as they will be."""
+    from farm.flow.raft import load_raft_weights
+
+    load_raft_weights(local_path(path))
     return _hash_file(path)
 
 

@@ -29,6 +29,10 @@ WORDS = {
 }
 """Fields that name a file, with the words that are no file; `./noise` is a file of such a name."""
 
+MOST_SPEC_BYTES = 1 << 20
+LONGEST_SHOWN = 80
+"""Letters of a wrong value in the message about it."""
+
 Spec = TypeVar("Spec", bound=PaintSpec)
 
 
@@ -166,7 +170,8 @@ def validated(kind: type[Spec], values: Mapping[str, Any]) -> Spec:
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:
-        raise UsageError("; ".join(_readable(fault) for fault in error.errors())) from None
+        faults = "; ".join(_readable(fault) for fault in error.errors(include_url=False))
+        raise UsageError(" ".join(faults.split())) from None
 
 
 def load_spec(path: str | Path, overrides: Mapping[str, Any] | None = None) -> RenderSpec:
@@ -177,16 +182,25 @@ def load_spec(path: str | Path, overrides: Mapping[str, Any] | None = None) -> R
     """
     path = Path(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            text = file.read(MOST_SPEC_BYTES + 1)
     except OSError as error:
         raise UsageError(f"spec {path} cannot be read: {error.strerror}", "give a YAML file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    if len(text) > MOST_SPEC_BYTES:
+        raise UsageError(f"spec {path} is larger than {MOST_SPEC_BYTES >> 20} MiB", "give a YAML file")
+    try:
+        values = yaml.safe_load(text.decode("utf-8"))
+    except (yaml.YAMLError, ValueError, OverflowError, TypeError, RecursionError) as error:
+        # beside its own errors the parser lets through what dates, numbers, keys and nesting without end raise
         where = getattr(error, "problem_mark", None)
         line = f" in line {where.line + 1}" if where else ""
         raise UsageError(f"spec {path} is not YAML{line}") from None
     if not isinstance(values, dict):
         raise UsageError(f"spec {path} is not a mapping of fields", "farm schema prints what it may hold")
-    values = with_absolute_paths(values, path.resolve().parent)
+    try:
+        values = with_absolute_paths(values, path.resolve().parent)
+    except UsageError as error:
+        raise UsageError(f"spec {path}: {error.problem}", error.remedy) from None
     for name, value in (overrides or {}).items():
         if isinstance(value, Mapping) and isinstance(values.get(name), dict):
             values[name] = {**values[name], **value}
@@ -212,10 +226,15 @@ def with_absolute_paths(values: Mapping[str, Any], base: Path | None = None) -> 
 
 
 def absolute_path(path: str, base: Path | None = None) -> str:
-    """`path` made absolute below `base`; a URL is left as it is."""
+    """`path` made absolute below `base`; a URL is left as it is. Raises UsageError for what can be no file's name."""
+    if "\0" in path:
+        raise UsageError(f"{path!r} cannot be the name of a file")
     if "://" in path:
         return path
-    return str((base or Path.cwd()) / Path(path).expanduser())
+    try:
+        return str((base or Path.cwd()) / Path(path).expanduser())
+    except RuntimeError as error:  # ~somebody who is not known here
+        raise UsageError(f"{path} cannot be found: {error}", "write the path out") from None
 
 
 def spec_differences(old: RenderSpec, new: RenderSpec) -> list[str]:
@@ -281,5 +300,13 @@ def _readable(fault: Any) -> str:
     if message.startswith("Input should "):
         message = f"must {message.removeprefix('Input should ')}"
     given = fault.get("input")
-    shown = f", not {given!r}" if isinstance(given, (str, int, float)) else ""
+    shown = f", not {_short(given)}" if isinstance(given, (str, int, float)) else ""
     return f"{where}: {message}{shown}"
+
+
+def _short(given: str | int | float) -> str:
+    try:
+        text = repr(given)
+    except ValueError:  # Python writes no integer of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."

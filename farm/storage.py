@@ -2,6 +2,7 @@
 
 On disk a commit is write, fsync, rename; on object storage it is one PUT, which is atomic there.
 Two workers that write the same name cannot tear it: the last whole file stands.
+A call that fails in a way that passes (a network, an overloaded server) is made again a few times.
 Credentials of an object store come from the environment of each machine, as its own tools read them
 (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...), never from the URL.
 """
@@ -9,14 +10,24 @@ Credentials of an object store come from the environment of each machine, as its
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import errno
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import fsspec
+import tenacity
 
 from farm.errors import StorageError, UsageError
 from farm.outputs import copy_atomically, write_atomically
+
+ATTEMPTS = 6
+PASSING_ERRORS = frozenset(
+    {errno.EIO, errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ESTALE, errno.ETIMEDOUT, errno.ENOLCK}
+)
+"""What a network file system or an overloaded store says; a full disk or a missing right is not among them."""
+
+T = TypeVar("T")
 
 
 class Storage:
@@ -36,28 +47,40 @@ class Storage:
             except (ImportError, ValueError) as error:
                 raise UsageError(f"job storage {url} cannot be used: {error}", _extra_for(url)) from None
 
+    @property
+    def local(self) -> Path | None:
+        """The folder, where it is on a disk of this machine."""
+        return self._local
+
     def below(self, name: str) -> Storage:
         return Storage(f"{self.url}/{name}")
 
     def write(self, name: str, data: bytes) -> None:
         """Commit `data` under `name`, replacing what was there."""
-        with self._told("written", name):
+
+        def write() -> None:
             if self._local is None:
                 self._remote.pipe_file(f"{self._root}/{name}", data)
             else:
                 write_atomically(self._local / name, data)
 
+        self._told("written", name, write)
+
     def upload(self, source: Path, name: str) -> None:
         """Copy a local file of any size under `name`, in pieces; it is there whole or not at all."""
-        with self._told("written", name):
+
+        def upload() -> None:
             if self._local is None:
                 self._remote.put_file(str(source), f"{self._root}/{name}")
             else:
                 copy_atomically(source, self._local / name)
 
+        self._told("written", name, upload)
+
     def read(self, name: str) -> bytes | None:
         """The bytes under `name`, or None where there is no such file."""
-        with self._told("read", name):
+
+        def read() -> bytes | None:
             try:
                 if self._local is None:
                     return bytes(self._remote.cat_file(f"{self._root}/{name}"))
@@ -65,25 +88,51 @@ class Storage:
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
+        return self._told("read", name, read)
+
     def exists(self, name: str) -> bool:
-        with self._told("read", name):
+        def exists() -> bool:
             if self._local is None:
                 return bool(self._remote.exists(f"{self._root}/{name}"))
             return (self._local / name).exists()
 
+        return self._told("read", name, exists)
+
+    def names(self, folder: str) -> list[str]:
+        """The files at any depth below `folder`, by the names they have here, sorted; unfinished ones left out."""
+
+        def names() -> list[str]:
+            if self._local is None:
+                found = self._remote.find(f"{self._root}/{folder}")
+                return sorted(path[len(self._root.rstrip("/")) + 1 :] for path in found)
+            below = (self._local / folder).rglob("*")
+            return sorted(
+                path.relative_to(self._local).as_posix()
+                for path in below
+                if path.is_file() and not path.name.startswith(".")
+            )
+
+        return self._told("read", folder, names)
+
     def remove(self, name: str) -> None:
         """Remove a file; one that is not there is no error."""
-        with self._told("removed", name), contextlib.suppress(FileNotFoundError):
-            if self._local is None:
-                self._remote.rm_file(f"{self._root}/{name}")
-            else:
-                (self._local / name).unlink(missing_ok=True)
 
-    @contextlib.contextmanager
-    def _told(self, done: str, name: str) -> Iterator[None]:
-        """Say in one line what could not be done. Object stores raise their own libraries' errors beside OSError."""
+        def remove() -> None:
+            with contextlib.suppress(FileNotFoundError):
+                if self._local is None:
+                    self._remote.rm_file(f"{self._root}/{name}")
+                else:
+                    (self._local / name).unlink(missing_ok=True)
+
+        self._told("removed", name, remove)
+
+    def _told(self, done: str, name: str, call: Callable[[], T]) -> T:
+        """Do it, again if need be, and say in one line what could not be done.
+
+        Object stores raise their own libraries' errors beside OSError.
+        """
         try:
-            yield
+            return _AGAIN(call)
         except Exception as error:
             if self._local is not None and not isinstance(error, OSError):
                 raise
@@ -95,3 +144,18 @@ class Storage:
 
 def _extra_for(url: str) -> str:
     return "pip install 'farm[s3]'" if url.startswith(("s3://", "s3a://")) else ""
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether the same call may well succeed a moment later."""
+    return isinstance(error, (ConnectionError, TimeoutError)) or (
+        isinstance(error, OSError) and error.errno in PASSING_ERRORS
+    )
+
+
+_AGAIN = tenacity.Retrying(
+    retry=tenacity.retry_if_exception(_passes),
+    stop=tenacity.stop_after_attempt(ATTEMPTS),
+    wait=tenacity.wait_random_exponential(multiplier=0.1, max=5),
+    reraise=True,
+)

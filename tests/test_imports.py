@@ -12,16 +12,17 @@ import farm
 ROOT = Path(farm.__file__).parent
 LAYERS = [
     {"errors"},
-    {"frames", "video", "choices", "outputs", "bytesize", "durations", "fetch", "interruption", "pipeline"},
+    {"frames", "video", "choices", "outputs", "bytesize", "durations", "fetch", "interruption", "pipeline"}
+    | {"sealed", "wholepng"},
     {"stopwatch"},
     {"paintspec"},
     {"inputs"},
     {"spec", "trainspec", "flow", "style", "painting", "contactsheet", "shares"},
     {"plan", "storage", "ties"},
-    {"schedule", "job", "media", "flowstore", "planview", "dependents", "losttime"},
+    {"schedule", "job", "media", "flowstore", "planview", "dependents", "losttime", "watchdog", "lease"},
     {"styler", "jobstate", "history", "request", "regions"},
     {"instant"},
-    {"jobstatus", "monitoring"},
+    {"jobstatus", "monitoring", "verification"},
     {"render", "prepare"},
     {"stitch", "progress", "still", "doctor"},
     {"cluster"},

@@ -86,6 +86,54 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     assert path.read_bytes() == b"old"
 
 
+@pytest.mark.parametrize(("error", "calls"), [(5, 3), (116, 3), (28, 1), (13, 1)])
+def test_what_passes_is_tried_again_and_what_does_not_is_not(tmp_path, monkeypatch, error, calls):
+    """EIO and ESTALE pass; a full disk and a missing right do not."""
+    seen = []
+
+    def fails_twice(path, data):
+        seen.append(path)
+        if len(seen) < 3:
+            raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr("farm.storage.write_atomically", fails_twice)
+    if calls == 1:
+        with pytest.raises(StorageError, match=os.strerror(error)):
+            Storage(str(tmp_path)).write("file", b"new")
+    else:
+        Storage(str(tmp_path)).write("file", b"new")
+    assert len(seen) == calls
+
+
+def test_storage_that_never_works_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+
+    def fails(path, data):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("farm.storage.write_atomically", fails)
+    with pytest.raises(StorageError, match="Input/output error"):
+        Storage(str(tmp_path)).write("file", b"new")
+
+
+def test_names_are_those_of_whole_files(job):
+    for name in ("flow/a/1.png", "flow/2.png", "other/3.png"):
+        job.storage.write(name, b"x")
+    if "://" not in job.url:
+        (tmp := job.storage.local / "flow/.2.png.0123").write_bytes(b"half")
+        assert tmp.exists()
+    assert job.storage.names("flow") == ["flow/2.png", "flow/a/1.png"]
+    assert job.storage.names("nothing") == []
+
+
+def test_many_ledgers_do_not_stay_in_memory(job, monkeypatch):
+    monkeypatch.setattr("farm.job.LEDGER_ROWS_KEPT", 10)
+    for number in range(30):
+        job.commit_frame(f"pass-1/{number:05d}", picture(1), FrameRecord(frame=number, sha256=""))
+    assert sum(map(len, job._ledgers.values())) <= 10
+    assert job.ledger("pass-1/00000")[0].frame == 0
+
+
 def record(**options) -> JobRecord:
     spec = make_spec(**options)
     probe = make_probe(10)
@@ -117,6 +165,33 @@ def test_a_record_that_cannot_be_read_says_what_to_do(tmp_path):
     (tmp_path / "job.json").write_text("{")
     with pytest.raises(StorageError, match="choose another --job"):
         JobDirectory(str(tmp_path)).load_record()
+
+
+@pytest.mark.parametrize("damaged", ["job.json", "job.copy.json"])
+@pytest.mark.parametrize("how", ["torn", "flipped", "deleted"])
+def test_one_damaged_copy_of_the_record_is_mended(tmp_path, damaged, how):
+    job = JobDirectory(str(tmp_path))
+    job.save_record(record())
+    assert not job.mend_record()
+    file = tmp_path / damaged
+    data = file.read_bytes()
+    if how == "torn":
+        file.write_bytes(data[: len(data) // 2])
+    elif how == "flipped":
+        file.write_bytes(data.replace(b'"chunk_frames": 48', b'"chunk_frames": 49'))
+    else:
+        file.unlink()
+    assert job.load_record() == record()
+    assert job.mend_record()
+    assert file.read_bytes() == data
+
+
+@pytest.mark.parametrize("data", [b"{", b"", b"\xff", b"{}", b"[]"])
+def test_a_damaged_report_is_none(job, data):
+    job.save_report({"frames": 3})
+    assert job.load_report() == {"frames": 3}
+    job.storage.write("report.json", data)
+    assert job.load_report() is None
 
 
 def test_unknown_storage_is_a_usage_error():

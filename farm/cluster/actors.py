@@ -7,6 +7,7 @@ number of threads. `FlowWorker` runs ahead of the renderers and fills the flow s
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -97,6 +98,13 @@ def _invisible(job_url: str, inputs: Collection[str]) -> str:
         if "://" not in path and not Path(path).exists():
             return f"{path} is not to be seen"
     return ""
+
+
+def end_ray_process(pid: int) -> None:
+    """SIGKILL, if the process is still one of Ray's."""
+    title = Path(f"/proc/{pid}/cmdline")
+    if not Path("/proc/self").exists() or (title.exists() and title.read_bytes().startswith(b"ray::")):
+        os.kill(pid, signal.SIGKILL)
 
 
 def spawn_render_worker(threads: int, *, gpu: bool, avoided: Collection[str], name: str) -> ray.actor.ActorHandle:

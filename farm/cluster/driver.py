@@ -17,6 +17,7 @@ from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
 from farm.cluster.actors import spawn_flow_worker
 from farm.cluster.metrics import JobMetrics
 from farm.cluster.pool import WorkerPool, cause_of, last_line
+from farm.cluster.tally import FrameTally
 from farm.cluster.worker_logs import last_log_lines
 from farm.errors import ChunkFailedError, InputError, UsageError
 from farm.frames import FrameRange
@@ -38,6 +39,7 @@ from farm.schedule import (
     WorkerLost,
     WorkersAllowed,
 )
+from farm.watchdog import LEAST_SECONDS, Watchdog
 
 QUOTA_SECONDS = 2.0
 """How often the job's share of the workers is asked for: so soon a new node is used."""
@@ -73,8 +75,12 @@ def run_tasks(
     flow_sources: tuple[str, ...] = (),
     check_interruption: Callable[[], None] = lambda: None,
     on_failures: Callable[[dict[str, list[str]]], None] = lambda _: None,
+    patience: float = LEAST_SECONDS,
 ) -> TaskRun:
-    """Run every task that is not `finished`. `on_frame` hears of each committed frame, `on_note` of trouble.
+    """Run every task that is not `finished`. `on_frame` hears of each committed frame once, `on_note` of trouble.
+
+    A worker that is silent for a multiple of what a frame takes, and for `patience` seconds at the least, is killed,
+    and its task tried again: see farm.watchdog.
 
     `on_failures` gets, for each task that failed for good, its reason and the last lines of its worker's log.
     Raises ChunkFailedError when a task failed as often as it may; what could be finished is finished then.
@@ -87,7 +93,7 @@ def run_tasks(
     given_up: list[GiveUp] = []
     streams: dict[Any, str] = {}
     begun: Counter[str] = Counter()
-    heard: set[tuple[str, int]] = set()
+    tally, watchdog = FrameTally(), Watchdog(patience)
     asked = -QUOTA_SECONDS
     last_words: dict[str, list[str]] = {}
 
@@ -99,6 +105,7 @@ def run_tasks(
                 call = actor.render.options(name=task.stage, num_returns="streaming")
                 begun[task.id] += 1
                 lost_time.sign(task.id, time.monotonic())
+                watchdog.began(instruction.worker, task.stage, time.monotonic())
                 streams[call.remote(job_url, task, flow_sources)] = instruction.worker
             elif isinstance(instruction, Release):
                 pool.remove(instruction.worker)
@@ -120,6 +127,27 @@ def run_tasks(
                 on_note(f"{instruction.task.id} failed: {instruction.reason}")
                 for said in last_words.get(instruction.task.id, ()):
                     on_note(f"  | {said}")
+
+    def end_stuck() -> None:
+        for name, silent in watchdog.stuck(time.monotonic()).items():
+            stream = next(stream for stream, worker in streams.items() if worker == name)
+            if ray.wait([stream], timeout=0)[0]:
+                continue  # it has told of a frame, and it was not yet listened to
+            del streams[stream]
+            watchdog.ended(name)
+            on_note(f"{name} has told of no frame for {silent:.0f} s: it is ended, and its task begun again")
+            pool.end_process(name)
+            lose(name, f"its worker told of no frame for {silent:.0f} s", preempted=False)
+
+    def lose(name: str, reason: str, *, preempted: bool) -> None:
+        nonlocal asked
+        pool.remove(name)
+        run.lost_workers += 1
+        metrics.worker_lost()
+        lost_time.lost(schedule.task_of(name))
+        asked = -QUOTA_SECONDS
+        history.add("lost", worker=name, task=schedule.task_of(name), text=reason)
+        carry_out(WorkerLost(name, reason, preempted=preempted))
 
     def join(name: str) -> None:
         facts = pool.facts[name]
@@ -152,29 +180,27 @@ def run_tasks(
                 report: FrameReport = ray.get(next(source))
             except StopIteration:
                 del streams[source]
+                watchdog.ended(name)
+                tally.ended(schedule.task_of(name))
                 carry_out(TaskSucceeded(name))
             except RayTaskError as error:
                 del streams[source]
+                watchdog.ended(name)
                 cause = cause_of(error)
                 last_words[schedule.task_of(name)] = last_log_lines(pool.actors[name], error)
                 retryable = not isinstance(cause, (InputError, UsageError))
                 carry_out(TaskFailed(name, _first_line(cause), retryable))
             except RayActorError as error:
                 del streams[source]
+                watchdog.ended(name)
                 gone = pool.node_is_gone(name, error)
                 if not gone:
                     last_words[schedule.task_of(name)] = last_log_lines(pool.actors[name], error)
-                pool.remove(name)
-                run.lost_workers += 1
-                metrics.worker_lost()
-                lost_time.lost(schedule.task_of(name))
-                asked = -QUOTA_SECONDS
-                reason = "its node was lost" if gone else _reason(error)
-                history.add("lost", worker=name, task=schedule.task_of(name), text=reason)
-                carry_out(WorkerLost(name, reason, preempted=gone))
+                lose(name, "its node was lost" if gone else _reason(error), preempted=gone)
             else:
-                if (report.task, report.frame) not in heard:
-                    heard.add((report.task, report.frame))
+                watchdog.frame(name, time.monotonic(), reused=report.reused)
+                new = tally.is_new(report.task, report.frame)
+                if new:
                     # a worker that dies may have committed a frame and not told: it is this run's all the same
                     earlier = report.reused and begun[report.task] == 1
                     run.reused += earlier
@@ -190,7 +216,9 @@ def run_tasks(
                         metrics.time_lost(seconds)
                         history.add("regained", task=report.task, seconds=seconds)
                         on_note(f"{report.task} goes on after a lost worker: {seconds:.1f} s lost")
-                on_frame(report)
+                if new:
+                    on_frame(report)
+        end_stuck()
     run.lost_seconds = lost_time.total
     run.failures = {one.task.id: [one.reason, *last_words.get(one.task.id, ())] for one in given_up}
     run.seconds = time.perf_counter() - began

@@ -20,7 +20,9 @@ from farm.instant.onfilm import with_network
 from farm.interruption import Interruption, noted_interruption
 from farm.job import JobRecord
 from farm.jobstate import StateRecorder, job_state
+from farm.lease import job_lease
 from farm.media.encode import check_encoding, check_output_writable
+from farm.media.source import content_hash
 from farm.plan import Task, plan_tasks
 from farm.prepare import Prepared, prepare_job, sibling_flow_sources
 from farm.progress import JobProgress, format_seconds
@@ -28,6 +30,7 @@ from farm.render import FrameReport
 from farm.shares import DEFAULT_PRIORITY
 from farm.spec import RenderSpec
 from farm.stitch import stitch_film
+from farm.watchdog import LEAST_SECONDS
 
 if TYPE_CHECKING:
     from farm.cluster.pool import WorkerPool
@@ -45,6 +48,8 @@ class LaunchOptions:
     dashboard: bool = True
     priority: int = DEFAULT_PRIORITY
     submission: str = ""
+    patience: float = LEAST_SECONDS
+    """Seconds for which any renderer may tell of no frame before it counts as stuck."""
 
 
 def job_label(job_url: str, submission: str) -> str:
@@ -62,23 +67,24 @@ def render_job(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) 
 
     Raises FarmError; CancelledError on Ctrl-C or SIGTERM, after which the same call continues the job.
     """
-    began = time.time()
+    began = time.monotonic()
     spec = with_network(spec, options.job, options.threads, progress.note)
     progress.stage("probe", 1, 1)
     prepared = prepare_job(spec, options.job)
-    finished = _finished_report(prepared)
-    if finished is not None:
-        progress.note(f"{spec.output} is finished already; remove {prepared.job.url} to render it anew")
+    if (finished := _finished_report(prepared, progress)) is not None:
         return finished
     _check_output(prepared, overwrite=options.overwrite)
     probe = prepared.scan.probe
     if probe.missing_frames:
         progress.note(f"{spec.video} is truncated: about {probe.missing_frames} frames are missing")
-    history = History(prepared.job)
-    with job_state(prepared.job, options.submission) as state:
-        history.add("run", text=options.submission)
-        try:
-            with noted_interruption() as interruption:
+    try:
+        with noted_interruption() as interruption, job_lease(prepared.job.storage, progress.note):
+            prepared = prepared.as_it_is_now()
+            if (finished := _finished_report(prepared, progress)) is not None:
+                return finished
+            with job_state(prepared.job, options.submission) as state:
+                history = History(prepared.job)
+                history.add("run", text=options.submission)
                 with ray_session(options.address, cpus=_logical_cpus(options), dashboard=options.dashboard) as session:
                     if session.dashboard_url:
                         progress.note(f"dashboard {session.dashboard_url}")
@@ -87,12 +93,10 @@ def render_job(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) 
                 history.add("stitch")
                 notes = _stitch(prepared, record, progress, interruption, state)
                 run["stitch_seconds"] = round(time.perf_counter() - stitching, 1)
-        except KeyboardInterrupt:
-            raise CancelledError(
-                f"stopped; job {prepared.job.url} is kept", "run the same command to continue"
-            ) from None
-        history.add("end")
-        return _save_report(prepared, record, run, notes, began)
+                history.add("end")
+                return _save_report(prepared, record, run, notes, began)
+    except KeyboardInterrupt:
+        raise CancelledError(f"stopped; job {prepared.job.url} is kept", "run the same command to continue") from None
 
 
 def _save_report(
@@ -109,8 +113,9 @@ def _save_report(
         "cuts": [shot.start for shot in record.plan.shots[1:]],
         "boundaries": [chunk.start for chunk in record.plan.chunks if not chunk.first_in_shot],
         "runtime": record.runtime.model_dump(),
-        "seconds": round(time.time() - began, 1),
+        "seconds": round(time.monotonic() - began, 1),
         "output_bytes": Path(prepared.spec.output).stat().st_size,
+        "output_sha256": content_hash(prepared.spec.output),
         "notes": notes,
         **run,
     }
@@ -153,15 +158,13 @@ def _run(
         frames = sum(len(task.frames) for task in todo)
         progress.stage("start", frames, sum(task.steps or len(task.frames) for task in todo))
         stages = {task.id: task.stage for task in tasks}
-        told = FrameTally()
         latest, committed = "start", 0
 
         def on_frame(report: FrameReport) -> None:
             nonlocal latest, committed
-            if told.is_new(report):
-                latest, committed = stages[report.task], committed + 1
-                metrics.frames_left(frames - committed)
-                progress.advance(latest, steps[report.task])
+            latest, committed = stages[report.task], committed + 1
+            metrics.frames_left(frames - committed)
+            progress.advance(latest, steps[report.task])
 
         def check() -> None:
             interruption.check()
@@ -179,6 +182,7 @@ def _run(
             sources,
             check,
             on_failures=state.failed,
+            patience=options.patience,
         )
     finally:
         pool.close()
@@ -268,24 +272,6 @@ def _logical_cpus(options: LaunchOptions) -> int | None:
     return max(cores, options.workers * (options.threads or default_threads(cores, gpu=False)))
 
 
-class FrameTally:
-    """Which reports are of frames not told of yet: a task that is taken up again tells of its committed ones once more.
-
-    Every attempt goes through the frames of its task in the same order, be it from the last to the first.
-    """
-
-    def __init__(self) -> None:
-        self._first: dict[str, int] = {}
-        self._furthest: dict[str, int] = {}
-
-    def is_new(self, report: FrameReport) -> bool:
-        distance = abs(report.frame - self._first.setdefault(report.task, report.frame))
-        if distance <= self._furthest.get(report.task, -1):
-            return False
-        self._furthest[report.task] = distance
-        return True
-
-
 def _planned_steps(tasks: list[Task]) -> dict[str, float]:
     """Of a frame of each task, to weigh what is left by; without an optimiser every frame is one."""
     return {task.id: task.steps / len(task.frames) or 1.0 for task in tasks}
@@ -304,13 +290,16 @@ def _check_output(prepared: Prepared, *, overwrite: bool) -> None:
     prepared.job.check_writable()
 
 
-def _finished_report(prepared: Prepared) -> dict[str, Any] | None:
+def _finished_report(prepared: Prepared, progress: JobProgress) -> dict[str, Any] | None:
     """The report of a job whose film is where it was put, byte count and all."""
     report = prepared.job.load_report()
     output = Path(prepared.spec.output)
     if report is None or report.get("output") != prepared.spec.output or not output.is_file():
         return None
-    return report if output.stat().st_size == report.get("output_bytes") else None
+    if output.stat().st_size != report.get("output_bytes"):
+        return None
+    progress.note(f"{prepared.spec.output} is finished already; remove {prepared.job.url} to render it anew")
+    return report
 
 
 def summary(report: dict[str, Any]) -> str:

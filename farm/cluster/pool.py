@@ -7,6 +7,7 @@ pool.follow_quota(wanted=4)       # start what the job may have and can use
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from collections.abc import Callable, Collection
@@ -14,13 +15,15 @@ from typing import Any, Protocol
 
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from farm.cluster.actors import WorkerFacts, spawn_render_worker
+from farm.cluster.actors import WorkerFacts, end_ray_process, spawn_render_worker
 from farm.errors import ChunkFailedError, FarmError, StorageError
 
 MAX_LOST_BEFORE_JOINING = 3
 """Workers lost in a row before one of them came up: then something is wrong with all of them."""
 CONNECT_SECONDS = 2.0
+END_SECONDS = 30.0
 WAITING_NOTE_SECONDS = 60.0
 
 
@@ -163,6 +166,19 @@ class WorkerPool:
         self.facts.pop(name, None)
         if actor is not None:
             ray.kill(actor)
+
+    def end_process(self, name: str) -> None:
+        """Kill the process of a worker that may not be able to answer any more, on whatever node it is.
+
+        Ray's own kill asks the process itself.
+        """
+        facts = self.facts.get(name)
+        if facts is None:
+            return
+        there = NodeAffinitySchedulingStrategy(facts.node, soft=False)
+        call = ray.remote(end_ray_process).options(name="end", num_cpus=0, scheduling_strategy=there)
+        with contextlib.suppress(RayError):  # the node may be what is stuck
+            ray.get(call.remote(facts.pid), timeout=END_SECONDS)
 
     def close(self) -> None:
         for name in list(self.actors):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ from farm.cluster.launch import LaunchOptions, render_job
 from farm.cluster.submission import Cluster, SubmittedJob
 from farm.dependents import dependents
 from farm.errors import CancelledError, ChunkFailedError, FarmError, StorageError, TimedOutError, UsageError
-from farm.frames import FrameRange
+from farm.frames import FrameRange, runs
 from farm.job import JobDirectory
 from farm.jobstate import FINISHED, JobState, State, load_state, save_state
+from farm.lease import job_lease
 from farm.monitoring import monitoring_addresses
 from farm.progress import JobProgress
 from farm.request import (
@@ -237,27 +238,45 @@ def resume_job(found: Found, address: str | None, *, overwrite: bool = False) ->
     return submit_job(request.model_copy(update={"overwrite": overwrite or request.overwrite}), found.job.url, cluster)
 
 
-def drop_frames(found: Found, frames: FrameRange) -> dict[str, int]:
+@dataclass(frozen=True)
+class Dropped:
+    """What is made again: by stage, all frames that depend on those asked for, and how many were `committed`."""
+
+    frames: dict[str, list[FrameRange]]
+    committed: dict[str, int]
+
+    def lines(self) -> Iterator[str]:
+        """`pass 2: frames 9-12 (4, of which 3 had been made)`"""
+        for stage, ranges in self.frames.items():
+            count, made = sum(map(len, ranges)), self.committed[stage]
+            had = "" if made == count else f", of which {made} had been made"
+            yield f"{stage}: frames {', '.join(map(str, ranges))} ({count}{had})"
+
+
+def drop_frames(found: Found, frames: FrameRange) -> Dropped:
     """Forget committed frames and all that was made from them, so that resuming makes them again.
 
-    Returns how many by stage. Raises UsageError while the job is at work or where it has no such frames.
+    Raises UsageError while the job is at work or where it has no such frames.
     """
     refuse_while_running(found)
-    record = found.job.load_record()
-    if record is None:
-        raise UsageError(f"{found.job.url} has no frames yet")
-    if frames.start < record.plan.start or frames.stop > record.plan.stop:
-        raise UsageError(f"frames {frames} are not all in this job, which renders {record.plan.frames}")
-    dropped: dict[str, int] = {}
-    for task, numbers in dependents(record.plan, record.spec, frames).items():
-        stage = task.partition("/")[0].replace("-", " ")
-        dropped[stage] = dropped.get(stage, 0) + found.job.drop_frames(task, numbers)
-    found.job.drop_report()
-    return dropped
+    with job_lease(found.job.storage):
+        record = found.job.load_record()
+        if record is None:
+            raise UsageError(f"{found.job.url} has no frames yet")
+        if frames.start < record.plan.start or frames.stop > record.plan.stop:
+            raise UsageError(f"frames {frames} are not all in this job, which renders {record.plan.frames}")
+        found.job.forget()
+        affected: dict[str, set[int]] = {}
+        dropped: dict[str, int] = {}
+        for task, numbers in dependents(record.plan, record.spec, frames).items():
+            stage = task.partition("/")[0].replace("-", " ")
+            affected.setdefault(stage, set()).update(numbers)
+            dropped[stage] = dropped.get(stage, 0) + found.job.drop_frames(task, numbers)
+        found.job.drop_report()
+    return Dropped({stage: runs(numbers) for stage, numbers in affected.items()}, dropped)
 
 
 def refuse_while_running(found: Found) -> None:
-    """Raises UsageError where the job is at work, as far as can be known."""
-    state = current_state(found)
-    if state.state == "RUNNING" and not (found.submission == "" and state.silent_for(time.time())):
+    """Raises UsageError where the job is at work on a cluster. One that never was on any is told by its lease."""
+    if found.submission and current_state(found).state == "RUNNING":
         raise UsageError(f"{found.job.url} is running", "farm cancel it first")

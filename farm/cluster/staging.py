@@ -7,6 +7,7 @@ from pathlib import Path
 
 from farm.errors import UsageError
 from farm.inputs import with_files
+from farm.prepare import check_inputs
 from farm.spec import RenderSpec
 from farm.storage import Storage
 
@@ -16,11 +17,13 @@ BLOCK = 1 << 20
 def stage_inputs(spec: RenderSpec, job_url: str) -> RenderSpec:
     """Copy every film, picture and state dict that is a local file below `inputs/`; the spec that names the copies.
 
-    A file that is there already is not copied again: its name holds the hash of its bytes. Raises UsageError for a
-    file that cannot be read, and for a folder of flow fields.
+    Each is first opened as what it should be: a spec from elsewhere may name any file of this machine.
+    A file that is there already is not copied again: its name holds the hash of its bytes. Raises InputError for
+    what is no film, picture or network, UsageError for a file that cannot be read, and for a folder of flow fields.
     """
     if spec.flow_dir and "://" not in spec.flow_dir:
         raise UsageError("a folder of flow fields is not staged", "put --flow-dir on storage that the cluster sees")
+    check_inputs(spec)
     storage = Storage(job_url)
     return with_files(spec, lambda path: _staged(storage, path))
 

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from farm.errors import FlowFileError
+from farm.wholepng import is_whole_png
 
 STEPS_PER_PX = 64
 LONGEST_MOTION_PX = 32767 / STEPS_PER_PX
 _ZERO = 32768
-_PNG_END = b"IEND\xaeB`\x82"
 
 
 def round_flow(flow: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -57,8 +57,8 @@ def decode_match(data: bytes) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.f
     Raises FlowFileError when it is damaged.
     """
     codes = None
-    # cv2 fills what is missing of a truncated PNG with zeros and says nothing.
-    if data.endswith(_PNG_END):
+    # cv2 fills what is missing of a damaged PNG with zeros and says nothing.
+    if is_whole_png(data):
         codes = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if codes is None or codes.dtype != np.uint16 or codes.shape[2:] != (3,):
         raise FlowFileError("a stored flow is damaged", "delete it, and it is estimated again")

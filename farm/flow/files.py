@@ -22,7 +22,9 @@ _HEADER_BYTES = 12
 _UNKNOWN_ABOVE = 1e9
 _UNKNOWN = np.float32(1e10)
 _LARGEST_SIDE = 100_000
-_PGM_HEADER = re.compile(rb"P5\s(?:\s*#[^\n]*\n)*\s*(\d+)\s(?:\s*#[^\n]*\n)*\s*(\d+)\s(?:\s*#[^\n]*\n)*\s*(\d+)\s")
+_PGM_HEADER = re.compile(
+    rb"P5\s(?:\s*#[^\n]*\n)*\s*(\d{1,9})\s(?:\s*#[^\n]*\n)*\s*(\d{1,9})\s(?:\s*#[^\n]*\n)*\s*(\d{1,9})\s"
+)
 
 
 def read_flow(path: str | Path) -> npt.NDArray[np.float32]:

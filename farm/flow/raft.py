@@ -27,7 +27,7 @@ class RaftFlow:
     def __init__(self, weights: str | None, device: str) -> None:
         if weights is None:
             raise WeightsError("flow raft needs a file of weights", _REMEDY)
-        state = _load_state(Path(weights))
+        state = load_raft_weights(Path(weights))
         network = (raft_large if _ONLY_IN_LARGE in state else raft_small)(weights=None, progress=False)
         try:
             network.load_state_dict(state)
@@ -49,7 +49,8 @@ class RaftFlow:
         return tensor.permute(2, 0, 1)[None].float().div(127.5).sub(1)
 
 
-def _load_state(path: Path) -> dict[str, torch.Tensor]:
+def load_raft_weights(path: Path) -> dict[str, torch.Tensor]:
+    """A state dict, read without running anything that is in the file. Raises WeightsError."""
     if not path.is_file():
         raise WeightsError(f"there is no file {path}", _REMEDY)
     try:

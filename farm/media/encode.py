@@ -25,7 +25,7 @@ from farm.fetch import fetch
 from farm.frames import FrameRange
 from farm.media.color import YuvCoding, output_tags, yuv_coding
 from farm.media.ffmpeg import FfmpegProcess, ffmpeg_binary, reason_of_failure
-from farm.media.source import ffmpeg_url, is_object
+from farm.media.source import ffmpeg_url, is_object, reading_limits
 from farm.media.tracks import audio_tracks, check_video_encoder, container_extension, subtitle_tracks
 from farm.media.verify import sounding_streams, verify_film
 from farm.outputs import check_can_write
@@ -162,7 +162,7 @@ def encode_command(
     extension = container_extension(str(output))
     times = film_times(probe, frame_range)
     picture = ffmpeg.input("pipe:0", format="nut", **_picture_input_options(times))
-    source = ffmpeg.input(ffmpeg_url(probe.path), **_source_input_options(times))
+    source = ffmpeg.input(ffmpeg_url(probe.path), **reading_limits(probe.path), **_source_input_options(times))
     # The last map matches nothing. It makes ffmpeg-python list the source, whose metadata is wanted in any case.
     streams = [picture["v:0"], source[_NO_STREAM]]
     options = _video_options(probe, size, settings, extension) | _clock_options(probe, times, extension)

@@ -1,10 +1,13 @@
 """Opening what the user brought: a local file, an http(s) URL, or a film on object storage (s3://, ...).
 
 `open_source` gives a PyAV container or one clear VideoError; `pick_video_stream` chooses as ffmpeg does.
+Only files that hold a film themselves are opened (FILM_FORMATS): a playlist, a list of files or a subtitle file
+makes ffmpeg open others, on this machine or elsewhere. `reading_limits` says the same to the ffmpeg program.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import urllib.error
 import urllib.request
@@ -22,8 +25,16 @@ HASHED_URL_BYTES = 1 << 16
 _READ_BYTES = 1 << 20
 _CONNECT_SECONDS = 30.0
 _READ_SECONDS = 60.0
-_NOT_PICTURES = ("tty",)
-"""Demuxers that make pictures of any text file."""
+
+FILM_FORMATS = (
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,vvc,av1,obu,ivf,flv,live_flv,asf,ogg,nut,mxf,mxf_opatom,gxf,"
+    "rm,dv,vc1,yuv4mpegpipe,gif,apng,swf,nsv,wtv,ty,cdxl,flic,roq,bink,smk,dirac,3dostr,mlv,r3d"
+)
+"""libavformat's names of what is opened. Not among them: hls, dash, concat, image2, imf, sdp, rtsp, vobsub, tty, srt,
+ass and all others that read files by name, or draw pictures of text.
+"""
+LARGEST_FRAME = 1 << 27
+"""Pixels of a frame, 16K video: what is larger is refused before it is decoded, as it takes gigabytes."""
 
 
 def is_url(path: str) -> bool:
@@ -40,6 +51,12 @@ def ffmpeg_url(path: str) -> str:
     return path if is_url(path) else f"file:{path}"
 
 
+def reading_limits(path: str) -> dict[str, str]:
+    """Options with which libavformat, or the ffmpeg program before its `-i`, opens `path` and nothing else."""
+    protocols = "http,https,tls,tcp,httpproxy" if is_url(path) else "file"
+    return {"protocol_whitelist": protocols, "format_whitelist": FILM_FORMATS}
+
+
 def display_name(path: str) -> str:
     """What an error calls the file."""
     return path if is_url(path) else Path(path).name or path
@@ -54,12 +71,10 @@ def open_source(path: str) -> InputContainer:
             open_remote(path) if is_object(path) else ffmpeg_url(path),
             metadata_errors="replace",
             timeout=(_CONNECT_SECONDS, _READ_SECONDS) if is_url(path) else None,
+            container_options=reading_limits(path),
         )
     except av.FFmpegError as error:
         raise _open_error(path, error) from error
-    if container.format.name in _NOT_PICTURES:
-        container.close()
-        raise VideoError(f"{display_name(path)} is a text file, not a video", "give a video file")
     return container
 
 
@@ -74,6 +89,11 @@ def pick_video_stream(container: InputContainer, path: str) -> VideoStream:
     if stream.codec_context is None:
         raise VideoError(
             f"{display_name(path)} is coded in a way this ffmpeg cannot decode", "convert it to H.264 first"
+        )
+    if (stream.width or 0) * (stream.height or 0) > LARGEST_FRAME:
+        raise VideoError(
+            f"{display_name(path)} says that its frames are {stream.width}x{stream.height} pixels",
+            "scale it down first",
         )
     return stream
 
@@ -127,6 +147,11 @@ def _check_local(path: str) -> None:
 
 def _open_error(path: str, error: av.FFmpegError) -> VideoError:
     name = display_name(path)
+    if error.errno == errno.EINVAL:  # what libavformat says of a format that is not on the list
+        return VideoError(
+            f"{name} is not a film but text, a picture, or a list of other files",
+            "give the film itself (MP4, MOV, MKV, WebM, AVI, MPEG-TS, ...); farm stylize paints a picture",
+        )
     if isinstance(error, av.error.InvalidDataError):
         if not is_remote(path) and _looks_like_mp4(path):
             return VideoError(

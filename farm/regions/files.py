@@ -13,7 +13,7 @@ from PIL import Image
 from farm.errors import PictureError, UsageError, VideoError
 from farm.fetch import local_path
 from farm.media.probe import probe_video
-from farm.media.source import content_hash
+from farm.media.source import content_hash, open_source, pick_video_stream
 from farm.paintspec import Region
 from farm.plan import RenderPlan
 from farm.style.picture import read_picture
@@ -45,7 +45,7 @@ def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def hash_masks(regions: Sequence[Region]) -> dict[str, str]:
-    """The hash of every mask file, each decoded once so that a bad one is found before rendering begins.
+    """The hash of every mask file, each read or opened once so that a bad one is found before rendering begins.
 
     Raises PictureError or VideoError.
     """
@@ -56,6 +56,8 @@ def hash_masks(regions: Sequence[Region]) -> dict[str, str]:
             read_mask_picture(here)
             found[region.mask] = hashlib.sha256(here.read_bytes()).hexdigest()
         else:
+            with open_source(region.mask) as film:
+                pick_video_stream(film, region.mask)
             found[region.mask] = content_hash(region.mask)
     return found
 

@@ -28,6 +28,7 @@ from farm.regions.carry import View, carry, sources, stations
 from farm.regions.files import mask_offset, read_mask_picture
 from farm.storage import Storage
 from farm.style.guided import layer_weights
+from farm.wholepng import is_whole_png
 
 MASK_STORE_VERSION = 1
 KEPT_BYTES = 1 << 27
@@ -132,7 +133,7 @@ def _key(record: JobRecord, region: Region) -> str:
 
 def _decode(data: bytes | None, size: tuple[int, int]) -> np.ndarray | None:
     """A kept mask; None where there is none or it is damaged."""
-    if data is None:
+    if data is None or not is_whole_png(data):
         return None
     try:
         mask = decode_png(data)

@@ -20,11 +20,13 @@ from farm.outputs import write_atomically
 MAX_PIXELS = 200_000_000
 """A larger picture is refused before it is decoded: it would take 600 MB, and may be a decompression bomb."""
 
+_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "TGA", "AVIF")
+"""What is read. Pillow knows more; EPS among them, for which it runs Ghostscript on what the file says."""
 _SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
 
 def read_picture(path: str | Path, max_side: int | None = None) -> NDArray[np.uint8]:
-    """Any picture that Pillow knows, as it is meant to be seen: uint8 RGB (H, W, 3).
+    """A picture of one of the usual formats, as it is meant to be seen: uint8 RGB (H, W, 3).
 
     Turned as its EXIF says, converted to sRGB from its ICC profile, transparency over white, 16 bits scaled to 8,
     the first frame of an animation. `max_side` shrinks it, never enlarges it, to that many pixels on the longer side.
@@ -33,12 +35,13 @@ def read_picture(path: str | Path, max_side: int | None = None) -> NDArray[np.ui
     path = Path(path)
     if path.is_dir():
         raise PictureError(f"{path} is a directory", "give a picture file")
-    if not path.exists():
+    if not path.is_file():  # a pipe or a device would be waited for
         raise PictureError(f"there is no picture {path}", "check the path")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS decides
-            with Image.open(path) as picture:
+            Image.init()
+            with Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN]) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise _too_large(path)
                 if max_side is not None and picture.format == "JPEG":

@@ -13,7 +13,6 @@ original networks (Simonyan and Zisserman 2014), so that loss weights mean the s
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -111,16 +109,7 @@ def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
             stored = load_file(path)
         else:
             stored = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        SafetensorError,
-        pickle.UnpicklingError,
-        RuntimeError,
-        ValueError,
-        KeyError,
-        EOFError,
-        OSError,
-        AttributeError,
-    ) as error:
+    except Exception as error:  # damaged files raise whatever the format at hand raises
         raise WeightsError(f"{path} is not a weights file that can be read safely", _REMEDY) from error
     if not isinstance(stored, Mapping) or not all(isinstance(value, Tensor) for value in stored.values()):
         raise WeightsError(f"{path} does not hold a plain state dict", _REMEDY)

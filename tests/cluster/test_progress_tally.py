@@ -1,20 +1,33 @@
-"""Frames are told of once, whichever way a task goes through them and however often it is taken up."""
+"""Progress counts every frame of a task once, in whatever order and however often the task is begun."""
+
+from __future__ import annotations
 
 import pytest
 
-from farm.job import FrameRecord
 
-
-@pytest.mark.parametrize("frames", [[4, 5, 6, 7], [7, 6, 5, 4]])
-def test_a_task_taken_up_again_tells_nothing_twice(frames):
-    from farm.cluster.launch import FrameTally  # imports nothing of ray, and needs no cluster
-    from farm.render import FrameReport
+@pytest.mark.parametrize(
+    ("attempts", "new"),
+    [
+        ([[0, 1, 2], [0, 1, 2, 3]], [0, 1, 2, 3]),
+        ([[9, 8], [9, 8, 7]], [9, 8, 7]),
+        ([[0, 1, 3, 2]], [0, 1, 3, 2]),  # a damaged frame in the middle is made after those that are whole
+        ([[5], [5], [5, 6]], [5, 6]),
+    ],
+)
+def test_each_frame_is_new_once(attempts, new):
+    from farm.cluster.tally import FrameTally
 
     tally = FrameTally()
+    told = [frame for attempt in attempts for frame in attempt if tally.is_new("pass-1/00000", frame)]
+    assert told == new
+    assert tally.is_new("pass-1/00001", new[0])
 
-    def told(some):
-        return [f for f in some if tally.is_new(FrameReport("pass-2/00000", f, FrameRecord(frame=f, sha256="")))]
 
-    assert told(frames[:3]) == frames[:3]
-    assert told(frames) == frames[3:]
-    assert tally.is_new(FrameReport("pass-2/00001", 5, FrameRecord(frame=5, sha256="")))
+def test_what_has_ended_is_forgotten():
+    from farm.cluster.tally import FrameTally
+
+    tally = FrameTally()
+    for task in map(str, range(100)):
+        assert tally.is_new(task, 1)
+        tally.ended(task)
+    assert not tally._told

@@ -24,6 +24,7 @@ from farm.media.encode import (
     output_pixel_aspect,
 )
 from farm.media.probe import probe_video
+from farm.media.source import FILM_FORMATS
 from farm.video import ColorTags, StreamInfo, VideoProbe
 from tests.media.clips import numbered, read_number, run_ffmpeg, tone, write_clip, write_numbered
 
@@ -62,7 +63,7 @@ def test_the_whole_command() -> None:
     assert command == [
         "ffmpeg",
         *("-f", "nut", "-itsoffset", "0.080000", "-i", "pipe:0"),
-        *("-i", "file:in.mkv"),
+        *("-format_whitelist", FILM_FORMATS, "-protocol_whitelist", "file", "-i", "file:in.mkv"),
         *("-map", "0:v:0", "-map", "1:v:999?", "-map", "1:1", "-map", "1:3", "-map", "1:4", "-bf", "0"),
         *("-bsf:v", r"setts=pts=PTS:dts=DTS:duration=if(gte(PTS\,201)\,40\,DURATION)"),
         *("-c:a:0", "copy", "-c:a:1", "aac", "-c:s:0", "mov_text", "-c:v", "libx264", "-crf", "16"),
@@ -82,7 +83,8 @@ def test_the_whole_command() -> None:
 def test_the_command_for_a_part_without_sound() -> None:
     silent = EncodeSettings(audio="none", codec="libx265")
     command, notes = encode_command("ffmpeg", PROBE, FrameRange(1, 3), (96, 64), Path("out.mov"), silent)
-    assert command[1:9] == ["-f", "nut", "-i", "pipe:0", "-ss", "0.120000", "-t", "0.120000"]
+    limits = ["-format_whitelist", FILM_FORMATS, "-protocol_whitelist", "file"]
+    assert command[1:13] == ["-f", "nut", "-i", "pipe:0", *limits, "-ss", "0.120000", "-t", "0.120000"]
     assert [command[i + 1] for i, word in enumerate(command) if word == "-map"] == ["0:v:0", "1:v:999?"]
     assert command[command.index("-tag:v") + 1] == "hvc1"
     assert command[command.index("-map_chapters") + 1] == "-1"

@@ -1,0 +1,39 @@
+"""What is sealed is read back as it was, or not at all."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from farm.sealed import seal, unseal
+
+CONTENT = {"frames": [{"frame": 3, "losses": {"total": 1.25e-7, "style": -0.0}}], "name": "wüst", "none": None}
+
+
+def test_what_was_sealed_comes_back():
+    assert unseal(seal(CONTENT)) == CONTENT
+    assert unseal(seal(CONTENT, indent=1)) == CONTENT
+
+
+@given(st.integers(0, len(seal(CONTENT)) * 8 - 1))
+@settings(max_examples=300, deadline=None)
+def test_no_bit_can_change_unnoticed(bit):
+    data = bytearray(seal(CONTENT))
+    data[bit // 8] ^= 1 << bit % 8
+    try:
+        content = unseal(bytes(data))
+    except ValueError:
+        return
+    assert content == CONTENT  # white space became another
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", b"[]", b"null", b'{"a": 1}', b"[" * 100_000, b"\xff\xfe", seal(CONTENT)[:-9]]
+)
+def test_anything_else_is_refused(data):
+    with pytest.raises(ValueError):  # noqa: PT011  json has its own kind of it
+        unseal(data)
+
+
+def test_the_seals_own_field_is_taken():
+    with pytest.raises(ValueError, match="own field"):
+        seal({"sha256": "x"})
