@@ -17,6 +17,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from farm.choices import FlowMethod
+from farm.cli_see import seeing
 from farm.cli_service import service
 from farm.cli_train import training
 from farm.errors import FarmError, UsageError
@@ -34,6 +35,7 @@ flow_app = typer.Typer(help="Optical flow between two pictures, and what of it c
 app.add_typer(flow_app, name="flow")
 app.add_typer(service)
 app.add_typer(training)
+app.add_typer(seeing)
 
 
 Job = Annotated[str | None, typer.Option(help="job directory: a path or URL; default OUT with .farm")]
@@ -74,8 +76,20 @@ def render(
 
 @app.command()
 @takes(FILM, PAINT)
-def plan(given: Mapping[str, Any], as_json: AsJson = False) -> None:
-    """Shots, chunks, work and storage of a render, without rendering anything."""
+def plan(
+    given: Mapping[str, Any],
+    measure: Annotated[
+        bool, typer.Option("--measure", help="render a few frames here: how long will it take?")
+    ] = False,
+    price_per_hour: Annotated[float | None, typer.Option(min=0, help="of one worker, with --measure")] = None,
+    job: Job = None,
+    workers: Workers = None,
+    threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Shots, chunks, work and storage of a render; with --measure time and money, from frames rendered here."""
+    if not measure and (price_per_hour is not None or workers is not None or threads is not None or job is not None):
+        raise UsageError("--price-per-hour, --workers, --threads and --job say how to measure", "add --measure")
     from farm.media.scan import scan_video
     from farm.plan import estimate_work, plan_render
     from farm.planview import plan_lines
@@ -85,7 +99,21 @@ def plan(given: Mapping[str, Any], as_json: AsJson = False) -> None:
     made = plan_render(wanted, scan.probe, scan.cuts)
     work = estimate_work(made, wanted.iterations)
     told = {**made.model_dump(mode="json"), "work": {**work.model_dump(), "chunking_overhead": work.chunking_overhead}}
-    _print(told, as_json, "\n".join(plan_lines(made, work, scan.probe)))
+    lines = list(plan_lines(made, work, scan.probe))
+    if measure:
+        from farm.cluster.forecasting import forecast_render
+        from farm.cluster.launch import LaunchOptions, default_job
+        from farm.planview import forecast_lines
+        from farm.progress import JobProgress
+
+        named = job is not None or "output" in given or "spec" in given
+        where = absolute_path(job) if job else default_job(wanted.output)
+        with JobProgress() as progress:
+            options = LaunchOptions(job=where, workers=workers, threads=threads)
+            forecast = forecast_render(wanted, options, price_per_hour, progress, keep=named)
+        told["forecast"] = forecast
+        lines = [line for line in lines if not line.startswith("storage")] + list(forecast_lines(forecast))
+    _print(told, as_json, "\n".join(lines))
 
 
 @app.command()

@@ -13,6 +13,15 @@ BACKGROUND = (24, 24, 27)
 INK = (228, 228, 231)
 
 
+def stacked(sheets: Sequence[np.ndarray]) -> np.ndarray:
+    """Sheets one below the other, the narrower ones filled up to the right."""
+    width = max(sheet.shape[1] for sheet in sheets)
+    rows = [np.pad(sheet, ((0, 0), (0, width - sheet.shape[1]), (0, 0))) for sheet in sheets]
+    for row, sheet in zip(rows, sheets, strict=True):
+        row[:, sheet.shape[1] :] = BACKGROUND
+    return np.concatenate(rows)
+
+
 def contact_sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], captions: Sequence[str]) -> np.ndarray:
     """One row of equally large frames for each (label, frames), a caption over each column.
 

@@ -1,4 +1,4 @@
-"""Lengths of time as people write them: `10m`, `90s`, `1.5h`, `1h30m`."""
+"""Lengths of time as people write them, `10m`, `90s`, `1.5h`, `1h30m`, and as they read them."""
 
 from __future__ import annotations
 
@@ -26,3 +26,13 @@ def parse_duration(text: str | float) -> float:
     if not seconds > 0:
         raise UsageError(f"{text!r} is no length of time", "write it as 10m, 90s or 1h30m")
     return seconds
+
+
+def format_seconds(seconds: float) -> str:
+    """`42 s`, `3:07 min` or `5:20 h`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d} h"

@@ -66,6 +66,11 @@ class FlowStore:
         self._measured(source, target)
         return True
 
+    def stored_bytes(self, source: int, target: int) -> int:
+        """What the fields between two frames take, both ways, as far as they are kept here."""
+        found = (self._storage.read(_name(*way)) for way in ((source, target), (target, source)))
+        return sum(len(data) for data in found if data is not None)
+
     def _better(self, source: int, target: int) -> Match:
         direct = self._measured(source, target)
         if abs(target - source) == 1:

@@ -168,9 +168,9 @@ class JobDirectory:
         while len(self._ledgers) > 1 and sum(map(len, self._ledgers.values())) > LEDGER_ROWS_KEPT:
             self._ledgers.popitem(last=False)
 
-    def forget(self, keep: Collection[str] = ()) -> None:
-        """Read the ledgers anew, those of the tasks to `keep` excepted: another process may have written them."""
-        self._ledgers = OrderedDict((task, ledger) for task, ledger in self._ledgers.items() if task in keep)
+    def forget(self) -> None:
+        """Read the ledgers anew: another process may have written them."""
+        self._ledgers.clear()
 
     def commit_frame(self, task: str, image: np.ndarray, record: FrameRecord) -> FrameRecord:
         """Store `image` (H, W, 3) uint8 and then name it in the ledger. Returns the record with its hash and size."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+from farm.durations import format_seconds
 from farm.plan import RenderPlan, WorkEstimate
 from farm.video import VideoProbe
 
@@ -32,3 +34,17 @@ def plan_lines(plan: RenderPlan, work: WorkEstimate, probe: VideoProbe) -> Itera
         yield f"         longest chain {work.longest_chain_steps} steps: more than "
         yield f"         {max(1, round(work.steps / work.longest_chain_steps))} workers are no faster"
     yield f"storage  about {work.storage_bytes / 2**20:.0f} MiB in the job directory"
+
+
+def forecast_lines(told: dict[str, Any]) -> Iterator[str]:
+    """Of what `farm.cluster.forecasting` tells."""
+    costs, count = told["costs"], told["measured_workers"]
+    yield f"measured {count} worker{'s' if count > 1 else ''} at once on this machine: "
+    yield f"         first frame {costs['first']:.2f} s, next {costs['sequential']:.2f} s, "
+    yield f"         of a later pass {costs['refine']:.2f} s"
+    for row in told["rows"]:
+        money = "" if row["money"] is None else f"  {row['money']:>10.2f}"
+        workers = f"{row['workers']} worker{'s' if row['workers'] > 1 else ''}"
+        yield f"time     {workers:<12}{format_seconds(row['seconds']):>12}{money}"
+    yield f"         {format_seconds(told['floor_seconds'])} with any number: the longest chain of chunks"
+    yield f"storage  about {told['storage_bytes'] / 2**20:.0f} MiB in the job directory"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -65,8 +64,8 @@ class Prepared:
         return record
 
 
-def prepare_job(spec: RenderSpec, job_url: str, progress: Callable[[float], None] | None = None) -> Prepared:
-    """Read every input and plan the render; write nothing.
+def prepare_job(spec: RenderSpec, job_url: str, scan: VideoScan | None = None) -> Prepared:
+    """Read every input and plan the render; write nothing. `scan` where the film was read already.
 
     Raises VideoError, PictureError, WeightsError or UsageError for what cannot be used, and
     JobMismatchError where `job_url` holds a render of something else.
@@ -82,7 +81,7 @@ def prepare_job(spec: RenderSpec, job_url: str, progress: Callable[[float], None
         input_hashes[spec.flow_weights] = _hash_flow_weights(spec.flow_weights)
     if spec.flow_dir:
         input_hashes[spec.flow_dir] = _hash_listing(spec.flow_dir)
-    scan = scan_video(spec.video, allow_truncated=spec.allow_truncated)
+    scan = scan or scan_video(spec.video, allow_truncated=spec.allow_truncated)
     input_hashes[spec.video] = scan.probe.content_hash
     record = job.load_record()
     if record is not None and job.has_frames:

@@ -9,6 +9,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
+from farm.durations import format_seconds
+
 LOG_EVERY_SECONDS = 15.0
 RATE_WINDOW = 40
 """Reports that the present rate is taken from: some of each worker, few enough to follow a change of stage."""
@@ -107,11 +109,23 @@ class JobProgress:
         return rate, "ETA -" if left is None else f"ETA {format_seconds(left)}"
 
 
-def format_seconds(seconds: float) -> str:
-    """`42 s`, `3:07 min` or `5:20 h`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60}:{whole % 60:02d} min"
-    return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+class ReadingProgress:
+    """A bar for what is read or measured, and on a terminal only. Use as a context manager."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description:<8}"), BarColumn())
+        self._bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+        self._task = self._bar.add_task("read", total=1)
+
+    def __enter__(self) -> ReadingProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def show(self, what: str, done: int, total: int) -> None:
+        self._bar.update(self._task, description=what, completed=done, total=total)

@@ -154,6 +154,20 @@ class ChunkRenderer:
                 record = self.job.commit_frame(task.id, image, record.model_copy(update=facts))
             yield FrameReport(task.id, frame, record)
 
+    def still(self, frame: int) -> FrameReport:
+        """A frame by itself, started from nothing and committed under a task of its own: what a preview shows."""
+        task = still_task(frame)
+        kept = self.job.ledger(task).get(frame)
+        if kept is not None and self.job.read_frame(task, frame) is not None:
+            return FrameReport(task, frame, kept, reused=True)
+        began = time.perf_counter()
+        if self.spec.method == "optimize":
+            image, record = self._from_nothing(frame, self.plan.steps.first)
+        else:
+            image, record = self._paint_batch(self._read_batch([frame]))[0]
+        facts = {"seconds": round(time.perf_counter() - began, 4), "worker": self.worker}
+        return FrameReport(task, frame, self.job.commit_frame(task, image, record.model_copy(update=facts)))
+
     def _render_independent(self, task: Task) -> Iterator[FrameReport]:
         """Frames of which none reads another: some are decoded ahead and some committed behind, while some are painted.
 
@@ -283,6 +297,11 @@ class ChunkRenderer:
 
     def _read(self, task: str, frame: int) -> np.ndarray:
         return read_committed(self.job, task, frame)
+
+
+def still_task(frame: int) -> str:
+    """Under which a still is kept: each has a ledger of its own, so that workers do not meet."""
+    return f"still/{frame:06d}"
 
 
 def _kept(painted: np.ndarray, source: _Source) -> np.ndarray:

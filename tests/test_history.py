@@ -34,14 +34,3 @@ def test_the_ledger_says_who_committed_a_frame_and_when(tmp_path):
     assert made.committed > 1.7e9
     again = JobDirectory(str(tmp_path)).ledger("pass-1/00000")[3]
     assert (again.worker, again.committed) == ("worker-2", made.committed)
-
-
-def test_ledgers_of_finished_tasks_need_not_be_read_again(tmp_path):
-    job, other = JobDirectory(str(tmp_path)), JobDirectory(str(tmp_path))
-    picture = np.zeros((4, 4, 3), np.uint8)
-    for task in ("a", "b"):
-        other.commit_frame(task, picture, FrameRecord(frame=0, sha256=""))
-        job.ledger(task)
-        other.commit_frame(task, picture, FrameRecord(frame=1, sha256=""))
-    job.forget(keep=["a"])
-    assert (len(job.ledger("a")), len(job.ledger("b"))) == (1, 2)

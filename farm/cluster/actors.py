@@ -22,6 +22,7 @@ from farm.frames import FrameRange
 from farm.job import JobDirectory, Runtime
 from farm.plan import Task
 from farm.render import ChunkRenderer, FrameReport, SourceFrames, open_flow_store
+from farm.sampling import Sample, sample_chunk
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,16 @@ class RenderWorker:
         if self._renderer is None or self._renderer.job.url != JobDirectory(job_url).url:
             self._renderer = ChunkRenderer(job_url, flow_sources, self._name)
         yield from self._renderer.render(task)
+
+    def still(self, job_url: str, frame: int) -> FrameReport:
+        """A frame by itself; jobs may change from call to call."""
+        if self._renderer is None or self._renderer.job.url != JobDirectory(job_url).url:
+            self._renderer = ChunkRenderer(job_url, (), self._name)
+        return self._renderer.still(frame)
+
+    def sample(self, job_url: str, chunk: int) -> Sample:
+        """The cost of frames like those of this chunk, in a scratch job of this worker's own."""
+        return sample_chunk(ChunkRenderer(job_url, (), self._name), chunk)
 
 
 class FlowWorker:

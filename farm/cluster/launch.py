@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from farm.cluster.local import RaySession, ray_session
+from farm.durations import format_seconds
 from farm.errors import CancelledError, OutputError
 from farm.frames import FrameRange
 from farm.history import History
@@ -25,7 +26,7 @@ from farm.media.encode import check_encoding, check_output_writable
 from farm.media.source import content_hash
 from farm.plan import Task, plan_tasks
 from farm.prepare import Prepared, prepare_job, sibling_flow_sources
-from farm.progress import JobProgress, format_seconds
+from farm.progress import JobProgress
 from farm.render import FrameReport
 from farm.shares import DEFAULT_PRIORITY
 from farm.spec import RenderSpec
@@ -85,7 +86,7 @@ def render_job(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) 
             with job_state(prepared.job, options.submission) as state:
                 history = History(prepared.job)
                 history.add("run", text=options.submission)
-                with ray_session(options.address, cpus=_logical_cpus(options), dashboard=options.dashboard) as session:
+                with ray_session(options.address, cpus=logical_cpus(options), dashboard=options.dashboard) as session:
                     if session.dashboard_url:
                         progress.note(f"dashboard {session.dashboard_url}")
                     run, record = _run(prepared, options, session, progress, interruption, state, history)
@@ -143,7 +144,7 @@ def _run(
 
     label = job_label(prepared.job.url, options.submission)
     metrics = JobMetrics(label, prepared.spec.weights.temporal)
-    pool = _pool(prepared, options, session, progress)
+    pool = job_pool(prepared, options, session, progress)
     ahead = None
     try:
         runtime = pool.first_facts(interruption.check).runtime
@@ -202,7 +203,7 @@ def _run(
     }, record
 
 
-def _pool(prepared: Prepared, options: LaunchOptions, session: RaySession, progress: JobProgress) -> WorkerPool:
+def job_pool(prepared: Prepared, options: LaunchOptions, session: RaySession, progress: JobProgress) -> WorkerPool:
     """Workers on this machine as asked for; on a cluster, the job's share of whatever is there at the time."""
     from farm.cluster.broker import BrokeredQuota
     from farm.cluster.pool import FixedQuota, Quota, WorkerPool
@@ -262,7 +263,7 @@ def default_threads(cpus: int, *, gpu: bool) -> int:
     return 1 if cpus <= 2 else 2 if cpus <= 8 else 4
 
 
-def _logical_cpus(options: LaunchOptions) -> int | None:
+def logical_cpus(options: LaunchOptions) -> int | None:
     """Cores that Ray may book: as many as the workers asked for need, even where there are fewer."""
     if options.address is not None:
         return None

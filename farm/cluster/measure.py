@@ -1,0 +1,149 @@
+"""What a render will cost, measured here and now: Ray and workers started as for the render, a few frames rendered.
+
+    costs = measure_costs(spec, LaunchOptions(job=..., workers=2), progress)
+
+Every worker renders at the same time, as it will in the render: cores that share memory and power are slower together.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from farm.cluster.launch import LaunchOptions, job_pool, logical_cpus
+from farm.cluster.local import ray_session
+from farm.errors import CancelledError, ChunkFailedError, FarmError, UsageError
+from farm.forecast import Costs, Forecast
+from farm.frames import FrameRange
+from farm.interruption import noted_interruption
+from farm.job import JobDirectory, JobRecord
+from farm.media.encode import encode_film
+from farm.prepare import prepare_job
+from farm.progress import JobProgress
+from farm.sampling import Sample, chunks_to_sample
+from farm.spec import RenderSpec
+from farm.stitch import encode_settings, shown_probe
+
+if TYPE_CHECKING:
+    from farm.cluster.pool import WorkerPool
+
+ENCODED = (4, 24)
+"""Frames of two short films, whose difference is the encoder's time for a frame."""
+WORKER_SECONDS = 60.0
+
+
+def measure_costs(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) -> tuple[Forecast, JobRecord]:
+    """Render some frames on this machine and say what they cost; nothing is left behind.
+
+    Raises FarmError as a render does, and UsageError where a network would have to be trained first.
+    """
+    if spec.method == "instant" and spec.network is None:
+        raise UsageError("there is no network to measure yet", "farm train makes one, or give --network")
+    with tempfile.TemporaryDirectory(prefix="farm-measure-") as folder:
+        began = time.perf_counter()
+        options = replace(options, job=str(Path(folder) / "0.farm"), dashboard=False)
+        progress.stage("probe", 1, 1)
+        prepared = prepare_job(spec, options.job)
+        prepared.job.check_writable()
+        try:
+            with noted_interruption() as interruption, ray_session(None, cpus=logical_cpus(options)) as session:
+                pool = job_pool(prepared, options, session, progress)
+                try:
+                    runtime = pool.first_facts(interruption.check).runtime
+                    start = time.perf_counter() - began
+                    memory = spec.max_memory or (runtime.max_memory and runtime.max_memory // max(pool.allowed, 1))
+                    record = prepared.begin(runtime.model_copy(update={"max_memory": memory}))
+                    progress.stage("measure", 1, 1)
+                    samples = _sample(pool, record, Path(folder), interruption.check)
+                finally:
+                    pool.close()
+                leaving = time.perf_counter()
+        except KeyboardInterrupt:
+            raise CancelledError("stopped; nothing was kept") from None
+        leaving = time.perf_counter() - leaving
+        stitch, finish = _encoding_seconds(record, [one for sample in samples for one in sample.painted], Path(folder))
+    costs = mean_costs(samples, start=start, stitch=stitch, finish=finish + leaving)
+    return Forecast(spec=spec, made=time.time(), workers=len(samples), costs=costs), record
+
+
+def mean_costs(samples: Sequence[Sample], *, start: float, stitch: float, finish: float) -> Costs:
+    """What the workers measured, averaged. A kind that nobody has is taken as the next dearer one."""
+    first = _mean([seconds for one in samples for seconds in one.first])
+    sequential = _mean([seconds for one in samples for seconds in one.sequential], first)
+    return Costs(
+        start=start,
+        load=max(one.load for one in samples),
+        first=first or sequential,
+        sequential=sequential,
+        refine=_mean([seconds for one in samples for seconds in one.refine], sequential),
+        tie=fmean(one.tie for one in samples),
+        stitch=stitch,
+        finish=finish,
+        frame_bytes=fmean(one.frame_bytes for one in samples),
+        flow_bytes=fmean(one.flow_bytes for one in samples),
+    )
+
+
+def _mean(seconds: Sequence[float], otherwise: float = 0.0) -> float:
+    return fmean(seconds) if seconds else otherwise
+
+
+def _sample(pool: WorkerPool, record: JobRecord, folder: Path, check: Callable[[], None]) -> list[Sample]:
+    """One sample of each worker, all at the same time, each in a scratch job of its own."""
+    import ray
+    from ray.exceptions import RayError, RayTaskError
+
+    from farm.cluster.pool import cause_of
+
+    deadline = time.monotonic() + WORKER_SECONDS
+    while len(pool.facts) < pool.allowed and time.monotonic() < deadline:
+        check()
+        pool.follow_quota(pool.allowed)
+        for source in ray.wait(list(pool.starting), timeout=1.0)[0] if pool.starting else ():
+            pool.answered(source)
+    calls = []
+    for number, (name, chunk) in enumerate(
+        zip(pool.facts, chunks_to_sample(record.plan, len(pool.facts)), strict=True)
+    ):
+        scratch = JobDirectory(str(folder / f"{number}.farm"))
+        scratch.save_record(record)
+        calls.append(pool.actors[name].sample.options(name="measure").remote(scratch.url, chunk))
+    while True:
+        check()
+        ready, _ = ray.wait(calls, num_returns=len(calls), timeout=1.0)
+        if len(ready) == len(calls):
+            break
+    try:
+        return list(ray.get(calls))
+    except RayTaskError as error:
+        cause = cause_of(error)
+        told = cause if isinstance(cause, FarmError) else ChunkFailedError(f"no frame could be rendered: {cause}")
+        raise told from None
+    except RayError as error:
+        raise ChunkFailedError(f"a worker died while it was measured: {error}") from None
+
+
+def _encoding_seconds(record: JobRecord, painted: Sequence[np.ndarray], folder: Path) -> tuple[float, float]:
+    """Seconds that the encoder takes for a frame, and for a film beside."""
+    took = []
+    start = record.plan.start
+    lengths = [min(count, len(record.plan.frames)) for count in ENCODED]
+    for count in lengths:
+        began = time.perf_counter()
+        output = folder / f"{count}{Path(record.spec.output).suffix or '.mp4'}"
+        frames = itertools.islice(itertools.cycle(painted), count)
+        settings = encode_settings(record.spec)
+        encode_film(frames, shown_probe(record), FrameRange(start, start + count), output, settings)
+        took.append(time.perf_counter() - began)
+    if lengths[0] == lengths[1]:
+        return 0.0, took[1]
+    each = max((took[1] - took[0]) / (lengths[1] - lengths[0]), 0.0)
+    return each, max(took[0] - each * lengths[0], 0.0)

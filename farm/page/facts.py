@@ -1,0 +1,223 @@
+"""Everything that a job's directory tells, gathered once: what the page is made from.
+
+    facts = JobReader(url).read()      reads the ledgers of tasks that may have changed, again and again if need be
+
+A frame is shown as the latest pass that has committed it left it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from farm.errors import UsageError
+from farm.forecast import Forecast, load_forecast
+from farm.history import Happening, load_history
+from farm.job import FrameRecord, JobDirectory, JobRecord
+from farm.jobstate import JobState, load_state
+from farm.plan import Task, plan_tasks
+from farm.spec import absolute_path
+from farm.steadiness import Seam, seam_table
+
+
+@dataclass(frozen=True)
+class Span:
+    """A worker at a task, from the beginning of the first frame that it committed to the commit of the last.
+
+    `begin` and `end` in seconds since 1970; `busy` are the seconds of work on those `frames`.
+    """
+
+    worker: str
+    task: str
+    stage: str
+    begin: float
+    end: float
+    busy: float
+    frames: int
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A frame as it is now: what the latest pass that has it noted."""
+
+    frame: int
+    task: Task
+    record: FrameRecord
+
+
+@dataclass
+class JobFacts:
+    """A job at one moment. `ledgers` by task id, then by frame; `errors` as `farm.steadiness.pair_errors` has them."""
+
+    url: str
+    record: JobRecord | None
+    state: JobState | None
+    report: dict[str, Any] | None
+    history: tuple[Happening, ...]
+    forecast: Forecast | None
+    tasks: Sequence[Task]
+    ledgers: Mapping[str, Mapping[int, FrameRecord]]
+    now: float
+    errors: Mapping[int, float | None] = field(default_factory=dict)
+
+    @property
+    def doing(self) -> str:
+        """PENDING, RUNNING, SUCCEEDED, FAILED, CANCELLED, or UNFINISHED where nobody says."""
+        if self.report and (self.state is None or self.state.state not in ("PENDING", "RUNNING")):
+            return "SUCCEEDED"
+        return self.state.state if self.state else "UNFINISHED"
+
+    @property
+    def silent_seconds(self) -> float:
+        return self.state.silent_for(self.now) if self.state else 0.0
+
+    @cached_property
+    def stages(self) -> dict[str, tuple[int, int]]:
+        """Frames committed and frames in all, by stage in the order of work."""
+        found: dict[str, tuple[int, int]] = {}
+        for task in sorted(self.tasks, key=lambda task: task.number):
+            done, total = found.get(task.stage, (0, 0))
+            found[task.stage] = (done + len(self.ledgers.get(task.id, {})), total + len(task.frames))
+        return found
+
+    @cached_property
+    def shown(self) -> dict[int, Shown]:
+        """Every frame of the film that any pass has committed, in order."""
+        latest: dict[int, Shown] = {}
+        for task in sorted(self.tasks, key=lambda task: task.number):
+            own = self.record.plan.chunks[task.chunk] if self.record else None
+            for frame, row in self.ledgers.get(task.id, {}).items():
+                if own is not None and frame < own.stop:  # the overlap belongs to the next chunk
+                    latest[frame] = Shown(frame, task, row)
+        return dict(sorted(latest.items()))
+
+    def values(self, name: str, stage: str) -> dict[int, float]:
+        """A loss (`style`, `content`, ...), `seconds` or `steps` of each frame in one stage, by frame."""
+        found: dict[int, float] = {}
+        for task in self.tasks:
+            if task.stage == stage:
+                for frame, row in self.ledgers.get(task.id, {}).items():
+                    value = getattr(row, name) if name in ("seconds", "steps") else row.losses.get(name)
+                    if value is not None:
+                        found[frame] = value
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def seams(self) -> list[Seam]:
+        if self.record is None:
+            return []
+        styles = {frame: one.record.losses["style"] for frame, one in self.shown.items() if one.record.losses}
+        return seam_table(self.record.plan, self.errors, styles)
+
+    @cached_property
+    def runs(self) -> list[float]:
+        """When the job was begun, and begun again."""
+        return [one.at for one in self.history if one.kind == "run"]
+
+    def worker_label(self, worker: str, at: float) -> str:
+        """Workers are numbered anew in each run."""
+        run = sum(begin <= at for begin in self.runs)
+        return f"{worker} (run {run})" if run > 1 else worker
+
+    @cached_property
+    def spans(self) -> list[Span]:
+        """Who rendered what when, by time. Frames whose ledger names nobody are left out."""
+        return sorted(self._spans(), key=lambda span: (span.begin, span.worker))
+
+    def _spans(self) -> Iterable[Span]:
+        for task in self.tasks:
+            by_worker: dict[str, list[FrameRecord]] = {}
+            for row in self.ledgers.get(task.id, {}).values():
+                if row.worker and row.committed:
+                    by_worker.setdefault(self.worker_label(row.worker, row.committed), []).append(row)
+            for worker, rows in by_worker.items():
+                yield Span(
+                    worker=worker,
+                    task=task.id,
+                    stage=task.stage,
+                    begin=min(row.committed - row.seconds for row in rows),
+                    end=max(row.committed for row in rows),
+                    busy=sum(row.seconds for row in rows),
+                    frames=len(rows),
+                )
+
+    def latest(self, count: int) -> list[Shown]:
+        """The frames committed last, newest first; a keyframe that pass 1 only takes over counts once."""
+        rows = [
+            Shown(row.frame, task, row)
+            for task in self.tasks
+            for row in self.ledgers.get(task.id, {}).values()
+            if row.committed
+        ]
+        return sorted(rows, key=lambda one: one.record.committed, reverse=True)[:count]
+
+    def seconds_left(self) -> float | None:
+        """By the steps that the last minutes did and those still planned; None until there is something to go by."""
+        planned = {task.id: task.steps / len(task.frames) or 1.0 for task in self.tasks}
+        left = sum(planned[task.id] * (len(task.frames) - len(self.ledgers.get(task.id, {}))) for task in self.tasks)
+        since = self.runs[-1] if self.runs else 0.0
+        commits = sorted(
+            (row.committed, planned[task.id])
+            for task in self.tasks
+            for row in self.ledgers.get(task.id, {}).values()
+            if row.committed > since
+        )[-RECENT_COMMITS:]
+        if len(commits) < LEAST_COMMITS or not left:
+            return None if left else 0.0
+        elapsed = max(self.now, commits[-1][0]) - commits[0][0]
+        return left * elapsed / sum(steps for _, steps in commits[1:])
+
+
+RECENT_COMMITS = 60
+LEAST_COMMITS = 3
+
+
+class JobReader:
+    """Reads one job, as often as asked; what is finished is read once. Raises UsageError where there is no job."""
+
+    def __init__(self, url: str) -> None:
+        self.job = JobDirectory(absolute_path(url))
+        self._record: JobRecord | None = None
+        self._tasks: list[Task] = []
+        self._whole: dict[str, dict[int, FrameRecord]] = {}
+        self._runs = 0
+
+    def read(self) -> JobFacts:
+        """The job as it is now. Raises StorageError."""
+        job, state, history = self.job, load_state(self.job), load_history(self.job)
+        runs = sum(one.kind == "run" for one in history)
+        if self._record is None or runs != self._runs:  # begun again: frames may have been dropped before
+            self._record, self._runs = job.load_record(), runs
+            self._tasks = plan_tasks(self._record.plan) if self._record else []
+            self._whole.clear()
+        if self._record is None and state is None:
+            raise UsageError(f"{job.url} holds no job", "give the job directory, usually the film's name with .farm")
+        return JobFacts(
+            url=job.url,
+            record=self._record,
+            state=state,
+            report=job.load_report(),
+            history=history,
+            forecast=load_forecast(job),
+            tasks=self._tasks,
+            ledgers=self._ledgers(),
+            now=time.time(),
+        )
+
+    def _ledgers(self) -> dict[str, dict[int, FrameRecord]]:
+        """Those of tasks that can have begun: whatever they need is finished."""
+        self.job.forget()
+        found: dict[str, dict[int, FrameRecord]] = {}
+        for task in self._tasks:
+            if task.id in self._whole:
+                found[task.id] = self._whole[task.id]
+            elif self._whole.keys() >= set(task.needs):
+                rows = {frame: row for frame, row in self.job.ledger(task.id).items() if frame in task.frames}
+                if rows:
+                    found[task.id] = rows
+                if len(rows) == len(task.frames):
+                    self._whole[task.id] = rows
+        return found

@@ -1,0 +1,79 @@
+"""Frames as JPEG: from the source, as painted, and where two of them differ. All RGB uint8 (H, W, 3)."""
+
+from __future__ import annotations
+
+import base64
+from collections import OrderedDict
+
+import cv2
+import numpy as np
+
+from farm.job import JobDirectory, JobRecord
+from farm.page.facts import JobFacts
+from farm.plan import task_id
+from farm.render import SourceFrames, open_flow_store, read_committed
+from farm.steadiness import difference
+
+QUALITIES = (88, 78, 65, 50, 35, 20)
+KEPT = 8
+BRIGHTEST = 0.15
+"""Root of the squared difference, pixels 0..1, that is shown brightest: 38 grey levels are seen as a flash."""
+
+
+class JobPictures:
+    """The pictures of one job. Every method raises StorageError or VideoError where one cannot be had."""
+
+    def __init__(self, job: JobDirectory, record: JobRecord) -> None:
+        self._job, self._record = job, record
+        self._source = SourceFrames(record)
+        self._flows = open_flow_store(job, record, self._source)
+        self._painted: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
+
+    def source(self, frame: int) -> np.ndarray:
+        return self._source(frame)
+
+    def painted(self, facts: JobFacts, frame: int) -> np.ndarray | None:
+        """As the latest pass left it; None where no pass has come there."""
+        one = facts.shown.get(frame)
+        return None if one is None else self.committed(one.task.id, frame)
+
+    def committed(self, task: str, frame: int) -> np.ndarray:
+        key = (task, frame)
+        if key not in self._painted:
+            self._painted[key] = read_committed(self._job, task, frame)
+            while len(self._painted) > KEPT:
+                self._painted.popitem(last=False)
+        return self._painted[key]
+
+    def flicker(self, facts: JobFacts, frame: int) -> np.ndarray | None:
+        """Where a frame differs from its warped predecessor: dark where it does not, grey where it was hidden."""
+        before, after = self.painted(facts, frame - 1), self.painted(facts, frame)
+        if before is None or after is None:
+            return None
+        match = self._flows.match(frame, frame - 1)
+        level = np.sqrt(difference(before, after, match.flow)) / BRIGHTEST
+        heat = cv2.applyColorMap(np.clip(level * 255, 0, 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+        return np.where((match.weight > 0.99)[..., None], heat, np.uint8(128))
+
+    def last_pass(self, frame: int) -> str:
+        plan = self._record.plan
+        return task_id(plan.passes, plan.chunk_of(frame).index)
+
+
+def jpeg(picture: np.ndarray, width: int, most_bytes: int | None = None) -> bytes:
+    """At most `width` pixels wide, and of the best quality that stays below `most_bytes`, if there is one."""
+    height, wide = picture.shape[:2]
+    if wide > width:
+        size = (width, max(1, round(height * width / wide)))
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    pixels = np.ascontiguousarray(picture[..., ::-1])
+    data = b""
+    for quality in QUALITIES:
+        data = bytes(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
+        if most_bytes is None or len(data) <= most_bytes:
+            break
+    return data
+
+
+def data_url(data: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode()

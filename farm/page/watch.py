@@ -1,0 +1,225 @@
+"""`farm watch`: the page of a job, live, from its storage alone. A small aiohttp server on loopback.
+
+    run_watch(job_url, port=0, every=2.0, on_ready=print)       until Ctrl-C
+
+The job is read every few seconds; browsers hear over server-sent events that something has changed, fetch the page
+anew and put in the sections that differ. Frames are fetched one by one, by the hash that the ledger names.
+Only this machine can reach it, and only under its loopback names: a page of elsewhere cannot have a name of its own
+lead here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from farm.errors import FarmError, UsageError
+from farm.page.facts import JobFacts, JobReader, Shown
+from farm.page.pictures import JobPictures, jpeg
+from farm.page.report import Page, asset, content_policy, measured, picture_of
+
+HOST = "127.0.0.1"
+NAMES = {"127.0.0.1", "localhost", "[::1]"}
+WIDTHS = range(16, 2049)
+MEASURED_EVERY = 20.0
+"""Seconds between measurements of the warp error, which take processor time from a render on this machine."""
+
+
+class ServedPictures:
+    """Pictures as addresses on this server, with the frame's hash in them so that a browser may keep them."""
+
+    def __init__(self, facts: JobFacts) -> None:
+        self._facts = facts
+
+    def src(self, kind: str, frame: int, width: int) -> str | None:
+        one = self._facts.shown.get(frame)
+        if kind != "source" and one is None:
+            return None
+        before = self._facts.shown.get(frame - 1)
+        marks = [seen.record.sha256[:12] for seen in (one, before) if seen] if kind == "flicker" else []
+        marks = marks or ([one.record.sha256[:12]] if kind == "painted" and one else ["0"])
+        return f"picture/{kind}/{frame}/{width}/{'-'.join(marks)}.jpg"
+
+    def src_of(self, shown: Shown, width: int) -> str | None:
+        stage, _, chunk = shown.task.id.partition("/")
+        return f"committed/{stage}/{chunk}/{shown.frame}/{width}/{shown.record.sha256[:12]}.jpg"
+
+
+@dataclass
+class Watched:
+    """What the server knows at one moment; `changes` counts how often that changed."""
+
+    facts: JobFacts
+    html: str
+    versions: tuple[tuple[str, str], ...]
+    changes: int = 0
+
+
+@dataclass
+class JobWatch:
+    """Reads the job and renders the page; both in a thread of their own, one at a time."""
+
+    reader: JobReader
+    pictures: JobPictures | None = None
+    now: Watched | None = None
+    trouble: str = ""
+    _errors: dict[int, float | None] = field(default_factory=dict)
+    _measured: float = -MEASURED_EVERY
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def look(self, clock: float) -> None:
+        """Read the job again. Raises UsageError where it is gone; storage that does not answer is only noted."""
+        with self._lock:
+            try:
+                facts = self.reader.read()
+                self.trouble = ""
+            except UsageError:
+                raise
+            except FarmError as error:
+                self.trouble = str(error)
+                return
+            if facts.record is not None and self.pictures is None:
+                self.pictures = JobPictures(self.reader.job, facts.record)
+            if clock - self._measured >= MEASURED_EVERY:
+                self._errors, self._measured = measured(self.reader, facts, keep=False), clock
+            facts.errors = self._errors
+            page = Page(facts, ServedPictures(facts) if self.pictures else None, live=True)
+            sections = page.sections()
+            versions = tuple((section.name, section.version) for section in sections)
+            if self.now is None or self.now.versions != versions:
+                changes = self.now.changes + 1 if self.now else 0
+                self.now = Watched(facts, page.html(sections), versions, changes)
+
+    def picture(self, kind: str, frame: int, width: int) -> bytes | None:
+        with self._lock:
+            if self.pictures is None or self.now is None:
+                return None
+            picture = picture_of(self.pictures, self.now.facts, kind, frame)
+        return None if picture is None else jpeg(picture, width)
+
+    def committed(self, task: str, frame: int, width: int) -> bytes | None:
+        """A frame that the ledger names: nothing else of the job's storage is handed out."""
+        with self._lock:
+            if self.pictures is None or self.now is None or frame not in self.now.facts.ledgers.get(task, {}):
+                return None
+            try:
+                picture = self.pictures.committed(task, frame)
+            except FarmError:
+                return None
+        return jpeg(picture, width)
+
+
+def watch_app(watch: JobWatch, every: float) -> web.Application:
+    """The server's routes, and the reading of the job every `every` seconds while it runs."""
+    app = web.Application(middlewares=[_only_this_machine])
+    changed = asyncio.Condition()
+
+    async def page(_: web.Request) -> web.Response:
+        assert watch.now is not None
+        policy = {"Content-Security-Policy": content_policy(asset("page.js"), live=True), "Cache-Control": "no-store"}
+        return web.Response(text=watch.now.html, content_type="text/html", headers=policy)
+
+    async def events(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        await answer.prepare(request)
+        seen = -1
+        with contextlib.suppress(ConnectionResetError):
+            while True:
+                assert watch.now is not None
+                if watch.now.changes != seen:
+                    seen = watch.now.changes
+                    await answer.write(f"event: changed\ndata: {seen}\n\n".encode())
+                else:
+                    await answer.write(b": still here\n\n")
+                async with changed:
+                    with contextlib.suppress(asyncio.TimeoutError):
+                        await asyncio.wait_for(changed.wait(), timeout=15)
+        return answer
+
+    async def picture(request: web.Request) -> web.Response:
+        kind, frame, width = request.match_info["kind"], *_numbers(request)
+        return _image(await asyncio.to_thread(watch.picture, kind, frame, width))
+
+    async def committed(request: web.Request) -> web.Response:
+        task = f"{request.match_info['stage']}/{request.match_info['chunk']}"
+        frame, width = _numbers(request)
+        return _image(await asyncio.to_thread(watch.committed, task, frame, width))
+
+    async def reading(_: web.Application) -> AsyncIterator[None]:
+        async def again() -> None:
+            while True:
+                await asyncio.sleep(every)
+                before = watch.now.changes if watch.now else -1
+                with contextlib.suppress(FarmError):
+                    await asyncio.to_thread(watch.look, asyncio.get_running_loop().time())
+                if watch.now and watch.now.changes != before:
+                    async with changed:
+                        changed.notify_all()
+
+        task = asyncio.create_task(again())
+        yield
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    app.cleanup_ctx.append(reading)
+    app.router.add_get("/", page)
+    app.router.add_get("/events", events)
+    app.router.add_get(r"/picture/{kind:source|painted|flicker}/{frame:\d+}/{width:\d+}/{mark}.jpg", picture)
+    app.router.add_get(r"/committed/{stage:[a-z0-9-]+}/{chunk:\d+}/{frame:\d+}/{width:\d+}/{mark}.jpg", committed)
+    return app
+
+
+def run_watch(job_url: str, port: int, every: float, on_ready: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C. Raises UsageError where there is no job, or where the port is taken."""
+    watch = JobWatch(JobReader(job_url))
+    watch.look(0.0)
+    if watch.now is None:
+        raise UsageError(f"{job_url} cannot be read: {watch.trouble}")
+    asyncio.run(_serve(watch, port, every, on_ready))
+
+
+async def _serve(watch: JobWatch, port: int, every: float, on_ready: Callable[[str], None]) -> None:
+    runner = web.AppRunner(watch_app(watch, every), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, HOST, port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise UsageError(f"port {port} cannot be had: {error.strerror}", "give another --port, or 0") from None
+        assert runner.addresses
+        on_ready(f"http://{HOST}:{runner.addresses[0][1]}/")
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
+
+
+@web.middleware
+async def _only_this_machine(request: web.Request, handler: Callable) -> web.StreamResponse:
+    if request.host.rpartition(":")[0] not in NAMES and request.host not in NAMES:
+        raise web.HTTPForbidden(text="farm watch answers under 127.0.0.1 and localhost only")
+    answer: web.StreamResponse = await handler(request)
+    if not answer.prepared:
+        answer.headers["X-Content-Type-Options"] = "nosniff"
+        answer.headers["Referrer-Policy"] = "no-referrer"
+        answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    return answer
+
+
+def _numbers(request: web.Request) -> tuple[int, int]:
+    frame, width = int(request.match_info["frame"][:12]), int(request.match_info["width"][:6])
+    if width not in WIDTHS:
+        raise web.HTTPNotFound(text="no such picture")
+    return frame, width
+
+
+def _image(data: bytes | None) -> web.Response:
+    if data is None:
+        raise web.HTTPNotFound(text="no such picture")
+    return web.Response(body=data, content_type="image/jpeg", headers={"Cache-Control": "private, max-age=31536000"})

@@ -1,0 +1,151 @@
+"""How steady the painted frames of a job are: measured afterwards, on the committed frames, with the job's own flow.
+
+    errors = pair_errors(job, record)            # {frame: warp error of (frame - 1, frame)}
+    rows = seam_table(record.plan, errors, style_losses)
+
+The warp error of a pair is Ruder's (2016, eq. 7): the mean squared difference, pixels 0..1, between a frame and its
+predecessor warped into it, where forward and backward flow agree. A cut has none, nor has a pair of which less
+than LEAST_RELIABLE can be followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from farm.errors import FarmError
+from farm.flow import warp
+from farm.job import JobDirectory, JobRecord
+from farm.plan import RenderPlan, task_id
+from farm.render import SourceFrames, open_flow_store, stage_frame
+
+LEAST_RELIABLE = 0.2
+NEAR = 6
+"""Frames to either side of a boundary that a seam is looked for in."""
+MEASURES = "measures.json"
+
+
+@dataclass(frozen=True)
+class Seam:
+    """A boundary between two chunks of a shot, `frame` the first one of the later chunk.
+
+    `ratio` is the largest warp error within NEAR frames over the median of the shot away from boundaries, `worst` the
+    frame it is at; `style_low` and `style_high` the extremes of the style loss there over that median. None where
+    nothing is known. 1 is no seam.
+    """
+
+    frame: int
+    shot: int
+    ratio: float | None
+    worst: int | None
+    style_low: float | None
+    style_high: float | None
+
+
+def pair_errors(
+    job: JobDirectory,
+    record: JobRecord,
+    frames: Collection[int] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    keep: bool = True,
+) -> dict[int, float | None]:
+    """The warp error of every pair (frame - 1, frame) whose two frames the last pass has committed, by frame.
+
+    What was measured before for the same frames is taken from the job's `measures.json`, and with `keep` written there.
+    `frames` restricts it to some. None for a pair that cannot be judged. Raises StorageError.
+    """
+    plan, known = record.plan, _kept(job)
+    store = open_flow_store(job, record, SourceFrames(record))
+    hashes = {
+        frame: row.sha256
+        for chunk in plan.chunks
+        for frame, row in job.ledger(task_id(plan.passes, chunk.index)).items()
+    }
+    pairs = [
+        frame
+        for shot in plan.shots
+        for frame in range(shot.start + 1, shot.stop)
+        if frame in hashes and frame - 1 in hashes and (frames is None or frame in frames)
+    ]
+    found: dict[int, float | None] = {}
+    fresh = False
+    before: tuple[int, np.ndarray] | None = None
+    for number, frame in enumerate(pairs):
+        key = hashes[frame - 1][:12] + hashes[frame][:12]
+        if frame in known and known[frame][0] == key:
+            found[frame] = known[frame][1]
+            continue
+        image = before[1] if before and before[0] == frame - 1 else stage_frame(job, record, plan.passes, frame - 1)
+        after = stage_frame(job, record, plan.passes, frame)
+        match = store.match(frame, frame - 1)
+        found[frame] = warp_error(image, after, match.flow, match.weight)
+        known[frame], fresh = (key, found[frame]), True
+        before = (frame, after)
+        progress(number + 1, len(pairs))
+    if fresh and keep:
+        rows = {str(frame): value for frame, value in sorted(known.items())}
+        with contextlib.suppress(FarmError):  # a job that may only be read is measured again next time
+            job.storage.write(MEASURES, json.dumps(rows, indent=0).encode())
+    return found
+
+
+def warp_error(before: np.ndarray, after: np.ndarray, flow: np.ndarray, weight: np.ndarray) -> float | None:
+    """Of two frames (H, W, 3) uint8; `flow` (H, W, 2) and `weight` (H, W) lead from the later to the earlier one."""
+    mask = weight > 0.99
+    if mask.mean() < LEAST_RELIABLE:
+        return None
+    return float(difference(before, after, flow)[mask].mean())
+
+
+def difference(before: np.ndarray, after: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    """Squared difference of `after` and the warped `before`, mean of the channels, pixels 0..1: (H, W) float32."""
+    return np.asarray((((after.astype(np.float32) - warp(before, flow)) / 255) ** 2).mean(axis=2), np.float32)
+
+
+def seam_table(plan: RenderPlan, errors: Mapping[int, float | None], styles: Mapping[int, float]) -> list[Seam]:
+    """One row for each chunk that is not the first of its shot. Pure."""
+    rows = []
+    for shot in plan.shots:
+        edges = [chunk.start for chunk in plan.shot_chunks(shot.index)][1:]
+        near = {frame for edge in edges for frame in range(edge - NEAR, edge + NEAR + 1)}
+        within = range(shot.start, shot.stop)
+        error_of = {frame: error for frame in within if (error := errors.get(frame)) is not None}
+        style_of = {frame: styles[frame] for frame in within if frame in styles}
+        usual_error, usual_style = _usual(error_of, near), _usual(style_of, near)
+        for edge in edges:
+            around = range(edge - NEAR, edge + NEAR + 1)
+            ratios = {frame: error_of[frame] / usual_error for frame in around if frame in error_of and usual_error}
+            style = [style_of[frame] / usual_style for frame in around if frame in style_of and usual_style]
+            worst = max(ratios, key=ratios.__getitem__, default=None)
+            rows.append(
+                Seam(
+                    frame=edge,
+                    shot=shot.index,
+                    ratio=None if worst is None else ratios[worst],
+                    worst=worst,
+                    style_low=min(style, default=None),
+                    style_high=max(style, default=None),
+                )
+            )
+    return rows
+
+
+def _usual(values: Mapping[int, float], near: Collection[int]) -> float:
+    """The median away from boundaries, or of all where chunks are too short for that; 0 where there is none."""
+    away = [value for frame, value in values.items() if frame not in near]
+    return median(away or values.values()) if values else 0.0
+
+
+def _kept(job: JobDirectory) -> dict[int, tuple[str, float | None]]:
+    data = job.storage.read(MEASURES)
+    try:
+        rows = {} if data is None else json.loads(data)
+        return {int(frame): (str(key), None if value is None else float(value)) for frame, (key, value) in rows.items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}

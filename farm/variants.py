@@ -1,0 +1,119 @@
+"""What a preview shows: which frames of a film, and the specs of a grid of settings to choose from. Pure.
+
+    options = parse_vary(["style-weight=50,100,200", "style-scale=0.7,1"])
+    for variant in spread(given, options): variant.labels, variant.given
+
+An option has the name and the values that it has on the command line of `render`; `x2` is twice what it would be.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from farm.errors import UsageError
+from farm.frames import FrameRange
+from farm.plan import RenderPlan
+
+MOST_VARIED = 2
+MOST_VARIANTS = 64
+
+
+@dataclass(frozen=True)
+class Varied:
+    """An option by its name on the command line, and the values that it takes in turn, as written."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One cell of the grid: `labels` name it (row first), `given` are all options that make it."""
+
+    labels: tuple[str, ...]
+    given: Mapping[str, Any]
+
+
+def parse_vary(texts: Sequence[str], known: Mapping[str, Any]) -> list[Varied]:
+    """`NAME=VALUE,VALUE,...`, once or twice; `known` are the options that there are. Raises UsageError."""
+    found = []
+    for text in texts:
+        name, _, values = text.partition("=")
+        name = name.strip().removeprefix("--")
+        if name.replace("-", "_") not in known or name in NOT_VARIED:
+            raise UsageError(f"--vary {name} is no option of a render that can vary", "for example style-weight=50,100")
+        parts = tuple(part.strip() for part in values.split(",") if part.strip())
+        if not parts:
+            raise UsageError(f"--vary {text} gives no values", "write it as style-weight=50,100,200")
+        found.append(Varied(name, parts))
+    if len(found) > MOST_VARIED:
+        raise UsageError(f"{len(found)} options vary at once", f"a sheet shows {MOST_VARIED}")
+    if len({varied.name for varied in found}) < len(found):
+        raise UsageError(f"--vary {found[0].name} is given twice", "write all its values in one")
+    return found
+
+
+NOT_VARIED = ("video", "spec", "output", "frames", "size")
+
+
+def spread(given: Mapping[str, Any], options: Sequence[Varied], present: Mapping[str, float]) -> list[Variant]:
+    """Every combination, the last option fastest. `present` has the values that `x2` is a multiple of, by name.
+
+    Raises UsageError.
+    """
+    combinations = list(itertools.product(*(varied.values for varied in options)))
+    if len(combinations) > MOST_VARIANTS:
+        raise UsageError(f"{len(combinations)} variants are too many for a sheet", f"at most {MOST_VARIANTS}")
+    variants = []
+    for values in combinations:
+        changed = dict(given)
+        labels = []
+        for varied, value in zip(options, values, strict=True):
+            resolved = _resolved(varied.name, value, present)
+            changed[varied.name.replace("-", "_")] = [resolved] if varied.name in ("style", "region") else resolved
+            labels.append(f"{varied.name} {resolved}")
+        variants.append(Variant(tuple(labels), changed))
+    return variants
+
+
+def _resolved(name: str, value: str, present: Mapping[str, float]) -> str:
+    if not value.startswith("x"):
+        return value
+    try:
+        factor = float(value[1:])
+    except ValueError:
+        return value
+    if name not in present:
+        raise UsageError(f"--vary {name}={value}: there is no number to multiply", "write the value itself")
+    return f"{factor * present[name]:g}"
+
+
+def frames_to_show(plan: RenderPlan, asked: Sequence[int] | None, most: int) -> list[int]:
+    """The middle of each shot, of at most the `most` longest; or the frames that were asked for.
+
+    Raises UsageError where one is not in the film.
+    """
+    if asked:
+        missing = [frame for frame in asked if frame not in plan.frames]
+        if missing:
+            raise UsageError(f"frame {missing[0]} is not in the film, which has {plan.frames}")
+        return sorted(set(asked))
+    longest = sorted(plan.shots, key=lambda shot: (shot.start - shot.stop, shot.start))[:most]
+    return sorted((shot.start + shot.stop) // 2 for shot in longest)
+
+
+def parse_frames(text: str) -> tuple[FrameRange | None, list[int]]:
+    """`A-B` is a part of the film, of whose shots one frame each is shown; `12,40,90` are frames. Raises UsageError."""
+    if "-" in text and "," not in text:
+        return FrameRange.parse(text), []
+    return None, [frame for part in text.split(",") for frame in FrameRange.parse(part)]
+
+
+def first_seconds(plan: RenderPlan, frames: int, most: int) -> list[FrameRange]:
+    """The first `frames` frames of each shot, of at most the `most` longest, in the film's order."""
+    longest = sorted(plan.shots, key=lambda shot: (shot.start - shot.stop, shot.start))[:most]
+    ordered = sorted(longest, key=lambda shot: shot.start)
+    return [FrameRange(shot.start, min(shot.start + frames, shot.stop)) for shot in ordered]
