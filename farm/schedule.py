@@ -215,6 +215,8 @@ class Schedule:
         """Idle workers on avoided nodes, then those that came last, until no more are left than are allowed."""
         excess = 0 if self._allowed is None else len(self._node) - self._allowed
         said: list[Instruction] = []
+        if excess <= 0 and not self.avoided:
+            return said  # nearly always, and with thousands of workers it counts
         for worker in sorted(reversed(self._idle), key=lambda worker: self._node[worker] not in self.avoided):
             if excess <= 0 and self._node[worker] not in self.avoided:
                 break
@@ -225,7 +227,9 @@ class Schedule:
 
     def _assign(self) -> list[Instruction]:
         said: list[Instruction] = []
-        for worker in list(self._idle):
+        for worker in list(self._idle) if self._ready else ():
+            if not self._ready:
+                break
             position = self._next_for(self._node[worker])
             if position is None:
                 continue
@@ -238,9 +242,9 @@ class Schedule:
 
     def _next_for(self, node: str) -> int | None:
         """Where the first ready task stands that did not fail on this node, or that no other node is left for."""
-        nodes = set(self._node.values())
         for position, (_, _, name) in enumerate(self._ready):
-            if node not in self._failed_on[name] or nodes <= self._failed_on[name]:
+            failed_on = self._failed_on[name]
+            if node not in failed_on or all(other in failed_on for other in self._node.values()):
                 return position
         return None
 
