@@ -24,13 +24,14 @@ import json
 import math
 import random
 import statistics
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from virtual import Chances, Outcome, simulate
 
@@ -192,12 +193,13 @@ def on_ray(options: argparse.Namespace) -> dict[str, Any]:
 
     print(f"frames of {options.frame_seconds:g} s, tasks of {options.task_frames} frames")
     print(f"{'workers':>8}{'seconds':>9}{'efficiency':>12}{'between tasks, ms':>19}{'decision, ms a task':>21}")
+    told = sys.stdout  # a session keeps what Ray prints off it
     with ray_session(cpus=2, dashboard=False):
-        rows = [sleeping_run(workers, options) for workers in options.workers or WORKERS]
+        rows = [sleeping_run(workers, options, told) for workers in options.workers or WORKERS]
     return {"frame_seconds": options.frame_seconds, "task_frames": options.task_frames, "runs": rows}
 
 
-def sleeping_run(workers: int, options: argparse.Namespace) -> dict[str, float]:
+def sleeping_run(workers: int, options: argparse.Namespace, told: TextIO) -> dict[str, float]:
     import ray  # not before ray_session has said how it is to listen
 
     from farm.cluster import driver, pool
@@ -228,7 +230,7 @@ def sleeping_run(workers: int, options: argparse.Namespace) -> dict[str, float]:
         "decision_ms": 1000 * sum(decisions) / len(tasks),
     }
     shown = f"{row['efficiency']:>12.1%}{row['between_ms']:>19.1f}{row['decision_ms']:>21.3f}"
-    print(f"{workers:>8}{whole:>9.1f}{shown}", flush=True)
+    print(f"{workers:>8}{whole:>9.1f}{shown}", file=told, flush=True)
     return row
 
 
