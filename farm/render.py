@@ -24,6 +24,7 @@ from farm.fetch import local_path
 from farm.flow import Match, create_matcher, external_flow_name, match_both_ways, read_external_flow, warp, warp_sharp
 from farm.flowstore import FlowStore
 from farm.frames import FrameRange, evenly
+from farm.instant.networkfile import style_picture
 from farm.instant.painter import InstantPainter
 from farm.job import FrameRecord, JobDirectory, JobRecord, record_flow_key
 from farm.media.decode import FrameReader
@@ -34,9 +35,9 @@ from farm.stopwatch import stage
 from farm.storage import Storage
 from farm.style.guided import paste
 from farm.style.optimize import StylizedFrame
-from farm.style.palette import ColorTreatment, LuminanceOnly
+from farm.style.palette import ColorTreatment, color_treatment_after
 from farm.styler import FrameStyler, ShotStyler
-from farm.ties import Neighbour, blended_start, cross_fade, looks_alike, nearest_visible, warped_start, with_anchor
+from farm.ties import Neighbour, blended_start, cross_fade, landing_pull, looks_alike, nearest_visible, warped_start, with_anchor
 
 DECODED_BYTES_KEPT = 1 << 28
 """Of decoded frames: flow over long distances asks again for frames that a long GOP makes slow to reach."""
@@ -120,6 +121,7 @@ class ChunkRenderer:
         self.flows = open_flow_store(self.job, record, self.source, flow_sources)
         self.masks = RegionMasks(self.job, record, self.source, self.flows)
         self._styler: FrameStyler | None = None
+        self._shot_colors: dict[int, ColorTreatment] = {}  # of the shot that a network paints at present
 
     def styler(self, frame: int) -> ShotStyler:
         """What paints the frames of this frame's shot. Made at first use: an identity render loads no network."""
@@ -177,19 +179,19 @@ class ChunkRenderer:
         yield from (FrameReport(task.id, frame, ledger[frame], reused=True) for frame in sorted(done))
         left = [frame for frame in task.frames if frame not in done]
         batches = [left[i : i + INDEPENDENT_BATCH] for i in range(0, len(left), INDEPENDENT_BATCH)]
-        for records in in_stages(
-            batches, self._read_batch, self._paint_batch, partial(self.job.commit_frames, task.id)
-        ):
+        # Here, while nothing is read ahead yet: the reader of the frames serves one thread at a time.
+        colors = self._network_colors(self.plan.chunks[task.chunk].shot) if left else ColorTreatment()
+        paint = partial(self._paint_batch, colors)
+        for records in in_stages(batches, self._read_batch, paint, partial(self.job.commit_frames, task.id)):
             yield from (FrameReport(task.id, record.frame, record) for record in records)
 
     def _read_batch(self, batch: Sequence[int]) -> list[_Source]:
         return [_Source(frame, self.source(frame), self.masks.weights(frame)) for frame in batch]
 
-    def _paint_batch(self, batch: Sequence[_Source]) -> list[tuple[np.ndarray, FrameRecord]]:
+    def _paint_batch(self, colors: ColorTreatment, batch: Sequence[_Source]) -> list[tuple[np.ndarray, FrameRecord]]:
         began = time.perf_counter()
         pictures = [one.picture for one in batch]
         if self.spec.method == "instant":
-            colors = self._network_colors
             painted = self._network.paint([colors.content(picture) for picture in pictures])
             pictures = [
                 _kept(colors.finish(image, one.picture), one) for image, one in zip(painted, batch, strict=True)
@@ -202,10 +204,14 @@ class ChunkRenderer:
     def _network(self) -> InstantPainter:
         return InstantPainter(str(local_path(str(self.spec.network))), self.record.runtime)
 
-    @cached_property
-    def _network_colors(self) -> ColorTreatment:
-        """Luminance alone, or all colours; statistics of a shot are for those who learn from the painting."""
-        return LuminanceOnly(0.0, 1.0) if self.spec.color == "luminance" else ColorTreatment()
+    def _network_colors(self, shot: int) -> ColorTreatment:
+        """Of method instant: whose colours the frames of that shot have."""
+        if self.spec.method != "instant" or self.spec.color == "none":
+            return ColorTreatment()
+        if shot not in self._shot_colors:
+            painting = style_picture(local_path(str(self.spec.network)))
+            self._shot_colors = {shot: color_treatment_after(self.spec.color, painting, self._color_sample(shot))}
+        return self._shot_colors[shot]
 
     # the kinds of stage ----------------------------------------------------------------------------
 
@@ -234,7 +240,7 @@ class ChunkRenderer:
         """
         ties = nearest_visible([self._warped(frame, other, image) for other, image in earlier])
         if anchor is not None:
-            pull = max(0.0, 1 - (anchor - frame) / (self.spec.overlap + 1))
+            pull = landing_pull(anchor - frame, self.spec.overlap)
             ties = with_anchor(ties, self._warped(frame, anchor, self._committed(RELAY, anchor)), pull)
         content, regions = self.source(frame), self.masks.weights(frame)
         start = warped_start(content, ties)

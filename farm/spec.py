@@ -156,8 +156,6 @@ class RenderSpec(PaintSpec):
             raise ValueError("the network has its style already; leave out --style")
         if any(region.styles for region in self.regions):
             raise ValueError("method instant has one style; a region can only be none, which keeps the photograph")
-        if self.color in ("match", "match-cholesky"):
-            raise ValueError(f"color {self.color} would need another network; use none or luminance")
 
 
 def build_spec(values: Mapping[str, Any]) -> RenderSpec:

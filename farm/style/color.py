@@ -50,9 +50,13 @@ def match_color(
 ) -> NDArray[np.uint8]:
     """The painting (H, W, 3) with the content's mean and covariance of colour, up to clipping and rounding."""
     mean, covariance = color_statistics([style])
-    transform = color_transform(covariance, content_covariance, method)
-    matched = (style.reshape(-1, 3) - mean) @ transform.T + content_mean
-    return _to_uint8(matched).reshape(style.shape)
+    return move_colors(style, mean, color_transform(covariance, content_covariance, method), content_mean)
+
+
+def move_colors(picture: NDArray[np.uint8], mean: Matrix, transform: Matrix, to_mean: Matrix) -> NDArray[np.uint8]:
+    """`x' = A (x - mu) + mu'` for every pixel of an RGB picture (H, W, 3), rounded and clipped."""
+    moved = (picture.reshape(-1, 3) - mean) @ transform.T + to_mean
+    return _to_uint8(moved).reshape(picture.shape)
 
 
 def color_transform(style_covariance: Matrix, content_covariance: Matrix, method: Method = "match") -> Matrix:

@@ -10,15 +10,17 @@ import pytest
 
 from farm.cluster.launch import LaunchOptions, render_job
 from farm.errors import UsageError, WeightsError
-from farm.instant.networkfile import load_network_file
+from farm.frames import evenly
+from farm.instant.networkfile import load_network_file, style_picture
 from farm.instant.onfilm import network_key, training_spec
 from farm.instant.painter import InstantPainter
 from farm.job import JobDirectory, Runtime
 from farm.media.probe import probe_video
 from farm.progress import JobProgress
-from farm.render import SourceFrames, stage_frame
+from farm.render import COLOR_SAMPLE, SourceFrames, stage_frame
 from farm.spec import RenderSpec, build_spec
 from farm.style.color import YIQ_FROM_RGB
+from farm.style.palette import color_treatment_after
 from tests.instant.conftest import SHALLOW
 
 
@@ -84,6 +86,20 @@ def test_luminance_and_kept_regions(reference, clip, network_file, tmp_path):
         assert np.abs(np.median(difference @ YIQ_FROM_RGB[1:].T, axis=(0, 1))).max() < 3
 
 
+@pytest.mark.parametrize("mode", ["match", "match-cholesky"])
+def test_matched_colours_are_the_transform_of_the_painting_on_what_the_network_paints(
+    reference, clip, network_file, tmp_path, mode
+):
+    report = render(make_spec(clip, network_file, tmp_path / "matched.mp4", color=mode))
+    record = JobDirectory(report["job"]).load_record()
+    source = SourceFrames(record)
+    sample = [source(offset) for offset in evenly(COLOR_SAMPLE, 12)]
+    colors = color_treatment_after(mode, style_picture(network_file), sample)
+    for painted, plain in zip(frames_of(report), frames_of(reference), strict=True):
+        assert np.array_equal(painted, colors.finish(plain, plain))
+        assert not np.array_equal(painted, plain)
+
+
 def test_a_network_that_is_none_is_found_before_rendering(clip, style, tmp_path):
     with pytest.raises(WeightsError, match="is not a safetensors file"):
         render(make_spec(clip, style, tmp_path / "out.mp4"))
@@ -95,7 +111,6 @@ def test_a_network_that_is_none_is_found_before_rendering(clip, style, tmp_path)
     [
         ({"network": None}, "needs --network FILE"),
         ({"styles": ["a.png"]}, "leave out --style"),
-        ({"color": "match"}, "would need another network"),
         ({"regions": ["m.png=a.jpg"]}, "can only be none"),
         ({"method": "optimize", "styles": ["a.png"]}, "add --method instant"),
     ],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from farm.style.color import YIQ_FROM_RGB, color_statistics, luminance
-from farm.style.palette import ColorTreatment, color_treatment
+from farm.style.palette import ColorTreatment, color_treatment, color_treatment_after
 
 
 @pytest.fixture
@@ -79,3 +79,30 @@ def test_a_warped_frame_stays_float_and_keeps_its_unknown_pixels(frames):
     assert np.isnan(seen[3, 4]).all()
     assert np.isfinite(seen).sum() == seen.size - 3
     assert seen[0, 0, 0] == pytest.approx(float(frames[0][0, 0] @ YIQ_FROM_RGB[0]) + 0.25, abs=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["match", "match-cholesky"])
+def test_a_painter_that_knows_the_painting_already_paints_in_the_matched_ones_colours(frames, style, mode):
+    """One that reproduces its painting gives, after the treatment, what one that learnt the matched one gives."""
+    after = color_treatment_after(mode, style, iter(frames)).finish(style, frames[0])
+    assert np.array_equal(after, color_treatment(mode, iter(frames)).style(style))
+
+
+def test_luminance_afterwards_has_the_contents_statistics_and_its_colours(frames, style):
+    colors = color_treatment_after("luminance", style, iter(frames))
+    seen = colors.content(frames[0])
+    assert np.array_equal(seen, luminance(frames[0]))
+    made = colors.finish(luminance(style[:24, :32]), frames[0])
+    chroma = (made.astype(float) - frames[0]) @ YIQ_FROM_RGB[1:].T
+    assert np.abs(chroma).max() < 1e-9
+    wanted = color_treatment("luminance", iter(frames)).style(style)[:24, :32, 0]
+    inside = ((made > 0) & (made < 255)).all(axis=2)  # elsewhere the level gives way to the colour
+    assert inside.mean() > 0.5
+    assert np.abs(made @ YIQ_FROM_RGB[0] - wanted)[inside].max() < 1.5
+
+
+def test_a_painting_of_one_luminance_is_not_blown_up(frames):
+    grey = np.full((20, 20, 3), 90, np.uint8)
+    made = color_treatment_after("luminance", grey, iter(frames)).finish(grey[:, :20], frames[0][:20, :20])
+    level = made @ YIQ_FROM_RGB[0]
+    assert level.std() < 1
