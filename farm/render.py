@@ -37,7 +37,7 @@ from farm.style.guided import paste
 from farm.style.optimize import StylizedFrame
 from farm.style.palette import ColorTreatment, color_treatment_after
 from farm.styler import FrameStyler, ShotStyler
-from farm.ties import Neighbour, blended_start, cross_fade, landing_pull, looks_alike, nearest_visible, warped_start, with_anchor
+from farm.ties import Neighbour, blended_start, cross_fade, looks_alike, nearest_visible, warped_start, with_anchor
 
 DECODED_BYTES_KEPT = 1 << 28
 """Of decoded frames: flow over long distances asks again for frames that a long GOP makes slow to reach."""
@@ -166,7 +166,8 @@ class ChunkRenderer:
         if self.spec.method == "optimize":
             image, record = self._from_nothing(frame, self.plan.steps.first)
         else:
-            image, record = self._paint_batch(self._read_batch([frame]))[0]
+            colors = self._network_colors(self.plan.chunk_of(frame).shot)
+            image, record = self._paint_batch(colors, self._read_batch([frame]))[0]
         facts = {"seconds": round(time.perf_counter() - began, 4), "worker": self.worker}
         return FrameReport(task, frame, self.job.commit_frame(task, image, record.model_copy(update=facts)))
 
@@ -240,7 +241,7 @@ class ChunkRenderer:
         """
         ties = nearest_visible([self._warped(frame, other, image) for other, image in earlier])
         if anchor is not None:
-            pull = landing_pull(anchor - frame, self.spec.overlap)
+            pull = max(0.0, 1 - (anchor - frame) / (self.spec.overlap + 1))
             ties = with_anchor(ties, self._warped(frame, anchor, self._committed(RELAY, anchor)), pull)
         content, regions = self.source(frame), self.masks.weights(frame)
         start = warped_start(content, ties)

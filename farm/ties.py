@@ -35,15 +35,6 @@ def nearest_visible(neighbours: Sequence[Neighbour]) -> list[Neighbour]:
     return [Neighbour(neighbour.image, weight) for neighbour, weight in zip(neighbours, weights, strict=True)]
 
 
-def landing_pull(distance: int, reach: int) -> float:
-    """How far a frame moves from its predecessor towards a keyframe `distance` frames ahead; 0 beyond `reach`.
-
-    `1 / (distance + 1)` takes the same step in every frame of the way, and equal steps have the least energy: a
-    difference D that is made up in n steps adds D^2 / n^2 to each pair's warp error.
-    """
-    return 1 / (distance + 1) if distance <= reach else 0.0
-
-
 def with_anchor(neighbours: Sequence[Neighbour], anchor: Neighbour, pull: float) -> list[Neighbour]:
     """Add a later frame that is known already: the keyframe at which the next chunk starts.
 

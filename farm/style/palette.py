@@ -5,8 +5,8 @@
     painted = paint(colors.content(frame), style)
     picture = colors.finish(painted, frame)
 
-A network has learnt from its painting already: `color_treatment_after` does to what it paints what would have been done
-to the painting, with the painting's own statistics, so that the colours come out as if it had learnt from the matched one.
+A network has learnt from its painting already: `color_treatment_after` does to what it paints what would have been
+done to the painting, with the painting's own statistics: colours as if it had learnt from the matched one.
 
 In a video, one treatment serves a whole shot: statistics of single frames would make its colours pump. The
 finished picture is what is committed. Where a later frame is started from it or tied to it, it goes through
