@@ -1,5 +1,7 @@
 # make demo   paint a clip end to end          make test   the test suite
 # make test-media CLIPS=".."  odd films through the farm and compared; without CLIPS, films of every kind made here
+# make test-page     the report and the live page in headless Chromium (apt-get install chromium)
+# make gallery       the README's pictures anew, from the demo
 # make check  ruff and mypy                    make format  what ruff can mend by itself
 
 PYTHON ?= python3
@@ -7,7 +9,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-media check format clean
+.PHONY: demo test test-media test-page gallery check format clean
 
 demo: $(READY)
 	$(BIN)/farm demo -o demo
@@ -17,6 +19,13 @@ test: $(READY)
 
 test-media: $(READY)
 	PYTHONPATH=. $(BIN)/python benchmarks/media.py $(CLIPS)
+
+test-page: $(READY)
+	$(BIN)/python -m pip install --quiet -e '.[ui]'
+	$(BIN)/pytest tests/page -rs
+
+gallery: $(READY)
+	$(BIN)/python docs/gallery.py demo docs
 
 check: $(READY)
 	$(BIN)/ruff check .

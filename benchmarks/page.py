@@ -65,6 +65,10 @@ def make_job(folder: Path, frames: int, size: tuple[int, int]) -> JobDirectory:
     pictures = [paint(seed, size) for seed in range(PICTURES)]
     assert (decode_png(encode_png(pictures[0])) == pictures[0]).all()
     files = [encode_png(picture) for picture in pictures]
+    originals = folder / "pictures"
+    originals.mkdir(exist_ok=True)
+    for number, data in enumerate(files):
+        (originals / f"{number}.png").write_bytes(data)
     hashes = [hashlib.sha256(data).hexdigest() for data in files]
     rng = np.random.default_rng(1)
     clock = time.time()
@@ -75,7 +79,8 @@ def make_job(folder: Path, frames: int, size: tuple[int, int]) -> JobDirectory:
             which = frame % PICTURES
             target = Path(job.url) / frame_name(task.id, frame)
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(files[which])
+            target.unlink(missing_ok=True)
+            target.hardlink_to(originals / f"{which}.png")
             clock += 0.4
             losses = {"style": float(rng.lognormal(14, 0.2)), "content": float(rng.lognormal(13, 0.1)), "total": 1.0}
             rows[frame] = FrameRecord(

@@ -1,6 +1,6 @@
 """How steady the painted frames of a job are: measured afterwards, on the committed frames, with the job's own flow.
 
-    errors = pair_errors(job, record)            # {frame: warp error of (frame - 1, frame)}
+    errors = pair_errors(job, record, known)     # {frame: warp error of (frame - 1, frame)}
     rows = seam_table(record.plan, errors, style_losses)
 
 The warp error of a pair is Ruder's (2016, eq. 7): the mean squared difference, pixels 0..1, between a frame and its
@@ -10,15 +10,14 @@ than LEAST_RELIABLE can be followed.
 
 from __future__ import annotations
 
-import contextlib
 import json
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
 
-from farm.errors import FarmError
 from farm.flow import warp
 from farm.job import JobDirectory, JobRecord
 from farm.plan import RenderPlan, task_id
@@ -47,20 +46,23 @@ class Seam:
     style_high: float | None
 
 
+Known = dict[int, tuple[str, float | None]]
+"""Of each frame: what its pair was named by when it was measured, and its warp error."""
+
+
 def pair_errors(
     job: JobDirectory,
     record: JobRecord,
-    frames: Collection[int] | None = None,
+    known: Known,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    *,
-    keep: bool = True,
+    most_seconds: float | None = None,
 ) -> dict[int, float | None]:
     """The warp error of every pair (frame - 1, frame) whose two frames the last pass has committed, by frame.
 
-    What was measured before for the same frames is taken from the job's `measures.json`, and with `keep` written there.
-    `frames` restricts it to some. None for a pair that cannot be judged. Raises StorageError.
+    Pairs in `known` whose frames are still the same are not measured again; it is brought up to date. None for a pair
+    that cannot be judged; none at all for those not come to in `most_seconds`. Raises StorageError.
     """
-    plan, known = record.plan, _kept(job)
+    plan, began = record.plan, time.monotonic()
     store = open_flow_store(job, record, SourceFrames(record))
     hashes = {
         frame: row.sha256
@@ -71,27 +73,22 @@ def pair_errors(
         frame
         for shot in plan.shots
         for frame in range(shot.start + 1, shot.stop)
-        if frame in hashes and frame - 1 in hashes and (frames is None or frame in frames)
+        if frame in hashes and frame - 1 in hashes
     ]
     found: dict[int, float | None] = {}
-    fresh = False
-    before: tuple[int, np.ndarray] | None = None
+    last: tuple[int, np.ndarray] | None = None
     for number, frame in enumerate(pairs):
         key = hashes[frame - 1][:12] + hashes[frame][:12]
-        if frame in known and known[frame][0] == key:
-            found[frame] = known[frame][1]
-            continue
-        image = before[1] if before and before[0] == frame - 1 else stage_frame(job, record, plan.passes, frame - 1)
-        after = stage_frame(job, record, plan.passes, frame)
-        match = store.match(frame, frame - 1)
-        found[frame] = warp_error(image, after, match.flow, match.weight)
-        known[frame], fresh = (key, found[frame]), True
-        before = (frame, after)
-        progress(number + 1, len(pairs))
-    if fresh and keep:
-        rows = {str(frame): value for frame, value in sorted(known.items())}
-        with contextlib.suppress(FarmError):  # a job that may only be read is measured again next time
-            job.storage.write(MEASURES, json.dumps(rows, indent=0).encode())
+        if known.get(frame, ("",))[0] != key:
+            if most_seconds is not None and time.monotonic() - began > most_seconds:
+                continue
+            before = last[1] if last and last[0] == frame - 1 else stage_frame(job, record, plan.passes, frame - 1)
+            after = stage_frame(job, record, plan.passes, frame)
+            match = store.match(frame, frame - 1)
+            known[frame] = (key, warp_error(before, after, match.flow, match.weight))
+            last = (frame, after)
+            progress(number + 1, len(pairs))
+        found[frame] = known[frame][1]
     return found
 
 
@@ -142,10 +139,17 @@ def _usual(values: Mapping[int, float], near: Collection[int]) -> float:
     return median(away or values.values()) if values else 0.0
 
 
-def _kept(job: JobDirectory) -> dict[int, tuple[str, float | None]]:
+def load_measures(job: JobDirectory) -> Known:
+    """What was measured before, for `pair_errors`; nothing where there is none."""
     data = job.storage.read(MEASURES)
     try:
         rows = {} if data is None else json.loads(data)
         return {int(frame): (str(key), None if value is None else float(value)) for frame, (key, value) in rows.items()}
     except (ValueError, TypeError, AttributeError):
         return {}
+
+
+def save_measures(job: JobDirectory, known: Known) -> None:
+    """Raises StorageError."""
+    rows = {str(frame): value for frame, value in sorted(known.items())}
+    job.storage.write(MEASURES, json.dumps(rows, indent=0).encode())

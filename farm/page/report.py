@@ -10,7 +10,7 @@ import base64
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +31,7 @@ from farm.page.pictures import JobPictures, data_url, jpeg
 from farm.page.plots import frame_plot, stage_ink, time_plot
 from farm.plan import Shot
 from farm.spec import RenderSpec, spec_differences
-from farm.steadiness import NEAR, pair_errors
+from farm.steadiness import NEAR, Known, load_measures, pair_errors, save_measures
 
 SHOTS_SHOWN = 36
 STRIP = 144
@@ -109,10 +109,13 @@ class Page:
     def __init__(self, facts: JobFacts, pictures: Pictures | None, *, live: bool = False) -> None:
         self.facts, self._pictures, self.live = facts, pictures, live
 
-    def sections(self) -> list[Section]:
-        """Those that have something to show."""
+    def sections(self, kept: Mapping[str, Section] | None = None) -> list[Section]:
+        """Those that have something to show; `kept` ones are not rendered anew."""
         found = []
         for name, title in SECTIONS.items():
+            if kept and name in kept:
+                found.append(kept[name])
+                continue
             html = (
                 ENVIRONMENT.get_template(f"{name}.html").render(self._told(name), page=self, facts=self.facts).strip()
             )
@@ -417,7 +420,7 @@ def write_report(
     pictures = None
     if facts.record is not None:
         if measure:
-            facts.errors = measured(reader, facts, progress)
+            facts.errors = _measured_and_kept(reader, facts, progress)
         pictures = JobPictures(reader.job, facts.record)
     page = Page(facts, EmbeddedPictures(facts, pictures) if pictures else None)
     progress("page", 0, 1)
@@ -436,17 +439,31 @@ def write_report(
 def measured(
     reader: JobReader,
     facts: JobFacts,
+    known: Known,
     progress: Callable[[str, int, int], None] = lambda *_: None,
-    *,
-    keep: bool = True,
+    most_seconds: float | None = None,
 ) -> dict[int, float | None]:
     """The warp errors; none where flow or frames cannot be read from here."""
     if facts.record is None:
         return {}
     try:
-        return pair_errors(reader.job, facts.record, None, lambda done, of: progress("measure", done, of), keep=keep)
+        return pair_errors(
+            reader.job, facts.record, known, lambda done, of: progress("measure", done, of), most_seconds
+        )
     except FarmError:
         return {}
+
+
+def _measured_and_kept(
+    reader: JobReader, facts: JobFacts, progress: Callable[[str, int, int], None]
+) -> dict[int, float | None]:
+    known = load_measures(reader.job)
+    before = dict(known)
+    errors = measured(reader, facts, known, progress)
+    if known != before:
+        with contextlib.suppress(FarmError):  # a job that may only be read is measured again next time
+            save_measures(reader.job, known)
+    return errors
 
 
 def _default_output(job_url: str) -> Path:

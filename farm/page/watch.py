@@ -21,13 +21,17 @@ from aiohttp import web
 from farm.errors import FarmError, UsageError
 from farm.page.facts import JobFacts, JobReader, Shown
 from farm.page.pictures import JobPictures, jpeg
-from farm.page.report import Page, asset, content_policy, measured, picture_of
+from farm.page.report import Page, Section, asset, content_policy, measured, picture_of
+from farm.steadiness import Known
 
 HOST = "127.0.0.1"
 NAMES = {"127.0.0.1", "localhost", "[::1]"}
 WIDTHS = range(16, 2049)
-MEASURED_EVERY = 20.0
-"""Seconds between measurements of the warp error, which take processor time from a render on this machine."""
+SLOW = ("strip", "look", "curves", "seams", "time")
+"""Sections that are drawn anew only now and then: they take processor time from a render on this machine."""
+DRAWN_EVERY = 15.0
+MEASURED_SECONDS = 3.0
+"""Spent on measuring warp errors each time."""
 
 
 class ServedPictures:
@@ -68,8 +72,10 @@ class JobWatch:
     pictures: JobPictures | None = None
     now: Watched | None = None
     trouble: str = ""
+    _known: Known = field(default_factory=dict)
     _errors: dict[int, float | None] = field(default_factory=dict)
-    _measured: float = -MEASURED_EVERY
+    _sections: list[Section] = field(default_factory=list)
+    _drawn: float = -DRAWN_EVERY
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def look(self, clock: float) -> None:
@@ -85,11 +91,15 @@ class JobWatch:
                 return
             if facts.record is not None and self.pictures is None:
                 self.pictures = JobPictures(self.reader.job, facts.record)
-            if clock - self._measured >= MEASURED_EVERY:
-                self._errors, self._measured = measured(self.reader, facts, keep=False), clock
+            kept: dict[str, Section] = {}
+            if clock - self._drawn >= DRAWN_EVERY or (self.now and self.now.facts.doing != facts.doing):
+                self._errors = measured(self.reader, facts, self._known, most_seconds=MEASURED_SECONDS)
+                self._drawn = clock
+            else:
+                kept = {section.name: section for section in self._sections if section.name in SLOW}
             facts.errors = self._errors
             page = Page(facts, ServedPictures(facts) if self.pictures else None, live=True)
-            sections = page.sections()
+            sections = self._sections = page.sections(kept)
             versions = tuple((section.name, section.version) for section in sections)
             if self.now is None or self.now.versions != versions:
                 changes = self.now.changes + 1 if self.now else 0

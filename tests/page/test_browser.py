@@ -30,7 +30,7 @@ CHROMIUM = next(
 def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine: apt-get install chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'farm[page]'")
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'farm[ui]'")
     with playwright.sync_playwright() as running:
         started = running.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []

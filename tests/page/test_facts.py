@@ -34,7 +34,7 @@ def test_a_frame_committed_later_is_seen_by_the_next_look(painted_job):
 def test_the_frame_that_jumps_is_the_outlier(painted_job):
     reader = JobReader(painted_job().url)
     facts = reader.read()
-    facts.errors = measured(reader, facts)
+    facts.errors = measured(reader, facts, {})
     found = find_outliers(facts)
     assert ODD in [one.frame for one in found]
     assert "warp error" in next(one for one in found if one.frame == ODD).reasons[0]
