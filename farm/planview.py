@@ -39,9 +39,9 @@ def plan_lines(plan: RenderPlan, work: WorkEstimate, probe: VideoProbe) -> Itera
 def forecast_lines(told: dict[str, Any]) -> Iterator[str]:
     """Of what `farm.cluster.forecasting` tells."""
     costs, count = told["costs"], told["measured_workers"]
-    yield f"measured {count} worker{'s' if count > 1 else ''} at once on this machine: "
-    yield f"         first frame {costs['first']:.2f} s, next {costs['sequential']:.2f} s, "
-    yield f"         of a later pass {costs['refine']:.2f} s"
+    yield f"measured on {count} worker{'s' if count > 1 else ''} here, seconds a frame:"
+    first, following, later = (costs[name] for name in ("first", "sequential", "refine"))
+    yield f"         from nothing {first:.2f}, next ones {following:.2f}, later passes {later:.2f}"
     for row in told["rows"]:
         money = "" if row["money"] is None else f"  {row['money']:>10.2f}"
         workers = f"{row['workers']} worker{'s' if row['workers'] > 1 else ''}"

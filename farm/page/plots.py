@@ -87,11 +87,13 @@ def frame_plot(facts: JobFacts, outliers: Sequence[Outlier], *, narrow: bool) ->
                     x, y = thinned(values)
                     final = stage == losses[-1]
                     axis.plot(x, y, color=inks[stage], linewidth=1.3 if final else 0.9, alpha=1 if final else 0.55)
+        if title in ("warp error", "style loss"):
+            values = curves[losses[-1]]
+            told = (one.frame for one in outliers if any(reason.startswith(title) for reason in one.reasons))
+            flagged = [frame for frame in told if frame in values]
+            dots = axis.scatter(flagged, [values[frame] for frame in flagged], s=26, color=INKS["flag"], zorder=5)
+            dots.set_urls([f"#pair-{frame}" for frame in flagged])
         if title == "warp error":
-            flagged = [(one.frame, errors[one.frame]) for one in outliers if one.frame in errors]
-            if flagged:
-                dots = axis.scatter(*zip(*flagged, strict=True), s=26, color=INKS["flag"], zorder=5)
-                dots.set_urls([f"#pair-{frame}" for frame, _ in flagged])
             axis.set_yscale("log")
         else:
             axis.set_ylim(bottom=0)

@@ -44,19 +44,19 @@ SEAM_SHOWS = 2.0
 GENERATOR = "farm report"
 
 SECTIONS = {
-    "overview": "Overview",
-    "latest": "Latest frames",
-    "shots": "Before and after",
-    "strip": "The film",
-    "look": "Deserve a look",
-    "curves": "Frame by frame",
-    "seams": "Seams",
-    "time": "Where the time went",
-    "faults": "Faults and retries",
-    "forecast": "Forecast and fact",
-    "settings": "Settings",
+    "overview": ("Overview", "Overview"),
+    "latest": ("Latest frames", "Latest"),
+    "shots": ("Before and after", "Before and after"),
+    "strip": ("The film", "Film"),
+    "look": ("Deserve a look", "Deserve a look"),
+    "curves": ("Frame by frame", "Frame by frame"),
+    "seams": ("Seams", "Seams"),
+    "time": ("Where the time went", "Time"),
+    "faults": ("Faults and retries", "Faults"),
+    "forecast": ("Forecast and fact", "Forecast"),
+    "settings": ("Settings", "Settings"),
 }
-"""The page, top to bottom. `latest` is part of the live one only."""
+"""The page, top to bottom: heading, and name in the contents. `latest` is part of the live one only."""
 
 
 class Pictures(Protocol):
@@ -95,10 +95,11 @@ def picture_of(pictures: JobPictures, facts: JobFacts, kind: str, frame: int) ->
 
 @dataclass(frozen=True)
 class Section:
-    """`version` changes with the content."""
+    """`label` is its name in the contents; `version` changes with the content."""
 
     name: str
     title: str
+    label: str
     html: Markup
     version: str
 
@@ -112,7 +113,7 @@ class Page:
     def sections(self, kept: Mapping[str, Section] | None = None) -> list[Section]:
         """Those that have something to show; `kept` ones are not rendered anew."""
         found = []
-        for name, title in SECTIONS.items():
+        for name, (title, label) in SECTIONS.items():
             if kept and name in kept:
                 found.append(kept[name])
                 continue
@@ -121,7 +122,7 @@ class Page:
             )
             if html:
                 version = hashlib.sha256(html.encode()).hexdigest()[:16]
-                found.append(Section(name, title, Markup(html), version))  # noqa: S704 rendered with autoescape
+                found.append(Section(name, title, label, Markup(html), version))  # noqa: S704 rendered with autoescape
         return found
 
     def html(self, sections: Sequence[Section] | None = None) -> str:

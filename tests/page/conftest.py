@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,36 +49,36 @@ def paint(frame: int) -> np.ndarray:
     return rng.integers(0, 256, (64, 96, 3), dtype=np.uint8)
 
 
+def make_job(film: Path, style: Path, folder: Path, upto: int = 2, state: JobState | None = None) -> JobDirectory:
+    """Every task of the stages up to `upto`; two workers, the second lost in the end. Without a `state` it is done."""
+    job = JobDirectory(str(folder / "out.farm"))
+    record = make_record(film, folder, style)
+    job.save_record(record)
+    clock = BEGAN + 5
+    for number, task in enumerate(task for task in plan_tasks(record.plan) if task.number <= upto):
+        for frame in task.frames:
+            losses = {"style": 1000.0, "content": 500.0, "total": 1500.0}
+            worker = "worker-1" if number % 2 else "worker-2"
+            row = FrameRecord(frame=frame, sha256="", steps=4, losses=losses, seconds=0.5, worker=worker)
+            job.commit_frame(task.id, paint(frame), row)
+            clock += 0.5
+            ledger = job.ledger(task.id)
+            ledger[frame] = ledger[frame].model_copy(update={"committed": clock})
+        job._save_ledger(task.id, ledger)
+    happened = [
+        Happening(at=BEGAN, kind="run"),
+        Happening(at=BEGAN + 4, kind="joined", worker="worker-1", host="here"),
+        Happening(at=BEGAN + 5, kind="joined", worker="worker-2", host="there"),
+        Happening(at=clock + 1, kind="lost", worker="worker-2", task="pass-1/00001", text="its worker died"),
+    ]
+    rows = [one.model_dump_json(exclude_defaults=True) for one in happened]
+    job.storage.write("history.json", f"[{','.join(rows)}]".encode())
+    save_state(job, state or JobState(state="SUCCEEDED"))
+    if state is None:
+        job.save_report({"seconds": clock - BEGAN, "workers": 2, "lost_workers": 1, "output": record.spec.output})
+    return JobDirectory(job.url)
+
+
 @pytest.fixture
 def painted_job(film: Path, style: Path, tmp_path: Path) -> Callable[..., JobDirectory]:
-    """`painted_job(upto=2)` has every task of the first stages; two workers, the second lost in the middle."""
-
-    def make(upto: int = 2, state: JobState | None = None) -> JobDirectory:
-        job = JobDirectory(str(tmp_path / "out.farm"))
-        record = make_record(film, tmp_path, style)
-        job.save_record(record)
-        clock = BEGAN + 5
-        for number, task in enumerate(task for task in plan_tasks(record.plan) if task.number <= upto):
-            for frame in task.frames:
-                losses = {"style": 1000.0, "content": 500.0, "total": 1500.0}
-                worker = "worker-1" if number % 2 else "worker-2"
-                row = FrameRecord(frame=frame, sha256="", steps=4, losses=losses, seconds=0.5, worker=worker)
-                job.commit_frame(task.id, paint(frame), row)
-                clock += 0.5
-                ledger = job.ledger(task.id)
-                ledger[frame] = ledger[frame].model_copy(update={"committed": clock})
-            job._save_ledger(task.id, ledger)
-        happened = [
-            Happening(at=BEGAN, kind="run"),
-            Happening(at=BEGAN + 4, kind="joined", worker="worker-1", host="here"),
-            Happening(at=BEGAN + 5, kind="joined", worker="worker-2", host="there"),
-            Happening(at=clock + 1, kind="lost", worker="worker-2", task="pass-1/00001", text="its worker died"),
-        ]
-        rows = [one.model_dump_json(exclude_defaults=True) for one in happened]
-        job.storage.write("history.json", f"[{','.join(rows)}]".encode())
-        save_state(job, state or JobState(state="SUCCEEDED"))
-        if state is None:
-            job.save_report({"seconds": clock - BEGAN, "workers": 2, "lost_workers": 1, "output": record.spec.output})
-        return JobDirectory(job.url)
-
-    return make
+    return partial(make_job, film, style, tmp_path)

@@ -18,7 +18,7 @@ from farm.job import FrameRecord, JobDirectory
 from farm.jobstate import JobState, save_state
 from farm.page.report import write_report
 from farm.plan import plan_tasks
-from tests.page.conftest import ODD, paint
+from tests.page.conftest import ODD, make_job, paint
 from tests.page.test_watch import serve
 
 CHROMIUM = next(
@@ -43,7 +43,9 @@ class Seen:
     """A page that is open, what it asked for and what it complained of."""
 
     def __init__(self, browser: Any, address: str, **options: Any) -> None:
-        self.page = browser.new_context(viewport={"width": 1400, "height": 900}, **options).new_page()
+        self.page = browser.new_context(
+            viewport={"width": 1400, "height": 900}, reduced_motion="reduce", **options
+        ).new_page()
         self.complaints: list[str] = []
         self.requests: list[str] = []
         self.loads = 0
@@ -61,9 +63,10 @@ class Seen:
             self.page.wait_for_timeout(100)
 
 
-@pytest.fixture
-def address(painted_job) -> str:
-    return "file://" + write_report(painted_job().url, None, lambda *_: None)["report"]
+@pytest.fixture(scope="module")
+def address(film, style, tmp_path_factory) -> str:
+    job = make_job(film, style, tmp_path_factory.mktemp("report"))
+    return "file://" + write_report(job.url, None, lambda *_: None)["report"]
 
 
 def test_nothing_is_asked_for_and_nothing_complained_of(browser, address):

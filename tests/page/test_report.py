@@ -11,7 +11,7 @@ from farm.job import JobDirectory
 from farm.jobstate import JobState
 from farm.page.plots import thinned
 from farm.page.report import write_report
-from tests.page.conftest import ODD
+from tests.page.conftest import FRAMES, ODD
 
 
 def report(job: JobDirectory, **options: object) -> str:
@@ -85,6 +85,19 @@ def test_a_job_that_has_only_failed_to_start(tmp_path):
     job = JobDirectory(str(tmp_path / "early.farm"))
     save_state(job, JobState(state="FAILED", reason="the video is gone"))
     assert "the video is gone" in report(job)
+
+
+def test_a_job_on_storage_elsewhere_is_read_from_there_alone(painted_job, tmp_path, monkeypatch):
+    import fsspec
+
+    job = painted_job()
+    fsspec.filesystem("memory").put(job.url, "/elsewhere/out.farm", recursive=True)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out.farm").rename(tmp_path / "gone")
+    told = write_report("memory://elsewhere/out.farm", None, lambda *_: None)
+    assert told["report"] == str(tmp_path / "out.html")
+    assert told["frames"] == FRAMES
+    assert len(told["seams"]) == 4
 
 
 def test_a_report_is_made_again_but_no_other_file_is_lost(painted_job, tmp_path):
