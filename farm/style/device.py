@@ -9,9 +9,12 @@ run in `dtype`.
 
 from __future__ import annotations
 
+import ctypes
 import platform
+import sys
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -92,7 +95,11 @@ def packs_convolutions(device: torch.device, dtype: torch.dtype) -> bool:
 
 
 def configure_threads(count: int | None) -> None:
-    """Let PyTorch use `count` CPU threads (None leaves it as it is). Results repeat only for equal counts."""
+    """Let PyTorch use `count` CPU threads (None leaves it as it is). Results repeat only for equal counts.
+
+    From here on the process also keeps memory that it has freed, for the next step to take.
+    """
+    _keep_freed_memory()
     if count is None:
         return
     if count < 1:
@@ -133,9 +140,32 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def free_memory(device: torch.device) -> None:
-    """Give back what PyTorch keeps for later use."""
+    """Give back what PyTorch, or glibc, keeps for later use."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    if libc := _glibc():
+        libc.malloc_trim(0)
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+"""Of glibc's malloc.h."""
+
+
+@lru_cache
+def _keep_freed_memory() -> None:
+    """A step allocates the same maps as the one before. By default glibc gives large ones back to the system when they
+    are freed, and 20,000 page faults a step (512x384, bfloat16) are 5 % of its time.
+    """
+    if libc := _glibc():
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def _glibc() -> Any | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None)
+    return libc if hasattr(libc, "mallopt") else None  # musl has none
 
 
 def _available_to_system() -> int | None:

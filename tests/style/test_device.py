@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import platform
+import subprocess
 import sys
 
 import numpy as np
@@ -52,6 +54,29 @@ def test_threads():
         torch.set_num_threads(before)
     with pytest.raises(UsageError, match="0 threads"):
         configure_threads(0)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
+def test_memory_that_was_freed_is_taken_again_without_page_faults():
+    script = """
+import resource, sys, torch
+from farm.style.device import configure_threads
+if sys.argv[1] == "kept":
+    configure_threads(1)
+faults = []
+for _ in range(10):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    kept = [torch.ones(1 << 23), torch.ones(1 << 24)]
+    del kept
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+print(faults[-1])
+"""
+    faults = {
+        way: int(subprocess.run([sys.executable, "-c", script, way], capture_output=True, text=True, check=True).stdout)
+        for way in ("kept", "default")
+    }
+    assert faults["kept"] < 100
+    assert faults["default"] > 30  # huge pages may take the place of 16384 small ones
 
 
 @pytest.mark.parametrize(
