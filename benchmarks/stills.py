@@ -49,9 +49,13 @@ is a tenth of 5 content + 100 style as the farm scales them."""
 
 
 class Turns:
-    """Lets one thread at a time work, round robin, and counts the seconds of each on its own turns."""
+    """Lets one thread at a time work, round robin, and counts the seconds of each on its own turns.
+
+    Where PyTorch has one thread those are seconds of CPU time, which other work on the machine does not lengthen.
+    """
 
     def __init__(self, names: list[str]) -> None:
+        self._clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
         self._names = names
         self._turn = threading.Condition()
         self._at = 0
@@ -61,11 +65,15 @@ class Turns:
     def take(self, name: str) -> None:
         with self._turn:
             self._turn.wait_for(lambda: self._names[self._at % len(self._names)] == name)
-            self._begun = time.perf_counter()
+            self._begun = self._clock()
+
+    def restart(self) -> None:
+        """What was done in this turn so far does not count."""
+        self._begun = self._clock()
 
     def pass_on(self, name: str, *, leave: bool = False) -> None:
         with self._turn:
-            self.seconds[name] += time.perf_counter() - self._begun
+            self.seconds[name] += self._clock() - self._begun
             at = self._names.index(name)
             if leave:
                 self._names.remove(name)
@@ -126,7 +134,7 @@ def measure(
                 run.seconds.append(spent)
                 run.losses.append(yardstick(image))
                 run.image, run.raw = tensor_to_image(image), image
-                turns._begun = time.perf_counter()
+                turns.restart()
 
         turns.take(name)
         try:

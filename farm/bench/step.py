@@ -20,13 +20,15 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from farm.stopwatch import taken
+from farm.stopwatch import stage, taken
 from farm.style.minimize import LBFGS, SmoothingPreconditioner
 from farm.style.objective import Objective, OptimizeSettings
 from farm.style.picture import image_to_tensor
 from farm.style.targets import StyleTargets
 from farm.style.tiles import layer_stride
 from farm.style.vgg import VGGFeatures
+
+Clock = Callable[[], float]
 
 WARM_UP = 3
 """Steps that are not counted: oneDNN compiles its kernels, and L-BFGS has no pairs yet."""
@@ -56,25 +58,29 @@ def measure_step(
     objective = Objective(features, targets, settings, picture, None)
     precondition = SmoothingPreconditioner(*size, features.device) if settings.precondition else None
     minimizer = LBFGS(image_to_tensor(picture, features.device), settings.history, precondition=precondition)
+    # One thread's CPU time is what it would take on an idle machine, whatever else runs on this one.
+    alone = features.device.type == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if alone else time.perf_counter
     bare = bare_convolutions(features, {*settings.content_layers, *settings.style_layers}, size)
     steps: list[float] = []
     bares: list[float] = []
     parts: dict[str, list[float]] = {name: [] for name in PARTS}
     for repeat in range(WARM_UP + repeats):
-        bare_seconds = _timed(bare, features.device)
+        bare_seconds = _timed(bare, features.device, clock)
         taken()
-        began = time.perf_counter()
-        values, gradient = objective.evaluate(minimizer.point)
+        began = clock()
+        with stage("losses"):
+            values, gradient = objective.evaluate(minimizer.point)
         assert gradient is not None
-        evaluated = time.perf_counter()
+        evaluated = clock()
         minimizer.tell(values["total"], gradient)
-        ended = time.perf_counter()
+        ended = clock()
         if repeat < WARM_UP:
             continue
         spent = taken()
-        parts["forward"].append(spent["forward"])
-        parts["backward"].append(spent["backward"])
-        parts["losses"].append(evaluated - began - spent["forward"] - spent["backward"])
+        # Stages are told in seconds of the wall clock: only their shares are taken from there.
+        for name in ("forward", "backward", "losses"):
+            parts[name].append((evaluated - began) * spent[name] / sum(spent.values()))
         parts["optimizer"].append(ended - evaluated)
         steps.append(ended - began)
         bares.append(bare_seconds)
@@ -115,11 +121,11 @@ def bare_convolutions(features: VGGFeatures, layers: set[str], size: tuple[int, 
     return run
 
 
-def _timed(work: Callable[[], None], device: torch.device) -> float:
+def _timed(work: Callable[[], None], device: torch.device, clock: Clock) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    began = time.perf_counter()
+    began = clock()
     work()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter() - began
+    return clock() - began
