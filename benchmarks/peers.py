@@ -4,8 +4,9 @@
     python benchmarks/peers.py clip VIDEO --style IMG --size 512 --frames 0-23 -o peers/
 
 Both sides get the same resized pictures, VGG-19 from the same file, max pooling, the same layers and the same ratio of
-content to style, and one thread. One yardstick judges both: 5 content + 100 style of `farm.style.losses` in float32, on
-the picture as it is delivered, clipped to 0..255. Its time is not counted, nor is the time to load networks.
+content to style, and as many threads; with one, times are of the CPU. One yardstick judges both: 5 content + 100 style
+of `farm.style.losses` in float32, on the picture as it is delivered, clipped to 0..255. Its time is not counted, nor is
+the time to load networks.
 
 still   pastiche makes `--peer-steps` steps of its L-BFGS. How soon is the farm at the loss that pastiche has then? The
         farm paints coarse to fine in `--iterations` steps, as `farm stylize` does; the time counted is all of it,
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,15 +33,18 @@ import torch
 from numpy.typing import NDArray
 from stills import LOADED, WORKING, Report, measure, pastiche_way, processor
 
+from farm.bench.clip import render_alone, warp_error
+from farm.flow import create_matcher
+from farm.job import JobDirectory
+from farm.render import SourceFrames, stage_frame
+from farm.spec import build_spec
 from farm.style.device import choose_precision, configure_threads
 from farm.style.objective import Objective, OptimizeSettings
-from farm.style.picture import read_picture, resize, write_picture
+from farm.style.picture import image_to_tensor, read_picture, resize, write_picture
 from farm.style.pyramid import stylize_coarse_to_fine
 from farm.style.targets import Style, StyleTargets, matching_size
 from farm.style.vgg import VGGFeatures
 from farm.style.weights import load_weights
-
-LEAST_RELIABLE = 0.2
 
 
 class Yardstick:
@@ -120,6 +125,75 @@ def still(options: argparse.Namespace) -> dict[str, Any]:
     return told
 
 
+def clip(options: argparse.Namespace) -> dict[str, Any]:
+    first, following = (int(number) for number in (options.iterations or "200,50").split(","))
+    values: dict[str, Any] = {"video": str(options.source.absolute()), "styles": [str(options.style.absolute())]}
+    values |= {"output": str((options.output / "film.mp4").absolute()), "size": options.size, "frames": options.frames}
+    values |= {"iterations": {"first": first, "next": following}, "passes": options.passes}
+    spec = build_spec(values)
+    found = render_alone(spec, options.output, options.threads)
+    job = JobDirectory(str(options.output / "alone.farm"))
+    record = job.load_record()
+    assert record is not None
+    source, matcher = SourceFrames(record), create_matcher(spec.flow)
+    size = (record.plan.height, record.plan.width)
+    painting = read_picture(options.style)
+    painting = resize(painting, matching_size(painting.shape[:2], size, 1.0))
+    write_picture(options.output / "style.png", painting)
+    yardstick = Yardstick(painting, size)
+    sizes = {"content": size, "style": painting.shape[:2]}
+    seconds, rows, shown = [], [], []
+    for pair in options.pairs:
+        numbers = [record.plan.start + pair, record.plan.start + pair + 1]
+        contents = [source(number) for number in numbers]
+        ours = [stage_frame(job, record, record.plan.passes, number) for number in numbers]
+        theirs = []
+        for content in contents:
+            write_picture(options.output / "content.png", content)
+            paths = options.output / "content.png", options.output / "style.png"
+            run = measure(
+                {"pastiche": pastiche_way(*paths, sizes, options.peer_steps)}, lambda _: 0.0, 10**9, options.peer_steps
+            )["pastiche"]
+            assert run.image is not None
+            seconds.append(run.seconds[-1])
+            theirs.append(run.image)
+        match = matcher.match(contents[1], contents[0])[0]
+        for content, mine, other in zip(contents, ours, theirs, strict=True):
+            judge = yardstick.of(content)
+            rows.append({"farm": judge(image_to_tensor(mine)), "pastiche": judge(image_to_tensor(other))})
+        steady = {
+            name: warp_error(images[1], images[0], match.flow, match.weight)
+            for name, images in (("farm", ours), ("pastiche", theirs))
+        }
+        rows[-1]["warp_error"] = steady
+        shown.append(np.concatenate([contents[1], ours[1], theirs[1]], axis=1))
+    write_picture(options.output / "clip.png", np.concatenate(shown))
+    each = found.cpu if options.threads == 1 else found.wall
+    peer = statistics.median(seconds)
+    losses = {name: statistics.median(row[name] for row in rows) for name in ("farm", "pastiche")}
+    pairs = [row["warp_error"] for row in rows if "warp_error" in row]
+    errors = {name: statistics.median(pair[name] for pair in pairs if pair[name]) for name in ("farm", "pastiche")}
+    print(
+        f"{found.frames} frames of {size[1]}x{size[0]}; {options.peer_steps} steps of pastiche, {len(seconds)} frames"
+    )
+    print(f"{'':10}{'s a frame':>12}{'loss':>12}{'warp error':>12}")
+    for name, own in (("farm", each), ("pastiche", peer)):
+        print(f"{name:10}{own:>12.1f}{losses[name]:>12.0f}{errors[name]:>12.6f}")
+    print(
+        f"{peer / each:.1f} times less time a frame, loss {losses['farm'] / losses['pastiche']:.3f} of pastiche's, ",
+        end="",
+    )
+    print(f"warp error {errors['farm'] / errors['pastiche']:.3f}")
+    return {
+        "farm": {"seconds": each, "steps": found.steps / found.frames, "loss": losses["farm"]},
+        "pastiche": {"seconds": peer, "loss": losses["pastiche"]},
+        "warp_errors": errors,
+        "frames": rows,
+        "iterations": [first, following],
+        "passes": options.passes,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("kind", choices=["still", "clip"])
@@ -129,6 +203,9 @@ def main() -> None:
     parser.add_argument("--iterations", default=None, help="the farm's; 120 for a still, FIRST,NEXT for a clip")
     parser.add_argument("--peer-steps", type=int, default=200)
     parser.add_argument("--every", type=int, default=2, help="steps between two measurements of a still")
+    parser.add_argument("--frames", default="0-23", help="of a clip")
+    parser.add_argument("--passes", type=int, default=3, help="of the farm")
+    parser.add_argument("--pairs", type=int, nargs="+", default=[2, 20], help="first frames of pairs, from the clip's")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, default=Path("peers"))
     options = parser.parse_args()
@@ -138,6 +215,8 @@ def main() -> None:
     if options.kind == "still":
         options.iterations = int(options.iterations or 120)
         told = still(options)
+    else:
+        told = clip(options)
     told["machine"] = {"processor": processor(), "threads": options.threads, "torch": torch.__version__}
     (options.output / f"{options.kind}.json").write_text(json.dumps(told, indent=1))
 
