@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from farm.errors import PictureError, UsageError, VideoError
 from farm.fetch import local_path
@@ -30,8 +30,8 @@ def read_mask_picture(path: str | Path, size: tuple[int, int] | None = None) -> 
     grey = read_picture(path).mean(axis=2)
     with Image.open(path) as picture:
         if "A" in picture.getbands():
-            from_alpha = Image.fromarray(np.asarray(picture.getchannel("A")))
-            grey = grey * (np.asarray(from_alpha.resize(grey.shape[::-1]), np.float32) / 255)
+            upright = ImageOps.exif_transpose(picture)  # as read_picture turns the rest of it
+            grey = grey * (np.asarray(upright.getchannel("A"), np.float32) / 255)
     if grey.max() <= DARKEST_WHITE:
         raise PictureError(f"mask {path} is black all over", "paint the region white")
     return resize_mask(grey.astype(np.float32), size or (grey.shape[1], grey.shape[0]))

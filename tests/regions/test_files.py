@@ -35,6 +35,15 @@ def test_transparent_is_outside(tmp_path):
     assert np.array_equal(read_mask_picture(str(tmp_path / "mask.png")), half_white())
 
 
+def test_transparency_is_turned_with_the_picture(tmp_path):
+    rgba = np.full((40, 60, 4), 255, np.uint8)
+    rgba[..., 3] = half_white()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn clockwise
+    Image.fromarray(rgba).save(tmp_path / "mask.png", exif=exif)
+    assert np.array_equal(read_mask_picture(str(tmp_path / "mask.png")), np.rot90(half_white(), -1))
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [(None, "there is no picture"), (b"", "is empty"), (b"hello", "is not a picture"), ("black", "is black all over")],
