@@ -11,12 +11,12 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from farm.page.facts import JobFacts
+from farm.page.facts import JobFacts, Span
 from farm.page.gauge import Outlier, WorkerTime
 
 INKS = {
@@ -31,7 +31,8 @@ INKS = {
 """CSS variable of the page, and the colour that stands for it until the drawing is done."""
 COLUMNS = 900
 """Values a curve is thinned to: the lowest and the highest of each part."""
-CUTS_LABELLED = 24
+MOST_LINES = 400
+"""Cuts, and boundaries, that are marked: of more, nothing but grey would be seen."""
 LEFT, RIGHT = {False: 0.065, True: 0.13}, {False: 0.995, True: 0.97}
 """Where the axes begin and end, as shares of the width, for the wide and the narrow drawing."""
 
@@ -118,8 +119,9 @@ def time_plot(facts: JobFacts, workers: Sequence[WorkerTime], *, narrow: bool) -
         y = rows - 1 - row
         here = [((worker.begin - began) / unit, (worker.end - worker.begin) / unit)]
         axis.broken_barh(here, (y - 0.3, 0.6), facecolors=INKS["grid"], edgecolor="none")
-        bars = [((span.begin - began) / unit, (span.end - span.begin) / unit) for span in worker.spans]
-        inks = [INKS[stage_ink(numbers[span.task])] for span in worker.spans]
+        spans = joined(worker.spans, (ended - began) / 2000)
+        bars = [((span.begin - began) / unit, (span.end - span.begin) / unit) for span in spans]
+        inks = [INKS[stage_ink(numbers[span.task])] for span in spans]
         axis.broken_barh(bars, (y - 0.3, 0.6), facecolors=inks, edgecolor=INKS["paper"], linewidth=0.6)
         if worker.lost:
             axis.plot([(worker.end - began) / unit], [y], marker="x", color=INKS["flag"], markersize=7, mew=2)
@@ -139,6 +141,18 @@ def time_plot(facts: JobFacts, workers: Sequence[WorkerTime], *, narrow: bool) -
     return Plot(_svg(figure, f"time-{'narrow' if narrow else 'wide'}"), LEFT[narrow], RIGHT[narrow], 0, ended - began)
 
 
+def joined(spans: Sequence[Span], shortest: float) -> list[Span]:
+    """Spans of one stage that follow each other as one where they are too short, in seconds, to be seen apart."""
+    found: list[Span] = []
+    for span in spans:
+        last = found[-1] if found else None
+        if last and last.stage == span.stage and span.end - last.begin < shortest:
+            found[-1] = replace(last, end=span.end, busy=last.busy + span.busy, frames=last.frames + span.frames)
+        else:
+            found.append(span)
+    return found
+
+
 def thinned(values: Mapping[int, float], columns: int = COLUMNS) -> tuple[list[int], list[float]]:
     """The curve as it is, or the lowest and the highest value of each of `columns` parts."""
     frames = list(values)
@@ -153,12 +167,13 @@ def thinned(values: Mapping[int, float], columns: int = COLUMNS) -> tuple[list[i
 
 
 def _mark(axis: Any, facts: JobFacts) -> None:
-    """Cuts as lines, boundaries between chunks as dotted ones."""
+    """Cuts as lines, boundaries between chunks as dotted ones, as long as they can be told apart."""
     plan = facts.record.plan  # type: ignore[union-attr]
     draw = axis.axvline
-    for shot in plan.shots[1:]:
-        draw(shot.start - 0.5, color=INKS["cut"], linewidth=0.9 if len(plan.shots) <= 200 else 0.3)
-    if len(plan.chunks) <= 600:
+    if len(plan.shots) <= MOST_LINES:
+        for shot in plan.shots[1:]:
+            draw(shot.start - 0.5, color=INKS["cut"], linewidth=0.9 if len(plan.shots) <= 100 else 0.3)
+    if len(plan.chunks) <= MOST_LINES:
         for chunk in plan.chunks:
             if not chunk.first_in_shot:
                 draw(chunk.start - 0.5, color=INKS["cut"], linewidth=0.7, linestyle=(0, (1, 2)))
@@ -237,6 +252,7 @@ def _svg(figure: Any, name: str) -> str:
     svg = re.sub(r"""(\bid="|href="#|url\(#)([^")]+)""", own, svg)
     # matplotlib means its links for other pages
     svg = re.sub(r'href="#pair-(\d+)" target="_blank"', r'href="#pair-\1" aria-label="Look at frame \1"', svg)
+    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)  # a hundredth of a point is finer than any screen
     for variable, color in INKS.items():
         svg = svg.replace(color, f"var(--{variable})")
     svg = re.sub(r"font: ([\d.]+)px '[^']*'(, [^;\"]*)?", r"font-size: \1px", svg)

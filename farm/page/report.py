@@ -40,6 +40,8 @@ SHOT_WIDTH, PAIR_WIDTH, STRIP_WIDTH, LATEST_WIDTH = 640, 480, 128, 320
 MOST_BYTES = {SHOT_WIDTH: 70_000, PAIR_WIDTH: 40_000, STRIP_WIDTH: 6_000}
 """Of one JPEG of that width: 36 sliders, 12 pairs of five pictures and the strip stay below 9 MB as base64."""
 SEAM_SHOWS = 2.0
+MOST_ROWS, MOST_SEAMS, MOST_FAULTS = 8000, 300, 500
+"""Frames whose values can be read one by one, and rows of tables: a feature film has more than a page can hold."""
 
 GENERATOR = "farm report"
 
@@ -281,7 +283,9 @@ class Page:
         seconds = {stage: self.facts.values("seconds", stage) for stage in stages}
         steps = {stage: self.facts.values("steps", stage) for stage in stages}
         rows = []
-        for frame, one in self.facts.shown.items():
+        frames = list(self.facts.shown)
+        for frame in (frames[i] for i in evenly(MOST_ROWS, len(frames))):
+            one = self.facts.shown[frame]
             chunk = plan.chunk_of(frame) if plan else None
             error = self.facts.errors.get(frame)
             losses = one.record.losses
@@ -320,7 +324,9 @@ class Page:
         }
 
     def _tell_seams(self) -> dict[str, Any]:
-        return {"seams": self.facts.seams, "near": NEAR, "shows": SEAM_SHOWS}
+        worst = sorted(self.facts.seams, key=lambda seam: seam.ratio or 0.0, reverse=True)[:MOST_SEAMS]
+        shown = sorted(worst, key=lambda seam: seam.frame)
+        return {"seams": shown, "left_out": len(self.facts.seams) - len(shown), "near": NEAR, "shows": SEAM_SHOWS}
 
     def _tell_time(self) -> dict[str, Any]:
         stages = [
@@ -359,7 +365,9 @@ class Page:
         rows = [(one.at - began, one) for one in self.facts.history if one.kind in kinds]
         trouble = [one for _, one in rows if one.kind not in ("joined", "note")]
         restarted = sum(one.record.restarts > 0 for one in self.facts.shown.values())
-        return {"rows": rows, "trouble": len(trouble), "restarted": restarted, "words": WORDS}
+        left_out = max(len(rows) - MOST_FAULTS, 0)
+        rows = rows[left_out:]
+        return {"rows": rows, "left_out": left_out, "trouble": len(trouble), "restarted": restarted, "words": WORDS}
 
     def _tell_forecast(self) -> dict[str, Any]:
         facts = self.facts

@@ -9,7 +9,8 @@ import pytest
 from farm.errors import OutputError
 from farm.job import JobDirectory
 from farm.jobstate import JobState
-from farm.page.plots import thinned
+from farm.page.facts import Span
+from farm.page.plots import joined, thinned
 from farm.page.report import write_report
 from tests.page.conftest import FRAMES, ODD
 
@@ -122,3 +123,15 @@ def test_a_long_curve_is_thinned_and_keeps_its_peaks():
     assert len(frames) <= 600
     assert heights[frames.index(1234)] == 9.0
     assert heights[frames.index(4321)] == 0.1
+
+
+def test_tasks_too_short_to_be_seen_apart_are_drawn_as_one():
+    def span(begin, end, stage="pass 1"):
+        return Span("w", "t", stage, begin, end, end - begin, 1)
+
+    found = joined([span(0, 1), span(1, 2), span(2, 3, "pass 2"), span(3, 4, "pass 2"), span(4, 30, "pass 2")], 5)
+    assert [(one.begin, one.end, one.stage, one.frames) for one in found] == [
+        (0, 2, "pass 1", 2),
+        (2, 4, "pass 2", 2),
+        (4, 30, "pass 2", 1),
+    ]
