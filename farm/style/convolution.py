@@ -24,24 +24,25 @@ class Convolution:
     """`weight` (O, I, 3, 3), `bias` (O,). Maps are (1, C, H, W) of `dtype`, channels-last in memory."""
 
     def __init__(self, weight: Tensor, bias: Tensor, device: torch.device, dtype: torch.dtype) -> None:
-        self._weight = weight.to(device, dtype, memory_format=torch.channels_last)
+        self._channels = weight.shape[1]
         self._bias = bias.to(device, dtype)
-        self._packed = self._turned = None
+        self._weight = weight.to(device, dtype, memory_format=torch.channels_last)
+        self._turned: Tensor | None = None
         if packs_convolutions(device, dtype):
             turned = self._weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
-            self._packed, self._turned = _pack(self._weight), _pack(turned)
+            self._weight, self._turned = _pack(self._weight), _pack(turned)
 
     def __call__(self, x: Tensor) -> Tensor:
         """(1, I, H, W) -> (1, O, H, W), none of it below 0."""
-        if self._packed is not None:
-            return _convolve(x, self._packed, self._bias, "relu")
+        if self._turned is not None:
+            return _convolve(x, self._weight, self._bias, "relu")
         return functional.conv2d(x, self._weight, self._bias, padding=1).relu_()
 
     def gradient(self, at_output: Tensor) -> Tensor:
         """(1, O, H, W), the gradient before the ReLU -> (1, I, H, W)."""
         if self._turned is not None:
             return _convolve(at_output, self._turned, None, "none")
-        shape = (1, self._weight.shape[1], *at_output.shape[2:])
+        shape = (1, self._channels, *at_output.shape[2:])
         like_input = at_output.new_empty(()).expand(shape)  # only its shape counts
         found = torch.ops.aten.convolution_backward(
             at_output, like_input, self._weight, None, _ONE, _ONE, _ONE, False, [0, 0], 1, [True, False, False]
