@@ -37,7 +37,16 @@ from farm.style.guided import paste
 from farm.style.optimize import StylizedFrame
 from farm.style.palette import ColorTreatment, color_treatment_after
 from farm.styler import FrameStyler, ShotStyler
-from farm.ties import Neighbour, blended_start, cross_fade, looks_alike, nearest_visible, warped_start, with_anchor
+from farm.ties import (
+    Neighbour,
+    blended_start,
+    cross_fade,
+    landing_pull,
+    looks_alike,
+    nearest_visible,
+    warped_start,
+    with_anchor,
+)
 
 DECODED_BYTES_KEPT = 1 << 28
 """Of decoded frames: flow over long distances asks again for frames that a long GOP makes slow to reach."""
@@ -241,7 +250,7 @@ class ChunkRenderer:
         """
         ties = nearest_visible([self._warped(frame, other, image) for other, image in earlier])
         if anchor is not None:
-            pull = max(0.0, 1 - (anchor - frame) / (self.spec.overlap + 1))
+            pull = landing_pull(anchor - frame, self.spec.overlap, len(self.plan.chunk_of(frame).frames))
             ties = with_anchor(ties, self._warped(frame, anchor, self._committed(RELAY, anchor)), pull)
         content, regions = self.source(frame), self.masks.weights(frame)
         start = warped_start(content, ties)

@@ -35,6 +35,15 @@ def nearest_visible(neighbours: Sequence[Neighbour]) -> list[Neighbour]:
     return [Neighbour(neighbour.image, weight) for neighbour, weight in zip(neighbours, weights, strict=True)]
 
 
+def landing_pull(distance: int, overlap: int, length: int) -> float:
+    """How far a frame, `distance` frames before the next keyframe, is drawn to it: 0 beyond `overlap` frames, up to 1.
+
+    A chunk shorter than the overlap, `length` frames, uses all of itself. Equal steps of `1 / (distance + 1)` would
+    move each frame less, but the optimiser goes back on small ones, and what is left jumps at the keyframe (measured).
+    """
+    return max(0.0, 1 - distance / (min(overlap, length) + 1))
+
+
 def with_anchor(neighbours: Sequence[Neighbour], anchor: Neighbour, pull: float) -> list[Neighbour]:
     """Add a later frame that is known already: the keyframe at which the next chunk starts.
 
