@@ -87,10 +87,6 @@ def _folder(folder: Path | None, given: Mapping[str, Any], spec: RenderSpec) -> 
     if "output" not in given and "spec" not in given:
         beside = Path(Path(spec.video).name).with_suffix(".preview")
     target = (folder or beside).absolute()
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{target} cannot be made: {error.strerror}", "give another --folder") from None
     foreign = [name for name in (SHEET, PAGE) if (target / name).exists() and not (target / "jobs").is_dir()]
     if foreign:
         raise OutputError(f"{target / foreign[0]} is there and not of a preview", "give another --folder")
