@@ -2,6 +2,7 @@
 # make test-media CLIPS=".."  odd films through the farm and compared; without CLIPS, films of every kind made here
 # make test-page     the report and the live page in headless Chromium (apt-get install chromium)
 # make gallery       the README's pictures anew, from the demo
+# make test-chaos SEED=1      faults of every kind, each broken, mended and compared with an undisturbed render
 # make check  ruff and mypy                    make format  what ruff can mend by itself
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-media test-page gallery check format clean
+.PHONY: demo test test-media test-chaos test-page gallery check format clean
 
 demo: $(READY)
 	$(BIN)/farm demo -o demo
@@ -19,6 +20,9 @@ test: $(READY)
 
 test-media: $(READY)
 	PYTHONPATH=. $(BIN)/python benchmarks/media.py $(CLIPS)
+
+test-chaos: $(READY)
+	PYTHONPATH=. $(BIN)/python -m benchmarks.chaos --seed $(or $(SEED),1)
 
 test-page: $(READY)
 	$(BIN)/python -m pip install --quiet -e '.[ui]'

@@ -43,6 +43,9 @@ Workers = Annotated[int | None, typer.Option(min=1, help="renderers at once; def
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of a worker, the same for a whole job")]
 Address = Annotated[str | None, typer.Option(help="Ray cluster to join; default: start Ray here")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace an output that is there already")]
+Spare = Annotated[
+    bool, typer.Option("--spare-storage", help="give up frames as soon as they are in the film: see farm plan")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout and nothing else")]
 
 
@@ -54,6 +57,7 @@ def render(
     workers: Workers = None,
     threads: Threads = None,
     address: Address = None,
+    spare_storage: Spare = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -68,6 +72,7 @@ def render(
         threads=threads,
         address=address,
         overwrite=overwrite,
+        spare_storage=spare_storage,
     )
     with JobProgress() as progress:
         report = render_job(wanted, options, progress)
@@ -88,18 +93,24 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Shots, chunks, work and storage of a render; with --measure time and money, from frames rendered here."""
-    if not measure and (price_per_hour is not None or workers is not None or threads is not None or job is not None):
-        raise UsageError("--price-per-hour, --workers, --threads and --job say how to measure", "add --measure")
+    if not measure and (price_per_hour is not None or threads is not None or job is not None):
+        raise UsageError("--price-per-hour, --threads and --job say how to measure", "add --measure")
     from farm.media.scan import scan_video
     from farm.plan import estimate_work, plan_render
     from farm.planview import plan_lines
+    from farm.storageplan import estimate_storage
 
     wanted = film_spec(given, {"output": "out.mp4", "styles": ["style.png"]})
     scan = scan_video(wanted.video, allow_truncated=wanted.allow_truncated)
     made = plan_render(wanted, scan.probe, scan.cuts)
     work = estimate_work(made, wanted.iterations)
-    told = {**made.model_dump(mode="json"), "work": {**work.model_dump(), "chunking_overhead": work.chunking_overhead}}
-    lines = list(plan_lines(made, work, scan.probe))
+    storage = estimate_storage(made, wanted, workers or os.cpu_count() or 1)
+    told = {
+        **made.model_dump(mode="json"),
+        "work": {**work.model_dump(), "chunking_overhead": work.chunking_overhead},
+        "storage": storage.model_dump(),
+    }
+    lines = list(plan_lines(made, work, storage, scan.probe))
     if measure:
         from farm.cluster.forecasting import forecast_render
         from farm.cluster.launch import LaunchOptions, default_job
@@ -112,7 +123,7 @@ def plan(
             options = LaunchOptions(job=where, workers=workers, threads=threads)
             forecast = forecast_render(wanted, options, price_per_hour, progress, keep=named)
         told["forecast"] = forecast
-        lines = [line for line in lines if not line.startswith("storage")] + list(forecast_lines(forecast))
+        lines += forecast_lines(forecast)
     _print(told, as_json, "\n".join(lines))
 
 

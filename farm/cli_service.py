@@ -42,6 +42,9 @@ def submit(
     address: Dashboard = None,
     priority: Priority = DEFAULT_PRIORITY,
     stage: Stage = False,
+    spare_storage: Annotated[
+        bool, typer.Option("--spare-storage", help="give up frames as soon as they are in the film: see farm plan")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an output that is there already")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -56,7 +59,14 @@ def submit(
     cluster = Cluster(address)
     if stage:
         spec = stage_inputs(spec, where)
-    request = JobRequest(spec=spec, workers=workers, threads=threads, priority=priority, overwrite=overwrite)
+    request = JobRequest(
+        spec=spec,
+        workers=workers,
+        threads=threads,
+        priority=priority,
+        overwrite=overwrite,
+        spare_storage=spare_storage,
+    )
     told = submit_job(request, where, cluster)
     _print(told, as_json, "\n".join(_submitted_lines(told)))
 

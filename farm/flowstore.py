@@ -22,6 +22,8 @@ from farm.flow import Match, best_match, compose, decode_match, encode_flow, rel
 from farm.storage import Storage
 
 CACHE_BYTES = 1 << 30
+CACHE_FIELDS = 2048
+"""What the long-term ties of a chunk share; small frames would otherwise fill a gigabyte before any is dropped."""
 
 Kept = TypeVar("Kept", Match, np.ndarray)
 
@@ -120,7 +122,7 @@ class FlowStore:
         value = make()
         self._cache[key] = value
         self._cached_bytes += _bytes(value)
-        while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
+        while len(self._cache) > 1 and (self._cached_bytes > CACHE_BYTES or len(self._cache) > CACHE_FIELDS):
             self._cached_bytes -= _bytes(self._cache.popitem(last=False)[1])
         return value
 

@@ -6,6 +6,8 @@
     ledger/TASK.json          for each committed frame of the task: its hash, losses, steps, seconds
     flow/KEY/FROM-TO.png      optical flow between two frames; KEY names video, size and method
     masks/NN-KEY/000123.png   where region NN of the spec is in a frame; KEY names all that this depends on
+    segments/KEY/00012.mkv    frames of the last pass, encoded, until the film is there; beside it a .json with hashes
+    film.json                 the hash of the film, just before it is put in its place
     report.json               what the finished render was: written last
     state.json                what the job is doing, for people; nothing is decided by it
     history.json              runs, workers that came and went, retries: for people too
@@ -210,9 +212,13 @@ class JobDirectory:
             self.storage.remove(frame_name(task, frame))
         return len(dropped)
 
+    def is_finished(self, task: Task) -> bool:
+        """Whether its every frame is committed and intact."""
+        return len(self.intact_frames(task)) == len(task.frames)
+
     def finished_tasks(self, tasks: Iterable[Task]) -> set[str]:
         """Ids of the tasks whose every frame is committed and intact."""
-        return {task.id for task in tasks if len(self.intact_frames(task)) == len(task.frames)}
+        return {task.id for task in tasks if self.is_finished(task)}
 
     def intact_frames(self, task: Task) -> set[int]:
         """Frames of a task that are in the ledger and whose file has the ledger's hash."""

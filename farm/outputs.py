@@ -45,6 +45,14 @@ def copy_atomically(source: Path, path: Path) -> None:
             os.fsync(file.fileno())
 
 
+def move_into_place(temporary: Path, path: Path) -> None:
+    """Rename a file that was written beside `path`, after it has reached the disk. Raises OSError."""
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    _sync_folder(path.parent)
+
+
 @contextlib.contextmanager
 def _renamed_when_whole(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +63,11 @@ def _renamed_when_whole(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:

@@ -133,7 +133,7 @@ class RenderPlan(Model):
 
 
 class WorkEstimate(Model):
-    """Optimiser steps by purpose, the longest chain of dependent steps, and bytes of frames kept at the most."""
+    """Optimiser steps by purpose, and the longest chain of dependent steps."""
 
     frames: int
     steps: int
@@ -142,7 +142,6 @@ class WorkEstimate(Model):
     overlap_steps: int
     refine_steps: int
     longest_chain_steps: int
-    storage_bytes: int
 
     @property
     def chunking_overhead(self) -> float:
@@ -239,7 +238,6 @@ def estimate_work(plan: RenderPlan, iterations: Iterations) -> WorkEstimate:
     extra_starts = len(plan.chunks) - len(plan.shots)
     keyframe_steps = RUN_UP * plan.steps.sequential if plan.relay else plan.steps.first
     overlap_frames = sum(max(chunk.reach - chunk.stop, 0) for chunk in plan.chunks)
-    frame_bytes = plan.width * plan.height * 3
     optimised = plan.steps != NO_STEPS
     count = len(plan.frames)
     return WorkEstimate(
@@ -253,8 +251,6 @@ def estimate_work(plan: RenderPlan, iterations: Iterations) -> WorkEstimate:
         overlap_steps=overlap_frames * plan.steps.sequential,
         refine_steps=count * plan.steps.refine * (plan.passes - 1),
         longest_chain_steps=max(finish.values(), default=0),
-        # PNG of a painted frame takes about 0.8 of its raw bytes; flows two fields of 6 bytes a pixel, halved by PNG
-        storage_bytes=int((count * plan.passes + overlap_frames) * frame_bytes * 0.8 + count * 2 * frame_bytes),
     )
 
 
@@ -311,8 +307,8 @@ def _tasks(plan: RenderPlan) -> Iterator[Task]:
                 needs=() if chunk.first_in_shot else (task_id(RELAY, chunk.index - 1),),
                 steps=steps.first if chunk.first_in_shot else len(plan.run_up(chunk.start)) * steps.sequential,
             )
-        for chunk in chunks:
-            known = [other for other in chunks if other.index - chunk.index in (0, 1)]
+        for at, chunk in enumerate(chunks):
+            known = chunks[at : at + 2]
             yield Task(
                 id=task_id(1, chunk.index),
                 number=1,
@@ -323,8 +319,8 @@ def _tasks(plan: RenderPlan) -> Iterator[Task]:
                 steps=(0 if keys else steps.first) + (chunk.reach - chunk.start - 1) * steps.sequential,
             )
         for number in range(2, plan.passes + 1):
-            for chunk in chunks:
-                near = [other for other in chunks if abs(other.index - chunk.index) <= 1]
+            for at, chunk in enumerate(chunks):
+                near = chunks[max(at - 1, 0) : at + 2]
                 yield Task(
                     id=task_id(number, chunk.index),
                     number=number,

@@ -7,12 +7,13 @@ from typing import Any
 
 from farm.durations import format_seconds
 from farm.plan import RenderPlan, WorkEstimate
+from farm.storageplan import StorageEstimate
 from farm.video import VideoProbe
 
 SHOTS_LISTED = 20
 
 
-def plan_lines(plan: RenderPlan, work: WorkEstimate, probe: VideoProbe) -> Iterator[str]:
+def plan_lines(plan: RenderPlan, work: WorkEstimate, storage: StorageEstimate, probe: VideoProbe) -> Iterator[str]:
     rate = float(probe.frame_rate)
     yield f"{probe.path}: {len(plan.frames)} frames at {rate:.3f}/s, rendered at {plan.width}x{plan.height}"
     yield f"{len(plan.shots)} shots, {len(plan.chunks)} chunks, {plan.passes} passes"
@@ -33,7 +34,14 @@ def plan_lines(plan: RenderPlan, work: WorkEstimate, probe: VideoProbe) -> Itera
         )
         yield f"         longest chain {work.longest_chain_steps} steps: more than "
         yield f"         {max(1, round(work.steps / work.longest_chain_steps))} workers are no faster"
-    yield f"storage  about {work.storage_bytes / 2**20:.0f} MiB in the job directory"
+    yield (
+        f"storage  about {_mib(storage.total)} in the job directory: frames {_mib(storage.frames)}, "
+        f"flow {_mib(storage.flow)}, film {_mib(storage.film)} twice"
+    )
+    yield (
+        f"         with --spare-storage about {_mib(storage.at_once)} at any time: {storage.workers} worker(s) begin "
+        f"{storage.segments_at_once} of {storage.segments} segments at once, whose frames are given up for the film"
+    )
 
 
 def forecast_lines(told: dict[str, Any]) -> Iterator[str]:
@@ -47,4 +55,8 @@ def forecast_lines(told: dict[str, Any]) -> Iterator[str]:
         workers = f"{row['workers']} worker{'s' if row['workers'] > 1 else ''}"
         yield f"time     {workers:<12}{format_seconds(row['seconds']):>12}{money}"
     yield f"         {format_seconds(told['floor_seconds'])} with any number: the longest chain of chunks"
-    yield f"storage  about {told['storage_bytes'] / 2**20:.0f} MiB in the job directory"
+    yield f"storage  about {told['storage_bytes'] / 2**20:.0f} MiB of frames and flow, by those that were rendered"
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.0f} MiB" if size < 10 * 2**30 else f"{size / 2**30:.0f} GiB"

@@ -49,6 +49,7 @@ from farm.ties import (
 )
 
 DECODED_BYTES_KEPT = 1 << 28
+DECODED_FRAMES_KEPT = 128
 """Of decoded frames: flow over long distances asks again for frames that a long GOP makes slow to reach."""
 
 INDEPENDENT_BATCH = 8
@@ -87,7 +88,8 @@ class SourceFrames:
         if frame not in self._kept:
             with stage("decode"):
                 self._kept[frame] = next(iter(self._reader.read(FrameRange(frame, frame + 1))))
-            while len(self._kept) > max(DECODED_BYTES_KEPT // self._kept[frame].nbytes, 4):
+            fit = min(DECODED_BYTES_KEPT // self._kept[frame].nbytes, DECODED_FRAMES_KEPT)
+            while len(self._kept) > max(fit, 4):
                 self._kept.popitem(last=False)
         self._kept.move_to_end(frame)
         return self._kept[frame]

@@ -31,6 +31,7 @@ class JobRequest(Model):
     threads: int | None = Field(default=None, ge=1)
     priority: int = Field(default=DEFAULT_PRIORITY, ge=1, le=1000)
     overwrite: bool = False
+    spare_storage: bool = False
     farm: str = __version__
     dashboard: str = ""
     submissions: tuple[str, ...] = ()

@@ -5,6 +5,7 @@
     schedule.handle(TaskSucceeded("w1"))           -> [Assign("w1", next task)]
     schedule.handle(WorkerLost("w1", "killed"))    -> [] and the task waits for another worker
     schedule.handle(WorkersAllowed(1))             -> [Release("w2")] at once or when its task is done
+    schedule.handle(FilmedUpTo(3))                 -> tasks that were held back until now
 
 Pure: no clock, no Ray, no storage. Ready tasks go out by the longest chain of steps that waits behind
 them (the critical path first), which for independent chunks is longest first. A task whose node was lost or
@@ -12,12 +13,15 @@ preempted is INTERRUPTED and uses up no attempt. One that failed on a node goes 
 there is one, and a node where several different tasks failed gets no more of them. A task that failed as often
 as it may is FAILED, whatever needs it is SKIPPED, and the rest is finished, so that nothing already paid for is
 thrown away.
+
+Where storage is spare, tasks belong to segments of the film and go out by segment: those that are far ahead of the
+first segment that is not encoded yet are held back, so that only so many frames have to be kept at a time.
 """
 
 from __future__ import annotations
 
 import bisect
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -78,7 +82,14 @@ class WorkersAllowed:
     count: int
 
 
-Event = WorkerJoined | WorkerLost | TaskSucceeded | TaskFailed | WorkersAllowed
+@dataclass(frozen=True)
+class FilmedUpTo:
+    """All segments of the film before this one are encoded."""
+
+    segment: int
+
+
+Event = FilmedUpTo | WorkerJoined | WorkerLost | TaskSucceeded | TaskFailed | WorkersAllowed
 
 
 @dataclass(frozen=True)
@@ -122,10 +133,29 @@ class Avoid:
 Instruction = Assign | Retry | GiveUp | Release | Avoid
 
 
-class Schedule:
-    """The state of one job's tasks. `finished` are ids of tasks whose frames are all committed already."""
+@dataclass(frozen=True)
+class Window:
+    """`segment_of` is the film's segment that each task is for. At most `ahead` are begun before the first is encoded:
+    more than a task in one of them may need of the next ones, or nothing could go on.
+    """
 
-    def __init__(self, tasks: Sequence[Task], finished: Collection[str] = (), attempts: int = DEFAULT_ATTEMPTS) -> None:
+    segment_of: Mapping[str, int]
+    ahead: int
+
+
+class Schedule:
+    """The state of one job's tasks. `finished` need not be run; `window` is given where storage is spare."""
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        finished: Collection[str] = (),
+        attempts: int = DEFAULT_ATTEMPTS,
+        window: Window | None = None,
+    ) -> None:
+        self._segment_of = window.segment_of if window else {}
+        self._ahead = window.ahead if window else 1
+        self._filmed_up_to = 0
         self._tasks = {task.id: task for task in tasks}
         self._attempts_allowed = attempts
         self._attempts = dict.fromkeys(self._tasks, 0)
@@ -137,7 +167,7 @@ class Schedule:
         self.avoided: set[str] = set()
         self._idle: dict[str, None] = {}
         self._running: dict[str, str] = {}
-        self._ready: list[tuple[int, int, str]] = []
+        self._ready: list[tuple[int, int, int, str]] = []
         self._order = {task.id: position for position, task in enumerate(tasks)}
         self.state = dict.fromkeys(self._tasks, TaskState.PENDING)
         for task in tasks:
@@ -182,13 +212,15 @@ class Schedule:
     @property
     def width(self) -> int:
         """Tasks that could run at this moment if there were workers enough."""
-        return len(self._ready) + len(self._running)
+        return sum(not self._held(segment) for segment, _, _, _ in self._ready) + len(self._running)
 
     def handle(self, event: Event) -> list[Instruction]:
         """Take in what happened and say what to do about it."""
         said: list[Instruction] = []
         if isinstance(event, WorkersAllowed):
             self._allowed = event.count
+        elif isinstance(event, FilmedUpTo):
+            self._filmed_up_to = event.segment
         elif isinstance(event, WorkerJoined):
             self._idle[event.worker] = None
             self._node[event.worker] = event.node or event.worker
@@ -234,7 +266,7 @@ class Schedule:
             if position is None:
                 continue
             del self._idle[worker]
-            name = self._ready.pop(position)[2]
+            name = self._ready.pop(position)[-1]
             self._running[worker] = name
             self.state[name] = TaskState.RUNNING
             said.append(Assign(worker, self._tasks[name]))
@@ -242,11 +274,16 @@ class Schedule:
 
     def _next_for(self, node: str) -> int | None:
         """Where the first ready task stands that did not fail on this node, or that no other node is left for."""
-        for position, (_, _, name) in enumerate(self._ready):
+        for position, (segment, _, _, name) in enumerate(self._ready):
+            if self._held(segment):
+                return None  # and so are all after it
             failed_on = self._failed_on[name]
             if node not in failed_on or all(other in failed_on for other in self._node.values()):
                 return position
         return None
+
+    def _held(self, segment: int) -> bool:
+        return segment >= self._filmed_up_to + self._ahead
 
     def _succeeded(self, name: str) -> None:
         self.state[name] = TaskState.SUCCEEDED
@@ -289,7 +326,8 @@ class Schedule:
 
     def _make_ready(self, name: str) -> None:
         self.state[name] = TaskState.READY
-        bisect.insort(self._ready, (-self._chain[name], self._order[name], name))
+        segment = self._segment_of.get(name, 0)
+        bisect.insort(self._ready, (segment, -self._chain[name], self._order[name], name))
 
     def _longest_chains(self, tasks: Sequence[Task]) -> dict[str, int]:
         """Steps on the longest path from each task to the end; `tasks` are in an order that respects needs."""

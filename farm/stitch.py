@@ -1,21 +1,55 @@
-"""The frames of the last pass become one film."""
+"""The frames of the last pass become one film: segment by segment while others are still rendered, then joined.
+
+segments = Segments(job, record)
+segments.make(segment)             # encoded, checked, committed in the job directory; the same again changes nothing
+segments.join(output)              # the film, from packets: nothing is encoded twice
+stitch_film(job, record, output)   # all of it, after the last frame
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import tenacity
 
+from farm.errors import EncodeError, StorageError
+from farm.frames import FrameRange
 from farm.job import JobDirectory, JobRecord
-from farm.media.encode import encode_film
+from farm.media.encode import join_segments
+from farm.media.ffmpeg import ffmpeg_binary, ffmpeg_version
+from farm.media.segment import SUFFIX, encode_segment
+from farm.media.source import content_hash
 from farm.media.tonemap import SDR
 from farm.pipeline import ahead
+from farm.plan import task_id
 from farm.render import stage_frame
+from farm.sealed import seal, unseal
+from farm.segments import Segment, plan_segments
 from farm.spec import EncodeSettings, RenderSpec
 from farm.video import VideoProbe
 
 READ_AHEAD = 8
+SEGMENT_VERSION = 1
+FILM_NOTE = "film.json"
+"""Which film this job is about to put where: after a crash it is known by this to be the job's own."""
+ATTEMPTS = 3
+"""An ffmpeg that is killed (out of memory, say) is started again."""
+
+_again = tenacity.retry(
+    retry=tenacity.retry_if_exception_type(EncodeError),
+    stop=tenacity.stop_after_attempt(ATTEMPTS),
+    wait=tenacity.wait_exponential(multiplier=0.2, max=5),
+    reraise=True,
+)
 
 
 def encode_settings(spec: RenderSpec) -> EncodeSettings:
@@ -32,24 +66,180 @@ def shown_probe(record: JobRecord) -> VideoProbe:
     return probe.model_copy(update={"color": SDR}) if mapped else probe
 
 
+class Segments:
+    """The encoded segments of one job. For one thread; raises StorageError and EncodeError."""
+
+    def __init__(self, job: JobDirectory, record: JobRecord) -> None:
+        self._job, self._record = job, record
+        self._probe = shown_probe(record)
+        self._settings = encode_settings(record.spec)
+        self.plan = plan_segments(record.plan)
+        # packets of two encoders do not make one stream
+        coded = [SEGMENT_VERSION, self._settings.model_dump(exclude={"audio"}), ffmpeg_version(ffmpeg_binary())]
+        self._folder = f"segments/{hashlib.sha256(json.dumps(coded).encode()).hexdigest()[:12]}"
+
+    def is_made(self, segment: Segment) -> bool:
+        """Whether it is there, whole, and of the frames that the ledgers name."""
+        row = self._row(segment)
+        if row is None or row["frames"] != self._frames_hash(segment):
+            return False
+        with contextlib.suppress(StorageError), self._here(segment) as path:
+            return path is not None and content_hash(str(path)) == row["file"]
+        return False
+
+    def is_there(self, segment: Segment) -> bool:
+        """Whether one was committed, be it whole or not."""
+        return self._job.storage.exists(f"{self._name(segment)}.json")
+
+    def make(self, segment: Segment, progress: Callable[[int], None] | None = None) -> None:
+        """Encode and commit it. Raises StorageError where a frame is gone, EncodeError where ffmpeg keeps failing."""
+        self._job.forget()
+        with self._new_file(segment) as path:
+            self._encode(segment, path, progress)
+            row = {"frames": self._frames_hash(segment), "file": content_hash(str(path))}
+            size = path.stat().st_size
+            self._commit(segment, path)
+        self._job.storage.write(f"{self._name(segment)}.json", seal({**row, "bytes": size}))
+
+    @_again
+    def _encode(self, segment: Segment, path: Path, progress: Callable[[int], None] | None) -> None:
+        def read(frame: int) -> np.ndarray:
+            return stage_frame(self._job, self._record, self._record.plan.passes, frame)
+
+        frames = ahead(segment.frames, read, READ_AHEAD)
+        encode_segment(frames, self._probe, segment.frames, path, self._settings, progress)
+
+    @_again
+    def join(self, output: str | Path, progress: Callable[[int], None] | None = None) -> tuple[str, ...]:
+        """Write the film to `output`, checked by reading its packets back; returns notes on what could not be kept.
+
+        An earlier film there stays until the new one is whole.
+        """
+
+        def note(film: Path) -> None:
+            self._job.storage.write(FILM_NOTE, seal({"output": str(output), "file": content_hash(str(film))}))
+
+        settings = encode_settings(self._record.spec)
+        return join_segments(self._paths(), self._probe, self._record.plan.frames, output, settings, progress, note)
+
+    def remove(self) -> None:
+        """Give up all segments: the film is there, and so are its frames."""
+        for name in self._job.storage.names("segments"):
+            self._job.storage.remove(name)
+
+    def sweep(self, output: str | Path) -> None:
+        """Remove what an encoder that was killed left behind. Only for who holds the job's lease."""
+        local, film = self._job.storage.local, Path(output)
+        left = [] if local is None else list((local / self._folder).glob(f".*{SUFFIX}"))
+        beside = re.compile(rf"\.{re.escape(film.stem)}\.[0-9a-f]{{12}}({re.escape(film.suffix)}|\.source)")
+        left += [path for path in film.parent.iterdir() if beside.fullmatch(path.name)]
+        for path in left:
+            path.unlink(missing_ok=True)
+
+    def _paths(self) -> Iterator[Path]:
+        for segment in self.plan:
+            with self._here(segment) as path:
+                if path is None:
+                    raise StorageError(
+                        f"segment {segment.index} of {self._job.url} is gone", "run the same command again"
+                    )
+                yield path
+
+    def _row(self, segment: Segment) -> dict[str, Any] | None:
+        data = self._job.storage.read(f"{self._name(segment)}.json")
+        try:
+            return None if data is None else unseal(data)
+        except ValueError:
+            return None
+
+    def _name(self, segment: Segment) -> str:
+        return f"{self._folder}/{segment.index:05d}"
+
+    def _frames_hash(self, segment: Segment) -> str:
+        """Of the hashes of all frames that it shows, as the ledgers have them; the files may have been given up."""
+        plan = self._record.plan
+        digest = hashlib.sha256(str(segment.frames).encode())
+        for index in range(segment.first_chunk, segment.last_chunk + 1):
+            chunk = plan.chunks[index]
+            shown = [(task_id(plan.passes, index), chunk.frames)]
+            if plan.passes == 1 and not chunk.first_in_shot and plan.chunks[index - 1].reach > chunk.start:
+                shown.append((task_id(1, index - 1), FrameRange(chunk.start, plan.chunks[index - 1].reach)))
+            for task, frames in shown:
+                ledger = self._job.ledger(task)
+                for frame in frames:
+                    digest.update(ledger[frame].sha256.encode() if frame in ledger else b"none")
+        return digest.hexdigest()
+
+    @contextlib.contextmanager
+    def _new_file(self, segment: Segment) -> Iterator[Path]:
+        """A name on this machine's disk for a segment that is not whole yet; beside its place where that is here."""
+        local = self._job.storage.local
+        if local is not None:
+            folder = local / self._folder
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StorageError(
+                    f"{folder} cannot be written: {error.strerror}", "free or mend the storage"
+                ) from None
+            path = folder / f".{segment.index:05d}.{os.getpid()}{SUFFIX}"
+            try:
+                yield path
+            finally:
+                path.unlink(missing_ok=True)
+        else:
+            with tempfile.TemporaryDirectory(prefix="farm-segment-") as name:
+                yield Path(name) / f"segment{SUFFIX}"
+
+    def _commit(self, segment: Segment, path: Path) -> None:
+        storage, name = self._job.storage, f"{self._name(segment)}{SUFFIX}"
+        if storage.local is None:
+            storage.upload(path, name)
+        else:
+            storage.adopt(path, name)
+
+    @contextlib.contextmanager
+    def _here(self, segment: Segment) -> Iterator[Path | None]:
+        """The segment's file on this machine, fetched for as long as it is needed; None where there is none."""
+        storage, name = self._job.storage, f"{self._name(segment)}{SUFFIX}"
+        if storage.local is not None:
+            path = storage.local / name
+            yield path if path.is_file() else None
+            return
+        data = storage.read(name)
+        if data is None:
+            yield None
+            return
+        with tempfile.TemporaryDirectory(prefix="farm-segment-") as folder:
+            path = Path(folder) / f"segment{SUFFIX}"
+            path.write_bytes(data)
+            yield path
+
+
+def is_own_film(job: JobDirectory, output: str | Path) -> bool:
+    """Whether the film that is there is the one that this job put there."""
+    data = job.storage.read(FILM_NOTE)
+    try:
+        said = None if data is None else unseal(data)
+    except ValueError:
+        return False
+    film = Path(output)
+    if said is None or said.get("output") != str(output) or not film.is_file():
+        return False
+    return content_hash(str(film)) == said.get("file")
+
+
 def stitch_film(
     job: JobDirectory, record: JobRecord, output: str | Path, progress: Callable[[int], None] | None = None
 ) -> tuple[str, ...]:
-    """Write the film to `output`, checked by probing it, and return notes on what could not be kept.
+    """Encode the segments that are missing, join them to the film at `output`, and return what could not be kept.
 
     Raises StorageError where a frame is gone, EncodeError where ffmpeg or the check fails;
     an earlier file at `output` is then untouched.
     """
     job.forget()
-
-    def read(frame: int) -> np.ndarray:
-        return stage_frame(job, record, record.plan.passes, frame)
-
-    return encode_film(
-        ahead(record.plan.frames, read, READ_AHEAD),
-        shown_probe(record),
-        record.plan.frames,
-        output,
-        encode_settings(record.spec),
-        progress,
-    )
+    segments = Segments(job, record)
+    for segment in segments.plan:
+        if not segments.is_made(segment):
+            segments.make(segment)
+    return segments.join(output, progress)

@@ -19,7 +19,7 @@ import fsspec
 import tenacity
 
 from farm.errors import StorageError, UsageError
-from farm.outputs import copy_atomically, write_atomically
+from farm.outputs import copy_atomically, move_into_place, write_atomically
 
 ATTEMPTS = 6
 PASSING_ERRORS = frozenset(
@@ -77,6 +77,17 @@ class Storage:
 
         self._told("written", name, upload)
 
+    def adopt(self, source: Path, name: str) -> None:
+        """Move a file into place that was written beside it, on the disk where this folder is."""
+        local = self._local
+        assert local is not None
+
+        def adopt() -> None:
+            if source.exists():  # or it was moved already, before what then failed
+                move_into_place(source, local / name)
+
+        self._told("written", name, adopt)
+
     def read(self, name: str) -> bytes | None:
         """The bytes under `name`, or None where there is no such file."""
 
@@ -132,7 +143,7 @@ class Storage:
         Object stores raise their own libraries' errors beside OSError.
         """
         try:
-            return _AGAIN(call)
+            return again(call)
         except Exception as error:
             if self._local is not None and not isinstance(error, OSError):
                 raise
@@ -153,9 +164,10 @@ def _passes(error: BaseException) -> bool:
     )
 
 
-_AGAIN = tenacity.Retrying(
+again = tenacity.Retrying(
     retry=tenacity.retry_if_exception(_passes),
     stop=tenacity.stop_after_attempt(ATTEMPTS),
     wait=tenacity.wait_random_exponential(multiplier=0.1, max=5),
     reraise=True,
 )
+"""`again(call)` makes a call that fails in a way that passes some more times, then raises what it raised last."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,9 +17,11 @@ from farm.flow.codec import decode_match
 from farm.inputs import input_files
 from farm.job import RECORD_NAMES, JobDirectory, JobRecord, frame_name, ledger_name
 from farm.media.source import content_hash
-from farm.plan import plan_tasks
+from farm.plan import Task, plan_tasks
 from farm.sealed import unseal
+from farm.segments import SegmentProgress, unread_tasks
 from farm.spec import absolute_path
+from farm.stitch import Segments
 from farm.wholepng import is_whole_png
 
 MADE_AGAIN = "the same command makes it again"
@@ -68,17 +70,41 @@ def verify_job(job_url: str) -> Verification:
         found.look("records", name, "is missing" if data is None else _broken_seal(data), "the other copy is used")
     record = job.load_record()
     assert record is not None
-    for task in plan_tasks(record.plan):
+    tasks = plan_tasks(record.plan)
+    given_up = _given_up(job, record, tasks)
+    for task in tasks:
         data = job.storage.read(ledger_name(task.id))
         if data is not None:
             found.look("ledgers", ledger_name(task.id), _broken_seal(data), "its frames are made again")
+        if task.id in given_up:
+            continue
         for frame, row in job.ledger(task.id).items():
             name = frame_name(task.id, frame)
             found.look("frames", name, _differs(job.storage.read(name), row.sha256))
+    _verify_segments(job, record, found)
     _verify_pictures(job, found)
     _verify_inputs(record, found)
     _verify_film(job, record, found)
     return found
+
+
+def _given_up(job: JobDirectory, record: JobRecord, tasks: Sequence[Task]) -> set[str]:
+    """Tasks of which no frame is kept because nobody reads one any more: what it was read for is in the film."""
+    segments = Segments(job, record)
+    covered = SegmentProgress(record.plan, {one.index for one in segments.plan if segments.is_made(one)}, ()).covered
+    unread = unread_tasks(record.plan, tasks, covered, {task.id for task in tasks})
+    return {
+        task.id
+        for task in tasks
+        if task.id in unread and not any(job.storage.exists(frame_name(task.id, frame)) for frame in task.frames)
+    }
+
+
+def _verify_segments(job: JobDirectory, record: JobRecord, found: Verification) -> None:
+    segments = Segments(job, record)
+    for segment in segments.plan:
+        if segments.is_there(segment):
+            found.look("segments", f"segment {segment.index}", "" if segments.is_made(segment) else "is damaged")
 
 
 def _verify_pictures(job: JobDirectory, found: Verification) -> None:

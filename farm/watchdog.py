@@ -15,8 +15,10 @@ FACTOR = 20.0
 """Silent for so many times the median frame of its stage, a renderer counts as stuck."""
 LEAST_SECONDS = 120.0
 """No renderer counts as stuck before: a loaded machine, slow storage, or a flow that has to be estimated first."""
+UNKNOWN_FACTOR = 5.0
+"""A stage of which no frame is known may take so many times as long as the slowest that is known."""
 FIRST_SECONDS = 1800.0
-"""The same where no frame of its stage is known yet: the first one loads networks and may be a large picture."""
+"""Allowed where no frame at all is known yet: the first one loads networks and may be a large picture."""
 REMEMBERED = 200
 
 
@@ -45,8 +47,12 @@ class Watchdog:
 
     def limit(self, stage: str) -> float:
         """Seconds of silence that are allowed in a stage."""
-        took = self._took.get(stage)
-        return max(self._least, FACTOR * statistics.median(took)) if took else max(self._least, FIRST_SECONDS)
+        if stage in self._took:
+            return max(self._least, FACTOR * statistics.median(self._took[stage]))
+        if self._took:
+            slowest = max(statistics.median(took) for took in self._took.values())
+            return max(self._least, UNKNOWN_FACTOR * FACTOR * slowest)
+        return max(self._least, FIRST_SECONDS)
 
     def stuck(self, now: float) -> dict[str, float]:
         """Workers that should have told of a frame by now, with the seconds since they last did."""

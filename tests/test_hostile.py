@@ -27,7 +27,7 @@ from farm.flow.codec import decode_match
 from farm.flow.files import read_mask
 from farm.flow.raft import load_raft_weights
 from farm.frames import FrameRange
-from farm.media.encode import encode_command
+from farm.media.encode import film_command
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.probe import probe_video
 from farm.prepare import check_inputs
@@ -108,9 +108,7 @@ def test_the_ffmpeg_program_opens_no_more_than_the_farm(tmp_path, clip):
     film.write_bytes(clip.read_bytes())
     probe = probe_video(str(film))
     film.write_text(playlists("", clip)["concat.mp4"])
-    command, _ = encode_command(
-        ffmpeg_binary(), probe, FrameRange(0, 12), (96, 64), tmp_path / "out.mp4", EncodeSettings()
-    )
+    command, _ = film_command(ffmpeg_binary(), probe, FrameRange(0, 12), tmp_path / "out.mp4", EncodeSettings())
     done = subprocess.run(command, check=False, capture_output=True, text=True, input="")
     assert done.returncode != 0
     assert not (tmp_path / "out.mp4").exists() or not (tmp_path / "out.mp4").stat().st_size

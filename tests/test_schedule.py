@@ -6,6 +6,7 @@ from farm.plan import Task
 from farm.schedule import (
     Assign,
     Avoid,
+    FilmedUpTo,
     GiveUp,
     Release,
     Retry,
@@ -13,6 +14,7 @@ from farm.schedule import (
     TaskFailed,
     TaskState,
     TaskSucceeded,
+    Window,
     WorkerJoined,
     WorkerLost,
     WorkersAllowed,
@@ -177,3 +179,16 @@ def test_idle_workers_are_given_back_at_once_and_the_last_ones_first():
     assert not schedule.done
     schedule.handle(WorkersAllowed(1))
     assert assigned(schedule.handle(WorkerJoined("w3", "n"))) == [("w3", "b")]
+
+
+def test_in_a_window_tasks_go_out_by_segment_and_none_too_far_ahead():
+    tasks = [task("late", steps=9), task("first", steps=1), task("second", steps=5)]
+    window = Window({"first": 0, "second": 1, "late": 2}, ahead=2)
+    schedule = Schedule(tasks, window=window)
+    assert assigned(schedule.handle(WorkerJoined("w1"))) == [("w1", "first")]
+    assert assigned(schedule.handle(WorkerJoined("w2"))) == [("w2", "second")]
+    assert schedule.handle(WorkerJoined("w3")) == []
+    assert (schedule.width, schedule.queued, schedule.done) == (2, 1, False)
+    assert schedule.handle(TaskSucceeded("w1")) == []
+    assert assigned(schedule.handle(FilmedUpTo(1))) == [("w3", "late")]
+    assert schedule.width == 2

@@ -29,18 +29,22 @@ from farm.schedule import (
     Assign,
     Avoid,
     Event,
+    FilmedUpTo,
     GiveUp,
     Release,
     Retry,
     Schedule,
     TaskFailed,
     TaskSucceeded,
+    Window,
     WorkerJoined,
     WorkerLost,
     WorkersAllowed,
 )
 from farm.watchdog import LEAST_SECONDS, Watchdog
 
+WATCH_SECONDS = 1.0
+"""How often it is looked whether a renderer is stuck."""
 QUOTA_SECONDS = 2.0
 """How often the job's share of the workers is asked for: so soon a new node is used."""
 
@@ -76,16 +80,20 @@ def run_tasks(
     check_interruption: Callable[[], None] = lambda: None,
     on_failures: Callable[[dict[str, list[str]]], None] = lambda _: None,
     patience: float = LEAST_SECONDS,
+    window: Window | None = None,
+    on_task: Callable[[str], None] = lambda _: None,
+    filmed_up_to: Callable[[], int] = lambda: 0,
 ) -> TaskRun:
     """Run every task that is not `finished`. `on_frame` hears of each committed frame once, `on_note` of trouble.
 
     A worker that is silent for a multiple of what a frame takes, and for `patience` seconds at the least, is killed,
-    and its task tried again: see farm.watchdog.
+    and its task tried again: see farm.watchdog. `on_task` gets the id of each task that succeeded; `filmed_up_to` tells
+    how many segments of the film are encoded, by which tasks outside of `window` are held back.
 
     `on_failures` gets, for each task that failed for good, its reason and the last lines of its worker's log.
     Raises ChunkFailedError when a task failed as often as it may; what could be finished is finished then.
     """
-    schedule = Schedule(tasks, finished)
+    schedule = Schedule(tasks, finished, window=window)
     stages = {task.id: task.stage for task in tasks}
     lost_time = LostTime()
     run = TaskRun()
@@ -96,6 +104,8 @@ def run_tasks(
     tally, watchdog = FrameTally(), Watchdog(patience)
     asked = -QUOTA_SECONDS
     last_words: dict[str, list[str]] = {}
+    filmed = 0
+    looked = time.monotonic()
 
     def carry_out(event: Event) -> None:
         for instruction in schedule.handle(event):
@@ -160,6 +170,8 @@ def run_tasks(
 
     while not schedule.done:
         check_interruption()
+        if filmed != (filmed := filmed_up_to()):
+            carry_out(FilmedUpTo(filmed))
         if time.monotonic() - asked >= QUOTA_SECONDS:
             asked = time.monotonic()
             allowed = pool.follow_quota(schedule.width)
@@ -181,8 +193,10 @@ def run_tasks(
             except StopIteration:
                 del streams[source]
                 watchdog.ended(name)
-                tally.ended(schedule.task_of(name))
+                task = schedule.task_of(name)
+                tally.ended(task)
                 carry_out(TaskSucceeded(name))
+                on_task(task)
             except RayTaskError as error:
                 del streams[source]
                 watchdog.ended(name)
@@ -218,7 +232,9 @@ def run_tasks(
                         on_note(f"{report.task} goes on after a lost worker: {seconds:.1f} s lost")
                 if new:
                     on_frame(report)
-        end_stuck()
+        if time.monotonic() - looked >= WATCH_SECONDS:
+            looked = time.monotonic()
+            end_stuck()
     run.lost_seconds = lost_time.total
     run.failures = {one.task.id: [one.reason, *last_words.get(one.task.id, ())] for one in given_up}
     run.seconds = time.perf_counter() - began

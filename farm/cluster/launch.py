@@ -5,8 +5,10 @@ result = render_job(spec, LaunchOptions(job=..., workers=2), JobProgress())
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from farm.cluster.local import RaySession, ray_session
 from farm.durations import format_seconds
 from farm.errors import CancelledError, OutputError
+from farm.filmmaker import FilmMaker
 from farm.frames import FrameRange
 from farm.history import History
 from farm.inputs import input_files
@@ -28,9 +31,11 @@ from farm.plan import Task, plan_tasks
 from farm.prepare import Prepared, prepare_job, sibling_flow_sources
 from farm.progress import JobProgress
 from farm.render import FrameReport
+from farm.schedule import Window
+from farm.segments import SegmentProgress, segment_of_tasks, segments_ahead, settled_tasks
 from farm.shares import DEFAULT_PRIORITY
 from farm.spec import RenderSpec
-from farm.stitch import stitch_film
+from farm.stitch import Segments, is_own_film
 from farm.watchdog import LEAST_SECONDS
 
 if TYPE_CHECKING:
@@ -49,6 +54,8 @@ class LaunchOptions:
     dashboard: bool = True
     priority: int = DEFAULT_PRIORITY
     submission: str = ""
+    spare_storage: bool = False
+    """Frames are given up for encoded segments, and no more begun than the window of farm.schedule lets through."""
     patience: float = LEAST_SECONDS
     """Seconds for which any renderer may tell of no frame before it counts as stuck."""
 
@@ -83,19 +90,23 @@ def render_job(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) 
             prepared = prepared.as_it_is_now()
             if (finished := _finished_report(prepared, progress)) is not None:
                 return finished
-            with job_state(prepared.job, options.submission) as state:
+            with job_state(prepared.job, options.submission) as state, contextlib.ExitStack() as until_the_end:
                 history = History(prepared.job)
                 history.add("run", text=options.submission)
                 with ray_session(options.address, cpus=logical_cpus(options), dashboard=options.dashboard) as session:
                     if session.dashboard_url:
                         progress.note(f"dashboard {session.dashboard_url}")
-                    run, record = _run(prepared, options, session, progress, interruption, state, history)
+                    run, record, film = _run(
+                        prepared, options, session, progress, interruption, state, history, until_the_end
+                    )
                 stitching = time.perf_counter()
                 history.add("stitch")
-                notes = _stitch(prepared, record, progress, interruption, state)
+                notes = _stitch(film, prepared, record, progress, interruption, state)
                 run["stitch_seconds"] = round(time.perf_counter() - stitching, 1)
                 history.add("end")
-                return _save_report(prepared, record, run, notes, began)
+                report = _save_report(prepared, record, run, notes, began)
+                film.tidy()
+                return report
     except KeyboardInterrupt:
         raise CancelledError(f"stopped; job {prepared.job.url} is kept", "run the same command to continue") from None
 
@@ -132,13 +143,20 @@ def _run(
     interruption: Interruption,
     state: StateRecorder,
     history: History,
-) -> tuple[dict[str, Any], JobRecord]:
+    until_the_end: contextlib.ExitStack,
+) -> tuple[dict[str, Any], JobRecord, FilmMaker]:
     tasks = plan_tasks(prepared.plan)
-    done = prepared.job.finished_tasks(tasks)
-    todo = [task for task in tasks if task.id not in done]
     record = prepared.record
+    made, done = _what_is_there(prepared, tasks)
+    todo = [task for task in tasks if task.id not in done]
+
+    def new_film(record: JobRecord) -> FilmMaker:
+        maker = FilmMaker(prepared.job.url, record, tasks, made, done, spare=options.spare_storage)
+        return until_the_end.enter_context(maker)
+
     if not todo and record is not None:
-        return {"rendered": 0, "reused": sum(len(task.frames) for task in tasks), "steps": 0}, record
+        reused = sum(len(task.frames) for task in tasks)
+        return {"rendered": 0, "reused": reused, "steps": 0}, record, new_film(record)
     from farm.cluster.driver import FlowAhead, run_tasks
     from farm.cluster.metrics import JobMetrics
 
@@ -153,7 +171,12 @@ def _run(
         )
         record = prepared.begin(runtime.model_copy(update={"max_memory": memory}))
         sources = sibling_flow_sources(prepared.job, record)
-        if prepared.spec.method == "optimize":
+        film = new_film(record)
+        window = None
+        if options.spare_storage:
+            at_once = segments_ahead(record.plan, options.workers or session.cpus)
+            window = Window(segment_of_tasks(record.plan, tasks), at_once)
+        elif prepared.spec.method == "optimize":
             ahead = FlowAhead(prepared.job.url, _flow_ranges(record), sources, label)
         steps = _planned_steps(tasks)
         frames = sum(len(task.frames) for task in todo)
@@ -184,23 +207,41 @@ def _run(
             check,
             on_failures=state.failed,
             patience=options.patience,
+            window=window,
+            on_task=film.task_done,
+            filmed_up_to=lambda: film.floor,
         )
     finally:
         pool.close()
         if ahead:
             ahead.stop()
-    return {
-        "rendered": run.rendered,
-        "reused": run.reused + sum(len(task.frames) for task in tasks if task.id in done),
-        "steps": run.steps,
-        "render_seconds": round(run.seconds, 1),
-        "workers": pool.peak,
-        "lost_workers": run.lost_workers,
-        "lost_seconds": round(run.lost_seconds, 1),
-        "join_seconds": run.join_seconds,
-        "retries": run.retries,
-        "restarts": run.restarts,
-    }, record
+    return (
+        {
+            "rendered": run.rendered,
+            "reused": run.reused + sum(len(task.frames) for task in tasks if task.id in done),
+            "steps": run.steps,
+            "render_seconds": round(run.seconds, 1),
+            "workers": pool.peak,
+            "lost_workers": run.lost_workers,
+            "lost_seconds": round(run.lost_seconds, 1),
+            "join_seconds": run.join_seconds,
+            "retries": run.retries,
+            "restarts": run.restarts,
+        },
+        record,
+        film,
+    )
+
+
+def _what_is_there(prepared: Prepared, tasks: Sequence[Task]) -> tuple[set[int], set[str]]:
+    """Indices of the segments that are encoded, and ids of the tasks that need not be run."""
+    job, record = prepared.job, prepared.record
+    if record is None:
+        return set(), set()
+    segments = Segments(job, record)
+    made = {one.index for one in segments.plan if segments.is_made(one)}
+    covered = SegmentProgress(record.plan, made, ()).covered
+    return made, settled_tasks(record.plan, tasks, covered, job.is_finished)
 
 
 def job_pool(prepared: Prepared, options: LaunchOptions, session: RaySession, progress: JobProgress) -> WorkerPool:
@@ -241,7 +282,12 @@ def _workers_a_node(pool: WorkerPool, session: RaySession) -> int:
 
 
 def _stitch(
-    prepared: Prepared, record: JobRecord, progress: JobProgress, interruption: Interruption, state: StateRecorder
+    film: FilmMaker,
+    prepared: Prepared,
+    record: JobRecord,
+    progress: JobProgress,
+    interruption: Interruption,
+    state: StateRecorder,
 ) -> list[str]:
     frames = len(record.plan.frames)
     progress.stage("stitch", frames, frames)
@@ -251,7 +297,7 @@ def _stitch(
         state.beat("stitch", frame, frames)
         progress.advance("stitch", 1.0)
 
-    return list(stitch_film(prepared.job, record, prepared.spec.output, on_frame))
+    return list(film.finish(prepared.spec.output, interruption.check, on_frame))
 
 
 def default_threads(cpus: int, *, gpu: bool) -> int:
@@ -286,7 +332,8 @@ def _check_output(prepared: Prepared, *, overwrite: bool) -> None:
     """A job that was interrupted while its own film stood there may replace it; anything else must be asked for."""
     if prepared.spec.output == prepared.spec.video:
         raise OutputError(f"output {prepared.spec.output} is the video itself", "choose another -o")
-    check_output_writable(prepared.spec.output, overwrite)
+    own = is_own_film(prepared.job, prepared.spec.output)
+    check_output_writable(prepared.spec.output, overwrite or own)
     check_encoding(prepared.spec.output, prepared.spec.encode)
     prepared.job.check_writable()
 

@@ -14,8 +14,11 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from farm.errors import RenderError, UsageError
+
+START_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,7 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
     on_termination = signal.getsignal(signal.SIGTERM)
     try:
         if address is None:
-            context = ray.init(
-                address="local",  # else Ray joins whatever cluster was last started on this machine
-                num_cpus=cpus,
-                include_dashboard=dashboard,
-                dashboard_host="127.0.0.1",
-                log_to_driver=False,
-                logging_level="ERROR",
-                configure_logging=True,
-            )
+            context = _start_here(cpus, dashboard=dashboard)
         else:
             context = ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except ConnectionError as error:
@@ -76,6 +71,28 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
             yield _describe(context.dashboard_url or "")
         finally:
             ray.shutdown()
+
+
+def _start_here(cpus: int | None, *, dashboard: bool) -> Any:
+    """A Ray of our own. On a machine that is too busy, Ray waits 30 seconds for its own processes and gives up."""
+    import ray
+
+    for attempt in range(START_ATTEMPTS):
+        try:
+            return ray.init(
+                address="local",  # else Ray joins whatever cluster was last started on this machine
+                num_cpus=cpus,
+                include_dashboard=dashboard,
+                dashboard_host="127.0.0.1",
+                log_to_driver=False,
+                logging_level="ERROR",
+                configure_logging=True,
+            )
+        except Exception as error:
+            if attempt == START_ATTEMPTS - 1 or "timed out" not in str(error):
+                raise
+            ray.shutdown()
+    raise AssertionError("the last attempt returns or raises")
 
 
 @contextlib.contextmanager

@@ -111,6 +111,7 @@ def run_submitted(job_url: str, submission: str) -> dict[str, Any]:
         address="auto",
         overwrite=request.overwrite,
         priority=request.priority,
+        spare_storage=request.spare_storage,
         submission=submission,
     )
     try:

@@ -7,6 +7,7 @@ land, so two readers on two machines cannot disagree on which picture frame 1234
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Collection, Iterator
 from types import TracebackType
 
@@ -128,8 +129,9 @@ class FrameReader:
     def _starting_points(self, start: int) -> Iterator[int | None]:
         """Key frames to seek to, nearest first; None stands for the beginning of the file, without a seek."""
         if self._probe.seekable:
-            before = [k for k in self._probe.keyframes if 0 < k <= start]
-            yield from before[: -_SEEK_ATTEMPTS - 1 : -1]
+            known = self._probe.keyframes
+            end = bisect.bisect_right(known, start)
+            yield from (k for k in reversed(known[max(end - _SEEK_ATTEMPTS, 0) : end]) if k > 0)
         yield None
 
     def _decode_from(self, keyframe: int | None) -> Iterator[tuple[int, av.VideoFrame]]:
@@ -174,7 +176,8 @@ class FrameReader:
     def _keyframe_before(self, frame: int) -> int:
         if not self._probe.seekable:
             return 0
-        return max((k for k in self._probe.keyframes if k <= frame), default=0)
+        before = bisect.bisect_right(self._probe.keyframes, frame)
+        return self._probe.keyframes[before - 1] if before else 0
 
     def _picture_graph(self, frame: av.VideoFrame) -> Graph:
         """Deinterlace, convert, scale: one graph, so that samples are resampled and rounded once."""

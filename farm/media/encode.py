@@ -1,20 +1,19 @@
 """The finished film: repainted frames with the source's clock, sound, subtitles and tags.
 
-`encode_film` pipes raw frames, each with its exact presentation time, into one ffmpeg that encodes them and
-takes everything else from the source file. The film is written beside its final name, checked by
-`verify_film`, flushed to disk and renamed, so that the output path only ever holds a whole film.
-`encode_command` is the argument list alone.
+`join_segments` pipes the packets of encoded segments (see `farm.media.segment`), each with its exact presentation time,
+into one ffmpeg that encodes nothing and takes everything else from the source file. The film is written beside its
+final name, checked by `verify_film`, flushed to disk and renamed, so that the output path only ever holds a whole film.
+`film_command` is the argument list alone; `encode_film` does it all for frames at hand.
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import av
 import ffmpeg
@@ -23,21 +22,17 @@ import numpy as np
 from farm.errors import EncodeError, StorageError, UsageError
 from farm.fetch import fetch
 from farm.frames import FrameRange
-from farm.media.color import YuvCoding, output_tags, yuv_coding
 from farm.media.ffmpeg import FfmpegProcess, ffmpeg_binary, reason_of_failure
-from farm.media.source import ffmpeg_url, is_object, reading_limits
+from farm.media.segment import SUFFIX, Pipe, encode_segment, packets_in_order, wrong_count
+from farm.media.source import ffmpeg_url, is_object, open_source, reading_limits
 from farm.media.tracks import audio_tracks, check_video_encoder, container_extension, subtitle_tracks
 from farm.media.verify import sounding_streams, verify_film
-from farm.outputs import check_can_write
+from farm.outputs import check_can_write, move_into_place
 from farm.spec import EncodeSettings
+from farm.storage import again
 from farm.video import VideoProbe
 
-_ANY_SIZE = frozenset({"libvpx", "libvpx-vp9", "libaom-av1", "ffv1"})
-"""Encoders that take odd sizes with subsampled chroma; for the others the last row or column is doubled."""
-
 _NO_STREAM = "v:999?"
-
-_RGB_FORMATS = ("rgb", "bgr", "gbr")
 
 
 class FilmTimes(NamedTuple):
@@ -110,16 +105,40 @@ def encode_film(
     settings: EncodeSettings,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[str, ...]:
-    """Write the film and return notes on what could not be kept. `frames` are uint8 RGB (H, W, 3), all of one size.
+    """Encode frames, uint8 RGB (H, W, 3), all of one size, and write the film: `encode_segment`, then `join_segments`.
+
+    `progress` gets the number of frames handed to the encoder. An earlier film at `output` stays until the end.
+    """
+    output = Path(output)
+    check_video_encoder(settings.codec, container_extension(str(output)))
+    segment = output.with_name(f".{output.stem}.{uuid.uuid4().hex[:12]}{SUFFIX}")
+    try:
+        encode_segment(frames, probe, frame_range, segment, settings, progress)
+        return join_segments([segment], probe, frame_range, output, settings)
+    finally:
+        segment.unlink(missing_ok=True)
+
+
+def join_segments(
+    segments: Iterable[Path],
+    probe: VideoProbe,
+    frame_range: FrameRange,
+    output: str | Path,
+    settings: EncodeSettings,
+    progress: Callable[[int], None] | None = None,
+    before_it_is_there: Callable[[Path], None] = lambda _: None,
+) -> tuple[str, ...]:
+    """Write the film and return notes on what could not be kept. `segments`, in order, are all of `frame_range`; each
+    is asked for when the one before is through, and no two are open at the same time.
 
     Frame count and presentation times are those of `frame_range` in the source, audio is cut to the same
-    interval, the picture is upright without a rotation tag, and an odd size is made even where
-    the codec needs it by doubling the last row or column. Times keep the source's time base in MP4 and MOV;
-    Matroska and WebM round them to milliseconds. `progress` gets the number of frames handed to ffmpeg.
+    interval, the picture is upright without a rotation tag. Times keep the source's time base in MP4 and MOV;
+    Matroska and WebM round them to milliseconds. `progress` gets the number of frames joined, `before_it_is_there` the
+    whole film under another name.
 
     Raises UsageError (codec does not fit the container), OutputError (unknown extension), EncodeError
     (ffmpeg fails, wrong number of frames, finished film differs from what was meant), StorageError (the film
-    cannot be renamed into place), and whatever `frames` raises. An earlier film at `output` then stays as it was.
+    cannot be renamed into place), and whatever `segments` raises. An earlier film at `output` then stays as it was.
     """
     output = Path(output)
     extension = container_extension(str(output))
@@ -132,7 +151,8 @@ def encode_film(
         if source is not None:
             fetch(probe.path, source)
         beside = probe if source is None else probe.model_copy(update={"path": str(source)})
-        notes = _encode(frames, beside, frame_range, temporary, settings, progress)
+        command, notes = film_command(ffmpeg_binary(), beside, frame_range, temporary, settings)
+        _pipe_packets(command, segments, probe, frame_range, times, settings, progress)
         copied = {s.index for s in probe.audio} if settings.audio == "copy" else set()
         sounding = sounding_streams(probe, times.cut_from, times.cut_length) & copied
         notes += tuple(f"audio stream {i} has no sound in this part of the film" for i in sorted(copied - sounding))
@@ -142,6 +162,7 @@ def encode_film(
             last_duration=times.last_duration * probe.time_base,
             audio_streams=range(len(sounding), len(copied) + 1),
         )
+        before_it_is_there(temporary)
         _move_into_place(temporary, output)
     finally:
         temporary.unlink(missing_ok=True)
@@ -150,22 +171,23 @@ def encode_film(
     return notes
 
 
-def encode_command(
+def film_command(
     binary: str,
     probe: VideoProbe,
     frame_range: FrameRange,
-    size: tuple[int, int],
     output: Path,
     settings: EncodeSettings,
 ) -> tuple[list[str], tuple[str, ...]]:
-    """(argument list, notes) of the ffmpeg that reads frames of `size` (width, height) as NUT from its stdin."""
+    """(argument list, notes) of the ffmpeg that reads encoded pictures from its stdin."""
     extension = container_extension(str(output))
     times = film_times(probe, frame_range)
-    picture = ffmpeg.input("pipe:0", format="nut", **_picture_input_options(times))
+    picture = ffmpeg.input("pipe:0", format=_pipe_format(settings)[0], **_picture_input_options(times))
     source = ffmpeg.input(ffmpeg_url(probe.path), **reading_limits(probe.path), **_source_input_options(times))
     # The last map matches nothing. It makes ffmpeg-python list the source, whose metadata is wanted in any case.
     streams = [picture["v:0"], source[_NO_STREAM]]
-    options = _video_options(probe, size, settings, extension) | _clock_options(probe, times, extension)
+    options = {"c:v": "copy", **_clock_options(probe, times, extension)}
+    if settings.codec in ("libx265", "hevc_nvenc") and extension in (".mp4", ".mov"):
+        options["tag:v"] = "hvc1"  # QuickTime plays no other
     notes: list[str] = []
     if settings.audio == "copy":
         for number, track in enumerate(audio_tracks(probe.audio, extension)):
@@ -203,95 +225,70 @@ def encode_command(
     return ffmpeg.compile(node, cmd=binary, overwrite_output=True), tuple(notes)
 
 
-def output_pixel_aspect(probe: VideoProbe, size: tuple[int, int]) -> Fraction:
-    """Pixel aspect that keeps the display aspect at `size`; the source's own if only rounding of the size differs."""
-    width, height = size
-    distortion = Fraction(probe.width * height, probe.height * width)
-    if abs(distortion - 1) <= Fraction(1, min(width, height)):
-        return probe.pixel_aspect
-    return probe.pixel_aspect * distortion
-
-
-def _encode(
-    frames: Iterator[np.ndarray],
+def _pipe_packets(
+    command: list[str],
+    segments: Iterable[Path],
     probe: VideoProbe,
     frame_range: FrameRange,
-    output: Path,
+    times: FilmTimes,
     settings: EncodeSettings,
     progress: Callable[[int], None] | None,
-) -> tuple[str, ...]:
-    # ffmpeg is started with the first frame: it decides the size, and if there is none nothing has to be undone.
-    first = next(frames, None)
-    if first is None:
-        raise _wrong_count(0, frame_range)
-    height, width = first.shape[:2]
-    command, notes = encode_command(ffmpeg_binary(), probe, frame_range, (width, height), output, settings)
-    offsets = film_times(probe, frame_range).offsets
-    pad = _even_padding(width, height, settings)
+) -> None:
+    """Run ffmpeg on the packets of all segments, each at the time of its frame. Raises EncodeError."""
+    done = 0
+    coded_as: bytes | None = None
     with FfmpegProcess(command) as process:
-        pipe = _Pipe(process.stdin)
-        with av.open(pipe, "w", format="nut", options={"write_index": "0"}) as nut:
-            stream = nut.add_stream("rawvideo", rate=probe.frame_rate)
-            stream.width, stream.height, stream.pix_fmt = width + pad[1][1], height + pad[0][1], "rgb24"
-            stream.time_base = stream.codec_context.time_base = probe.time_base
-            frame: np.ndarray | None = first
-            for done, offset in enumerate(offsets, start=1):
-                if frame is None:
-                    raise _wrong_count(done - 1, frame_range)
-                if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
-                    raise EncodeError(
-                        f"frame {frame_range.start + done - 1} is {frame.dtype} of shape {frame.shape}, "
-                        f"not uint8 of shape {(height, width, 3)}"
-                    )
-                packet = av.Packet(np.pad(frame, pad, mode="edge").tobytes())
-                packet.stream, packet.time_base = stream, probe.time_base
-                packet.pts = packet.dts = offset
-                nut.mux(packet)
-                if pipe.broken:
-                    raise process.failure()
-                if progress:
-                    progress(done)
-                frame = next(frames, None)
-            if frame is not None:
-                raise _wrong_count(len(offsets) + 1, frame_range)
+        pipe = Pipe(process.stdin)
+        container, options = _pipe_format(settings)
+        with av.open(pipe, "w", format=container, options=options) as piped:
+            stream: Any = None
+            before = None
+            for path in segments:
+                coding = b""
+                with open_source(str(path)) as segment:
+                    coded = segment.streams.video[0]
+                    coding = bytes(coded.codec_context.extradata or b"")
+                    if stream is None:
+                        stream = piped.add_stream_from_template(coded)
+                        stream.time_base = probe.time_base
+                        coded_as = coding
+                if coding != coded_as:
+                    raise EncodeError(f"{path.name} was encoded by another encoder than the segments before it")
+                first = done
+                for frame, delay, packet in packets_in_order(path):
+                    number = first + frame
+                    if number >= len(times.offsets):
+                        raise wrong_count(number + 1, frame_range)
+                    shown = times.offsets[number]
+                    decoded = _decoding_time(times.offsets, done - delay)
+                    if before is not None:
+                        decoded = min(max(decoded, before + 1), shown)
+                    packet.stream, packet.time_base = stream, probe.time_base
+                    packet.pts, packet.dts, packet.duration = shown, decoded, 0
+                    piped.mux(packet)
+                    before, done = decoded, done + 1
+                    if pipe.broken:
+                        raise process.failure()
+                    if progress:
+                        progress(done)
+            if done != len(times.offsets):
+                raise wrong_count(done, frame_range)
         process.finish()
-    return notes
 
 
-def _wrong_count(got: int, frame_range: FrameRange) -> EncodeError:
-    more = "at least " if got > len(frame_range) else ""
-    return EncodeError(f"the film needs {len(frame_range)} frames and was given {more}{got}")
+def _pipe_format(settings: EncodeSettings) -> tuple[str, dict[str, str]]:
+    """(name, options) of what the packets go to ffmpeg in: times are exact, and nothing has to be sought in it."""
+    if settings.codec == "prores_ks":  # NUT has no name for it
+        return "mov", {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    return "nut", {"write_index": "0"}
 
 
-class _Pipe:
-    """ffmpeg's standard input as PyAV needs it: without seek, and never raising inside libavformat."""
-
-    def __init__(self, pipe: IO[bytes]) -> None:
-        self._pipe = pipe
-        self.broken = False
-        """Whether ffmpeg has gone; what is written from then on is discarded."""
-
-    def write(self, data: bytes) -> int:
-        if not self.broken:
-            try:
-                return self._pipe.write(data)
-            except BrokenPipeError:
-                self.broken = True
-        return len(data)
-
-
-def _even_padding(width: int, height: int, settings: EncodeSettings) -> tuple[tuple[int, int], ...]:
-    """Rows and columns to add so that chroma subsampling divides the size; for np.pad of (H, W, 3)."""
-    if settings.codec in _ANY_SIZE:
-        return ((0, 0), (0, 0), (0, 0))
-    try:
-        subsampled = av.VideoFormat(settings.pixel_format, 16, 16)
-    except ValueError:
-        raise EncodeError(
-            f"there is no pixel format {settings.pixel_format!r}", "use yuv420p, or yuv420p10le for 10 bit"
-        ) from None
-    x, y = 16 // subsampled.chroma_width(16), 16 // subsampled.chroma_height(16)
-    return ((0, -height % y), (0, -width % x), (0, 0))
+def _decoding_time(offsets: Sequence[int], number: int) -> int:
+    """That of the frame so many places from the first; before it, as if frames went on at the pace of the first two."""
+    if number >= 0:
+        return offsets[number]
+    step = offsets[1] - offsets[0] if len(offsets) > 1 else 1
+    return offsets[0] + number * step
 
 
 def _picture_input_options(times: FilmTimes) -> dict[str, Any]:
@@ -307,69 +304,26 @@ def _source_input_options(times: FilmTimes) -> dict[str, Any]:
     return options
 
 
-def _video_options(
-    probe: VideoProbe, size: tuple[int, int], settings: EncodeSettings, extension: str
-) -> dict[str, Any]:
-    options: dict[str, Any] = {"c:v": settings.codec, "pix_fmt": settings.pixel_format}
-    match settings.codec:
-        case "libx264" | "libx265":
-            options |= {"crf": settings.crf, "preset": settings.preset or "medium"}
-            if settings.codec == "libx264":
-                # Every frame as good as the next. B-frames and macroblock trees save a third of the bits by making
-                # some frames coarser, which over paint is flicker: it was most of a finished film's.
-                options |= {"bf": 0, "x264-params": "mbtree=0"}
-        case "h264_nvenc" | "hevc_nvenc" | "av1_nvenc":
-            options |= {"rc": "vbr", "cq": settings.crf, "b:v": 0}
-        case "libvpx-vp9":
-            options |= {"crf": settings.crf, "b:v": 0, "row-mt": 1}
-        case "libvpx":
-            options |= {"crf": settings.crf, "b:v": "50M"}  # VP8 reads crf as a floor below a bit rate
-        case "libsvtav1" | "libaom-av1":
-            options |= {"crf": settings.crf}
-    if settings.codec in ("libx265", "hevc_nvenc") and extension in (".mp4", ".mov"):
-        options["tag:v"] = "hvc1"  # QuickTime plays no other
-    options["vf"] = _video_filters(probe, size, settings.pixel_format)
-    return options
-
-
-def _video_filters(probe: VideoProbe, size: tuple[int, int], pixel_format: str) -> str:
-    """RGB to the matrix and range that the tags will name, then the tags and the pixel aspect themselves."""
-    aspect = output_pixel_aspect(probe, size)
-    filters = []
-    if not pixel_format.startswith(_RGB_FORMATS):
-        coding: YuvCoding = yuv_coding(probe.color, probe.stored_size[1])
-        tags = output_tags(probe.color, coding)
-        filters += [
-            f"scale=flags=lanczos+accurate_rnd+full_chroma_inp:in_range=pc"
-            f":out_color_matrix={coding.matrix}:out_range={coding.range}",
-            f"format={pixel_format}",
-            f"setparams=range={tags.range}:colorspace={tags.space}"
-            f":color_primaries={tags.primaries or 'unknown'}:color_trc={tags.transfer or 'unknown'}",
-        ]
-    filters.append(f"setsar=sar={aspect.numerator}/{aspect.denominator}:max={2**24}")
-    return ",".join(filters)
-
-
 def _clock_options(probe: VideoProbe, times: FilmTimes, extension: str) -> dict[str, Any]:
-    """Every frame once, at its own time, in the source's time base, the last one as long as in the source."""
+    """Every frame at its own time, in the source's time base, the last one as long as in the source."""
     tick = probe.time_base
-    options: dict[str, Any] = {
-        "fps_mode": "passthrough",
-        "enc_time_base": f"{tick.numerator}:{tick.denominator}",
-        "bsf:v": _last_duration_filter(times, tick),
-    }
+    options: dict[str, Any] = {"bsf:v": _last_duration_filter(times, tick)}
     if extension in (".mp4", ".mov"):
         options |= {"video_track_timescale": tick.denominator, "movflags": "+faststart"}
     return options
 
 
 def _last_duration_filter(times: FilmTimes, tick: Fraction) -> str:
-    """A bitstream filter: the pipe carries no durations, so the last frame's would be guessed."""
-    last = times.offsets[-1] + round(times.first_frame / tick)
-    # Half-way to the frame before, because a delayed start is rounded to microseconds on its way.
+    """A bitstream filter: the pipe carries no durations, so the last frame's would be guessed.
+
+    In seconds, because the pipe's clock may be a multiple of the source's; half-way to the frame before, because a
+    delayed start is rounded to microseconds on its way.
+    """
     gap = times.offsets[-1] - times.offsets[-2] if len(times.offsets) > 1 else 2
-    threshold = last - max(gap // 2, 1) + 1 if gap > 1 else last
-    return rf"setts=pts=PTS:dts=DTS:duration=if(gte(PTS\,{threshold})\,{times.last_duration}\,DURATION)"
+    threshold = float(times.first_frame + (times.offsets[-1] - Fraction(gap, 2)) * tick)
+    lasts = times.last_duration * tick
+    duration = f"round({lasts.numerator}/{lasts.denominator}/TB)"
+    return rf"setts=pts=PTS:dts=DTS:duration=if(gte(PTS*TB\,{threshold:.9f})\,{duration}\,DURATION)"
 
 
 def _seconds(time: Fraction) -> str:
@@ -380,14 +334,7 @@ def _seconds(time: Fraction) -> str:
 
 def _move_into_place(temporary: Path, output: Path) -> None:
     try:
-        with temporary.open("rb") as film:
-            os.fsync(film.fileno())
-        temporary.replace(output)
-        directory = os.open(output.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        again(lambda: move_into_place(temporary, output) if temporary.exists() else None)
     except OSError as error:
         raise StorageError(
             f"the film cannot be put at {output}: {error.strerror}", "free the path or give another"

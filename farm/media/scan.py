@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, field
+from typing import IO
 
 import av
 import numpy as np
@@ -36,13 +38,16 @@ class SceneMeter:
     """Takes ffmpeg's scene score and a grey thumbnail of every frame it is shown."""
 
     scores: list[float] = field(default_factory=list)
-    _thumbnails: list[np.ndarray] = field(default_factory=list)
+    # on disk: of a feature film they are 150 MB
+    _thumbnails: IO[bytes] = field(default_factory=tempfile.TemporaryFile)
     _graph: Graph | None = None
 
     @property
     def thumbnails(self) -> np.ndarray:
-        """(frames, 18, 32) uint8."""
-        return np.stack(self._thumbnails)
+        """(frames, 18, 32) uint8, read from the disk as they are looked at."""
+        self._thumbnails.flush()
+        width, height = THUMBNAIL_SIZE
+        return np.memmap(self._thumbnails, np.uint8, "r", shape=(len(self.scores), height, width))
 
     def visit(self, frame: av.VideoFrame) -> None:
         if self._graph is None:
@@ -53,7 +58,7 @@ class SceneMeter:
         self.scores.append(float(scored.metadata["lavfi.scene_score"]))
         width, height = THUMBNAIL_SIZE
         grey = scored.to_ndarray().reshape(height, _BLOCK, width, _BLOCK)
-        self._thumbnails.append(grey.mean(axis=(1, 3)).astype(np.uint8))
+        self._thumbnails.write(grey.mean(axis=(1, 3)).astype(np.uint8).tobytes())
 
 
 def _score_graph(frame: av.VideoFrame) -> Graph:

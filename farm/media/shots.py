@@ -44,7 +44,7 @@ def find_cuts(scene_scores: Sequence[float], thumbnails: np.ndarray, *, longest_
     scores = np.asarray(scene_scores, dtype=np.float64)
     if len(thumbnails) != len(scores):
         raise ValueError(f"{len(scores)} scores but {len(thumbnails)} thumbnails")
-    pictures = np.asarray(thumbnails, dtype=np.int16)
+    pictures = np.asarray(thumbnails)
     return tuple(
         frame
         for frame in range(1, len(scores))
@@ -81,4 +81,4 @@ def _picture_returns(pictures: np.ndarray, frame: int, longest_flash: int) -> bo
 
 
 def _difference(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.abs(one - other).mean())
+    return float(np.abs(one.astype(np.int16) - other).mean())

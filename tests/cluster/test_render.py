@@ -122,6 +122,64 @@ def test_a_killed_actor_costs_nothing_but_time(clip, style, tmp_path, reference,
     assert len(makers) == 2, "the ledger tells who rendered a frame"
 
 
+def test_a_stuck_renderer_is_ended_and_its_task_begun_again(clip, style, tmp_path, reference, monkeypatch):
+    spec = make_spec(clip, style, tmp_path / "stuck.mp4")
+    ledger = tmp_path / "stuck.farm/ledger/pass-1/00000.json"
+    pools, stopped = [], []
+    from farm.cluster.pool import WorkerPool  # imports ray, which has to be started by then
+
+    class RecordedPool(WorkerPool):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            pools.append(self)
+
+    monkeypatch.setattr("farm.cluster.pool.WorkerPool", RecordedPool)
+
+    def stop_in_the_middle_of_a_chunk() -> None:
+        while not stopped:
+            time.sleep(0.02)
+            if ledger.exists() and len(json.loads(ledger.read_text())["frames"]) >= 2:
+                stopped.extend(facts.pid for facts in pools[0].facts.values())
+                os.kill(stopped[0], signal.SIGSTOP)
+
+    threading.Thread(target=stop_in_the_middle_of_a_chunk, daemon=True).start()
+    report = render(spec, workers=1, patience=3.0)
+    assert report["lost_workers"] == 1
+    assert any("told of no frame for" in line for line in report["retries"])
+    assert not Path(f"/proc/{stopped[0]}").exists(), "its process is gone, not only given up"
+    assert same_frames(report["job"], reference["job"])
+
+
+def test_with_spare_storage_the_film_is_the_same_and_its_frames_are_given_up(clip, style, tmp_path, reference):
+    report = render(make_spec(clip, style, tmp_path / "spare.mp4"), workers=2, spare_storage=True)
+    assert list(Path(report["job"]).glob("frames/*/*/*.png")) == []
+    assert packets(report["output"]) == packets(reference["output"])
+    Path(report["output"]).unlink()
+    again = render(make_spec(clip, style, tmp_path / "spare.mp4"), workers=2, spare_storage=True)
+    assert again["rendered"] == 0
+    assert packets(again["output"]) == packets(reference["output"])
+
+
+def test_a_second_driver_is_refused_in_one_line(clip, style, tmp_path):
+    from farm.lease import job_lease
+    from farm.storage import Storage
+
+    with (
+        job_lease(Storage(str(tmp_path / "busy.farm"))),
+        pytest.raises(UsageError, match=f"is being rendered by process {os.getpid()} on"),
+    ):
+        render(make_spec(clip, style, tmp_path / "busy.mp4"))
+    assert not (tmp_path / "busy.mp4").exists()
+    assert sorted(path.name for path in (tmp_path / "busy.farm").iterdir()) == ["lock"]
+
+
+def packets(film: str) -> list[bytes]:
+    import av
+
+    with av.open(film) as container:
+        return [bytes(packet) for packet in container.demux(video=0)]
+
+
 def test_a_damaged_frame_is_made_again_bit_for_bit(clip, style, tmp_path, reference):
     report = render(make_spec(clip, style, tmp_path / "mend.mp4"), workers=1)
     Path(report["output"]).unlink()

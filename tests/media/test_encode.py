@@ -18,12 +18,13 @@ from farm.media.decode import FrameReader
 from farm.media.encode import (
     EncodeSettings,
     check_output_writable,
-    encode_command,
     encode_film,
+    film_command,
     film_times,
-    output_pixel_aspect,
+    join_segments,
 )
 from farm.media.probe import probe_video
+from farm.media.segment import encode_segment, output_pixel_aspect, segment_command
 from farm.media.source import FILM_FORMATS
 from farm.video import ColorTags, StreamInfo, VideoProbe
 from tests.media.clips import numbered, read_number, run_ffmpeg, tone, write_clip, write_numbered
@@ -58,31 +59,38 @@ def _leftovers(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir())
 
 
-def test_the_whole_command() -> None:
-    command, notes = encode_command("ffmpeg", PROBE, FrameRange(0, 4), (96, 64), Path("out.mp4"), EncodeSettings())
+def test_the_whole_command_of_a_film() -> None:
+    command, notes = film_command("ffmpeg", PROBE, FrameRange(0, 4), Path("out.mp4"), EncodeSettings())
     assert command == [
         "ffmpeg",
         *("-f", "nut", "-itsoffset", "0.080000", "-i", "pipe:0"),
         *("-format_whitelist", FILM_FORMATS, "-protocol_whitelist", "file", "-i", "file:in.mkv"),
-        *("-map", "0:v:0", "-map", "1:v:999?", "-map", "1:1", "-map", "1:3", "-map", "1:4", "-bf", "0"),
-        *("-bsf:v", r"setts=pts=PTS:dts=DTS:duration=if(gte(PTS\,201)\,40\,DURATION)"),
-        *("-c:a:0", "copy", "-c:a:1", "aac", "-c:s:0", "mov_text", "-c:v", "libx264", "-crf", "16"),
-        *("-enc_time_base", "1:1000", "-fps_mode", "passthrough", "-map_chapters", "1", "-map_metadata", "1"),
-        *("-metadata:s:v:0", "language=nld", "-movflags", "+faststart", "-pix_fmt", "yuv420p", "-preset", "medium"),
-        "-vf",
-        "scale=flags=lanczos+accurate_rnd+full_chroma_inp:in_range=pc:out_color_matrix=bt709:out_range=tv,"
-        "format=yuv420p,setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=unknown,"
-        "setsar=sar=1/1:max=16777216",
-        *("-video_track_timescale", "1000", "-x264-params", "mbtree=0"),
-        "file:out.mp4",
+        *("-map", "0:v:0", "-map", "1:v:999?", "-map", "1:1", "-map", "1:3", "-map", "1:4"),
+        *("-bsf:v", r"setts=pts=PTS:dts=DTS:duration=if(gte(PTS*TB\,0.200000000)\,round(1/25/TB)\,DURATION)"),
+        *("-c:a:0", "copy", "-c:a:1", "aac", "-c:s:0", "mov_text", "-c:v", "copy"),
+        *("-map_chapters", "1", "-map_metadata", "1", "-metadata:s:v:0", "language=nld", "-movflags", "+faststart"),
+        *("-video_track_timescale", "1000", "file:out.mp4"),
         *("-hide_banner", "-nostats", "-loglevel", "error", "-y"),
     ]  # fmt: skip
     assert notes == ("audio stream 3 (vorbis) does not fit into .mp4, encoded as aac",)
 
 
+def test_the_whole_command_of_a_segment() -> None:
+    assert segment_command("ffmpeg", PROBE, (96, 64), Path("0.mkv"), EncodeSettings()) == [
+        *("ffmpeg", "-f", "nut", "-i", "pipe:0", "-map", "0:v:0", "-f", "matroska"),
+        *("-bf", "0", "-c:v", "libx264", "-crf", "16", "-enc_time_base", "1:1000", "-fps_mode", "passthrough"),
+        *("-pix_fmt", "yuv420p", "-preset", "medium", "-vf"),
+        "scale=flags=lanczos+accurate_rnd+full_chroma_inp:in_range=pc:out_color_matrix=bt709:out_range=tv,"
+        "format=yuv420p,setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=unknown,"
+        "setsar=sar=1/1:max=16777216",
+        *("-x264-params", "mbtree=0", "file:0.mkv"),
+        *("-hide_banner", "-nostats", "-loglevel", "error", "-y"),
+    ]  # fmt: skip
+
+
 def test_the_command_for_a_part_without_sound() -> None:
     silent = EncodeSettings(audio="none", codec="libx265")
-    command, notes = encode_command("ffmpeg", PROBE, FrameRange(1, 3), (96, 64), Path("out.mov"), silent)
+    command, notes = film_command("ffmpeg", PROBE, FrameRange(1, 3), Path("out.mov"), silent)
     limits = ["-format_whitelist", FILM_FORMATS, "-protocol_whitelist", "file"]
     assert command[1:13] == ["-f", "nut", "-i", "pipe:0", *limits, "-ss", "0.120000", "-t", "0.120000"]
     assert [command[i + 1] for i, word in enumerate(command) if word == "-map"] == ["0:v:0", "1:v:999?"]
@@ -429,3 +437,56 @@ def test_no_rotation_tag_is_left(clips: dict[str, Path], tmp_path: Path) -> None
     plain = tmp_path / "plain.mkv"
     run_ffmpeg("-noautorotate", "-i", tmp_path / "film.mp4", "-c:v", "ffv1", plain)
     assert (probe_video(str(plain)).width, probe_video(str(plain)).height) == (64, 96)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        (FAST, "film.mp4"),
+        (FAST, "film.mkv"),
+        (EncodeSettings(codec="libx265", preset="ultrafast", crf=10), "film.mp4"),
+        (EncodeSettings(codec="libvpx-vp9", crf=20), "film.webm"),
+        (EncodeSettings(codec="libvpx-vp9", crf=20), "film.mp4"),
+        (EncodeSettings(codec="libvpx", crf=10), "film.webm"),
+        (EncodeSettings(codec="prores_ks", pixel_format="yuv422p10le"), "film.mov"),
+        (EncodeSettings(codec="ffv1", pixel_format="yuv444p"), "film.mkv"),
+    ],
+)
+@pytest.mark.parametrize("name_of_source", ["vfr", "long_gop"])
+def test_segments_join_to_the_film_they_are_parts_of(clips, tmp_path, settings, name, name_of_source) -> None:
+    """B-frames, hidden frames and uneven times included: every frame once, in order, at its own time."""
+    probe = probe_video(str(clips[name_of_source]))
+    parts = [FrameRange(0, 20), FrameRange(20, 21), FrameRange(21, 48)]
+    paths = [tmp_path / f"{part}.mkv" for part in parts]
+    for part, path in zip(parts, paths, strict=True):
+        encode_segment(_numbers(part), probe, part, path, settings)
+    seen: list[int] = []
+    join_segments(iter(paths), probe, FrameRange(0, 48), tmp_path / name, settings, seen.append)
+    film = probe_video(str(tmp_path / name))
+    assert seen == list(range(1, 49))
+    near = 0 if Path(name).suffix in (".mp4", ".mov") else 0.001
+    assert _relative_times(film) == pytest.approx(_relative_times(probe), abs=near)
+    assert [read_number(picture) for picture in _decode(tmp_path / name)] == list(range(48))
+    assert film.pixel_aspect == probe.pixel_aspect
+
+
+def test_a_segment_of_another_encoder_is_refused(clips, tmp_path) -> None:
+    probe = probe_video(str(clips["vfr"]))
+    encode_segment(_numbers(FrameRange(0, 20)), probe, FrameRange(0, 20), tmp_path / "a.mkv", FAST)
+    other = FAST.model_copy(update={"preset": "medium"})
+    encode_segment(_numbers(FrameRange(20, 48)), probe, FrameRange(20, 48), tmp_path / "b.mkv", other)
+    with pytest.raises(EncodeError, match="another encoder"):
+        join_segments([tmp_path / "a.mkv", tmp_path / "b.mkv"], probe, FrameRange(0, 48), tmp_path / "film.mp4", FAST)
+    assert _leftovers(tmp_path) == ["a.mkv", "b.mkv"]
+
+
+@pytest.mark.parametrize(("parts", "says"), [([(0, 20)], "was given 20"), ([(0, 48), (0, 3)], "was given at least")])
+def test_segments_that_are_missing_or_too_many(clips, tmp_path, parts, says) -> None:
+    probe = probe_video(str(clips["vfr"]))
+    paths = []
+    for start, stop in parts:
+        paths.append(tmp_path / f"{start}-{stop}.mkv")
+        encode_segment(_numbers(FrameRange(start, stop)), probe, FrameRange(start, stop), paths[-1], FAST)
+    with pytest.raises(EncodeError, match=says):
+        join_segments(paths, probe, FrameRange(0, 48), tmp_path / "film.mp4", FAST)
+    assert not (tmp_path / "film.mp4").exists()

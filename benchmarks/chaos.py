@@ -1,0 +1,308 @@
+"""Does a render survive everything? Each row breaks something, runs the same command again where it must, and compares.
+
+    python benchmarks/chaos.py                       all faults, about six minutes on two idle cores
+    python benchmarks/chaos.py --seed 7 --only disk  other moments; only rows whose name has this word
+
+Prints a row per fault: what was broken, when, how the commands ended, seconds from the fault (or from the start of the
+command that mends it) to the next committed frame, frames that were rendered twice, and whether every frame of every
+stage, and the pictures of the film, are bit for bit those of an undisturbed render. Writes chaos.json. Exits with 1
+unless all are. The film is two seconds of 64 pixels, painted in three steps a frame, with keyframes and two passes.
+Faults of a full disk need a small file system of their own, which takes root; without it they are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+
+from benchmarks.chaos_watch import Watch
+from farm.job import JobDirectory
+from farm.media.ffmpeg import ffmpeg_binary
+from farm.plan import plan_tasks
+
+ROOT = Path(__file__).parents[1]
+FRAMES = 24
+SEGMENT_FRAMES = 8
+COMMAND_SECONDS = 180
+PATIENCE_SECONDS = 4.0
+
+
+@dataclass
+class Row:
+    """One fault. `recovery` is in seconds, -1 where nothing had to recover; `codes` are the commands' exit codes."""
+
+    fault: str
+    when: str = ""
+    codes: list[int] = field(default_factory=list)
+    recovery: float = -1.0
+    twice: int = 0
+    identical: str = "no"
+    says: str = ""
+
+
+class Driver:
+    """One run of the command, in a process group of its own."""
+
+    def __init__(self, case: Case, sabotage: str = "", **launch: object) -> None:
+        told = {"spec": case.spec, "segment_frames": SEGMENT_FRAMES}
+        told["launch"] = {"job": str(case.job), "workers": 2, "patience": PATIENCE_SECONDS, **case.launch, **launch}
+        options = case.folder / "options.json"
+        options.write_text(json.dumps(told))
+        paths = [str(ROOT)] if not sabotage else [str(ROOT / "benchmarks/sabotage"), str(ROOT)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "FARM_SABOTAGE": sabotage}
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed with the process
+        self.began = time.monotonic()
+        command = [sys.executable, "-m", "benchmarks.chaos_driver", str(options)]
+        self.process = subprocess.Popen(
+            command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=self.log, start_new_session=True
+        )
+
+    def wait(self) -> int:
+        try:
+            return self.process.wait(COMMAND_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            return -99
+
+    def said(self) -> str:
+        self.log.seek(0)
+        lines = [line.strip() for line in self.log.read().splitlines() if line.strip()]
+        return lines[-1][:200] if lines else ""
+
+    def children(self, pattern: str, seconds: float = 60.0) -> list[int]:
+        """Process ids below this driver whose command the pattern is found in, as soon as there is one."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and self.process.poll() is None:
+            found = [pid for pid in below(self.process.pid) if re.search(pattern, command_of(pid))]
+            if found:
+                return found
+            time.sleep(0.002)
+        return []
+
+
+class Case:
+    """A job of its own for one row."""
+
+    def __init__(self, bench: Bench, name: str, copy_of: Path | None = None, **spec: object) -> None:
+        self.bench = bench
+        self.folder = bench.folder / name.replace(" ", "-").replace("/", "-")
+        self.folder.mkdir()
+        self.job, self.output = self.folder / "out.farm", self.folder / "out.mp4"
+        self.spec = {**bench.spec, "output": str(self.output), **spec}
+        self.launch: dict[str, object] = {}
+        self.row = Row(name)
+        if copy_of is not None:
+            shutil.copytree(copy_of, self.job)
+
+    def run(self, sabotage: str = "", **launch: object) -> int:
+        """The command once, to its end; the recovery is until its first commit."""
+        with Watch(self.job) as watch:
+            driver = Driver(self, sabotage, **launch)
+            watch.wait(lambda: watch.commits > 0 or driver.process.poll() is not None, COMMAND_SECONDS)
+            if watch.commits:
+                self.row.recovery = watch.last - driver.began
+            self.row.codes.append(driver.wait())
+        self.row.twice += watch.twice
+        if self.row.codes[-1]:
+            self.row.says = driver.said()
+        return self.row.codes[-1]
+
+    def run_and_strike(self, strike: Callable[[Driver, Watch], bool], sabotage: str = "", **launch: object) -> int:
+        """The command, and a blow while it runs; `strike` tells whether it fell."""
+        with Watch(self.job) as watch:
+            driver = Driver(self, sabotage, **launch)
+            fell = strike(driver, watch)
+            struck, before = time.monotonic(), watch.commits
+            if not fell:
+                self.row.says = "the blow did not fall"
+            watch.wait(lambda: watch.commits > before or driver.process.poll() is not None, COMMAND_SECONDS)
+            if watch.commits > before:
+                self.row.recovery = watch.last - struck
+            self.row.codes.append(driver.wait())
+        self.row.twice += watch.twice
+        self.before = watch
+        return self.row.codes[-1]
+
+    def compare(self) -> Row:
+        """Every frame of every stage, and the pictures of the film, against the undisturbed render."""
+        faults = []
+        frames = hashes(self.job)
+        if frames != self.bench.frames:
+            wrong = sum(frames.get(key) != value for key, value in self.bench.frames.items())
+            faults.append(f"{wrong} frames differ")
+        if not self.output.exists():
+            faults.append("no film")
+        elif film_hash(self.output) != self.bench.film:
+            faults.append("the film differs")
+        if self.row.says == "the blow did not fall":
+            faults.append(self.row.says)
+        self.row.identical = "; ".join(faults) or "yes"
+        return self.row
+
+
+class Bench:
+    """The film, the undisturbed render, and one that was killed half-way, which the damaged ones are copies of."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder, self.seed = folder, seed
+        self.random = random.Random(seed)
+        video, style = folder / "film.mp4", folder / "style.png"
+        make = ["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=12", "-f", "lavfi", "-i", "sine=frequency=440"]
+        coded = [
+            "-frames:v",
+            str(FRAMES),
+            "-c:v",
+            "libx264",
+            "-g",
+            "12",
+            "-pix_fmt",
+            "yuv420p",
+            "-c:a",
+            "aac",
+            "-shortest",
+        ]
+        subprocess.run([ffmpeg_binary(), "-v", "error", *make, *coded, str(video)], check=True)
+        waves = np.add.outer(np.arange(48) // 4, np.arange(64) // 6)[..., None] * np.array([17, 31, 7])
+        Image.fromarray((waves % 256).astype(np.uint8)).save(style)
+        self.spec: dict[str, object] = {
+            "video": str(video),
+            "styles": [str(style)],
+            "iterations": "2,1",
+            "passes": 2,
+            "chunk_frames": 6,
+            "overlap": 2,
+            "long_term": [3],
+            "style_layers": "relu1_1,relu2_1",
+            "content_layers": "relu2_1",
+        }
+        self.case = Case(self, "undisturbed")
+        if self.case.run() != 0:
+            raise SystemExit(f"the undisturbed render failed: {self.case.row.says}")
+        self.frames, self.film = hashes(self.case.job), film_hash(self.case.output)
+        self.total = len(self.frames)
+        self.half = Case(self, "half")
+        self.half.run_and_strike(lambda driver, watch: kill_driver(driver, watch, self.total // 2 + 6))
+
+    def moment(self, low: float = 0.2, high: float = 0.8) -> int:
+        """After how many commits to strike."""
+        return self.random.randint(int(self.total * low), int(self.total * high))
+
+
+def hashes(job: Path) -> dict[tuple[str, int], str]:
+    """What the ledgers say of every frame of every stage, where the file is what they say."""
+    directory = JobDirectory(str(job))
+    record = directory.load_record()
+    found = {}
+    for task in plan_tasks(record.plan) if record else ():
+        intact = directory.intact_frames(task)
+        found |= {(task.id, n): row.sha256 for n, row in directory.ledger(task.id).items() if n in intact}
+    return found
+
+
+def film_hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    with av.open(str(path)) as film:
+        for frame in film.decode(video=0):
+            digest.update(f"{frame.pts}".encode() + frame.to_ndarray(format="rgb24").tobytes())
+    return digest.hexdigest()
+
+
+def below(pid: int) -> list[int]:
+    """All processes below this one."""
+    parents: dict[int, list[int]] = {}
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            try:
+                stat = Path(entry.path, "stat").read_text()
+            except OSError:
+                continue
+            parents.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(entry.name))
+    found, waiting = [], [pid]
+    while waiting:
+        children = parents.get(waiting.pop(), [])
+        found += children
+        waiting += children
+    return found
+
+
+def command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def after(watch: Watch, driver: Driver, commits: int) -> bool:
+    watch.wait(lambda: watch.commits >= commits or driver.process.poll() is not None, COMMAND_SECONDS)
+    return driver.process.poll() is None
+
+
+def kill_driver(driver: Driver, watch: Watch, commits: int, kind: int = signal.SIGKILL) -> bool:
+    fell = after(watch, driver, commits)
+    if fell:
+        os.kill(driver.process.pid, kind)
+    return fell
+
+
+def hit(pids: list[int], kind: int = signal.SIGKILL) -> bool:
+    for pid in pids:
+        os.kill(pid, kind)
+    return bool(pids)
+
+
+def line(row: Row) -> str:
+    recovery = "" if row.recovery < 0 else f"{row.recovery:.1f} s"
+    codes = ",".join(map(str, row.codes))
+    return f"{row.fault:<40} {row.when:<44} {codes:<11} {recovery:>8} {row.twice:>5}  {row.identical}"
+
+
+def main() -> int:
+    from benchmarks.chaos_faults import FAULTS
+
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--only", default="", help="rows whose name has this word")
+    options.add_argument("--output", "-o", type=Path, default=Path("chaos.json"))
+    given = options.parse_args()
+    began = time.monotonic()
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="farm-chaos-") as name:
+        bench = Bench(Path(name), given.seed)
+        print(f"{bench.total} frames of all stages; undisturbed in {time.monotonic() - began:.0f} s with one cut off")
+        print(f"{'fault':<40} {'when':<44} {'exit codes':<11} {'recovery':>8} {'twice':>5}  identical", flush=True)
+        for fault, break_it in FAULTS.items():
+            if given.only not in fault:
+                continue
+            row = break_it(bench, fault)
+            rows.append(row)
+            print(line(row), flush=True)
+            if row.identical not in ("yes", "left out") and row.says:
+                print(f"    {row.says}", flush=True)
+    wrong = [row for row in rows if row.identical not in ("yes", "left out")]
+    ran = sum(row.identical == "yes" for row in rows)
+    print(f"seed {given.seed}: {ran} of {len(rows)} identical, {len(wrong)} wrong, in {time.monotonic() - began:.0f} s")
+    given.output.write_text(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
+    return int(bool(wrong) or not ran)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""Segments are encoded in a thread of their own while others are rendered; with `spare`, frames are given up for them.
+
+with FilmMaker(job_url, record, tasks, made, done, spare=False) as film:
+    film.task_done("pass-3/00007")     # from the driver's loop, as tasks succeed
+    film.floor                         # the first segment that is not encoded yet
+    film.finish(output, ...)           # the film
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+
+from farm.errors import CancelledError, StorageError
+from farm.job import JobDirectory, JobRecord, frame_name, record_flow_key
+from farm.plan import Task
+from farm.segments import Segment, SegmentProgress, unread_tasks
+from farm.stitch import Segments
+
+POLL_SECONDS = 0.2
+
+
+class FilmMaker:
+    """`made` are segments that are encoded, `done` ids of the tasks that need not be run any more.
+
+    Methods are for the thread that made it. They raise what the encoding thread ran into.
+    """
+
+    def __init__(
+        self,
+        job_url: str,
+        record: JobRecord,
+        tasks: Sequence[Task],
+        made: Collection[int],
+        done: Collection[str],
+        *,
+        spare: bool = False,
+    ) -> None:
+        # ledgers are read by two threads at once: each has its own
+        self._job = JobDirectory(job_url)
+        self._record, self._tasks, self._spare = record, tasks, spare
+        self._segments = Segments(self._job, record)
+        self._progress = SegmentProgress(record.plan, made, done)
+        self._done = set(done)
+        self._given_up: set[str] = set()
+        self._shots_cleared: set[int] = set()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="segments")
+        self._waiting: list[Future[Segment]] = []
+        self._stopped = threading.Event()
+        if spare:
+            self._give_up_frames()
+        for segment in self._progress.ready_at_first:
+            self._begin(segment)
+
+    def __enter__(self) -> FilmMaker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopped.set()
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    @property
+    def floor(self) -> int:
+        """All segments before this one are encoded. Raises what went wrong while they were."""
+        self._collect()
+        return self._progress.floor
+
+    def task_done(self, task: str) -> None:
+        """Its frames are committed."""
+        self._done.add(task)
+        for segment in self._progress.task_done(task):
+            self._begin(segment)
+
+    def finish(self, output: str, check: Callable[[], None], on_frame: Callable[[int], None]) -> tuple[str, ...]:
+        """Wait for the last segments, write the film, and return notes on what could not be kept."""
+        while self._waiting:
+            check()
+            self._stopped.wait(POLL_SECONDS)
+            self._collect()
+        self._segments.sweep(output)
+        return self._segments.join(output, on_frame)
+
+    def tidy(self) -> None:
+        """The film is there, and the report: segments whose frames are kept have done their work."""
+        if not self._spare:
+            with contextlib.suppress(StorageError):  # they cost room, and nothing else
+                self._segments.remove()
+
+    def _begin(self, segment: Segment) -> None:
+        self._waiting.append(self._thread.submit(self._make, segment))
+
+    def _make(self, segment: Segment) -> Segment:
+        def go_on(_: int) -> None:
+            if self._stopped.is_set():
+                raise CancelledError("stopped while a segment was encoded")
+
+        self._segments.make(segment, go_on)
+        return segment
+
+    def _collect(self) -> None:
+        while self._waiting and self._waiting[0].done():
+            self._progress.segment_made(self._waiting.pop(0).result().index)
+            if self._spare:
+                self._give_up_frames()
+
+    def _give_up_frames(self) -> None:
+        """Remove the frames that nobody reads any more, and flow and masks of shots that are in the film."""
+        covered = self._progress.covered
+        unread = unread_tasks(self._record.plan, self._tasks, covered, self._done) - self._given_up
+        for task in self._tasks:
+            if task.id in unread:
+                for frame in task.frames:
+                    self._job.storage.remove(frame_name(task.id, frame))
+        self._given_up |= unread
+        plan = self._record.plan
+        for shot in plan.shots:
+            chunks = range(shot.first_chunk, shot.first_chunk + shot.chunks)
+            if shot.index not in self._shots_cleared and all(chunk in covered for chunk in chunks):
+                self._shots_cleared.add(shot.index)
+                if shot.stop - shot.start > 1:
+                    self._clear_beside(shot.start, shot.stop)
+
+    def _clear_beside(self, start: int, stop: int) -> None:
+        """Files of flow and masks have the number of the frame that they belong to."""
+        for folder in (f"flow/{record_flow_key(self._record)}", "masks"):
+            for name in self._job.storage.names(folder):
+                number = name.rpartition("/")[2][:6]
+                if number.isdigit() and start <= int(number) < stop:
+                    self._job.storage.remove(name)

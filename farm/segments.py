@@ -1,0 +1,187 @@
+"""Which frames become one piece of the finished film, and what of a job nobody needs any more. Pure.
+
+    plan_segments(plan)                      runs of whole chunks that are encoded as soon as their frames are there
+    settled_tasks(plan, tasks, ...)          tasks that need not be run: intact, or read by nobody from now on
+    SegmentProgress(plan, tasks, ...)        which segment can be encoded now, and up to which all are
+
+A segment begins with a key frame. An encoder would set one every 250 frames in any case, so a segment is a little
+shorter than that, and ends with a shot where it can.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from farm.frames import FrameRange
+from farm.plan import RELAY, RenderPlan, Task, task_id
+from farm.video import Model
+
+SEGMENT_FRAMES = 192
+"""After so many frames a segment ends with its chunk; with a shot already after half as many."""
+
+
+class Segment(Model):
+    """Frames `start..stop` (half-open) of the chunks `first_chunk..last_chunk` (both included)."""
+
+    index: int
+    start: int
+    stop: int
+    first_chunk: int
+    last_chunk: int
+
+    @property
+    def frames(self) -> FrameRange:
+        return FrameRange(self.start, self.stop)
+
+
+def plan_segments(plan: RenderPlan) -> tuple[Segment, ...]:
+    """All frames of the plan, in order."""
+    found: list[Segment] = []
+    first = 0
+    for chunk in plan.chunks:
+        start = plan.chunks[first].start
+        length = chunk.stop - start
+        long_enough = length >= (SEGMENT_FRAMES // 2 if chunk.last_in_shot else SEGMENT_FRAMES)
+        if long_enough or chunk.index == len(plan.chunks) - 1:
+            found.append(
+                Segment(index=len(found), start=start, stop=chunk.stop, first_chunk=first, last_chunk=chunk.index)
+            )
+            first = chunk.index + 1
+    return tuple(found)
+
+
+def tasks_of_segment(plan: RenderPlan, segment: Segment) -> set[str]:
+    """Those whose frames the film shows there."""
+    chunks = range(segment.first_chunk, segment.last_chunk + 1)
+    needed = {task_id(plan.passes, chunk) for chunk in chunks}
+    if _fades_in(plan, segment.first_chunk):
+        needed.add(task_id(plan.passes, segment.first_chunk - 1))
+    return needed
+
+
+def settled_tasks(
+    plan: RenderPlan, tasks: Sequence[Task], covered: Collection[int], intact: Callable[[Task], bool]
+) -> set[str]:
+    """Ids of the tasks that need not be run. `covered` are chunks whose segments are encoded; `intact` is asked only of
+    tasks that somebody still reads.
+    """
+    readers = _Readers(plan, tasks, covered)
+    settled: set[str] = set()
+    for task in reversed(tasks):
+        if not readers.want(task) or intact(task):
+            settled.add(task.id)
+        else:
+            readers.add(task)
+    return settled
+
+
+def unread_tasks(plan: RenderPlan, tasks: Sequence[Task], covered: Collection[int], done: Collection[str]) -> set[str]:
+    """Ids of the tasks that are done and whose frames nobody will read again."""
+    readers = _Readers(plan, tasks, covered)
+    for task in tasks:
+        if task.id not in done:
+            readers.add(task)
+    return {task.id for task in tasks if task.id in done and not readers.want(task)}
+
+
+class _Readers:
+    """What the tasks that are still to be run will read, and the film."""
+
+    def __init__(self, plan: RenderPlan, tasks: Sequence[Task], covered: Collection[int]) -> None:
+        self._plan, self._covered = plan, covered
+        self._needed: set[str] = set()
+        self._last: dict[tuple[int, int], int] = {}
+
+    def add(self, task: Task) -> None:
+        """Note one that is to be run."""
+        self._needed.update(task.needs)
+        place = self._plan.chunks[task.chunk].shot, task.number
+        self._last[place] = max(task.chunk, self._last.get(place, -1))
+
+    def want(self, task: Task) -> bool:
+        """Whether a frame of it will be read. Right as soon as all that come after it in the plan have been added."""
+        if task.number == self._plan.passes:
+            return self._shows(task.chunk) or (_fades_in(self._plan, task.chunk + 1) and self._shows(task.chunk + 1))
+        if task.number == RELAY:
+            # a keyframe is read from afar: by all later keyframes of its shot, and within the long-term reach of pass 1
+            shot = self._plan.chunks[task.chunk].shot
+            return self._last.get((shot, 1), -2) >= task.chunk - 1 or self._last.get((shot, RELAY), -2) > task.chunk
+        return task.id in self._needed
+
+    def _shows(self, chunk: int) -> bool:
+        """Whether the film has still to be made of this chunk's frames."""
+        return chunk not in self._covered
+
+
+def _fades_in(plan: RenderPlan, chunk: int) -> bool:
+    """Whether the film's frames of this chunk begin as a mixture with the end of the chunk before."""
+    if plan.passes != 1 or not 0 < chunk < len(plan.chunks) or plan.chunks[chunk].first_in_shot:
+        return False
+    return plan.chunks[chunk - 1].reach > plan.chunks[chunk].start
+
+
+def segments_ahead(plan: RenderPlan, workers: int) -> int:
+    """Segments that may be begun before the first of them is encoded: what a task needs of later ones (a chunk for each
+    pass, and one for the keyframe ahead), one that is being encoded, and two chunks for every worker.
+    """
+    segments = plan_segments(plan)
+    chunks_each = max(len(plan.chunks) // len(segments), 1)
+    return math.ceil((plan.passes + 1) / chunks_each) + 1 + math.ceil(2 * workers / chunks_each)
+
+
+def segment_of_tasks(plan: RenderPlan, tasks: Sequence[Task]) -> dict[str, int]:
+    """The segment that each task's own chunk is in."""
+    of_chunk = {
+        chunk: segment.index
+        for segment in plan_segments(plan)
+        for chunk in range(segment.first_chunk, segment.last_chunk + 1)
+    }
+    return {task.id: of_chunk[task.chunk] for task in tasks}
+
+
+class SegmentProgress:
+    """Which segments can be encoded. `made` are indices of those that are, `done` ids of tasks that have been run."""
+
+    def __init__(self, plan: RenderPlan, made: Collection[int], done: Iterable[str]) -> None:
+        self.segments = plan_segments(plan)
+        self._made = set(made)
+        self._missing = {one.index: tasks_of_segment(plan, one) for one in self.segments if one.index not in self._made}
+        self._waiting: dict[str, list[int]] = {}
+        for index, tasks in self._missing.items():
+            for task in tasks:
+                self._waiting.setdefault(task, []).append(index)
+        self.floor = 0
+        self._raise_floor()
+        self.ready_at_first = [one for task in done for one in self.task_done(task)]
+
+    def task_done(self, task: str) -> list[Segment]:
+        """Its frames are there: the segments that can be encoded for that."""
+        ready = []
+        for index in self._waiting.pop(task, ()):
+            self._missing[index].discard(task)
+            if not self._missing[index]:
+                ready.append(self.segments[index])
+        return ready
+
+    def segment_made(self, index: int) -> None:
+        self._made.add(index)
+        self._raise_floor()
+
+    @property
+    def covered(self) -> set[int]:
+        """Chunks whose segments are encoded."""
+        return {
+            chunk
+            for index in self._made
+            for chunk in range(self.segments[index].first_chunk, self.segments[index].last_chunk + 1)
+        }
+
+    @property
+    def complete(self) -> bool:
+        return len(self._made) == len(self.segments)
+
+    def _raise_floor(self) -> None:
+        """`floor` is the first segment that is not encoded."""
+        while self.floor in self._made:
+            self.floor += 1

@@ -1,0 +1,63 @@
+"""How much storage a job takes, in bytes: all in all, and at any one time where frames are given up for segments. Pure.
+
+Estimates: a PNG of a painted frame takes about 0.8 of its raw bytes, two flow fields with their weights about two raw
+frames, and the film is measured by nobody before it is there.
+"""
+
+from __future__ import annotations
+
+from farm.plan import RenderPlan
+from farm.segments import plan_segments, segments_ahead
+from farm.spec import RenderSpec
+from farm.video import Model
+
+PNG_SHARE = 0.8
+FLOW_SHARE = 2.0
+FILM_SHARE = 0.1
+"""Of the raw bytes, at the default quality: paint is hard to encode."""
+
+
+class StorageEstimate(Model):
+    """`frames` of all stages and `flow` are kept to the end; `film` is once: its segments are as large for as long.
+
+    `at_once` is the most that there is at any time with --spare-storage, film and segments included: the frames of the
+    `segments_at_once` segments that may be begun, and flow, masks and keyframes of the longest shots among them.
+    """
+
+    frames: int
+    flow: int
+    film: int
+    total: int
+    at_once: int
+    segments_at_once: int
+    segments: int
+    workers: int
+
+
+def estimate_storage(plan: RenderPlan, spec: RenderSpec, workers: int) -> StorageEstimate:
+    """Of a render with so many workers."""
+    raw = plan.width * plan.height * 3
+    optimised = spec.method == "optimize"
+    count = len(plan.frames)
+    overlap = sum(max(chunk.reach - chunk.stop, 0) for chunk in plan.chunks)
+    keyframes = len(plan.chunks) if plan.relay else 0
+    masks = len(spec.regions) * raw / 3 * 0.1
+    frames = (count * plan.passes + overlap + keyframes) * raw * PNG_SHARE
+    beside = (raw * FLOW_SHARE if optimised else 0.0) + masks
+    film = count * raw * FILM_SHARE
+    segments = plan_segments(plan)
+    at_once = min(segments_ahead(plan, workers), len(segments))
+    begun = sum(sorted((len(one.frames) for one in segments), reverse=True)[:at_once])
+    # flow and keyframes stay until their shot is through: a shot may be longer than all that is begun
+    shots = max([begun, *(shot.stop - shot.start for shot in plan.shots)])
+    share = begun / count
+    return StorageEstimate(
+        frames=round(frames),
+        flow=round(count * beside),
+        film=round(film),
+        total=round(frames + count * beside + 2 * film),
+        at_once=round(frames * share + shots * beside + 2 * film),
+        segments_at_once=at_once,
+        segments=len(segments),
+        workers=workers,
+    )
