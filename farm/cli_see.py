@@ -1,6 +1,6 @@
 """The commands to see a render with: preview before it, watch while it runs, report afterwards.
 
-JOB is a job directory or its URL.
+JOB is a job directory, its URL, or the id that `farm submit` printed.
 """
 
 from __future__ import annotations
@@ -12,10 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
+from farm.cli_service import AsJson, Dashboard, Job, directory_of
 from farm.options import FILM, PAINT, takes
-
-Job = Annotated[str, typer.Argument(metavar="JOB", help="job directory or URL")]
-AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout and nothing else")]
 
 seeing = typer.Typer()
 
@@ -73,6 +71,7 @@ def report(
     output: Annotated[str | None, typer.Option("--output", "-o", help=".html; default JOB.html beside the job")] = None,
     measure: Annotated[bool, typer.Option(help="measure how steady the frames are")] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace a file that is there already")] = False,
+    address: Dashboard = None,
     as_json: AsJson = False,
 ) -> None:
     """All about a job as one HTML file: pictures, plots, seams, time, faults, settings."""
@@ -80,7 +79,7 @@ def report(
     from farm.progress import ReadingProgress
 
     with ReadingProgress() as progress:
-        told = write_report(job, output, progress.show, overwrite=overwrite, measure=measure)
+        told = write_report(directory_of(job, address), output, progress.show, overwrite=overwrite, measure=measure)
     _print(told, as_json, f"{told['report']}  ({told['bytes'] / 2**20:.1f} MiB)")
 
 
@@ -89,11 +88,12 @@ def watch(
     job: Job,
     port: Annotated[int, typer.Option(min=0, max=65535, help="on 127.0.0.1; default one that is free")] = 0,
     every: Annotated[float, typer.Option(min=0.5, help="seconds between looks at the job's storage")] = 3.0,
+    address: Dashboard = None,
 ) -> None:
     """The report of a job while it renders, live on this machine; from its storage alone. End with Ctrl-C."""
     from farm.page.watch import run_watch
 
-    run_watch(job, port, every, lambda address: print(address, flush=True))
+    run_watch(directory_of(job, address), port, every, lambda address: print(address, flush=True))
 
 
 def _print(told: Any, as_json: bool, text: str) -> None:

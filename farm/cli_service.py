@@ -104,10 +104,7 @@ def status(
     from farm.jobstatus import job_status, status_lines
     from farm.verification import verify_job
 
-    if "://" not in job and not Path(job).exists() and job.startswith("farm-"):
-        from farm.cluster.service import find_job
-
-        job = find_job(job, address).job.url
+    job = directory_of(job, address)
     told = job_status(job)
     lines = list(status_lines(told))
     if verify:
@@ -208,6 +205,15 @@ def retry(
             raise UsageError(f"nothing failed in {found.job.url}", "farm resume continues a job that was stopped")
     told = {**resume_job(found, address, overwrite=True), **again}
     _print(told, as_json, "\n".join(_submitted_lines(told)))
+
+
+def directory_of(job: str, address: str | None) -> str:
+    """JOB's directory; only for a submission id is a cluster asked. Raises UsageError where it knows none."""
+    if "://" in job or Path(job).exists() or not job.startswith("farm-"):
+        return job
+    from farm.cluster.service import find_job
+
+    return find_job(job, address).job.url
 
 
 def _submitted_lines(told: dict[str, Any]) -> list[str]:
