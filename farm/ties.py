@@ -28,7 +28,8 @@ class Neighbour:
 
 FIRMEST = 0.45
 """Of the pull to the keyframe ahead. It comes along flow over many frames, whose errors differ from frame to frame:
-drawn to it wholly, neighbours shake against each other. Worst seam of a calm clip: 1.51 at 1, 1.40 at 0.45, 1.51 at 0.3.
+drawn to it wholly, neighbours shake against each other. Worst seam of a calm clip: 1.51 at 1, 1.40 at 0.45, 1.51
+at 0.3.
 """
 
 
