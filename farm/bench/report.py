@@ -44,11 +44,11 @@ def run_bench(spec: RenderSpec, folder: Path, workers: int = 1, threads: int | N
     """
     if spec.method != "optimize":
         raise UsageError(f"--method {spec.method} has no optimiser to measure", "leave --method out")
-    folder.mkdir(parents=True, exist_ok=True)
     kept = folder / "bench.json"
-    last = json.loads(kept.read_text()) if kept.exists() else None
+    last = _last_report(kept)
     configure_threads(threads)
-    step = step_of(spec, threads)
+    step = step_of(spec, threads)  # finds what is wrong with film and styles before anything is written
+    folder.mkdir(parents=True, exist_ok=True)
     alone = render_alone(spec, folder, threads)
     told: dict[str, Any] = {
         "machine": machine(threads),
@@ -130,6 +130,15 @@ def bench_table(told: Mapping[str, Any], last: Mapping[str, Any] | None) -> str:
             f"{3600 / many['frame_seconds']:.0f} frames an hour",
         ]
     return "\n".join(lines)
+
+
+def _last_report(path: Path) -> dict[str, Any] | None:
+    """None where there is none, or none of this version that can be read: then nothing is compared."""
+    try:
+        found = json.loads(path.read_text())
+        return found if {"clip", "spec", "step", "alone"} <= found.keys() else None
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def machine(threads: int | None) -> dict[str, Any]:

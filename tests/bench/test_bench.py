@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from farm.bench.clip import render_alone, warp_error
-from farm.bench.report import AROUND, OPTIMISER, bench_table, run_bench
+from farm.bench.report import AROUND, OPTIMISER, _last_report, bench_table, run_bench
 from farm.bench.step import bare_convolutions, measure_step
-from farm.errors import UsageError
+from farm.errors import InputError, UsageError
 from farm.spec import build_spec
 from farm.stopwatch import taken
 from farm.style.objective import OptimizeSettings
@@ -84,6 +84,20 @@ def test_the_report_is_kept_and_compared(spec, tmp_path):
     assert compared.count("x\n") > 8
     other = {**kept, "clip": {**kept["clip"], "frames": 5}}
     assert "x\n" not in bench_table(second, other)
+
+
+def test_a_last_report_that_cannot_be_read_is_no_obstacle(tmp_path):
+    kept = tmp_path / "bench.json"
+    assert _last_report(kept) is None
+    for text in ("", "[]", '{"clip": 1}', "\x00"):
+        kept.write_text(text)
+        assert _last_report(kept) is None
+
+
+def test_a_film_that_is_not_there_leaves_nothing_behind(spec, tmp_path):
+    with pytest.raises(InputError, match=r"none\.mp4"):
+        run_bench(spec.model_copy(update={"video": str(tmp_path / "none.mp4")}), tmp_path / "bench")
+    assert not (tmp_path / "bench").exists()
 
 
 def test_a_method_without_an_optimiser_is_refused(spec, tmp_path):
