@@ -1,8 +1,8 @@
 """A film as long as films are: does memory grow with it, does it get slower, how much storage is there at any time?
 
-    python benchmarks/longfilm.py                       20,000 frames of 64 pixels, identity, end to end
-    python benchmarks/longfilm.py --plan                `farm plan` of 260,000 frames: seconds and MiB
-    python benchmarks/longfilm.py --frames 5000 --workers 1
+    python -m benchmarks.longfilm                       20,000 frames of 64 pixels, identity, end to end
+    python -m benchmarks.longfilm --plan                `farm plan` of 260,000 frames: seconds and MiB
+    python -m benchmarks.longfilm --frames 5000 --workers 1
 
 Prints figures, writes longfilm.json, and for a render longfilm.png: anonymous memory of the driver and of every worker,
 open files, and storage, by time. Memory counts as flat where its slope over the last three quarters of the run comes to
