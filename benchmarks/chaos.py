@@ -6,9 +6,9 @@
 Prints a row per fault: what was broken, when, how the commands ended, seconds from the fault (or from the start of the
 command that mends it) to the next committed frame, of the lost task where only a worker was lost; frames that were
 rendered twice; and whether every frame of every stage, and the pictures of the film, are bit for bit those of an
-undisturbed render. Writes chaos.json. Exits with 1 unless all are. The film is two seconds of 64 pixels, painted in three
-steps a frame, with keyframes and two passes; a run of it is mostly the start of Ray. Faults of a full disk need a small
-file system of their own, which takes root; without it they are left out.
+undisturbed render. Writes chaos.json. Exits with 1 unless all are. The film is two seconds of 64 pixels, painted in
+three steps a frame, with keyframes and two passes; a run of it is mostly the start of Ray. Faults of a full disk need a
+small file system of their own, which takes root; without it they are left out.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ FRAMES = 24
 SEGMENT_FRAMES = 8
 COMMAND_SECONDS = 180
 PATIENCE_SECONDS = 4.0
+MISSED = "the blow did not fall"
 
 
 @dataclass
@@ -134,11 +135,13 @@ class Case:
             fell = strike(driver, watch)
             struck, before = time.monotonic(), watch.commits
             if not fell:
-                self.row.says = "the blow did not fall"
+                self.row.says = MISSED
             watch.wait(lambda: watch.commits > before or driver.process.poll() is not None, COMMAND_SECONDS)
             if watch.commits > before:
                 self.row.recovery = watch.last - struck
             self.row.codes.append(driver.wait())
+        if self.row.codes[-1] > 0 and not fell:
+            self.row.says = f"{MISSED}: {driver.said()}"
         self.row.twice += watch.twice
         self.before = watch
         lost = (JobDirectory(str(self.job)).load_report() or {}).get("lost_seconds")
@@ -157,7 +160,7 @@ class Case:
             faults.append("no film")
         elif film_hash(self.output) != self.bench.film:
             faults.append("the film differs")
-        if self.row.says == "the blow did not fall":
+        if self.row.says.startswith(MISSED):
             faults.append(self.row.says)
         self.row.identical = "; ".join(faults) or "yes"
         return self.row

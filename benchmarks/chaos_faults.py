@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.chaos import Bench, Case, Driver, Row, Watch, after, hit, kill_driver
+from benchmarks.chaos import MISSED, Bench, Case, Driver, Row, Watch, after, hit, kill_driver
 
 WORKER = r"^ray::(relay|pass)"
 """Ray names a process after the call that it is at."""
@@ -196,7 +196,7 @@ def full_disk(place: str, kilobytes: int, when: str) -> Callable[[Bench, str], R
                 case.row.identical = "left out"
                 return case.row
             if case.run() == 0:
-                case.row.says = "the blow did not fall"
+                case.row.says = MISSED
             enlarge()
             case.run()
             return case.compare()
