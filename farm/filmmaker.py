@@ -51,6 +51,8 @@ class FilmMaker:
         self._waiting: list[Future[Segment]] = []
         self._stopped = threading.Event()
         if spare:
+            there = {name.rpartition("/")[0].partition("/")[2] for name in self._job.storage.names("frames")}
+            self._given_up = self._done - there
             self._give_up_frames()
         for segment in self._progress.ready_at_first:
             self._begin(segment)
