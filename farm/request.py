@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Collection
 from pathlib import PurePosixPath
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, ValidationError
 
@@ -21,6 +21,11 @@ from farm.job import JobDirectory
 from farm.shares import DEFAULT_PRIORITY
 from farm.spec import RenderSpec
 from farm.video import Model
+
+
+SECRET_WORDS = ("signature", "credential", "token", "password", "passwd", "secret", "apikey", "accesskey")
+SECRET_NAMES = ("sig", "pwd", "auth")
+"""Parts and whole names of what a query says when it opens a door: links signed for S3, GCS or Azure, and API keys."""
 
 
 class JobRequest(Model):
@@ -94,12 +99,19 @@ def check_no_secrets(job_url: str, spec: RenderSpec) -> None:
         if has_credentials(path):
             raise UsageError(
                 f"the URL of {_file_name(path)} contains credentials",
-                "leave them out of the URL and give them to the nodes in their environment",
+                "leave them out of the URL and give them to the nodes in their environment (s3:// reads those)",
             )
 
 
 def has_credentials(path: str) -> bool:
-    return "://" in path and "@" in urlsplit(path).netloc
+    """Whether it is a URL with a user, a password, a signature or a key in it."""
+    if "://" not in path:
+        return False
+    parts = urlsplit(path)
+    names = [re.sub(r"[-_]", "", name.lower()) for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    return "@" in parts.netloc or any(
+        name in SECRET_NAMES or any(word in name for word in SECRET_WORDS) for name in names
+    )
 
 
 def _file_name(path: str) -> str:

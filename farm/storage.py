@@ -3,6 +3,7 @@
 On disk a commit is write, fsync, rename; on object storage it is one PUT, which is atomic there.
 Two workers that write the same name cannot tear it: the last whole file stands.
 A call that fails in a way that passes (a network, an overloaded server) is made again a few times.
+Nothing is written or removed outside the folder: not by a name with `..` in it, nor through a link that leads out.
 Credentials of an object store come from the environment of each machine, as its own tools read them
 (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...), never from the URL.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import errno
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import fsspec
@@ -60,9 +61,9 @@ class Storage:
 
         def write() -> None:
             if self._local is None:
-                self._remote.pipe_file(f"{self._root}/{name}", data)
+                self._remote.pipe_file(self._key(name), data)
             else:
-                write_atomically(self._local / name, data)
+                write_atomically(self._inside(name), data)
 
         self._told("written", name, write)
 
@@ -71,9 +72,9 @@ class Storage:
 
         def upload() -> None:
             if self._local is None:
-                self._remote.put_file(str(source), f"{self._root}/{name}")
+                self._remote.put_file(str(source), self._key(name))
             else:
-                copy_atomically(source, self._local / name)
+                copy_atomically(source, self._inside(name))
 
         self._told("written", name, upload)
 
@@ -131,11 +132,22 @@ class Storage:
         def remove() -> None:
             with contextlib.suppress(FileNotFoundError):
                 if self._local is None:
-                    self._remote.rm_file(f"{self._root}/{name}")
+                    self._remote.rm_file(self._key(name))
                 else:
-                    (self._local / name).unlink(missing_ok=True)
+                    self._inside(name).unlink(missing_ok=True)
 
         self._told("removed", name, remove)
+
+    def _key(self, name: str) -> str:
+        return f"{self._root}/{_checked(name)}"
+
+    def _inside(self, name: str) -> Path:
+        """Where `name` is on disk. Raises PermissionError where a link among its folders leads out of this one."""
+        assert self._local is not None
+        path = self._local / _checked(name)
+        if not path.parent.resolve().is_relative_to(self._local.resolve()):
+            raise PermissionError(errno.EPERM, "a link leads out of the folder")
+        return path
 
     def _told(self, done: str, name: str, call: Callable[[], T]) -> T:
         """Do it, again if need be, and say in one line what could not be done.
@@ -151,6 +163,13 @@ class Storage:
             raise StorageError(
                 f"{self.url}/{name} cannot be {done}: {reason}", "free or mend the storage, then run again"
             ) from error
+
+
+def _checked(name: str) -> str:
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts:
+        raise PermissionError(errno.EPERM, "the name leads out of the folder")
+    return name
 
 
 def _extra_for(url: str) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +16,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from farm.cluster.token import ensure_token  # farm.cluster turns tokens on, before anything imports Ray
+
 if TYPE_CHECKING:
     import torch
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_metrics_report_interval_ms", "1000")  # Ray's own default is 10 seconds
+# Also read at the first import, whichever test comes first: no node of a test listens on more than loopback
+os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+
+
+# a token of the tests' own, for every process that they start: this user's may not exist, and is not theirs to make
+_own = tempfile.mkdtemp(prefix="farm-tests-")
+atexit.register(shutil.rmtree, _own, ignore_errors=True)
+os.environ["RAY_AUTH_TOKEN_PATH"] = f"{_own}/auth_token"
+ensure_token()
 
 
 def free_port() -> int:
@@ -83,26 +97,10 @@ def small_vgg(prefix: str = "features.") -> dict[str, torch.Tensor]:
     return stored
 
 
-def open_ports() -> set[str]:
-    """`address:port` in /proc's hex of every listening TCP socket of this machine that is not on loopback."""
-    found = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in Path(table).read_text().splitlines()[1:] if Path(table).exists() else ():
-            local, state = line.split()[1], line.split()[3]
-            loopback = local.startswith("0100007F") or local[:32] in (
-                "00000000000000000000000001000000",
-                "0000000000000000FFFF00000100007F",
-            )
-            if state == "0A" and not loopback:
-                found.add(local)
-    return found
-
-
 @pytest.fixture(scope="session")
-def ray_here() -> Iterator[set[str]]:
-    """One Ray for all tests that need it: loopback, token, no dashboard. Gives the ports open before."""
+def ray_here() -> Iterator[None]:
+    """One Ray for all tests that need it: loopback, token, no dashboard."""
     from farm.cluster.local import ray_session
 
-    before = open_ports()
     with ray_session(cpus=2, dashboard=False):
-        yield before
+        yield

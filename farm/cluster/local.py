@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from farm.cluster.token import ensure_token
 from farm.errors import RenderError, UsageError
 
 START_ATTEMPTS = 3
@@ -56,6 +57,7 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
     on_termination = signal.getsignal(signal.SIGTERM)
     try:
         if address is None:
+            ensure_token()
             context = _start_here(cpus, dashboard=dashboard)
         else:
             context = ray.init(address=address, log_to_driver=False, logging_level="ERROR")

@@ -1,21 +1,80 @@
 """Ray as the farm starts it: closed to the network, and asking for a token."""
 
 import os
+import stat
 import subprocess
 import sys
 
-from tests.conftest import open_ports
+import pytest
+
+from farm.cluster.token import ensure_token
+
+OURS = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"}
 
 
-def test_ray_listens_on_loopback_only(ray_here):
-    assert open_ports() - ray_here == set()
+LISTENING = """
+from pathlib import Path
+from farm.cluster.local import ray_session
+
+LOOPBACK = ("0100007F", "0" * 24 + "01000000", "0" * 16 + "FFFF00000100007F")  # as /proc/net has it
+
+def family(pid):
+    yield pid
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            yield from family(child)
+
+def links(pid):
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            yield str(entry.readlink())
+        except OSError:
+            pass
+
+with ray_session(cpus=1) as session:
+    from ray._private.authentication.authentication_utils import is_token_auth_enabled
+
+    ours = {link for pid in family("self") for link in links(pid)}
+    rows = [row.split() for table in ("tcp", "tcp6") for row in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
+    listening = [row[1].split(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in ours]
+    token = is_token_auth_enabled()
+print(token, len(listening), *(set(listening) - set(LOOPBACK)))
+"""
 
 
-def test_token_authentication_is_on(ray_here):
-    from ray._private.authentication import authentication_utils
+def test_ray_is_closed_to_the_network_and_to_other_users(tmp_path):
+    """In an environment without what the tests set for themselves: this is what the farm does."""
+    environment = {name: value for name, value in os.environ.items() if name not in OURS}
+    command = [sys.executable, "-c", LISTENING]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, env={**environment, "HOME": str(tmp_path)}
+    )
+    assert done.returncode == 0, done.stderr
+    token, sockets, *open_to_all = done.stdout.split()
+    assert token == "True"
+    assert int(sockets) > 3
+    assert open_to_all == []
+    assert stat.S_IMODE((tmp_path / ".ray/auth_token").stat().st_mode) == 0o600
 
-    assert os.environ["RAY_AUTH_MODE"] == "token"
-    assert authentication_utils.is_token_auth_enabled()
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_token_is_made_once_and_closed_to_others(tmp_path, monkeypatch, elsewhere):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = tmp_path / ("mine" if elsewhere else ".ray/auth_token")
+    environment = {"RAY_AUTH_MODE": "token", **({"RAY_AUTH_TOKEN_PATH": str(path)} if elsewhere else {})}
+    ensure_token(environment)
+    made = path.read_text()
+    assert len(made) == 64
+    path.chmod(0o644)
+    ensure_token(environment)
+    assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == (made, 0o600)
+
+
+@pytest.mark.parametrize("environment", [{"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "x"}])
+def test_no_token_is_made_where_none_is_needed(tmp_path, monkeypatch, environment):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    ensure_token(environment)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_that_ray_prints_reaches_stdout_and_no_other_ray_is_joined():

@@ -2,111 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from farm.cli import main
 from farm.job import JobDirectory
 from farm.media.probe import probe_video
 from farm.plan import plan_tasks
-from farm.render import stage_frame
-from tests.conftest import free_port, make_clip
-
-ROOT = Path(__file__).parents[2]
-DEADLINE_SECONDS = 300
-
-
-def farm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in this process: importing Ray for each of them would take most of the tests' time."""
-    stdout, stderr, before = io.StringIO(), io.StringIO(), signal.getsignal(signal.SIGTERM)
-    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["farm", *arguments])
-        try:
-            main()
-            code = 0
-        except SystemExit as done:
-            code = int(done.code or 0)
-        finally:
-            signal.signal(signal.SIGTERM, before)
-    return subprocess.CompletedProcess(arguments, code, stdout.getvalue(), stderr.getvalue())
-
-
-def farm_alone(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process and an environment of its own."""
-    command = [sys.executable, "-m", "farm", *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, env={**os.environ, **environment}, cwd=ROOT
-    )
-
-
-@pytest.fixture(scope="module")
-def nodes(tmp_path_factory) -> Iterator[Any]:
-    """A head without cores and two workers of one core. The token is this cluster's own."""
-    import farm.cluster  # noqa: F401, I001 -- before ray: it turns token authentication on
-    from ray.cluster_utils import Cluster
-
-    before = dict(os.environ)
-    os.environ |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    head = {"num_cpus": 0, "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": free_port()}
-    head["dashboard_agent_listen_port"] = free_port()  # another Ray on this machine may have the usual one
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    cluster.workers = [cluster.add_node(num_cpus=1, wait=False) for _ in range(2)]
-    os.environ["RAY_API_SERVER_ADDRESS"] = f"http://{cluster.head_node.webui_url}"
-    yield cluster
-    cluster.shutdown()
-    os.environ.clear()
-    os.environ.update(before)
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory) -> Path:
-    return make_clip(tmp_path_factory.mktemp("film") / "film.mp4", frames=12)
-
-
-def submit(film: Path, style: Path, output: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    options = ["--size", "64", "--iterations", "2,1", "--chunk-frames", "4", "--passes", "2", "--long-term", "none"]
-    return farm("submit", str(film), "--style", str(style), "-o", str(output), *options, "--json", *more)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(nodes, film, style, tmp_path_factory) -> dict[str, Any]:
-    """What `farm submit` said of a job that is finished now."""
-    done = submit(film, style, tmp_path_factory.mktemp("undisturbed") / "out.mp4")
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    waited = farm("wait", told["id"], "--json")
-    assert waited.returncode == 0, waited.stderr + farm("logs", told["id"]).stdout
-    assert json.loads(waited.stdout)["state"] == "SUCCEEDED"
-    return told
-
-
-def final_frames(job: str) -> list[bytes]:
-    directory = JobDirectory(job)
-    record = directory.load_record()
-    return [stage_frame(directory, record, record.plan.passes, frame).tobytes() for frame in record.plan.frames]
-
-
-def commits(job: Path) -> dict[str, int]:
-    """Time of writing of every committed frame."""
-    return {str(path): path.stat().st_mtime_ns for path in (job / "frames").rglob("[0-9]*.png")}
-
-
-def until(happened, what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not happened():
-        assert time.monotonic() < deadline, f"{what} did not happen"
-        time.sleep(0.1)
+from tests.cluster.commands import commits, farm, farm_alone, final_frames, submit, until
 
 
 def test_the_film_is_whole_and_the_commands_tell_of_it(undisturbed, film):

@@ -1,0 +1,69 @@
+"""The commands as people give them, and what they leave in a job directory."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from farm.cli import main
+from farm.job import JobDirectory
+from farm.render import stage_frame
+
+ROOT = Path(__file__).parents[2]
+DEADLINE_SECONDS = 300
+
+
+def farm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in this process: importing Ray for each of them would take most of the tests' time."""
+    stdout, stderr, before = io.StringIO(), io.StringIO(), signal.getsignal(signal.SIGTERM)
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["farm", *arguments])
+        try:
+            main()
+            code = 0
+        except SystemExit as done:
+            code = int(done.code or 0)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+    return subprocess.CompletedProcess(arguments, code, stdout.getvalue(), stderr.getvalue())
+
+
+def farm_alone(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process and an environment of its own."""
+    command = [sys.executable, "-m", "farm", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, env={**os.environ, **environment}, cwd=ROOT
+    )
+
+
+def submit(film: Path | str, style: Path | str, output: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """A render of 64 pixels and few steps; `more` overrides what it is given."""
+    options = ["--size", "64", "--iterations", "2,1", "--chunk-frames", "4", "--passes", "2", "--long-term", "none"]
+    return farm("submit", str(film), "--style", str(style), "-o", str(output), *options, "--json", *more)
+
+
+def final_frames(job: str) -> list[bytes]:
+    directory = JobDirectory(job)
+    record = directory.load_record()
+    return [stage_frame(directory, record, record.plan.passes, frame).tobytes() for frame in record.plan.frames]
+
+
+def commits(job: Path) -> dict[str, int]:
+    """Time of writing of every committed frame."""
+    return {str(path): path.stat().st_mtime_ns for path in (job / "frames").rglob("[0-9]*.png")}
+
+
+def until(happened: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not happened():
+        assert time.monotonic() < deadline, f"{what} did not happen"
+        time.sleep(0.1)

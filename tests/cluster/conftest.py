@@ -1,0 +1,57 @@
+"""One cluster of several nodes for all tests in this folder, and a job that was rendered there undisturbed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.commands import ROOT, farm, submit
+from tests.conftest import free_port, make_clip
+
+
+@pytest.fixture(scope="package")
+def nodes() -> Iterator[Any]:
+    """A head without cores and two workers of one core, as processes of their own. The token is this cluster's own.
+
+    `cluster.folder` is Ray's, and nobody else's on this machine; it has to have a short name.
+    """
+    from ray.cluster_utils import Cluster
+
+    before, folder = dict(os.environ), tempfile.mkdtemp(prefix="farm-", dir="/tmp")
+    os.environ |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    head = {"num_cpus": 0, "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": free_port()}
+    head["dashboard_agent_listen_port"] = free_port()  # another Ray on this machine may have the usual one
+    cluster = Cluster(initialize_head=True, head_node_args={**head, "temp_dir": folder})
+    cluster.folder = Path(folder)
+    cluster.workers = [cluster.add_node(num_cpus=1, wait=False) for _ in range(2)]
+    os.environ["RAY_API_SERVER_ADDRESS"] = f"http://{cluster.head_node.webui_url}"
+    yield cluster
+    cluster.shutdown()
+    os.environ.clear()
+    os.environ.update(before)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="package")
+def film(tmp_path_factory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("film") / "film.mp4", frames=12)
+
+
+@pytest.fixture(scope="package")
+def undisturbed(nodes, film, style, tmp_path_factory) -> dict[str, Any]:
+    """What `farm submit` said of a job that is finished now."""
+    done = submit(film, style, tmp_path_factory.mktemp("undisturbed") / "out.mp4")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    waited = farm("wait", told["id"], "--json")
+    assert waited.returncode == 0, waited.stderr + farm("logs", told["id"]).stdout
+    assert json.loads(waited.stdout)["state"] == "SUCCEEDED"
+    return told
