@@ -22,7 +22,6 @@ from farm.shares import DEFAULT_PRIORITY
 from farm.spec import RenderSpec
 from farm.video import Model
 
-
 SECRET_WORDS = ("signature", "credential", "token", "password", "passwd", "secret", "apikey", "accesskey")
 SECRET_NAMES = ("sig", "pwd", "auth")
 """Parts and whole names of what a query says when it opens a door: links signed for S3, GCS or Azure, and API keys."""

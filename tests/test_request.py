@@ -57,8 +57,25 @@ def test_metadata_names_files_without_folders_or_signatures():
     assert not any("secret" in value for value in said.values())
 
 
-@pytest.mark.parametrize("field", ["video", "flow_weights"])
-def test_credentials_in_a_url_are_refused(field):
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://key:hush@bucket/film.mp4",
+        "https://key@host/film.mp4",
+        "https://host/film.mp4?X-Amz-Credential=a&X-Amz-Signature=hush",
+        "https://host/film.mp4?sv=2024&sig=hush",
+        "https://host/film.mp4?access_token=hush",
+        "https://host/film.mp4?api-key=hush",
+        "https://host/film.mp4?sig=",
+    ],
+)
+@pytest.mark.parametrize("field", ["video", "flow_weights", "output"])
+def test_credentials_in_a_url_are_refused(field, url):
     with pytest.raises(UsageError, match="credentials") as refused:
-        check_no_secrets("/o/out.farm", spec_of(**{field: "s3://key:hush@bucket/film.mp4"}))
+        check_no_secrets("/o/out.farm", spec_of(**{field: url}))
     assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize("path", ["https://host/film.mp4?version=3&page=2", "s3://bucket/a@b.mp4", "/o/a?sig=1.mp4"])
+def test_other_addresses_are_let_through(path):
+    check_no_secrets("/o/out.farm", spec_of(video=path))

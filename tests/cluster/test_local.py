@@ -70,7 +70,9 @@ def test_a_token_is_made_once_and_closed_to_others(tmp_path, monkeypatch, elsewh
     assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == (made, 0o600)
 
 
-@pytest.mark.parametrize("environment", [{"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "x"}])
+@pytest.mark.parametrize(
+    "environment", [{"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "x"}]
+)
 def test_no_token_is_made_where_none_is_needed(tmp_path, monkeypatch, environment):
     monkeypatch.setenv("HOME", str(tmp_path))
     ensure_token(environment)
