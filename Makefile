@@ -3,6 +3,8 @@
 # make test-page     the report and the live page in headless Chromium (apt-get install chromium)
 # make gallery       the README's pictures anew, from the demo
 # make test-chaos SEED=1      faults of every kind, each broken, mended and compared with an undisturbed render
+# make test-ui       a running job in Ray's dashboard, in headless Chromium; the pictures are kept in build/dashboard/
+# make test-metrics  a real Prometheus reads a running job (apt-get install chromium prometheus, for these two)
 # make check  ruff and mypy                    make format  what ruff can mend by itself
 
 PYTHON ?= python3
@@ -10,7 +12,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-media test-chaos test-page gallery check format clean
+.PHONY: demo test test-media test-chaos test-page test-ui test-metrics gallery check format clean
 
 demo: $(READY)
 	$(BIN)/farm demo -o demo
@@ -30,6 +32,13 @@ test-page: $(READY)
 
 gallery: $(READY)
 	$(BIN)/python docs/gallery.py demo docs
+
+test-ui: $(READY)
+	$(BIN)/python -m pip install --quiet -e '.[ui]'
+	$(BIN)/pytest tests/cluster/test_pages.py -m ui -rs
+
+test-metrics: $(READY)
+	$(BIN)/pytest tests/cluster/test_prometheus.py -m metrics -rs
 
 check: $(READY)
 	$(BIN)/ruff check .

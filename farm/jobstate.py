@@ -71,9 +71,9 @@ class StateRecorder:
 
     def beat(self, stage: str, done: int, total: int) -> None:
         """A sign of life, with the stage of the latest frame and the frames done."""
+        self.now = self.now.model_copy(update={"stage": stage, "done": done, "total": total})
         if time.monotonic() - self._written >= BEAT_SECONDS:
             self._written = time.monotonic()
-            self.now = self.now.model_copy(update={"stage": stage, "done": done, "total": total})
             with contextlib.suppress(StorageError):  # nothing depends on it
                 save_state(self._job, self.now)
 

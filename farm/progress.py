@@ -12,17 +12,17 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from farm.durations import format_seconds
 
 LOG_EVERY_SECONDS = 15.0
-RATE_WINDOW = 40
-"""Reports that the present rate is taken from: some of each worker, few enough to follow a change of stage."""
+RATE_SECONDS = 60.0
+ETA_WINDOW = 40
+"""Reports that the time left is reckoned from: some of each worker, few enough to follow a change of stage."""
 
 
 class Eta:
     """Time left, weighed by optimiser steps: a first frame costs several later ones. Pure but for the times given."""
 
-    def __init__(self, total_steps: int, total_frames: int) -> None:
+    def __init__(self, total_steps: float) -> None:
         self._steps_left = float(total_steps)
-        self._frames_left = total_frames
-        self._recent: deque[tuple[float, float]] = deque(maxlen=RATE_WINDOW)
+        self._recent: deque[tuple[float, float]] = deque(maxlen=ETA_WINDOW)
 
     def start(self, now: float) -> None:
         self._recent.append((now, self._steps_left))
@@ -38,6 +38,23 @@ class Eta:
         began, before = self._recent[0]
         done = before - self._steps_left
         return None if done <= 0 else self._steps_left * (now - began) / done
+
+
+class Rate:
+    """Frames a second over the last minute, or since the beginning; what Prometheus' `rate(..[1m])` says, too."""
+
+    def __init__(self, began: float) -> None:
+        self._began = began
+        self._recent: deque[float] = deque()
+
+    def done(self, now: float) -> None:
+        self._recent.append(now)
+
+    def per_second(self, now: float) -> float:
+        while self._recent and now - self._recent[0] > RATE_SECONDS:
+            self._recent.popleft()
+        elapsed = min(now - self._began, RATE_SECONDS)
+        return len(self._recent) / elapsed if elapsed > 0 else 0.0
 
 
 class JobProgress:
@@ -57,8 +74,8 @@ class JobProgress:
             transient=True,
         )
         self._task = self._bar.add_task("render", total=1, stage="", rate="", eta="")
-        self._eta = Eta(0, 0)
-        self._began = self._logged = 0.0
+        self._eta, self._rate = Eta(0), Rate(0.0)
+        self._logged = 0.0
         self._completed = self._total = 0
         self._stage = ""
 
@@ -78,10 +95,10 @@ class JobProgress:
     def stage(self, name: str, frames: int, steps: int) -> None:
         """A part of the job begins that is `frames` commits and `steps` optimiser steps long."""
         self._stage, self._total, self._completed = name, frames, 0
-        self._began = self._logged = time.monotonic()
-        self._eta = Eta(steps, frames)
-        self._eta.start(self._began)
-        self._show(self._began)
+        self._logged = now = time.monotonic()
+        self._eta, self._rate = Eta(steps), Rate(now)
+        self._eta.start(now)
+        self._show(now)
 
     def advance(self, stage: str, planned_steps: float) -> None:
         """One more frame is done, for which `planned_steps` had been planned."""
@@ -89,6 +106,7 @@ class JobProgress:
         self._stage = stage
         self._completed += 1
         self._eta.done(planned_steps, now)
+        self._rate.done(now)
         self._show(now)
         if not self.console.is_terminal and now - self._logged >= LOG_EVERY_SECONDS:
             self._logged = now
@@ -102,9 +120,8 @@ class JobProgress:
         )
 
     def _texts(self, now: float) -> tuple[str, str]:
-        elapsed = now - self._began
-        each = elapsed / self._completed if self._completed else 0.0
-        rate = "" if not each else f"{1 / each:.1f} frames/s" if each < 1 else f"{each:.1f} s/frame"
+        pace = self._rate.per_second(now)
+        rate = "" if not pace else f"{pace:.1f} frames/s" if pace > 1 else f"{1 / pace:.1f} s/frame"
         left = self._eta.seconds_left(now)
         return rate, "ETA -" if left is None else f"ETA {format_seconds(left)}"
 

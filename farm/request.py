@@ -57,7 +57,7 @@ def save_request(job: JobDirectory, request: JobRequest) -> None:
 def submission_base(job_url: str, spec: RenderSpec) -> str:
     """`farm-bikes-1a2b3c4d5e`: the same job has the same id, whoever submits it."""
     parts = json.dumps([job_url, spec.model_dump(mode="json")], sort_keys=True)
-    name = re.sub(r"[^a-z0-9]+", "-", _stem(spec.video).lower()).strip("-")[:24]
+    name = re.sub(r"[^a-z0-9]+", "-", film_title(spec).lower()).strip("-")[:24]
     return "-".join(part for part in ("farm", name, hashlib.sha256(parts.encode()).hexdigest()[:10]) if part)
 
 
@@ -75,6 +75,11 @@ def submission_number(base: str, name: str) -> int:
         return 1
     found = re.fullmatch(re.escape(base) + r"-(\d+)", name)
     return int(found[1]) if found else 0
+
+
+def film_title(spec: RenderSpec) -> str:
+    """The film's name without folder and extension."""
+    return PurePosixPath(_file_name(spec.video)).stem
 
 
 def job_metadata(job_url: str, spec: RenderSpec) -> dict[str, str]:
@@ -115,7 +120,3 @@ def has_credentials(path: str) -> bool:
 
 def _file_name(path: str) -> str:
     return PurePosixPath(urlsplit(path).path if "://" in path else path).name
-
-
-def _stem(path: str) -> str:
-    return PurePosixPath(_file_name(path)).stem

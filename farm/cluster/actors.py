@@ -80,8 +80,12 @@ class RenderWorker:
 class FlowWorker:
     """Fills the flow store of a job with the fields between neighbours. Nobody waits for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         os.nice(10)
+
+    def __repr__(self) -> str:
+        return f"flow {self._name}"
 
     def run(
         self, job_url: str, ranges: tuple[FrameRange, ...], flow_sources: tuple[str, ...], label: str
@@ -119,13 +123,13 @@ def end_ray_process(pid: int) -> None:
 
 
 def spawn_render_worker(threads: int, *, gpu: bool, avoided: Collection[str], name: str) -> ray.actor.ActorHandle:
-    """Start a worker on any node but the `avoided` ones (node ids)."""
+    """Start a worker on any node but the `avoided` ones (node ids). `name` is what the dashboard calls it."""
     options: dict[str, Any] = {"num_cpus": 1 if gpu else threads, "num_gpus": 1 if gpu else 0, "max_restarts": 0}
     if avoided:
         options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(avoided))})"}
     return ray.remote(RenderWorker).options(name=name, **options).remote(threads, name)
 
 
-def spawn_flow_worker() -> ray.actor.ActorHandle:
+def spawn_flow_worker(name: str) -> ray.actor.ActorHandle:
     # no share of the cores is booked: it only takes what the optimisers leave idle
-    return ray.remote(FlowWorker).options(num_cpus=0, max_restarts=0).remote()
+    return ray.remote(FlowWorker).options(name=f"{name} flow", num_cpus=0, max_restarts=0).remote(name)

@@ -252,8 +252,10 @@ def run_tasks(
 class FlowAhead:
     """A flow worker at work in the background. Losing it costs nothing: renderers compute what is missing."""
 
-    def __init__(self, job_url: str, ranges: tuple[FrameRange, ...], flow_sources: tuple[str, ...], label: str) -> None:
-        self._actor = spawn_flow_worker()
+    def __init__(
+        self, job_url: str, ranges: tuple[FrameRange, ...], flow_sources: tuple[str, ...], *, title: str, label: str
+    ) -> None:
+        self._actor = spawn_flow_worker(title)
         self._stream = self._actor.run.options(name="flow", num_returns="streaming").remote(
             job_url, ranges, flow_sources, label
         )

@@ -31,6 +31,7 @@ from farm.plan import Task, plan_tasks
 from farm.prepare import Prepared, prepare_job, sibling_flow_sources
 from farm.progress import JobProgress
 from farm.render import FrameReport
+from farm.request import film_title
 from farm.schedule import Window
 from farm.segments import SegmentProgress, segment_of_tasks, segments_ahead, settled_tasks
 from farm.shares import DEFAULT_PRIORITY
@@ -177,7 +178,8 @@ def _run(
             at_once = segments_ahead(record.plan, options.workers or session.cpus)
             window = Window(segment_of_tasks(record.plan, tasks), at_once)
         elif prepared.spec.method == "optimize":
-            ahead = FlowAhead(prepared.job.url, _flow_ranges(record), sources, label)
+            ranges = _flow_ranges(record)
+            ahead = FlowAhead(prepared.job.url, ranges, sources, title=film_title(prepared.spec), label=label)
         steps = _planned_steps(tasks)
         frames = sum(len(task.frames) for task in todo)
         progress.stage("start", frames, sum(task.steps or len(task.frames) for task in todo))
@@ -265,6 +267,7 @@ def job_pool(prepared: Prepared, options: LaunchOptions, session: RaySession, pr
     inputs = [*input_files(spec), *([spec.flow_dir] if spec.flow_dir else [])]
     return WorkerPool(
         quota,
+        title=film_title(spec),
         job_url=prepared.job.url,
         inputs=inputs,
         threads=threads,

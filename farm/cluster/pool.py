@@ -1,6 +1,6 @@
 """The workers of one job: Ray actors that come, are lost and are given back while the job runs.
 
-pool = WorkerPool(quota, job_url=..., inputs=(...), threads=1, precision="auto", gpu=False)
+pool = WorkerPool(quota, title="film", job_url=..., inputs=(...), threads=1, precision="auto", gpu=False)
 facts = pool.first_facts()        # one worker is up and sees the job
 pool.follow_quota(wanted=4)       # start what the job may have and can use
 """
@@ -57,12 +57,16 @@ class FixedQuota:
 
 
 class WorkerPool:
-    """Render workers by name. One counts as a worker when it has answered and sees what the job reads."""
+    """Render workers by name. One counts as a worker when it has answered and sees what the job reads.
+
+    `title` is what they render: the dashboard shows it before their names.
+    """
 
     def __init__(
         self,
         quota: Quota,
         *,
+        title: str,
         job_url: str,
         inputs: Collection[str],
         threads: int,
@@ -70,7 +74,7 @@ class WorkerPool:
         gpu: bool,
         on_note: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._quota, self._job_url, self._inputs = quota, job_url, tuple(inputs)
+        self._quota, self._title, self._job_url, self._inputs = quota, title, job_url, tuple(inputs)
         self.threads, self._precision, self.gpu = threads, precision, gpu
         self._on_note = on_note
         self._born = self._lost_in_a_row = 0
@@ -208,7 +212,8 @@ class WorkerPool:
     def _spawn(self) -> None:
         self._born += 1
         name = f"worker-{self._born}"
-        actor = spawn_render_worker(self.threads, gpu=self.gpu, avoided=self.avoided, name=name)
+        shown = f"{self._title} {name}"
+        actor = spawn_render_worker(self.threads, gpu=self.gpu, avoided=self.avoided, name=shown)
         self.actors[name] = actor
         call = actor.facts.options(name="start")
         self.starting[call.remote(self._precision, self._job_url, self._inputs)] = name

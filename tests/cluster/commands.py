@@ -16,6 +16,7 @@ import pytest
 
 from farm.cli import main
 from farm.job import JobDirectory
+from farm.jobstate import load_state
 from farm.render import stage_frame
 
 ROOT = Path(__file__).parents[2]
@@ -62,8 +63,11 @@ def commits(job: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in (job / "frames").rglob("[0-9]*.png")}
 
 
-def until(happened: Callable[[], object], what: str) -> None:
+def until(happened: Callable[[], object], what: str, job: str | Path | None = None) -> None:
+    """Wait for something; no longer than until `job` has failed."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not happened():
         assert time.monotonic() < deadline, f"{what} did not happen"
+        state = load_state(JobDirectory(str(job))) if job else None
+        assert state is None or state.state != "FAILED", state
         time.sleep(0.1)

@@ -23,6 +23,7 @@ def nodes() -> Iterator[Any]:
 
     `cluster.folder` is Ray's, and nobody else's on this machine; it has to have a short name.
     """
+    from ray._private.utils import write_ray_address
     from ray.cluster_utils import Cluster
 
     before, folder = dict(os.environ), tempfile.mkdtemp(prefix="farm-", dir="/tmp")
@@ -31,6 +32,8 @@ def nodes() -> Iterator[Any]:
     head["dashboard_agent_listen_port"] = free_port()  # another Ray on this machine may have the usual one
     cluster = Cluster(initialize_head=True, head_node_args={**head, "temp_dir": folder})
     cluster.folder = Path(folder)
+    # as `ray start` does: a job looks there for its own cluster, and otherwise takes any that it finds on the machine
+    write_ray_address(cluster.address, folder)
     cluster.workers = [cluster.add_node(num_cpus=1, wait=False) for _ in range(2)]
     os.environ["RAY_API_SERVER_ADDRESS"] = f"http://{cluster.head_node.webui_url}"
     yield cluster

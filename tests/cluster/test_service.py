@@ -74,7 +74,7 @@ def test_a_cancelled_job_goes_on_where_it_was(nodes, film, style, tmp_path, undi
     job = tmp_path / "out.farm"
     told = json.loads(submit(film, style, tmp_path / "out.mp4").stdout)
     assert json.loads(submit(film, style, tmp_path / "out.mp4").stdout) == {**told, "already_running": True}
-    until(lambda: len(commits(job)) >= 6, "the sixth commit")
+    until(lambda: len(commits(job)) >= 6, "the sixth commit", job)
     assert farm("cancel", told["id"]).returncode == 0
     assert farm("wait", told["id"]).returncode == 3
     ledgers = {path: path.read_text() for path in (job / "ledger").rglob("*.json")}
@@ -95,7 +95,7 @@ def test_a_cancelled_job_goes_on_where_it_was(nodes, film, style, tmp_path, undi
 def test_a_lost_node_costs_time_and_no_attempt_and_a_new_one_is_used(nodes, film, style, tmp_path, undisturbed):
     job = tmp_path / "out.farm"
     told = json.loads(submit(film, style, tmp_path / "out.mp4").stdout)
-    until(lambda: len(commits(job)) >= 8, "the eighth commit")
+    until(lambda: len(commits(job)) >= 8, "the eighth commit", job)
     for _ in range(2):  # both, so that the job ends only if it uses the new one
         nodes.remove_node(nodes.workers.pop(), allow_graceful=False)
     nodes.workers.append(nodes.add_node(num_cpus=1, wait=False))

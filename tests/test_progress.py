@@ -1,0 +1,28 @@
+"""Rate and time left, for given times."""
+
+import pytest
+
+from farm.progress import RATE_SECONDS, Eta, Rate
+
+
+def test_the_rate_is_that_of_the_last_minute():
+    rate = Rate(100.0)
+    assert rate.per_second(100.0) == 0
+    for second in range(101, 111):  # one a second
+        rate.done(second)
+    assert rate.per_second(110.0) == pytest.approx(1.0)
+    assert rate.per_second(120.0) == pytest.approx(0.5), "since the beginning, as long as that is no minute ago"
+    for tenth in range(400):  # then ten a second
+        rate.done(200 + tenth / 10)
+    assert rate.per_second(240.0) == pytest.approx(400 / RATE_SECONDS), "what is older does not count"
+    assert rate.per_second(400.0) == 0
+
+
+def test_time_left_is_weighed_by_steps():
+    eta = Eta(100)
+    eta.start(0.0)
+    assert eta.seconds_left(0.0) is None
+    eta.done(20, 10.0)  # one long frame
+    assert eta.seconds_left(10.0) == pytest.approx(40.0)
+    eta.done(80, 20.0)
+    assert eta.seconds_left(20.0) == 0
