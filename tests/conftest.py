@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -45,7 +47,7 @@ S3_PORT = free_port()
 os.environ |= {
     "AWS_ENDPOINT_URL": f"http://127.0.0.1:{S3_PORT}",
     "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_SECRET_ACCESS_KEY": "not-to-be-seen-anywhere",
     "AWS_DEFAULT_REGION": "us-east-1",
 }
 
@@ -104,3 +106,35 @@ def ray_here() -> Iterator[None]:
 
     with ray_session(cpus=2, dashboard=False):
         yield
+
+
+class Requests(logging.Handler):
+    """The request lines that a server logs: `PUT /farm/out.farm/job.json`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        found = re.search(r'"([A-Z]+ \S+) HTTP', record.getMessage())
+        if found:
+            self.lines.append(found[1])
+
+
+@pytest.fixture(scope="session")
+def object_storage() -> Iterator[list[str]]:
+    """A real S3-compatible server with the bucket `farm`; gives the request lines that it has seen."""
+    import fsspec
+
+    pytest.importorskip("s3fs")
+    moto = pytest.importorskip("moto.server")
+    seen = Requests()
+    log = logging.getLogger("werkzeug")
+    log.setLevel(logging.INFO)
+    log.addHandler(seen)
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=S3_PORT, verbose=True)
+    server.start()
+    fsspec.filesystem("s3", skip_instance_cache=True).mkdir("farm")
+    yield seen.lines
+    server.stop()
+    log.removeHandler(seen)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import re
-from collections.abc import Iterator
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from farm.errors import InputError, StorageError
+from farm.frames import FrameRange
 from farm.job import JobDirectory, Runtime
+from farm.media.decode import FrameReader
+from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.probe import probe_video
 from farm.plan import plan_tasks
 from farm.prepare import prepare_job
@@ -19,41 +20,8 @@ from farm.render import ChunkRenderer, stage_frame
 from farm.spec import build_spec
 from farm.stitch import stitch_film
 from farm.storage import Storage
-from tests.conftest import S3_PORT
-
-pytest.importorskip("s3fs")
-moto_server = pytest.importorskip("moto.server")
 
 BUCKET = "s3://farm"
-
-
-class Requests(logging.Handler):
-    """The request lines that the server logs: `PUT /farm/out.farm/job.json`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        found = re.search(r'"([A-Z]+ \S+) HTTP', record.getMessage())
-        if found:
-            self.lines.append(found[1])
-
-
-@pytest.fixture(scope="module")
-def requests() -> Iterator[list[str]]:
-    import fsspec
-
-    seen = Requests()
-    log = logging.getLogger("werkzeug")
-    log.setLevel(logging.INFO)
-    log.addHandler(seen)
-    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=S3_PORT, verbose=True)
-    server.start()
-    fsspec.filesystem("s3", skip_instance_cache=True).mkdir("farm")
-    yield seen.lines
-    server.stop()
-    log.removeHandler(seen)
 
 
 def frames_of(job: str) -> np.ndarray:
@@ -75,7 +43,7 @@ def render(video: str, style: str, output: Path, job: str) -> dict:
 
 
 @pytest.fixture(scope="module")
-def remote(requests, clip, style, tmp_path_factory) -> tuple[dict, str, str]:
+def remote(object_storage, clip, style, tmp_path_factory) -> tuple[dict, str, str]:
     """The report of a render that reads and writes nothing but object storage, except for the film."""
     storage = Storage(f"{BUCKET}/inputs")
     storage.upload(clip, "clip.mp4")
@@ -92,13 +60,13 @@ def test_the_frames_are_those_of_a_render_on_disk(remote, clip, style, tmp_path)
     assert (film.frame_count, len(film.audio)) == (8, 1)
 
 
-def test_a_commit_is_one_put(remote, requests):
-    puts = [line for line in requests if line.startswith("PUT /farm/out.farm/frames/")]
+def test_a_commit_is_one_put(remote, object_storage):
+    puts = [line for line in object_storage if line.startswith("PUT /farm/out.farm/frames/")]
     assert len(puts) == len(set(puts)) == remote[0]["rendered"]
-    assert not any(line.startswith("POST") and "uploads" in line for line in requests)
+    assert not any(line.startswith("POST") and "uploads" in line for line in object_storage)
 
 
-def test_a_lost_frame_is_made_again_and_no_other(remote, requests):
+def test_a_lost_frame_is_made_again_and_no_other(remote, object_storage):
     report, video, painting = remote
     before = frames_of(report["job"])
     Storage(report["job"]).remove("frames/pass-1/00001/000006.png")
@@ -108,11 +76,32 @@ def test_a_lost_frame_is_made_again_and_no_other(remote, requests):
     assert np.array_equal(frames_of(report["job"]), before)
 
 
-def test_a_film_that_is_not_there(requests):
+def test_a_film_that_is_not_there(object_storage):
     with pytest.raises(InputError, match=r"nothing\.mp4 cannot be read: it is not there"):
         probe_video(f"{BUCKET}/inputs/nothing.mp4")
 
 
-def test_a_bucket_that_is_not_there_is_one_line(requests):
+def test_a_bucket_that_is_not_there_is_one_line(object_storage):
     with pytest.raises(StorageError, match="cannot be written"):
         Storage("s3://nobody/out.farm").write("job.json", b"{}")
+
+
+def test_a_film_is_read_by_range_and_not_as_a_whole(object_storage, tmp_path, monkeypatch):
+    """Noise, so that its bytes are many; what is asked for are its first two frames."""
+    from s3fs.core import S3File
+
+    film = tmp_path / "noise.mp4"
+    command = [*(ffmpeg_binary(), "-v", "error", "-f", "lavfi"), "-i"]
+    command += ["testsrc2=size=640x360:rate=10,noise=alls=80:allf=t", "-frames:v", "120", "-g", "10", str(film)]
+    subprocess.run(command, check=True)
+    Storage(f"{BUCKET}/inputs").upload(film, "noise.mp4")
+    probe = probe_video(f"{BUCKET}/inputs/noise.mp4")
+    asked, fetch = [], S3File._fetch_range
+    monkeypatch.setattr(
+        S3File, "_fetch_range", lambda file, start, end: asked.append(end - start) or fetch(file, start, end)
+    )
+    for first in (0, 100):
+        with FrameReader(probe, (640, 360)) as reader:
+            assert len(list(reader.read(FrameRange(first, first + 2)))) == 2
+        assert 0 < sum(asked) < film.stat().st_size / 2, (first, asked)
+        asked.clear()

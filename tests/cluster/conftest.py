@@ -18,20 +18,26 @@ from tests.conftest import free_port, make_clip
 
 
 @pytest.fixture(scope="package")
-def nodes() -> Iterator[Any]:
+def nodes(tmp_path_factory) -> Iterator[Any]:
     """A head without cores and two workers of one core, as processes of their own. The token is this cluster's own.
 
-    `cluster.folder` is Ray's, and nobody else's on this machine; it has to have a short name.
+    `cluster.folder` is Ray's, and nobody else's on this machine; it has to have a short name. `cluster.audit` is what
+    all of its processes write and start, see audit/sitecustomize.py.
     """
     from ray._private.utils import write_ray_address
     from ray.cluster_utils import Cluster
 
     before, folder = dict(os.environ), tempfile.mkdtemp(prefix="farm-", dir="/tmp")
-    os.environ |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    audit = tmp_path_factory.mktemp("audit") / "audit.jsonl"
+    os.environ |= {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": f"{Path(__file__).parent / 'audit'}:{ROOT}",
+        "FARM_AUDIT": str(audit),
+    }
     head = {"num_cpus": 0, "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": free_port()}
     head["dashboard_agent_listen_port"] = free_port()  # another Ray on this machine may have the usual one
     cluster = Cluster(initialize_head=True, head_node_args={**head, "temp_dir": folder})
-    cluster.folder = Path(folder)
+    cluster.folder, cluster.audit = Path(folder), audit
     # as `ray start` does: a job looks there for its own cluster, and otherwise takes any that it finds on the machine
     write_ray_address(cluster.address, folder)
     cluster.workers = [cluster.add_node(num_cpus=1, wait=False) for _ in range(2)]
@@ -41,6 +47,14 @@ def nodes() -> Iterator[Any]:
     os.environ.clear()
     os.environ.update(before)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def two_workers(nodes) -> Any:
+    """The cluster, whatever a test before did to its workers."""
+    while len(nodes.workers) < 2:
+        nodes.workers.append(nodes.add_node(num_cpus=1, wait=False))
+    return nodes
 
 
 @pytest.fixture(scope="package")

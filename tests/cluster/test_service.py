@@ -5,12 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
-from farm.job import JobDirectory
 from farm.media.probe import probe_video
-from farm.plan import plan_tasks
-from tests.cluster.commands import commits, farm, farm_alone, final_frames, submit, until
+from tests.cluster.commands import commits, farm, final_frames, submit, until
 
 
 def test_the_film_is_whole_and_the_commands_tell_of_it(undisturbed, film):
@@ -42,17 +38,6 @@ def test_a_range_is_rendered_again_with_what_is_made_from_it(undisturbed):
     after = commits(job)
     assert sum(after[name] != before[name] for name in before) == 5
     assert final_frames(str(job)) == frames
-
-
-@pytest.mark.parametrize(
-    ("token", "says"), [("", "no token"), ("0123456789abcdef0123456789abcdef", "refused the token")]
-)
-def test_without_the_token_it_is_refused_in_one_line(nodes, film, style, tmp_path, token, says):
-    environment = {"RAY_AUTH_TOKEN": token} if token else {"HOME": str(tmp_path), "RAY_AUTH_TOKEN_PATH": ""}
-    done = farm_alone("list", **environment)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert says in done.stderr
-    assert len(done.stderr.splitlines()) == 1
 
 
 def test_where_nothing_answers_it_is_said_in_one_line(nodes):
@@ -89,26 +74,4 @@ def test_a_cancelled_job_goes_on_where_it_was(nodes, film, style, tmp_path, undi
     assert farm("wait", str(job)).returncode == 0
     after = commits(job)
     assert {name: after[name] for name in before} == before, "no committed frame may be rendered again"
-    assert final_frames(str(job)) == final_frames(undisturbed["job"])
-
-
-def test_a_lost_node_costs_time_and_no_attempt_and_a_new_one_is_used(nodes, film, style, tmp_path, undisturbed):
-    job = tmp_path / "out.farm"
-    told = json.loads(submit(film, style, tmp_path / "out.mp4").stdout)
-    until(lambda: len(commits(job)) >= 8, "the eighth commit", job)
-    for _ in range(2):  # both, so that the job ends only if it uses the new one
-        nodes.remove_node(nodes.workers.pop(), allow_graceful=False)
-    nodes.workers.append(nodes.add_node(num_cpus=1, wait=False))
-    waited = farm("wait", told["id"])
-    assert waited.returncode == 0, waited.stderr
-    report = JobDirectory(str(job)).load_report()
-    assert report["lost_workers"] >= 1
-    assert report["lost_seconds"] > 0
-    assert len(report["join_seconds"]) == 1, "the new node is used"
-    log = farm("logs", told["id"]).stdout
-    assert f"{report['lost_workers']} worker(s) lost, {report['lost_seconds']:g} s lost with them" in log
-    assert f"new nodes at work after {report['join_seconds'][0]:g} s" in log
-    assert all("attempt 1" in line for line in report["retries"]), "a lost node is not the task's fault"
-    tasks = plan_tasks(JobDirectory(str(job)).load_record().plan)
-    assert report["rendered"] == sum(len(task.frames) for task in tasks)
     assert final_frames(str(job)) == final_frames(undisturbed["job"])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from farm.errors import VideoError
 from farm.fetch import local_path
+from farm.job import JobDirectory
+from farm.media.probe import probe_video
 from farm.spec import build_spec
 from farm.storage import Storage
+from tests.cluster.commands import farm, final_frames, submit
 from tests.conftest import make_clip
 
 
@@ -40,3 +44,28 @@ def test_what_is_not_there_cannot_be_staged(tmp_path):
     spec = build_spec({"video": str(tmp_path / "no.mp4"), "output": "/o/out.mp4", "method": "identity"})
     with pytest.raises(VideoError, match=r"no\.mp4 does not exist"):
         stage_inputs(spec, str(tmp_path / "out.farm"))
+
+
+def test_a_job_on_object_storage_with_copied_inputs_makes_the_same_frames(
+    two_workers, object_storage, film, style, tmp_path, undisturbed
+):
+    """The originals are gone before a worker could look for them."""
+    for original in (film, style):
+        (tmp_path / original.name).write_bytes(original.read_bytes())
+    begin, job = len(object_storage), "s3://farm/staged.farm"
+    mine = (tmp_path / film.name, tmp_path / style.name)
+    done = submit(*mine, tmp_path / "out.mp4", "--job", job, "--stage")
+    for path in mine:
+        path.unlink()
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    waited = farm("wait", told["id"])
+    assert waited.returncode == 0, waited.stderr + farm("logs", told["id"]).stdout
+    assert final_frames(job) == final_frames(undisturbed["job"])
+    assert probe_video(str(tmp_path / "out.mp4")).frame_count == 12
+    seen = object_storage[begin:]
+    assert sum("PUT /farm/staged.farm/inputs/" in line for line in seen) == 2
+    frames = [line for line in seen if line.startswith("PUT /farm/staged.farm/frames/")]
+    assert len(frames) == len(set(frames)) == JobDirectory(job).load_report()["rendered"]
+    status = json.loads(farm("status", job, "--json").stdout)
+    assert (status["state"], status["committed"]) == ("SUCCEEDED", status["frames"])
