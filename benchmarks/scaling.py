@@ -211,7 +211,9 @@ def sleeping_run(workers: int, options: argparse.Namespace, told: TextIO) -> dic
     pool.spawn_render_worker = spawn
     tasks = sleeper_tasks(workers * options.rounds, options.task_frames)
     quota = pool.FixedQuota(workers)
-    crew = pool.WorkerPool(quota, job_url="", inputs=(), threads=1, precision="fp32", gpu=False, on_note=print)
+    crew = pool.WorkerPool(
+        quota, title="nap", job_url="", inputs=(), threads=1, precision="fp32", gpu=False, on_note=print
+    )
     while len(crew.facts) < workers:
         crew.follow_quota(workers)
         for source in ray.wait(list(crew.starting), timeout=1.0)[0] if crew.starting else ():

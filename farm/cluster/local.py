@@ -40,6 +40,7 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
     """
     # a worker that is killed takes its ffmpeg and flow processes with it
     os.environ.setdefault("RAY_process_group_cleanup_enabled", "1")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anybody
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if address is None:
         # Ray takes the loopback address for all its sockets where it may not form a cluster, as on macOS and

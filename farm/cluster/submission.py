@@ -73,8 +73,10 @@ class Cluster:
                 if "already" in str(error) and submission in str(error):
                     return False
                 # a head that has just started has nobody yet to run the job
-                if "No available agent" not in str(error) or time.monotonic() - began > AGENT_SECONDS:
-                    raise RenderError(f"the cluster refused the job: {_first_line(error)}") from None
+                nobody = "No available agent" in str(error)
+                if not nobody or time.monotonic() - began > AGENT_SECONDS:
+                    help_ = NO_AGENT_HELP if nobody else ""
+                    raise RenderError(f"the cluster refused the job: {_first_line(error)}", help_) from None
                 time.sleep(1.0)
 
     def jobs(self) -> list[SubmittedJob]:
@@ -117,6 +119,9 @@ class Cluster:
             raise RenderError(f"the cluster at {self.dashboard} says: {_first_line(error)}") from None
 
 
+NO_AGENT_HELP = (
+    "another Ray on the head's machine may have its agent's port: start the head with --dashboard-agent-listen-port"
+)
 NO_ACCESS_HELP = "give the cluster's token in RAY_AUTH_TOKEN, a file named by RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token"
 
 
