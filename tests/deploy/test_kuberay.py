@@ -1,7 +1,7 @@
 """What of deploy/kuberay/ is KubeRay's own, outside the pods.
 
-With KUBERAY_CRDS naming a folder that holds ray.io_rayclusters.yaml and ray.io_rayjobs.yaml (a KubeRay release has them in
-config/crd/bases), the files are validated against those. In any case against the fields below, read in its Go types.
+With KUBERAY_CRDS naming a folder that holds ray.io_rayclusters.yaml and ray.io_rayjobs.yaml (a KubeRay release has them
+in config/crd/bases), the files are validated against those. In any case against the fields below, read in its Go types.
 """
 
 from __future__ import annotations
