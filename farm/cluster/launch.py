@@ -77,7 +77,8 @@ def render_job(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) 
     Raises FarmError; CancelledError on Ctrl-C or SIGTERM, after which the same call continues the job.
     """
     began = time.monotonic()
-    spec = with_network(spec, options.job, options.threads, progress.note)
+    own = options.address is None
+    spec = with_network(spec, options.job, options.threads, progress.note, use_cache=own)
     progress.stage("probe", 1, 1)
     prepared = prepare_job(spec, options.job)
     if (finished := _finished_report(prepared, progress)) is not None:

@@ -3,14 +3,17 @@
     spec = with_network(spec, job_url)       # method instant without a network: now it has one
 
 Its name is a hash of all that it depends on: style, film, losses, size and budget. It is looked for in the job's
-`inputs/`, then in the user's cache (`$XDG_CACHE_HOME/farm/networks`), and only then trained.
+`inputs/`, then in the user's cache (`$XDG_CACHE_HOME/farm/networks`), and only then trained. A job of a cluster writes
+nowhere but into its own directory: it leaves the cache alone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,7 +35,12 @@ CARRIED_OVER = (
 
 
 def with_network(
-    spec: RenderSpec, job_url: str, threads: int | None = None, note: Callable[[str], None] = lambda _: None
+    spec: RenderSpec,
+    job_url: str,
+    threads: int | None = None,
+    note: Callable[[str], None] = lambda _: None,
+    *,
+    use_cache: bool = True,
 ) -> RenderSpec:
     """The spec itself if it needs no network or has one; otherwise with the network that was found or trained.
 
@@ -46,19 +54,31 @@ def with_network(
     key = network_key(training)
     name = f"inputs/network-{key}.safetensors"
     if not job.storage.exists(name):
-        cached = cache_folder() / f"{key}.safetensors"
-        if cached.exists():
-            note(f"the network for this style and film is in {cached}")
-        else:
-            from farm.instant.train import summary, train_network
-
-            note(f"training a network for {training.budget:.0f} s; {cached.parent} keeps it for the next render")
-            cached.parent.mkdir(parents=True, exist_ok=True)
-            report = train_network(training.model_copy(update={"output": str(cached)}), threads=threads)
-            note(summary(report))
-        job.check_writable()
-        job.storage.upload(cached, name)
+        with contextlib.ExitStack() as held:
+            folder = cache_folder() if use_cache else _own_folder(job, held)
+            cached = folder / f"{key}.safetensors"
+            _find_or_train(cached, training, threads, note)
+            job.check_writable()
+            job.storage.upload(cached, name)
     return spec.model_copy(update={"network": f"{job.url}/{name}"})
+
+
+def _find_or_train(cached: Path, training: TrainSpec, threads: int | None, note: Callable[[str], None]) -> None:
+    if cached.exists():
+        note(f"the network for this style and film is in {cached}")
+        return
+    from farm.instant.train import summary, train_network
+
+    note(f"training a network for {training.budget:.0f} s; {cached.parent} keeps it for the next render")
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    note(summary(train_network(training.model_copy(update={"output": str(cached)}), threads=threads)))
+
+
+def _own_folder(job: JobDirectory, held: contextlib.ExitStack) -> Path:
+    """Within the job where that is on disk, so that training goes on after a stop; otherwise one that is not kept."""
+    if "://" not in job.url:
+        return Path(job.url) / "inputs"
+    return Path(held.enter_context(tempfile.TemporaryDirectory(prefix="farm-inputs-")))
 
 
 def training_spec(spec: RenderSpec) -> TrainSpec:

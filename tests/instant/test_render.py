@@ -143,6 +143,29 @@ def test_without_a_network_one_is_trained_for_the_film_and_kept(clip, style, tmp
     assert len(keys) == 2
 
 
+def test_a_job_of_a_cluster_leaves_the_users_cache_alone(clip, style, tmp_path, monkeypatch):
+    from farm.instant import onfilm
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    trained = []
+
+    def train(path: Path, *_: object) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"network")
+        trained.append(path)
+
+    monkeypatch.setattr(onfilm, "_find_or_train", train)
+    values = {"method": "instant", "styles": [str(style)], "train_budget": "3s", "size": 64, **SHALLOW}
+    spec = build_spec({"video": str(clip), "output": str(tmp_path / "a.mp4"), **values})
+    for job in (str(tmp_path / "a.farm"), f"memory://{tmp_path.name}/a.farm"):
+        network = str(onfilm.with_network(spec, job, use_cache=False).network)
+        assert network.startswith(f"{job}/inputs/")
+        assert JobDirectory(job).storage.read(network.removeprefix(f"{job}/")) == b"network"
+    assert not (tmp_path / "cache").exists()
+    assert trained[0].parent == tmp_path / "a.farm/inputs"
+    assert not trained[1].parent.exists(), "what was not made within the job is not kept"
+
+
 def test_a_network_in_the_plan_and_the_job(reference, network_file):
     record = json.loads((Path(reference["job"]) / "job.json").read_text())
     assert record["input_hashes"].keys() >= {str(network_file)}
