@@ -3,6 +3,7 @@
 # make test-page     the report and the live page in headless Chromium (apt-get install chromium)
 # make gallery       the README's pictures anew, from the demo
 # make test-chaos SEED=1      faults of every kind, each broken, mended and compared with an undisturbed render
+# make test-service  a cluster of several nodes: sharing, drained nodes, GPUs, security, object storage
 # make test-ui       a running job in Ray's dashboard, in headless Chromium; the pictures are kept in build/dashboard/
 # make test-metrics  a real Prometheus reads a running job (apt-get install chromium prometheus, for these two)
 # make check  ruff and mypy                    make format  what ruff can mend by itself
@@ -12,7 +13,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-media test-chaos test-page test-ui test-metrics gallery check format clean
+.PHONY: demo test test-media test-chaos test-page test-service test-ui test-metrics gallery check format clean
 
 demo: $(READY)
 	$(BIN)/farm demo -o demo
@@ -32,6 +33,9 @@ test-page: $(READY)
 
 gallery: $(READY)
 	$(BIN)/python docs/gallery.py demo docs
+
+test-service: $(READY)
+	$(BIN)/pytest tests/cluster -m service -rs
 
 test-ui: $(READY)
 	$(BIN)/python -m pip install --quiet -e '.[ui]'

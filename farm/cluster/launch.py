@@ -31,7 +31,7 @@ from farm.plan import Task, plan_tasks
 from farm.prepare import Prepared, prepare_job, sibling_flow_sources
 from farm.progress import JobProgress
 from farm.render import FrameReport
-from farm.request import film_title
+from farm.request import check_no_secrets, film_title
 from farm.schedule import Window
 from farm.segments import SegmentProgress, segment_of_tasks, segments_ahead, settled_tasks
 from farm.shares import DEFAULT_PRIORITY
@@ -77,8 +77,10 @@ def render_job(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) 
     Raises FarmError; CancelledError on Ctrl-C or SIGTERM, after which the same call continues the job.
     """
     began = time.monotonic()
-    own = options.address is None
-    spec = with_network(spec, options.job, options.threads, progress.note, use_cache=own)
+    if options.address is not None:
+        check_no_secrets(options.job, spec)
+    cache = options.address is None
+    spec = with_network(spec, options.job, options.threads, progress.note, use_cache=cache)
     progress.stage("probe", 1, 1)
     prepared = prepare_job(spec, options.job)
     if (finished := _finished_report(prepared, progress)) is not None:

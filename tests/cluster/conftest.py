@@ -16,6 +16,8 @@ import pytest
 from tests.cluster.commands import ROOT, farm, submit
 from tests.conftest import free_port, make_clip
 
+START_ATTEMPTS = 3
+
 
 @pytest.fixture(scope="package")
 def nodes(tmp_path_factory) -> Iterator[Any]:
@@ -36,7 +38,13 @@ def nodes(tmp_path_factory) -> Iterator[Any]:
     }
     head = {"num_cpus": 0, "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": free_port()}
     head["dashboard_agent_listen_port"] = free_port()  # another Ray on this machine may have the usual one
-    cluster = Cluster(initialize_head=True, head_node_args={**head, "temp_dir": folder})
+    for attempt in range(START_ATTEMPTS):
+        try:
+            cluster = Cluster(initialize_head=True, head_node_args={**head, "temp_dir": folder})
+            break
+        except Exception as error:  # Ray waits 30 seconds for its own processes: too few on a busy machine
+            if attempt == START_ATTEMPTS - 1 or "timed out" not in str(error):
+                raise
     cluster.folder, cluster.audit = Path(folder), audit
     # as `ray start` does: a job looks there for its own cluster, and otherwise takes any that it finds on the machine
     write_ray_address(cluster.address, folder)

@@ -9,6 +9,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from farm.job import JobDirectory
 from farm.jobstate import load_state
 from farm.plan import plan_tasks
@@ -25,6 +27,7 @@ def dashboard(path: str) -> Any:
         return json.loads(answer.read())
 
 
+@pytest.mark.service
 def test_a_short_job_beside_a_film_ends_first_and_both_advance(two_workers, film, style, tmp_path):
     long = make_clip(tmp_path / "long.mp4", frames=240)
     slow = json.loads(submit(long, style, tmp_path / "slow.mp4").stdout)
@@ -38,6 +41,7 @@ def test_a_short_job_beside_a_film_ends_first_and_both_advance(two_workers, film
     assert farm("cancel", slow["id"]).returncode == 0
 
 
+@pytest.mark.service
 def test_a_node_that_is_drained_uses_up_no_attempt(two_workers, film, style, tmp_path, undisturbed):
     job = tmp_path / "out.farm"
     told = json.loads(submit(film, style, tmp_path / "out.mp4").stdout)
@@ -57,6 +61,7 @@ def test_a_node_that_is_drained_uses_up_no_attempt(two_workers, film, style, tmp
     assert final_frames(str(job)) == final_frames(undisturbed["job"])
 
 
+@pytest.mark.service
 def test_one_worker_takes_one_gpu(two_workers, film, style, tmp_path, undisturbed):
     """Ray believes in GPUs that a node says it has; torch finds none there, so the work is that of a core."""
     node = two_workers.add_node(num_cpus=2, num_gpus=2, wait=False)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import tempfile
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def command_lines() -> bytes:
     return b"\n".join(found)
 
 
+@pytest.mark.service
 def test_a_job_writes_inside_its_directory_and_its_output_only(nodes, film, style, tmp_path):
     for name in ("inputs", "made"):
         (tmp_path / name).mkdir()
@@ -57,6 +59,7 @@ def test_a_job_writes_inside_its_directory_and_its_output_only(nodes, film, styl
     assert not any(command[:2] in (["sh", "-c"], ["/bin/sh", "-c"]) and "ffmpeg" in command[-1] for command in commands)
 
 
+@pytest.mark.service
 def test_no_secret_is_seen_in_files_logs_commands_or_metadata(nodes, film, style, tmp_path):
     token = Path(os.environ["RAY_AUTH_TOKEN_PATH"]).read_text().strip()
     secrets = [token.encode(), os.environ["AWS_SECRET_ACCESS_KEY"].encode()]
@@ -83,6 +86,7 @@ def test_no_secret_is_seen_in_files_logs_commands_or_metadata(nodes, film, style
             assert secret not in text, f"a secret stands in {where}"
 
 
+@pytest.mark.service
 @pytest.mark.parametrize("option", ["--job", "-o", "VIDEO", "--style"])
 def test_an_address_with_a_secret_is_not_even_submitted(nodes, film, style, tmp_path, option):
     before = len(Cluster().jobs())
@@ -102,7 +106,10 @@ def test_an_address_with_a_secret_is_not_even_submitted(nodes, film, style, tmp_
 @pytest.mark.parametrize(
     ("token", "says"), [("", "no token"), ("0123456789abcdef0123456789abcdef", "refused the token")]
 )
-@pytest.mark.parametrize("command", [["list"], ["submit", "film.mp4", "--style", "style.png", "-o", "out.mp4"]])
+@pytest.mark.parametrize(
+    "command",
+    [["list"], pytest.param(["submit", "a.mp4", "--style", "b.png", "-o", "c.mp4"], marks=pytest.mark.service)],
+)
 def test_without_the_token_it_is_refused_in_one_line(nodes, tmp_path, command, token, says):
     environment = {"RAY_AUTH_TOKEN": token} if token else {"HOME": str(tmp_path), "RAY_AUTH_TOKEN_PATH": ""}
     done = farm_alone(*command, **environment)
@@ -111,6 +118,7 @@ def test_without_the_token_it_is_refused_in_one_line(nodes, tmp_path, command, t
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.service
 @pytest.mark.parametrize("path", ["/api/jobs/", "/api/v0/actors", "/logical/actors"])
 def test_the_dashboard_itself_asks_for_the_token(nodes, path):
     with pytest.raises(urllib.error.HTTPError) as refused:

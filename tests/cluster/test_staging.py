@@ -46,6 +46,7 @@ def test_what_is_not_there_cannot_be_staged(tmp_path):
         stage_inputs(spec, str(tmp_path / "out.farm"))
 
 
+@pytest.mark.service
 def test_a_job_on_object_storage_with_copied_inputs_makes_the_same_frames(
     two_workers, object_storage, film, style, tmp_path, undisturbed
 ):
