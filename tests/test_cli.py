@@ -113,7 +113,7 @@ def test_a_video_that_cannot_be_used(farm, tmp_path, style, video, says):
         (["--region", "mask.png"], "write 'mask.png' as MASK=STYLE"),
         (["--region", "nowhere.png=none"], "there is no picture"),
         (["--region", "{text.jpg}=none"], "is not a picture"),
-        (["--region", "nowhere.mp4=none"], "nowhere.mp4 cannot be read"),
+        (["--region", "nowhere.mp4=none"], "nowhere.mp4 does not exist"),
         (["--region", "nowhere.mp4@3=none"], "is a video, read frame by frame"),
         (["--region", "{white}@99=none"], "is for frame 99, and frames 0-11 are rendered"),
         (["--region", "{white}=nowhere.jpg"], "nowhere.jpg"),
