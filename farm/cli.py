@@ -17,6 +17,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from farm.choices import FlowMethod
+from farm.cli_live import living
 from farm.cli_see import seeing
 from farm.cli_service import service
 from farm.cli_train import training
@@ -35,6 +36,7 @@ flow_app = typer.Typer(help="Optical flow between two pictures, and what of it c
 app.add_typer(flow_app, name="flow")
 app.add_typer(service)
 app.add_typer(training)
+app.add_typer(living)
 app.add_typer(seeing)
 
 

@@ -27,10 +27,11 @@ LAYERS = [
     {"render", "prepare"},
     {"stitch", "filmmaker", "verification", "progress", "still", "doctor", "steadiness", "sampling"},
     {"page"},
+    {"live"},
     {"cluster"},
     {"demo", "options", "bench"},
     {"previewing"},
-    {"cli_service", "cli_train", "cli_see"},
+    {"cli_service", "cli_train", "cli_see", "cli_live"},
     {"cli", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -1,7 +1,7 @@
 """What a network is trained on: photographs from a folder, pairs of frames of a film, and crops of them.
 
 pictures = load_pictures(spec)
-crop = pictures.sample(seed=0, step=12, item=0, side=160)   # a function of these numbers alone
+crop = pictures.sample(seed=0, number=12, side=160)   # a function of these numbers alone
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class Pictures:
     training: Sequence[Picture]
     held_out: Sequence[Picture]
 
-    def sample(self, seed: int, step: int, item: int, side: int) -> Picture:
-        """Crop `item` of step `step`: any part of any picture, mirrored half of the time, (side, side, 3)."""
-        random = np.random.default_rng((seed, step, item))
+    def sample(self, seed: int, number: int, side: int) -> Picture:
+        """Crop `number`: any part of any picture, mirrored half of the time, (side, side, 3)."""
+        random = np.random.default_rng((seed, number))
         for _ in range(DRAWS):
             found = self._draw(random, side)
             if found.frame.std() >= FLAT:

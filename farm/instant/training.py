@@ -39,6 +39,10 @@ LARGEST_GRADIENT = 3.0
 """Times the mean length of the gradients before."""
 LAST_RATE = 0.02
 """Of the learning rate, at the end."""
+KEPT_PIXELS = 6_000_000
+"""Of training crops (366 of 128 x 128). They come round again: the photograph's features, a quarter of a step's work,
+are computed once (data echoing, Choi et al. 2019), and take 32 bytes a pixel with the usual layers.
+"""
 
 Losses = dict[str, float]
 
@@ -64,17 +68,15 @@ class Trainer:
         self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.adam = torch.optim.Adam(self.network.parameters(), spec.learning_rate)
         self._usual = 0.0
+        self._kept: dict[int, _Judged] = {}
         self._held_out: list[_Judged] = []
 
     def step(self, number: int, progress: float) -> Losses:
         """Train on batch `number`, at `progress` 0..1 of the training. The mean losses of its crops."""
         for group in self.adam.param_groups:
             group["lr"] = self.spec.learning_rate * rate_at(progress)
-        crops = [
-            self._judge(self.pictures.sample(self.spec.seed, number, item, self.spec.crop))
-            for item in range(self.spec.batch)
-        ]
-        painted = self.network(torch.cat([crop.frames for crop in crops]))
+        crops = [self._crop(number * self.spec.batch + item) for item in range(self.spec.batch)]
+        painted = self._paint(torch.cat([crop.frames for crop in crops]))
         found: list[Losses] = []
         gradients: list[Tensor] = []
         for crop, pictures in zip(crops, painted.detach().split([len(crop.frames) for crop in crops]), strict=True):
@@ -86,6 +88,19 @@ class Trainer:
         painted.backward(torch.cat(gradients))
         self._descend()
         return mean_losses(found)
+
+    def _crop(self, number: int) -> _Judged:
+        """Crop `number` of the training, from a round of as many as are kept with what they are judged by."""
+        number %= max(self.spec.batch, KEPT_PIXELS // self.spec.crop**2)
+        if number not in self._kept:
+            self._kept[number] = self._judge(self.pictures.sample(self.spec.seed, number, self.spec.crop))
+        return self._kept[number]
+
+    def _paint(self, frames: Tensor) -> Tensor:
+        """(N, 3, H, W) float32 through the network, its convolutions in the precision of the features."""
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._features.dtype == torch.bfloat16):
+            painted: Tensor = self.network(frames)
+        return painted
 
     def _descend(self) -> None:
         """Adam's step, with a gradient far beyond the usual cut down to LARGEST_GRADIENT times that, or left out if it
@@ -102,7 +117,7 @@ class Trainer:
         """The mean losses of the held-out pictures."""
         self._held_out = self._held_out or [self._judge(picture) for picture in self._judging_crops()]
         with torch.no_grad():
-            found = [judged.evaluate(self.network(judged.frames), with_gradient=False)[0] for judged in self._held_out]
+            found = [judged.evaluate(self._paint(judged.frames), with_gradient=False)[0] for judged in self._held_out]
         return mean_losses([losses for one in found for losses in one])
 
     def paint(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -96,17 +96,17 @@ class FrameReader:
         graph: Graph | None = None
         for frame in self._decode_frames(first):
             if graph is None:
-                graph = self._picture_graph(frame)
+                graph = self.picture_graph(frame)
             graph.push(frame)
-            for picture in _pull_all(graph):
+            for picture in pull_all(graph):
                 if skip:
                     skip -= 1
                 else:
-                    yield self._finish(picture)
+                    yield self.finish(picture)
         if graph is not None:
             graph.push(None)
-            for picture in _pull_all(graph):
-                yield self._finish(picture)
+            for picture in pull_all(graph):
+                yield self.finish(picture)
 
     def _decode_frames(self, start: int) -> Iterator[av.VideoFrame]:
         """Decoded frames from `start` to the end, each one's time checked; a failed seek is retried earlier."""
@@ -179,7 +179,7 @@ class FrameReader:
         before = bisect.bisect_right(self._probe.keyframes, frame)
         return self._probe.keyframes[before - 1] if before else 0
 
-    def _picture_graph(self, frame: av.VideoFrame) -> Graph:
+    def picture_graph(self, frame: av.VideoFrame) -> Graph:
         """Deinterlace, convert, scale: one graph, so that samples are resampled and rounded once."""
         width, height = self._size[::-1] if self._probe.rotation % 180 else self._size
         coding = yuv_coding(self._probe.color, self._probe.stored_size[1])
@@ -201,7 +201,8 @@ class FrameReader:
         graph.link_nodes(*nodes).configure()
         return graph
 
-    def _finish(self, picture: av.VideoFrame) -> np.ndarray:
+    def finish(self, picture: av.VideoFrame) -> np.ndarray:
+        """What came out of the graph as uint8 RGB (H, W, 3), upright."""
         pixels = picture.to_ndarray()
         if self._tone_mapped:
             pixels = tone_map(pixels, self._probe.color)
@@ -223,7 +224,7 @@ def _decode_tolerantly(container: InputContainer, stream: VideoStream) -> Iterat
             yield frame
 
 
-def _pull_all(graph: Graph) -> Iterator[av.VideoFrame]:
+def pull_all(graph: Graph) -> Iterator[av.VideoFrame]:
     while True:
         try:
             picture = graph.pull()

@@ -172,7 +172,7 @@ def _walk(path: str, visitor: FrameVisitor, *, threaded: bool, progress: Progres
 
 def _note_frame(walk: _Walk, frame: av.VideoFrame, container: InputContainer, stream: VideoStream, path: str) -> None:
     if walk.probe is None:
-        walk.probe = _describe(frame, container, stream, path)
+        walk.probe = describe(frame, container, stream, path)
     width, height = walk.probe.stored_size
     if (frame.width, frame.height) != (width, height):
         raise VideoError(
@@ -193,7 +193,7 @@ def _note_frame(walk: _Walk, frame: av.VideoFrame, container: InputContainer, st
     walk.interlaced = walk.interlaced or bool(frame.interlaced_frame)
 
 
-def _describe(frame: av.VideoFrame, container: InputContainer, stream: VideoStream, path: str) -> VideoProbe:
+def describe(frame: av.VideoFrame, container: InputContainer, stream: VideoStream, path: str) -> VideoProbe:
     """Everything that the header and the first frame tell; what the whole pass tells is filled in after it."""
     matrix = frame.side_data.get(SideData.DISPLAYMATRIX)  # type: ignore[call-overload]
     turn = orientation_of_matrix(bytes(matrix)) if matrix is not None else Orientation()

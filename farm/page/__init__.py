@@ -5,5 +5,5 @@ gauge     what of it deserves a look: outliers, time by worker
 pictures  frames as JPEG, as large as the page may become
 plots     the plots, as SVG that follows the page's colours
 report    the page, from templates/
-watch     a small server on loopback
+watch     a small server, on loopback alone
 """

@@ -4,8 +4,7 @@
 
 The job is read every few seconds; browsers hear over server-sent events that something has changed, fetch the page
 anew and put in the sections that differ. Frames are fetched one by one, by the hash that the ledger names.
-Only this machine can reach it, and only under its loopback names: a page of elsewhere cannot have a name of its own
-lead here.
+Only this machine can reach it: see `farm.page.loopback`.
 """
 
 from __future__ import annotations
@@ -20,12 +19,11 @@ from aiohttp import web
 
 from farm.errors import FarmError, UsageError
 from farm.page.facts import JobFacts, JobReader, Shown
+from farm.page.loopback import only_this_machine, serve
 from farm.page.pictures import JobPictures, jpeg
 from farm.page.report import Page, Section, asset, content_policy, measured, picture_of
 from farm.steadiness import Known
 
-HOST = "127.0.0.1"
-NAMES = {"127.0.0.1", "localhost", "[::1]"}
 WIDTHS = range(16, 2049)
 SLOW = ("strip", "look", "curves", "seams", "time")
 """Sections that are drawn anew only now and then: they take processor time from a render on this machine."""
@@ -126,7 +124,7 @@ class JobWatch:
 
 def watch_app(watch: JobWatch, every: float) -> web.Application:
     """The server's routes, and the reading of the job every `every` seconds while it runs."""
-    app = web.Application(middlewares=[_only_this_machine])
+    app = web.Application(middlewares=[only_this_machine])
     changed = asyncio.Condition()
 
     async def page(_: web.Request) -> web.Response:
@@ -191,35 +189,7 @@ def run_watch(job_url: str, port: int, every: float, on_ready: Callable[[str], N
     watch.look(0.0)
     if watch.now is None:
         raise UsageError(f"{job_url} cannot be read: {watch.trouble}")
-    asyncio.run(_serve(watch, port, every, on_ready))
-
-
-async def _serve(watch: JobWatch, port: int, every: float, on_ready: Callable[[str], None]) -> None:
-    runner = web.AppRunner(watch_app(watch, every), access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, HOST, port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise UsageError(f"port {port} cannot be had: {error.strerror}", "give another --port, or 0") from None
-        assert runner.addresses
-        on_ready(f"http://{HOST}:{runner.addresses[0][1]}/")
-        await asyncio.Event().wait()
-    finally:
-        await runner.cleanup()
-
-
-@web.middleware
-async def _only_this_machine(request: web.Request, handler: Callable) -> web.StreamResponse:
-    if request.host.rpartition(":")[0] not in NAMES and request.host not in NAMES:
-        raise web.HTTPForbidden(text="farm watch answers under 127.0.0.1 and localhost only")
-    answer: web.StreamResponse = await handler(request)
-    if not answer.prepared:
-        answer.headers["X-Content-Type-Options"] = "nosniff"
-        answer.headers["Referrer-Policy"] = "no-referrer"
-        answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    return answer
+    asyncio.run(serve(watch_app(watch, every), port, on_ready))
 
 
 def _numbers(request: web.Request) -> tuple[int, int]:

@@ -20,7 +20,7 @@ def make_spec(style, **options):
 
 def test_a_crop_is_a_function_of_its_numbers(style, photos):
     pictures = load_pictures(make_spec(style, photos=str(photos)))
-    one, again, other = (pictures.sample(0, step, 0, 48).frame for step in (1, 1, 2))
+    one, again, other = (pictures.sample(0, step, 48).frame for step in (1, 1, 2))
     assert one.shape == (48, 48, 3)
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
@@ -42,7 +42,7 @@ def test_a_film_gives_pairs_of_neighbours(style, clip):
     picture = pictures.training[0]
     assert picture.frame.shape == picture.following.shape == (64, 96, 3)
     assert 0 < np.abs(picture.frame.astype(int) - picture.following).mean() < 40
-    crop = pictures.sample(0, 0, 0, 48)
+    crop = pictures.sample(0, 0, 48)
     assert crop.frame.shape == crop.following.shape == (48, 48, 3)
     untied = load_pictures(make_spec(style, video=str(clip), weights={"temporal": 0}))
     assert all(one.following is None for one in untied.training)
@@ -54,9 +54,9 @@ def test_flat_crops_are_drawn_again():
         np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8),
     )
     pictures = Pictures([Picture(flat), Picture(noise)], [])
-    drawn = [pictures.sample(0, step, 0, 32).frame.std() for step in range(20)]
+    drawn = [pictures.sample(0, step, 32).frame.std() for step in range(20)]
     assert min(drawn) > 10
-    assert Pictures([Picture(flat)], []).sample(0, 0, 0, 32).frame.std() == 0
+    assert Pictures([Picture(flat)], []).sample(0, 0, 32).frame.std() == 0
 
 
 def test_a_folder_without_pictures_is_refused(style, tmp_path):

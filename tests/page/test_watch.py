@@ -15,7 +15,8 @@ from farm.errors import UsageError
 from farm.job import FrameRecord, JobDirectory
 from farm.jobstate import JobState, save_state
 from farm.page.facts import JobReader
-from farm.page.watch import JobWatch, _serve, run_watch
+from farm.page.loopback import serve as serve_app
+from farm.page.watch import JobWatch, run_watch, watch_app
 from farm.plan import plan_tasks
 from tests.page.conftest import paint
 
@@ -30,7 +31,7 @@ def serve(job: JobDirectory) -> Iterator[str]:
 
     watch = JobWatch(JobReader(job.url))
     watch.look(0.0)
-    task = loop.create_task(_serve(watch, 0, 0.2, told))
+    task = loop.create_task(serve_app(watch_app(watch, 0.2), 0, told))
 
     def run() -> None:
         asyncio.set_event_loop(loop)

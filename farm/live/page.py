@@ -1,0 +1,112 @@
+"""The live picture as a page on loopback: `/` shows it, `/stream` is the Motion JPEG alone.
+
+    page = LivePage()
+    asyncio.run(page.serve(port, on_ready, show))      # show runs in a thread, and calls page.present
+
+A browser that is slower than the show gets the newest picture when it is ready for one: none are queued.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+from aiohttp import web
+from numpy.typing import NDArray
+
+from farm.live.mjpeg import CONTENT_TYPE, opening, part
+from farm.page.loopback import only_this_machine, serve
+from farm.page.pictures import jpeg
+
+T = TypeVar("T")
+
+POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'"
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>farm live</title>
+<style>
+html, body { margin: 0; height: 100%; background: #111 }
+img { display: block; width: 100%; height: 100%; object-fit: contain }
+</style>
+<img src="stream" alt="painted live">
+</html>
+"""
+
+
+class LivePage:
+    """One picture at a time, for any number of browsers."""
+
+    def __init__(self) -> None:
+        self._newest: bytes | None = None
+        self._count = 0
+        self._over = False
+        self._changed = asyncio.Condition()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def present(self, picture: NDArray[np.uint8], due: float) -> bool:
+        """Called from the thread of the show. False once nobody serves any more."""
+        data = jpeg(picture, picture.shape[1])
+        if self._over or self._loop is None or self._loop.is_closed():
+            return False
+        asyncio.run_coroutine_threadsafe(self._put(data), self._loop)
+        return True
+
+    async def serve(self, port: int, on_ready: Callable[[str], None], show: Callable[[], T]) -> T:
+        """Serve while `show` runs, and return what it returns. Raises UsageError where the port is taken."""
+        self._loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        results: list[T] = []
+
+        async def run(address: str) -> None:
+            on_ready(address)
+            try:
+                results.append(await asyncio.to_thread(show))
+            finally:
+                await self._end()
+                ended.set()
+
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            await serve(self._app(), port, lambda address: tasks.append(asyncio.ensure_future(run(address))), ended)
+        finally:
+            self._over = True
+        await tasks[0]
+        return results[0]
+
+    def _app(self) -> web.Application:
+        app = web.Application(middlewares=[only_this_machine])
+        app.router.add_get("/", self._page)
+        app.router.add_get("/stream", self._stream)
+        return app
+
+    async def _page(self, _: web.Request) -> web.Response:
+        headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
+        return web.Response(text=PAGE, content_type="text/html", headers=headers)
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
+        await answer.prepare(request)
+        seen = 0
+        with contextlib.suppress(ConnectionResetError):
+            await answer.write(opening())
+            while found := await self._after(seen):
+                data, seen = found
+                await answer.write(part(data))
+        return answer
+
+    async def _after(self, seen: int) -> tuple[bytes, int] | None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._count > seen or self._over)
+            return (self._newest, self._count) if self._newest is not None and self._count > seen else None
+
+    async def _put(self, data: bytes) -> None:
+        async with self._changed:
+            self._newest, self._count = data, self._count + 1
+            self._changed.notify_all()
+
+    async def _end(self) -> None:
+        async with self._changed:
+            self._over = True
+            self._changed.notify_all()
