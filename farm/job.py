@@ -178,11 +178,13 @@ class JobDirectory:
         """Store `image` (H, W, 3) uint8 and then name it in the ledger. Returns the record with its hash and size."""
         return self.commit_frames(task, [(image, record)])[0]
 
-    def commit_frames(self, task: str, made: Sequence[tuple[np.ndarray, FrameRecord]]) -> list[FrameRecord]:
+    def commit_frames(
+        self, task: str, made: Sequence[tuple[np.ndarray, FrameRecord]], *, compress: bool = True
+    ) -> list[FrameRecord]:
         """Several frames with one entry in the ledger: all of them are committed after it, none before."""
         records = []
         for image, record in made:
-            data = encode_png(image)
+            data = encode_png(image, compress=compress)
             facts = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "committed": round(time.time(), 3)}
             records.append(record.model_copy(update=facts))
             self.storage.write(frame_name(task, record.frame), data)
@@ -264,12 +266,14 @@ def frame_name(task: str, frame: int) -> str:
     return f"frames/{task}/{frame:06d}.png"
 
 
-def encode_png(image: np.ndarray) -> bytes:
-    """PNG bytes of (H, W, 3) or (H, W) uint8. Level 1 and run lengths only: paint hardly compresses further, and for
-    a network this takes as long as painting does.
+def encode_png(image: np.ndarray, *, compress: bool = True) -> bytes:
+    """PNG bytes of (H, W, 3) or (H, W) uint8. Level 1 and run lengths only: paint hardly compresses further.
+
+    Without compression it takes less than half the time and, of paint, a fifth more room.
     """
     pixels = image[..., ::-1] if image.ndim == 3 else image
     options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+    options = options if compress else [cv2.IMWRITE_PNG_COMPRESSION, 0]
     return bytes(cv2.imencode(".png", np.ascontiguousarray(pixels), options)[1])
 
 

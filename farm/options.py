@@ -124,7 +124,7 @@ TRAIN: Table = {
     "crop": number(int, "side of the training crops, pixels; default 160"),
     "batch": number(int, "crops of a step; default 1"),
     "patience": number(int, "evaluations, 16 in a training, without a better one after which to stop; default 6"),
-    "temporal_weight": number(float, "of the two-frame loss of --video; default 1000, 0 takes frames singly"),
+    "temporal_weight": number(float, "of the two-frame loss of --video; default 100000, 0 takes frames singly"),
     **{
         name: PAINT[name]
         for name in (
@@ -132,6 +132,7 @@ TRAIN: Table = {
             *("style_layers", "learning_rate", "features", "features_input", "pooling", "precision", "seed"),
         )
     },
+    "style_weight": number(float, "of the Gram loss; default 1000, ten times the optimiser's"),
     "size": number(int, "longest side of what it will paint: sets the strokes; default 512"),
     "learning_rate": number(float, "of Adam, at the start; default 0.001"),
     "seed": number(int, "of the network's first weights and of the crops; default 0"),

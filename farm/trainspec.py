@@ -8,10 +8,25 @@ from pydantic import Field, field_validator, model_validator
 
 from farm.choices import NetworkKind
 from farm.durations import parse_duration
-from farm.paintspec import PaintSpec, from_text
+from farm.paintspec import LossWeights, PaintSpec, Weight, from_text
 
 UNUSED = ("regions", "init", "upscale", "color", "optimizer", "max_memory")
 """Fields of a paint spec that say how one picture is painted, and mean nothing to a training."""
+
+
+STYLE_EMPHASIS = 10.0
+"""Of a network's style loss over the optimiser's. A network reaches neither loss as far as the optimiser does; with
+the optimiser's own weights it keeps the photograph and leaves out the paint.
+"""
+TEMPORAL_EMPHASIS = 100.0
+"""Of its temporal loss: style losses are larger than the optimiser's by two orders when it matters."""
+
+
+class TrainingWeights(LossWeights):
+    """Those of a render, style and temporal loss emphasised."""
+
+    style: Weight = STYLE_EMPHASIS * 100.0
+    temporal: Weight = TEMPORAL_EMPHASIS * 1000.0
 
 
 class TrainSpec(PaintSpec):
@@ -21,6 +36,7 @@ class TrainSpec(PaintSpec):
     steps or `budget` seconds; the learning rate falls to nothing towards that end.
     """
 
+    weights: TrainingWeights = TrainingWeights()
     output: str = Field(min_length=1, description=".safetensors")
     photos: str | None = Field(default=None, description="folder of photographs")
     video: str | None = Field(default=None, description="film whose frames are painted")

@@ -8,7 +8,7 @@ import pytest
 
 from farm import errors
 from farm.errors import FarmError, JobMismatchError, StorageError, UsageError
-from farm.job import FrameRecord, JobDirectory, JobRecord, Runtime, frame_name
+from farm.job import FrameRecord, JobDirectory, JobRecord, Runtime, decode_png, encode_png, frame_name
 from farm.outputs import write_atomically
 from farm.plan import Task, plan_render
 from farm.storage import Storage
@@ -210,3 +210,11 @@ def test_errors_survive_pickling_and_stand_in_the_tree(kind):
     assert f"{kind.__name__} " in errors.__doc__
     line = next(line for line in errors.__doc__.splitlines() if f"{kind.__name__} " in line)
     assert str(kind.exit_code) in line.split(kind.__name__)[1].split()[0]
+
+
+def test_a_png_is_the_same_picture_compressed_or_not():
+    picture = np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8).repeat(4, axis=1)
+    small, large = encode_png(picture), encode_png(picture, compress=False)
+    assert len(small) < len(large)
+    assert np.array_equal(decode_png(small), picture)
+    assert np.array_equal(decode_png(large), picture)

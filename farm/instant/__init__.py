@@ -1,6 +1,6 @@
 """Painting by a network in one go (Johnson et al. 2016), and its training.
 
-network -> networkfile -> painter            a trained network, and frames through it
+network -> networkfile -> folded -> painter  a trained network, its fast form, and frames through it
 pictures -> training -> course -> train      what it learns from, a step, a whole training with checkpoints, farm train
 onfilm                                       the network of a film and style: found, or trained on the way to the render
 sheets                                       learning curve and sample sheets

@@ -74,10 +74,13 @@ def run_course(
     trainer: Trainer,
     on_step: Callable[[Told], None] = lambda _: None,
     check_interruption: Callable[[], None] = lambda: None,
+    agree: Callable[[float], float] = lambda value: value,
+    leads: bool = True,
 ) -> dict[str, Any]:
     """Train to the end, or to where nothing gets better, and write the network. Returns a report.
 
-    Whatever is raised on the way, a checkpoint of the last whole step is left. Raises OptimizationError if the loss is
+    Of several processes one `leads`: it evaluates and writes; `agree` gives all of them its value. Whatever is raised
+    on the way, the leading one leaves a checkpoint of the last whole step. Raises OptimizationError if the loss is
     not finite.
     """
     folder = training_folder(spec.output)
@@ -88,7 +91,7 @@ def run_course(
     try:
         while not course.finished:
             check_interruption()
-            course.seconds = time.monotonic() - began
+            course.seconds = agree(time.monotonic() - began)
             share = _share(spec, course)
             recent.append(trainer.step(course.step, share))
             if not torch.isfinite(torch.tensor(recent[-1]["total"])):
@@ -100,17 +103,21 @@ def run_course(
             due = share >= min(next_evaluation / EVALUATIONS, 1.0)
             if due:
                 next_evaluation = int(share * EVALUATIONS) + 1
-                _evaluate(spec, trainer, course, mean_losses(recent), folder)
-                course.finished = share >= 1 or (course.since_best >= spec.patience and share >= SETTLED)
-                recent.clear()
-            on_step(Told(course.step, share, course.curve[-1]["held_out"] if due else recent[-1], due))
+                if leads:
+                    _evaluate(spec, trainer, course, mean_losses(recent), folder)
+                enough = agree(float(course.since_best >= spec.patience and share >= SETTLED))
+                course.finished = share >= 1 or bool(enough)
+            if leads:
+                on_step(Told(course.step, share, course.curve[-1]["held_out"] if due else recent[-1], due))
             if due:
+                recent.clear()
+            if due and leads:
                 _save(folder, trainer, course)
     except BaseException:
-        if course.step:
+        if leads and course.step:
             _save(folder, trainer, course)
         raise
-    return _finish(spec, trainer, course, folder)
+    return _finish(spec, trainer, course, folder) if leads else {}
 
 
 def begin_training(spec: TrainSpec, *, overwrite: bool) -> None:

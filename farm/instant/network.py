@@ -67,11 +67,23 @@ class StyleNetwork(nn.Module):
     def forward(self, photograph: Tensor) -> Tensor:
         """(N, 3, H, W) float32 in 0..255 -> the same, mostly within 0..255. No picture depends on the others."""
         height, width = photograph.shape[2:]
-        x = (photograph / 127.5 - 1).to(self.head.convolution.weight.dtype, memory_format=torch.channels_last)
-        x = functional.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
-        x = self.head(self.up(self.trunk(self.down(x))))
-        # Johnson's output goes a little beyond the range, so that black and white need no infinite weights.
-        return (torch.tanh(x.float()) * 150 + 127.5)[..., :height, :width]
+        x = fitted(photograph, self.head.convolution.weight.dtype)
+        return in_range(self.head(self.up(self.trunk(self.down(x)))))[..., :height, :width]
+
+
+def fitted(photograph: Tensor, dtype: torch.dtype) -> Tensor:
+    """0..255 as -1..1, its sides multiples of STRIDE."""
+    height, width = photograph.shape[2:]
+    x = (photograph / 127.5 - 1).to(dtype, memory_format=torch.channels_last)
+    return functional.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
+
+
+def in_range(x: Tensor) -> Tensor:
+    """The last layer's output as grey levels, float32.
+
+    Johnson's goes a little beyond 0..255, so that black and white need no infinite weights.
+    """
+    return torch.tanh(x.float()) * 150 + 127.5
 
 
 class Layer(nn.Module):

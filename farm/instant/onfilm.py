@@ -23,13 +23,13 @@ from farm.job import JobDirectory
 from farm.media.scan import scan_video
 from farm.plan import output_size
 from farm.spec import RenderSpec, validated
-from farm.trainspec import TrainSpec
+from farm.trainspec import STYLE_EMPHASIS, TEMPORAL_EMPHASIS, TrainSpec
 
 DEFAULT_BUDGET = parse_duration("10m")
 SMALL_CROP, LARGE_CROP = 128, 160
 LARGE_CROP_FROM = parse_duration("20m")
 CARRIED_OVER = (
-    *("styles", "weights", "content_layers", "style_layers", "style_scale"),
+    *("styles", "content_layers", "style_layers", "style_scale"),
     *("features", "features_input", "pooling", "precision", "seed"),
 )
 
@@ -92,6 +92,11 @@ def training_spec(spec: RenderSpec) -> TrainSpec:
         TrainSpec,
         {
             **values,
+            "weights": {
+                **spec.weights.model_dump(),
+                "style": spec.weights.style * STYLE_EMPHASIS,
+                "temporal": spec.weights.temporal * TEMPORAL_EMPHASIS,
+            },
             "video": spec.video,
             "output": "network.safetensors",
             "size": max(*size, 32),

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
+from farm.instant.folded import folded
 from farm.instant.network import StyleNetwork
 from farm.instant.networkfile import load_network_file
 from farm.job import Runtime
@@ -47,7 +49,8 @@ class InstantPainter:
         return painted
 
 
-def prepared(network: StyleNetwork, device: torch.device, bf16: bool) -> StyleNetwork:
-    """For inference: on its device, in its precision, channels-last."""
+def prepared(network: StyleNetwork, device: torch.device, bf16: bool) -> nn.Module:
+    """For inference: on its device, in its precision, channels-last, folded."""
     dtype = torch.bfloat16 if bf16 else torch.float32
-    return network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return folded(network)

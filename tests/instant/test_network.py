@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from farm.instant.folded import folded
 from farm.instant.network import ARCHITECTURES, InstanceNorm, StyleNetwork
 
 
@@ -49,3 +50,23 @@ def test_the_paper_s_network_has_its_parameters():
         (64, 128, 3, 2),
     ]
     assert [m.out_channels for m in convolutions[3:]] == [128] * 10 + [64, 32, 3]
+
+
+@pytest.mark.parametrize("size", [(32, 48), (35, 41), (16, 18)])
+def test_the_folded_network_paints_the_same(size):
+    torch.manual_seed(1)
+    network = StyleNetwork(ARCHITECTURES["small"]).eval().requires_grad_(False)
+    for layer in network.modules():
+        if isinstance(layer, InstanceNorm):
+            layer.weight.uniform_(0.5, 1.5)
+            layer.bias.uniform_(-0.5, 0.5)
+    pictures = torch.rand(2, 3, *size) * 255
+    with torch.no_grad():
+        plain, fast = network(pictures), folded(network)(pictures)
+    assert plain.std() > 10
+    assert torch.allclose(plain, fast, atol=0.02)
+
+
+def test_another_network_is_left_as_it_is():
+    network = StyleNetwork(ARCHITECTURES["johnson"])
+    assert folded(network) is network
