@@ -30,6 +30,13 @@ def folded(network: StyleNetwork) -> nn.Module:
 class FoldedNetwork(nn.Module):
     """`down` and `trunk` are the network's own modules."""
 
+    middle_weight: Tensor
+    middle_bias: Tensor
+    last_weight: Tensor
+    last_bias: Tensor
+    head_weight: Tensor
+    head_bias: Tensor
+
     def __init__(self, network: StyleNetwork) -> None:
         super().__init__()
         middle, last = network.up

@@ -14,11 +14,11 @@ from tests.instant.test_training import make_spec
 
 __all__ = ["photos"]
 
-pytest.importorskip("ray.train", reason="pip install 'farm[train]'")
-
 
 @pytest.mark.usefixtures("ray_here")
 def test_two_workers_come_to_what_one_comes_to(style, photos, tmp_path):
+    # not at the top: Ray may not be imported before it is started
+    pytest.importorskip("ray.train", reason="pip install 'farm[train]'")
     options = {"photos": str(photos), "batch": 2, "steps": 4}
     alone = train_network(make_spec(style, tmp_path / "alone.safetensors", **options), threads=1)
     both = train_on_ray(make_spec(style, tmp_path / "both.safetensors", **options), 2, threads=1)

@@ -47,7 +47,7 @@ def same(one, other):
 
 
 def test_it_learns(style, photos, tmp_path):
-    options = {"photos": str(photos), "steps": 32, "learning_rate": 5e-3, "patience": 16}
+    options = {"photos": str(photos), "steps": 32, "learning_rate": 5e-3, "patience": 16, "weights": {"style": 100.0}}
     report = train_network(make_spec(style, tmp_path / "net.safetensors", **options), threads=1)
     losses = [point["held_out"]["total"] for point in report["curve"]]
     assert losses[-1] < 0.8 * losses[0]
