@@ -18,18 +18,11 @@ training = typer.Typer()
 def train(
     given: Mapping[str, Any],
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default all cores")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="processes, on Ray, that share every batch")] = 1,
-    address: Annotated[str | None, typer.Option(help="Ray cluster of these workers; default: start Ray here")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace a network that is there already")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout and nothing else")] = False,
 ) -> None:
     """Train a network that paints in one go. The same command again continues what was interrupted."""
     from farm.instant.train import summary, train_network
 
-    if workers > 1 or address:
-        from farm.cluster.training import train_on_ray
-
-        report = train_on_ray(train_spec(given), workers, threads=threads, address=address, overwrite=overwrite)
-    else:
-        report = train_network(train_spec(given), threads=threads, overwrite=overwrite)
+    report = train_network(train_spec(given), threads=threads, overwrite=overwrite)
     print(json.dumps(report) if as_json else summary(report))

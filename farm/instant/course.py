@@ -74,13 +74,10 @@ def run_course(
     trainer: Trainer,
     on_step: Callable[[Told], None] = lambda _: None,
     check_interruption: Callable[[], None] = lambda: None,
-    agree: Callable[[float], float] = lambda value: value,
-    leads: bool = True,
 ) -> dict[str, Any]:
     """Train to the end, or to where nothing gets better, and write the network. Returns a report.
 
-    Of several processes one `leads`: it evaluates and writes; `agree` gives all of them its value. Whatever is raised
-    on the way, the leading one leaves a checkpoint of the last whole step. Raises OptimizationError if the loss is
+    Whatever is raised on the way, a checkpoint of the last whole step is left. Raises OptimizationError if the loss is
     not finite.
     """
     folder = training_folder(spec.output)
@@ -91,7 +88,7 @@ def run_course(
     try:
         while not course.finished:
             check_interruption()
-            course.seconds = agree(time.monotonic() - began)
+            course.seconds = time.monotonic() - began
             share = _share(spec, course)
             recent.append(trainer.step(course.step, share))
             if not torch.isfinite(torch.tensor(recent[-1]["total"])):
@@ -103,21 +100,17 @@ def run_course(
             due = share >= min(next_evaluation / EVALUATIONS, 1.0)
             if due:
                 next_evaluation = int(share * EVALUATIONS) + 1
-                if leads:
-                    _evaluate(spec, trainer, course, mean_losses(recent), folder)
-                enough = agree(float(course.since_best >= spec.patience and share >= SETTLED))
-                course.finished = share >= 1 or bool(enough)
-            if leads:
-                on_step(Told(course.step, share, course.curve[-1]["held_out"] if due else recent[-1], due))
-            if due:
+                _evaluate(spec, trainer, course, mean_losses(recent), folder)
+                course.finished = share >= 1 or (course.since_best >= spec.patience and share >= SETTLED)
                 recent.clear()
-            if due and leads:
+            on_step(Told(course.step, share, course.curve[-1]["held_out"] if due else recent[-1], due))
+            if due:
                 _save(folder, trainer, course)
     except BaseException:
-        if leads and course.step:
+        if course.step:
             _save(folder, trainer, course)
         raise
-    return _finish(spec, trainer, course, folder) if leads else {}
+    return _finish(spec, trainer, course, folder)
 
 
 def begin_training(spec: TrainSpec, *, overwrite: bool) -> None:

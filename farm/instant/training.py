@@ -11,7 +11,7 @@ the other, warped to it: the gradient of the two-frame loss to both pictures, wi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,21 +48,9 @@ Losses = dict[str, float]
 
 
 class Trainer:
-    """A network, its losses and its optimiser, and the step number `step(n)` as a function of state and `n` alone.
+    """A network, its losses and its optimiser, and the step number `step(n)` as a function of state and `n` alone."""
 
-    With `shares` > 1 this process takes every `shares`-th crop of a batch from `share` on; `spread` then wraps the
-    network in what averages the gradients, so that the step is that of one process with the whole batch.
-    """
-
-    def __init__(
-        self,
-        spec: TrainSpec,
-        pictures: Pictures,
-        runtime: Runtime,
-        share: int = 0,
-        shares: int = 1,
-        spread: Callable[[nn.Module], nn.Module] = lambda network: network,
-    ) -> None:
+    def __init__(self, spec: TrainSpec, pictures: Pictures, runtime: Runtime) -> None:
         configure_threads(runtime.threads)
         self.spec, self.pictures = spec, pictures
         self._device = choose_device(runtime.device)
@@ -78,19 +66,17 @@ class Trainer:
         torch.manual_seed(spec.seed)
         self.network = StyleNetwork(ARCHITECTURES[spec.architecture]).to(self._device)
         self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._spread = spread(self.network)
-        self._items = range(share, spec.batch, shares)
         self.adam = torch.optim.Adam(self.network.parameters(), spec.learning_rate)
         self._usual = 0.0
         self._kept: dict[int, _Judged] = {}
         self._held_out: list[_Judged] = []
 
     def step(self, number: int, progress: float) -> Losses:
-        """Train on batch `number`, at `progress` 0..1 of the training. The mean losses of this process's crops."""
+        """Train on batch `number`, at `progress` 0..1 of the training. The mean losses of its crops."""
         for group in self.adam.param_groups:
             group["lr"] = self.spec.learning_rate * rate_at(progress)
-        crops = [self._crop(number * self.spec.batch + item) for item in self._items]
-        painted = self._paint(torch.cat([crop.frames for crop in crops]), self._spread)
+        crops = [self._crop(number * self.spec.batch + item) for item in range(self.spec.batch)]
+        painted = self._paint(torch.cat([crop.frames for crop in crops]))
         found: list[Losses] = []
         gradients: list[Tensor] = []
         for crop, pictures in zip(crops, painted.detach().split([len(crop.frames) for crop in crops]), strict=True):
@@ -110,11 +96,10 @@ class Trainer:
             self._kept[number] = self._judge(self.pictures.sample(self.spec.seed, number, self.spec.crop))
         return self._kept[number]
 
-    def _paint(self, frames: Tensor, network: nn.Module | None = None) -> Tensor:
+    def _paint(self, frames: Tensor) -> Tensor:
         """(N, 3, H, W) float32 through the network, its convolutions in the precision of the features."""
-        network = network or self.network
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._features.dtype == torch.bfloat16):
-            painted: Tensor = network(frames)
+            painted: Tensor = self.network(frames)
         return painted
 
     def _descend(self) -> None:
