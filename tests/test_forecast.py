@@ -36,7 +36,9 @@ def costs_of(plan, **more):
     return Costs(**{**NOTHING, **told, **more})
 
 
-@pytest.mark.parametrize("options", [{}, {"passes": 1}, {"chunk_start": "scratch", "overlap": 8}, {"chunk_frames": 200}])
+@pytest.mark.parametrize(
+    "options", [{}, {"passes": 1}, {"chunk_start": "scratch", "overlap": 8}, {"chunk_frames": 200}]
+)
 def test_with_a_second_a_step_it_is_the_plans_own_work(options):
     spec, plan = planned(**options)
     work = estimate_work(plan, spec.iterations)
