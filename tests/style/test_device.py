@@ -66,7 +66,7 @@ if sys.argv[1] == "kept":
 faults = []
 for _ in range(10):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    kept = [torch.ones(1 << 23), torch.ones(1 << 24)]
+    kept = [torch.ones(1 << 22) for _ in range(6)]
     del kept
     faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 print(faults[-1])
@@ -77,6 +77,31 @@ print(faults[-1])
     }
     assert faults["kept"] < 100
     assert faults["default"] > 30  # huge pages may take the place of 16384 small ones
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
+def test_the_maps_of_large_pictures_are_given_back():
+    script = """
+import torch
+from pathlib import Path
+from farm.style.device import configure_threads
+def resident():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmRSS"))) // 1024
+configure_threads(1)
+before = resident()
+small, large = [], []
+for _ in range(4):  # in turns, so that on one heap small ones would hold the large ones' room
+    large.append(torch.ones(1 << 25))
+    small.append(torch.ones(1 << 12))
+held = resident() - before
+del large
+print(held, resident() - before)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    held, left = map(int, run.stdout.split())
+    assert held > 400
+    assert left < 100
 
 
 @pytest.mark.parametrize(
