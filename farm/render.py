@@ -48,9 +48,8 @@ from farm.ties import (
     with_anchor,
 )
 
-DECODED_BYTES_KEPT = 1 << 28
-DECODED_FRAMES_KEPT = 128
-"""Of decoded frames: flow over long distances asks again for frames that a long GOP makes slow to reach."""
+DECODED_BYTES_KEPT, DECODED_FRAMES_KEPT = 1 << 28, 128
+"""Of decoded frames, the lesser: flow over long distances asks again for frames that a long GOP makes slow to reach."""
 
 INDEPENDENT_BATCH = 8
 """Frames that are decoded, painted and committed together where none depends on another."""
