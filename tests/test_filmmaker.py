@@ -228,8 +228,10 @@ def test_the_film_of_the_job_is_known_from_any_other(job):
 
 def test_what_a_killed_encoder_left_is_removed_and_nothing_else(job, tmp_path):
     job.render()
+    segments = Segments(job.job, job.record)
+    segments.make(segments.plan[0])  # so that their folder is there
     with FilmMaker(job.job.url, job.record, job.tasks, (), [task.id for task in job.tasks]) as maker:
-        left = [tmp_path / ".out.0123456789ab.mp4", next(Path(job.job.url).glob("segments/*")) / ".00001.99.mkv"]
+        left = [tmp_path / ".out.0123456789ab.mp4", next(Path(job.job.url).glob("segments/*")) / ".00001.0.mkv"]
         mine = [tmp_path / ".out.mp4", tmp_path / ".other.0123456789ab.mp4"]
         for path in left + mine:
             path.write_bytes(b"half")
