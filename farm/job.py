@@ -60,7 +60,9 @@ class Runtime(Model):
 
 
 class JobRecord(Model):
-    """`job.json`. `input_hashes` maps every file that the render reads to the hash of its bytes."""
+    """`job.json`. `input_hashes` maps every file that the render reads to the hash of its bytes; `spare_storage` is how
+    the render was begun, for whoever goes on with it.
+    """
 
     spec: RenderSpec
     input_hashes: dict[str, str]
@@ -69,6 +71,7 @@ class JobRecord(Model):
     plan: RenderPlan
     runtime: Runtime
     versions: dict[str, str]
+    spare_storage: bool = False
 
 
 class FrameRecord(Model):

@@ -173,7 +173,8 @@ def _run(
         memory = prepared.spec.max_memory or (
             runtime.max_memory and runtime.max_memory // _workers_a_node(pool, session)
         )
-        record = prepared.begin(runtime.model_copy(update={"max_memory": memory}))
+        runtime = runtime.model_copy(update={"max_memory": memory})
+        record = prepared.begin(runtime, spare_storage=options.spare_storage)
         sources = sibling_flow_sources(prepared.job, record)
         film = new_film(record)
         window = None

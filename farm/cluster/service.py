@@ -230,11 +230,12 @@ def resume_job(found: Found, address: str | None, *, overwrite: bool = False) ->
     if request is None and record is None:
         raise UsageError(f"{found.job.url} holds no job", "give the job directory, usually the film's name with .farm")
     if request is None and record is not None and address is None:
+        options = LaunchOptions(job=found.job.url, overwrite=overwrite, spare_storage=record.spare_storage)
         with JobProgress() as progress:
-            return render_job(record.spec, LaunchOptions(job=found.job.url, overwrite=overwrite), progress)
+            return render_job(record.spec, options, progress)
     if request is None:
         assert record is not None
-        request = JobRequest(spec=record.spec)
+        request = JobRequest(spec=record.spec, spare_storage=record.spare_storage)
     cluster = Cluster(address or found.dashboard)
     return submit_job(request.model_copy(update={"overwrite": overwrite or request.overwrite}), found.job.url, cluster)
 
