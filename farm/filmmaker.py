@@ -85,6 +85,8 @@ class FilmMaker:
             self._stopped.wait(POLL_SECONDS)
             self._collect()
         self._segments.sweep(output)
+        with contextlib.suppress(StorageError):  # what was left half written costs room, and nothing else
+            self._job.sweep()
         return self._segments.join(output, on_frame)
 
     def tidy(self) -> None:

@@ -47,6 +47,8 @@ FLOW_STORE_VERSION = 2
 LEDGER_ROWS_KEPT = 4096
 """Of the ledgers that were read last: all of a long film's would take more memory than its frames in work."""
 RECORD_NAMES = ("job.json", "job.copy.json")
+WRITTEN_FOLDERS = ("frames", "ledger", "flow", "masks", "segments")
+"""Where drivers and workers put files."""
 
 
 class Runtime(Model):
@@ -235,6 +237,10 @@ class JobDirectory:
         return intact & set(task.frames)
 
     # the end ----------------------------------------------------------------------------------------
+
+    def sweep(self) -> None:
+        """Remove what writers that were killed left half written. Only for who holds the job's lease, at its end."""
+        self.storage.sweep(WRITTEN_FOLDERS)
 
     def save_report(self, report: dict[str, Any]) -> None:
         self.storage.write("report.json", seal(report, indent=1))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from farm.errors import OutputError
+
+HALF_WRITTEN = re.compile(r"\.[^.]+\.[a-z0-9]+\.[0-9a-f]{12}")
 
 
 def check_can_write(path: str | Path, *, overwrite: bool) -> None:
@@ -51,6 +54,11 @@ def move_into_place(temporary: Path, path: Path) -> None:
         os.fsync(file.fileno())
     temporary.replace(path)
     _sync_folder(path.parent)
+
+
+def is_half_written(path: Path) -> bool:
+    """Whether it is a file that `write_atomically` or `copy_atomically` was killed over, or is writing now."""
+    return HALF_WRITTEN.fullmatch(path.name) is not None and path.is_file() and not path.is_symlink()
 
 
 @contextlib.contextmanager

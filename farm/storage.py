@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ import fsspec
 import tenacity
 
 from farm.errors import StorageError, UsageError
-from farm.outputs import copy_atomically, move_into_place, write_atomically
+from farm.outputs import copy_atomically, is_half_written, move_into_place, write_atomically
 
 ATTEMPTS = 6
 PASSING_ERRORS = frozenset(
@@ -137,6 +137,23 @@ class Storage:
                     self._inside(name).unlink(missing_ok=True)
 
         self._told("removed", name, remove)
+
+    def sweep(self, folders: Collection[str]) -> None:
+        """Remove what writers that were killed left half written, at any depth below `folders`. Object storage keeps
+        nothing of that. Only for who knows that nobody is writing there.
+        """
+        local = self._local
+        if local is None:
+            return
+
+        def sweep() -> None:
+            for folder in folders:
+                below = [] if (local / folder).is_symlink() else (local / folder).rglob(".*")
+                for path in list(below):
+                    if is_half_written(path):
+                        path.unlink(missing_ok=True)
+
+        self._told("removed", ".", sweep)
 
     def _key(self, name: str) -> str:
         return f"{self._root}/{_checked(name)}"

@@ -226,12 +226,13 @@ def test_the_film_of_the_job_is_known_from_any_other(job):
     assert not is_own_film(job.job, job.output)
 
 
-def test_what_a_killed_encoder_left_is_removed_and_nothing_else(job, tmp_path):
+def test_what_a_killed_encoder_or_renderer_left_is_removed_and_nothing_else(job, tmp_path):
     job.render()
     segments = Segments(job.job, job.record)
     segments.make(segments.plan[0])  # so that their folder is there
     with FilmMaker(job.job.url, job.record, job.tasks, (), [task.id for task in job.tasks]) as maker:
         left = [tmp_path / ".out.0123456789ab.mp4", next(Path(job.job.url).glob("segments/*")) / ".00001.0.mkv"]
+        left.append((Path(job.job.url) / frame_name(job.tasks[1].id, 12)).with_name(".000012.png.0123456789ab"))
         mine = [tmp_path / ".out.mp4", tmp_path / ".other.0123456789ab.mp4"]
         for path in left + mine:
             path.write_bytes(b"half")

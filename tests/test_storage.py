@@ -1,5 +1,9 @@
 """A job's storage is a folder that nothing gets out of."""
 
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from farm.errors import StorageError
@@ -57,3 +61,34 @@ def test_the_job_directory_itself_may_be_a_link_and_so_may_folders_within(tmp_pa
     storage = Storage(str(tmp_path / "job"))
     storage.write("frames/1.png", b"x")
     assert storage.read("ledger/1.png") == b"x"
+
+
+def test_only_what_a_killed_writer_left_is_swept(tmp_path):
+    left = ["job/frames/pass-1/00001/.000012.png.0123456789ab", "job/ledger/pass-1/.00001.json.ba9876543210"]
+    kept = [
+        *("job/frames/pass-1/00001/000012.png", "job/frames/pass-1/00001/.hidden", "job/frames/.12.png.0123456789aX"),
+        *("job/.000012.png.0123456789ab", "job/inputs/.film.mp4.0123456789ab", "other/.000012.png.0123456789ab"),
+    ]
+    for name in left + kept:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"half")
+    (tmp_path / "job/flow").symlink_to(tmp_path / "other")
+    (tmp_path / "job/ledger/.00002.json.0123456789ab").symlink_to(tmp_path / "other")
+    Storage(str(tmp_path / "job")).sweep(("frames", "ledger", "flow", "masks"))
+    assert not any((tmp_path / name).exists() for name in left)
+    assert all((tmp_path / name).exists() for name in kept)
+    assert (tmp_path / "job/ledger/.00002.json.0123456789ab").is_symlink()
+
+
+def test_a_writer_that_is_killed_leaves_what_is_swept(tmp_path):
+    """The name that a sweep knows is the one that is really there."""
+    script = """if True:
+        import os, signal, sys
+        from farm.storage import Storage
+        os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+        Storage(sys.argv[1]).write("ledger/pass-1/00002.json", b"{}")
+    """
+    assert subprocess.run([sys.executable, "-c", script, str(tmp_path)]).returncode == -signal.SIGKILL
+    assert [path for path in tmp_path.rglob("*") if path.is_file()]
+    Storage(str(tmp_path)).sweep(["ledger"])
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
