@@ -3,6 +3,7 @@
     python -m benchmarks.longfilm                       20,000 frames of 64 pixels, identity, end to end
     python -m benchmarks.longfilm --plan                `farm plan` of 260,000 frames: seconds and MiB
     python -m benchmarks.longfilm --frames 5000 --workers 1
+    python -m benchmarks.longfilm --chunk-frames 2      10,000 chunks
 
 Prints figures, writes longfilm.json, and for a render longfilm.png: anonymous memory of the driver and of every worker,
 open files, and storage, by time. Memory counts as flat where its slope over the last three quarters of the run comes to
@@ -146,10 +147,11 @@ def pace(job: Path) -> dict[str, float]:
     return {"start": round(start, 2), "end": round(end, 2), "time_ratio": round(start / end, 3), "began": times[0]}
 
 
-def render(folder: Path, frames: int, workers: int, picture: Path) -> dict[str, Any]:
+def render(folder: Path, frames: int, workers: int, chunk_frames: int | None, picture: Path) -> dict[str, Any]:
     film, job, output = make_film(folder / "film.mp4", frames), folder / "out.farm", folder / "out.mp4"
     command = [sys.executable, "-m", "farm", "render", str(film), "--method", "identity", "-o", str(output)]
     command += ["--workers", str(workers), "--threads", "1", "--spare-storage", "--json"]
+    command += ["--chunk-frames", str(chunk_frames)] if chunk_frames else []
     began = time.monotonic()
     code, series, storage, peak = run(command, job)
     seconds = time.monotonic() - began
@@ -238,13 +240,15 @@ def main() -> int:
     options.add_argument("--plan", action="store_true", help="only plan, and 260,000 frames unless told otherwise")
     options.add_argument("--frames", type=int)
     options.add_argument("--workers", type=int, default=2)
+    options.add_argument("--chunk-frames", type=int, help="of every chunk; default the farm's own choice")
     options.add_argument("--output", "-o", type=Path, default=Path("longfilm.json"))
     given = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="farm-long-") as name:
         if given.plan:
             told = plan(Path(name), given.frames or 260_000)
         else:
-            told = render(Path(name), given.frames or 20_000, given.workers, given.output.with_suffix(".png"))
+            picture = given.output.with_suffix(".png")
+            told = render(Path(name), given.frames or 20_000, given.workers, given.chunk_frames, picture)
     for key, value in told.items():
         print(f"{key:<28} {value}")
     given.output.write_text(json.dumps(told, indent=1))
