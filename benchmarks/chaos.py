@@ -3,17 +3,22 @@
     python -m benchmarks.chaos                       all faults: make test-chaos
     python -m benchmarks.chaos --seed 7 --only disk  other moments; only rows whose name has this word
 
-Prints a row per fault: what was broken, when, how the commands ended, seconds from the fault (or from the start of the
-command that mends it) to the next committed frame, of the lost task where only a worker was lost; frames that were
-rendered twice; and whether every frame of every stage, and the pictures of the film, are bit for bit those of an
-undisturbed render. Writes chaos.json. Exits with 1 unless all are. The film is two seconds of 64 pixels, painted in
-three steps a frame, with keyframes and two passes; a run of it is mostly the start of Ray. Faults of a full disk need a
-small file system of their own, which takes root; without it they are left out.
+Prints a row per fault, as soon as it is through: what was broken, when, how the commands ended; the recovery; how many
+frames were committed again that had been before; and whether every frame of every stage, and the pictures of the film,
+are bit for bit those of an undisturbed render. The recovery is in seconds: where a worker was lost, until its task went
+on; where an ffmpeg was killed, until what it was writing was there; where the command ended, from the start of the next
+one, which starts Ray, until it committed a frame, a segment or the film. Nothing stands there if nothing had to
+recover. Writes chaos.json. Exits with 1 unless all are identical.
+
+The film is two seconds of 64 pixels, painted in three steps a frame, with keyframes and two passes; a run of it is
+mostly the start of Ray. A command that takes longer than COMMAND_SECONDS is killed, and its row is wrong. Faults of a
+full disk need a small file system of their own, which takes root; without it they are left out.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -25,6 +30,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -42,14 +48,16 @@ from farm.plan import plan_tasks
 ROOT = Path(__file__).parents[1]
 FRAMES = 24
 SEGMENT_FRAMES = 8
-COMMAND_SECONDS = 180
+COMMAND_SECONDS = 300
 PATIENCE_SECONDS = 4.0
 MISSED = "the blow did not fall"
 
 
 @dataclass
 class Row:
-    """One fault. `recovery` is in seconds, -1 where nothing had to recover; `codes` are the commands' exit codes."""
+    """One fault. `recovery` is in seconds, -1 where nothing had to recover; `codes` are the commands' exit codes;
+    `twice` counts commits of frames that had been committed before.
+    """
 
     fault: str
     when: str = ""
@@ -76,14 +84,19 @@ class Driver:
         self.process = subprocess.Popen(
             command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=self.log, start_new_session=True
         )
+        self.late = False
+        self._limit = threading.Timer(COMMAND_SECONDS, self._end)
+        self._limit.start()
+
+    def _end(self) -> None:
+        self.late = True
+        os.killpg(self.process.pid, signal.SIGKILL)
 
     def wait(self) -> int:
-        try:
-            return self.process.wait(COMMAND_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            return -99
+        """Its exit code; -99 where it took too long."""
+        code = self.process.wait()
+        self._limit.cancel()
+        return -99 if self.late else code
 
     def said(self) -> str:
         self.log.seek(0)
@@ -114,40 +127,56 @@ class Case:
         self.row = Row(name)
         if copy_of is not None:
             shutil.copytree(copy_of, self.job)
+        self.watch = Watch(self.job, self.output)
 
     def run(self, sabotage: str = "", **launch: object) -> int:
-        """The command once, to its end; the recovery is until its first commit."""
-        with Watch(self.job) as watch:
+        """The command once, to its end; the recovery is until it has committed something."""
+        with self.watch as watch:
             driver = Driver(self, sabotage, **launch)
-            watch.wait(lambda: watch.commits > 0 or driver.process.poll() is not None, COMMAND_SECONDS)
-            if watch.commits:
+            # what renderers of an earlier command commit before they notice its end is no recovery
+            watch.wait(lambda: self.is_held_by(driver) or driver.process.poll() is not None, COMMAND_SECONDS)
+            before = watch.steps
+            watch.wait(lambda: watch.steps > before or driver.process.poll() is not None, COMMAND_SECONDS)
+            if watch.steps > before:
                 self.row.recovery = watch.last - driver.began
             self.row.codes.append(driver.wait())
-        self.row.twice += watch.twice
         if self.row.codes[-1]:
             self.row.says = driver.said()
         return self.row.codes[-1]
 
-    def run_and_strike(self, strike: Callable[[Driver, Watch], bool], sabotage: str = "", **launch: object) -> int:
-        """The command, and a blow while it runs; `strike` tells whether it fell."""
-        with Watch(self.job) as watch:
-            driver = Driver(self, sabotage, **launch)
+    def run_and_strike(
+        self,
+        strike: Callable[[Driver, Watch], bool],
+        sabotage: str = "",
+        *,
+        recovered: Callable[[], bool] | None = None,
+        loses_worker: bool = False,
+    ) -> int:
+        """The command, and a blow while it runs; `strike` tells whether it fell, `recovered` whether all is well again.
+        With `loses_worker` the recovery is what the command itself says that it was.
+        """
+        with self.watch as watch:
+            driver = Driver(self, sabotage)
             fell = strike(driver, watch)
-            struck, before = time.monotonic(), watch.commits
-            if not fell:
-                self.row.says = MISSED
-            watch.wait(lambda: watch.commits > before or driver.process.poll() is not None, COMMAND_SECONDS)
-            if watch.commits > before:
-                self.row.recovery = watch.last - struck
+            struck = time.monotonic()
+            if recovered is not None:
+                watch.wait(lambda: recovered() or driver.process.poll() is not None, COMMAND_SECONDS)
+                if recovered():
+                    self.row.recovery = time.monotonic() - struck
             self.row.codes.append(driver.wait())
-        if self.row.codes[-1] > 0 and not fell:
-            self.row.says = f"{MISSED}: {driver.said()}"
-        self.row.twice += watch.twice
-        self.before = watch
-        lost = (JobDirectory(str(self.job)).load_report() or {}).get("lost_seconds")
-        if lost:  # the other workers went on: what counts is until the lost one's task did
-            self.row.recovery = float(lost)
+        if loses_worker:
+            report = JobDirectory(str(self.job)).load_report() or {}
+            fell = fell and report.get("lost_workers", 0) > 0
+            self.row.recovery = float(report.get("lost_seconds", -1)) if fell else -1
+        self.row.says = driver.said() if self.row.codes[-1] > 0 else ""
+        if not fell:
+            self.row.says = f"{MISSED}: {self.row.says}"
         return self.row.codes[-1]
+
+    def is_held_by(self, driver: Driver) -> bool:
+        """Whether it is this driver that is at work in the job directory."""
+        lock = self.job / "lock"
+        return lock.exists() and lock.read_text().startswith(f"process {driver.process.pid} ")
 
     def compare(self) -> Row:
         """Every frame of every stage, and the pictures of the film, against the undisturbed render."""
@@ -160,8 +189,11 @@ class Case:
             faults.append("no film")
         elif film_hash(self.output) != self.bench.film:
             faults.append("the film differs")
+        if self.row.codes[-1] != 0:
+            faults.append(f"the last command ended with {self.row.codes[-1]}")
         if self.row.says.startswith(MISSED):
-            faults.append(self.row.says)
+            faults.append(MISSED)
+        self.row.twice = self.watch.twice
         self.row.identical = "; ".join(faults) or "yes"
         return self.row
 
@@ -208,6 +240,8 @@ class Bench:
         self.total = len(self.frames)
         self.half = Case(self, "half")
         self.half.run_and_strike(lambda driver, watch: kill_driver(driver, watch, self.total // 2 + 6))
+        if self.half.row.says:
+            raise SystemExit(f"the render that was to be cut off half-way: {self.half.row.says}")
 
     def moment(self, low: float = 0.2, high: float = 0.8) -> int:
         """After how many commits to strike."""
@@ -271,9 +305,13 @@ def kill_driver(driver: Driver, watch: Watch, commits: int, kind: int = signal.S
 
 
 def hit(pids: list[int], kind: int = signal.SIGKILL) -> bool:
+    """Whether any of them was still there."""
+    fell = False
     for pid in pids:
-        os.kill(pid, kind)
-    return bool(pids)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, kind)
+            fell = True
+    return fell
 
 
 def line(row: Row) -> str:
@@ -299,15 +337,18 @@ def main() -> int:
         for fault, break_it in FAULTS.items():
             if given.only not in fault:
                 continue
-            row = break_it(bench, fault)
+            try:
+                row = break_it(bench, fault)
+            except Exception as error:  # the others are to be seen all the same
+                row = Row(fault, identical=f"{type(error).__name__}: {error}")
             rows.append(row)
             print(line(row), flush=True)
+            given.output.write_text(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
             if row.identical not in ("yes", "left out") and row.says:
                 print(f"    {row.says}", flush=True)
     wrong = [row for row in rows if row.identical not in ("yes", "left out")]
     ran = sum(row.identical == "yes" for row in rows)
     print(f"seed {given.seed}: {ran} of {len(rows)} identical, {len(wrong)} wrong, in {time.monotonic() - began:.0f} s")
-    given.output.write_text(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
     return int(bool(wrong) or not ran)
 
 

@@ -12,7 +12,19 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.chaos import MISSED, Bench, Case, Driver, Row, Watch, after, hit, kill_driver
+from benchmarks.chaos import (
+    COMMAND_SECONDS,
+    MISSED,
+    Bench,
+    Case,
+    Driver,
+    Row,
+    Watch,
+    after,
+    command_of,
+    hit,
+    kill_driver,
+)
 
 WORKER = r"^ray::(relay|pass)"
 """Ray names a process after the call that it is at."""
@@ -28,7 +40,7 @@ def killed_worker(bench: Bench, name: str) -> Row:
     def strike(driver: Driver, watch: Watch) -> bool:
         return after(watch, driver, moment) and hit(driver.children(WORKER)[:1])
 
-    case.run_and_strike(strike)
+    case.run_and_strike(strike, loses_worker=True)
     return case.compare()
 
 
@@ -42,7 +54,7 @@ def killed_while_decoding(bench: Bench, name: str) -> Row:
             driver.process.poll() is None
         )
 
-    case.run_and_strike(strike)
+    case.run_and_strike(strike, loses_worker=True)
     return case.compare()
 
 
@@ -62,7 +74,7 @@ def stuck_worker(bench: Bench, name: str) -> Row:
     def strike(driver: Driver, watch: Watch) -> bool:
         return after(watch, driver, moment) and hit(driver.children(WORKER), signal.SIGSTOP)
 
-    case.run_and_strike(strike)
+    case.run_and_strike(strike, loses_worker=True)
     return case.compare()
 
 
@@ -83,10 +95,46 @@ def lost_node(bench: Bench, name: str) -> Row:
             cluster.remove_node(nodes[0], allow_graceful=False)
             return fell
 
-        case.run_and_strike(strike)
+        case.run_and_strike(strike, loses_worker=True)
     finally:
         cluster.shutdown()
     return case.compare()
+
+
+def killed_flow_worker(bench: Bench, name: str) -> Row:
+    """It only works ahead: renderers compute the flow that is missing, and nobody waits for anything."""
+    case = Case(bench, name)
+    case.row.when = "as soon as it is at work"
+    case.run_and_strike(lambda driver, _: hit(driver.children(r"^ray::flow")))
+    return case.compare()
+
+
+def killed_again_and_again(bench: Bench, name: str) -> Row:
+    """Until a task has failed as often as it may and the command gives up."""
+    case = Case(bench, name)
+    kills = 0
+
+    def strike(driver: Driver, watch: Watch) -> bool:
+        nonlocal kills
+        while driver.process.poll() is None:
+            kills += hit(driver.children(WORKER))
+        return driver.process.wait() == 1
+
+    case.run_and_strike(strike)
+    case.row.when = f"as soon as one is at work, {kills} times"
+    case.run()
+    return case.compare()
+
+
+def killed_ray(pattern: str) -> Callable[[Bench, str], Row]:
+    def break_it(bench: Bench, name: str) -> Row:
+        case, moment = Case(bench, name), bench.moment()
+        case.row.when = f"after {moment} commits"
+        if case.run_and_strike(lambda driver, watch: after(watch, driver, moment) and hit(driver.children(pattern))):
+            case.run()
+        return case.compare()
+
+    return break_it
 
 
 # drivers ---------------------------------------------------------------------------------------------
@@ -97,37 +145,36 @@ def ended_driver(kind: int) -> Callable[[Bench, str], Row]:
         case, moment = Case(bench, name), bench.moment()
         case.row.when = f"after {moment} commits"
         case.run_and_strike(lambda driver, watch: kill_driver(driver, watch, moment, kind))
-        struck = case.before
         case.run()
-        case.row.twice += _redone(struck, case)
         return case.compare()
 
     return break_it
 
 
-def _redone(struck: Watch, case: Case) -> int:
-    """Frames that were committed before the driver ended, and again by the next one: at most the one in work."""
-    return sum(
-        1
-        for path, (_, before) in struck._seen.items()
-        if Path(path).exists() and Path(path).stat().st_mtime_ns != before
-    )
+def two_drivers(at_once: bool) -> Callable[[Bench, str], Row]:
+    """One of them must refuse. Storage is slow for the first, so that it is still at work when the second has begun."""
 
+    def break_it(bench: Bench, name: str) -> Row:
+        case, moment = Case(bench, name), 0 if at_once else bench.moment(0.1, 0.3)
+        case.row.when = "both begin at once" if at_once else f"the second after {moment} commits"
+        said: list[str] = []
 
-def two_drivers(bench: Bench, name: str) -> Row:
-    case, moment = Case(bench, name), bench.moment(0.1, 0.4)
-    case.row.when = f"the second after {moment} commits"
+        def strike(driver: Driver, watch: Watch) -> bool:
+            fell = after(watch, driver, moment)
+            second = Driver(case)
+            case.row.codes.append(second.wait())
+            driver.wait()
+            said.extend(one.said() for one in (driver, second))
+            return fell
 
-    def strike(driver: Driver, watch: Watch) -> bool:
-        if not after(watch, driver, moment):
-            return False
-        second = Driver(case)
-        case.row.codes.append(second.wait())
-        case.row.says = second.said()
-        return case.row.codes[-1] == 2 and "is being rendered by process" in case.row.says
+        case.run_and_strike(strike, "slow")
+        refused = sorted(case.row.codes) == [0, 2] and any("is being rendered by process" in line for line in said)
+        case.row.codes.sort(reverse=True)
+        if not refused:
+            case.row.says = MISSED
+        return case.compare()
 
-    case.run_and_strike(strike)
-    return case.compare()
+    return break_it
 
 
 # ffmpeg ----------------------------------------------------------------------------------------------
@@ -135,15 +182,31 @@ def two_drivers(bench: Bench, name: str) -> Row:
 
 def killed_encoder(bench: Bench, name: str) -> Row:
     case = Case(bench, name)
-    case.row.when = "as it encodes the first segment"
-    case.run_and_strike(lambda driver, _: hit(driver.children("out.farm/segments/")))
+    struck: list[str] = []
+
+    def encoded() -> bool:
+        return any(case.job.glob(f"segments/*/{struck[-1]}.json"))
+
+    def strike(driver: Driver, watch: Watch) -> bool:
+        while pids := driver.children(r"out\.farm/segments/.*/\.\d{5}\."):
+            struck.extend(re.findall(r"/\.(\d{5})\.", command_of(pids[0]))[-1:])
+            if struck and hit(pids[:1]) and not encoded():
+                return True
+        return False
+
+    case.run_and_strike(strike, recovered=lambda: bool(struck) and encoded())
+    case.row.when = f"as it encodes segment {int(struck[-1]) + 1 if struck else ''}"
     return case.compare()
 
 
 def killed_joiner(bench: Bench, name: str) -> Row:
     case = Case(bench, name)
     case.row.when = "as it writes the film"
-    case.run_and_strike(lambda driver, _: hit(driver.children(re.escape(f"{case.folder}/.out."))))
+
+    def strike(driver: Driver, watch: Watch) -> bool:
+        return hit(driver.children(re.escape(f"{case.folder}/.out."))) and not case.output.exists()
+
+    case.run_and_strike(strike, recovered=case.output.exists)
     return case.compare()
 
 
@@ -157,6 +220,21 @@ def driver_killed_while_encoding(bench: Bench, name: str) -> Row:
         )
 
     case.run_and_strike(strike)
+    case.run()
+    return case.compare()
+
+
+def driver_killed_with_its_film(bench: Bench, name: str) -> Row:
+    """Storage is slow, so that the report is not written yet when the film is there."""
+    case = Case(bench, name)
+    case.row.when = "as soon as the film is there"
+
+    def strike(driver: Driver, watch: Watch) -> bool:
+        watch.wait(lambda: case.output.exists() or driver.process.poll() is not None, COMMAND_SECONDS)
+        fell = not (case.job / "report.json").exists()
+        return driver.process.poll() is None and hit([driver.process.pid]) and fell
+
+    case.run_and_strike(strike, "slow")
     case.run()
     return case.compare()
 
@@ -240,6 +318,7 @@ def damaged(pattern: str, how: Callable[[Path], None]) -> Callable[[Bench, str],
         path = bench.random.choice(sorted(case.job.glob(pattern)))
         case.row.when = f"half-way: {path.relative_to(case.job)}"[:42]
         how(path)
+        case.watch.overlook()
         case.run()
         return case.compare()
 
@@ -269,17 +348,23 @@ FRAME = "frames/pass-1/*/*.png"
 FAULTS: dict[str, Callable[[Bench, str], Row]] = {
     "SIGKILL of a renderer": killed_worker,
     "SIGKILL of a renderer while it decodes": killed_while_decoding,
+    "SIGKILL of renderers, again and again": killed_again_and_again,
     "stuck renderers": stuck_worker,
+    "SIGKILL of the flow worker": killed_flow_worker,
+    "SIGKILL of Ray's raylet": killed_ray("/raylet/raylet "),
+    "SIGKILL of Ray's GCS": killed_ray("/gcs/gcs_server "),
     "SIGKILL of the driver": ended_driver(signal.SIGKILL),
     "SIGTERM to the driver": ended_driver(signal.SIGTERM),
     "Ctrl-C": ended_driver(signal.SIGINT),
     "Ctrl-C at another moment": ended_driver(signal.SIGINT),
-    "two drivers": two_drivers,
+    "two drivers": two_drivers(at_once=False),
+    "two drivers at once": two_drivers(at_once=True),
     "SIGKILL of ffmpeg, a segment": killed_encoder,
     "SIGKILL of ffmpeg, the film": killed_joiner,
     "SIGKILL of the driver while it encodes": driver_killed_while_encoding,
+    "SIGKILL of the driver with its film": driver_killed_with_its_film,
     "full disk, frames": full_disk("out.farm/frames", 260, "after some frames of all stages"),
-    "full disk, segments": full_disk("out.farm/segments", 24, "in the first or second segment"),
+    "full disk, segments": full_disk("out.farm/segments", 12, "in the first or second segment"),
     "full disk, the film": full_disk("film", 24, "while the film is written"),
     "a frame truncated": damaged(FRAME, truncated),
     "a frame zeroed": damaged(FRAME, zeroed),
