@@ -103,7 +103,7 @@ class Driver:
         lines = [line.strip() for line in self.log.read().splitlines() if line.strip()]
         return lines[-1][:200] if lines else ""
 
-    def children(self, pattern: str, seconds: float = 60.0) -> list[int]:
+    def children(self, pattern: str, seconds: float = COMMAND_SECONDS) -> list[int]:
         """Process ids below this driver whose command the pattern is found in, as soon as there is one."""
         until = time.monotonic() + seconds
         while time.monotonic() < until and self.process.poll() is None:
@@ -159,7 +159,7 @@ class Case:
             driver = Driver(self, sabotage)
             fell = strike(driver, watch)
             struck = time.monotonic()
-            if recovered is not None:
+            if fell and recovered is not None:
                 watch.wait(lambda: recovered() or driver.process.poll() is not None, COMMAND_SECONDS)
                 if recovered():
                     self.row.recovery = time.monotonic() - struck
