@@ -41,20 +41,27 @@ class Eta:
 
 
 class Rate:
-    """Frames a second over the last minute, or since the beginning; what Prometheus' `rate(..[1m])` says, too."""
+    """Frames a second over the last minute, or since the beginning; what Prometheus' `rate(..[1m])` says, too.
+
+    It is asked when a frame has just come, so a frame that was begun before the minute counts only for its part in it:
+    counted whole, few frames a minute would be told as one too many.
+    """
 
     def __init__(self, began: float) -> None:
-        self._began = began
+        self._began = self._before = began
         self._recent: deque[float] = deque()
 
     def done(self, now: float) -> None:
         self._recent.append(now)
 
     def per_second(self, now: float) -> float:
-        while self._recent and now - self._recent[0] > RATE_SECONDS:
-            self._recent.popleft()
-        elapsed = min(now - self._began, RATE_SECONDS)
-        return len(self._recent) / elapsed if elapsed > 0 else 0.0
+        start = max(now - RATE_SECONDS, self._began)
+        while self._recent and self._recent[0] <= start:
+            self._before = self._recent.popleft()
+        if not self._recent or now <= start:
+            return 0.0
+        earlier = (start - self._before) / (self._recent[0] - self._before)
+        return (len(self._recent) - earlier) / (now - start)
 
 
 class JobProgress:

@@ -14,8 +14,17 @@ def test_the_rate_is_that_of_the_last_minute():
     assert rate.per_second(120.0) == pytest.approx(0.5), "since the beginning, as long as that is no minute ago"
     for tenth in range(400):  # then ten a second
         rate.done(200 + tenth / 10)
-    assert rate.per_second(240.0) == pytest.approx(400 / RATE_SECONDS), "what is older does not count"
+    # of the first of them, which took 90 s, 20 s are within the last minute
+    assert rate.per_second(240.0) == pytest.approx((399 + 20 / 90) / RATE_SECONDS), "what is older does not count"
     assert rate.per_second(400.0) == 0
+
+
+@pytest.mark.parametrize("seconds", [7.0, 11.0, 25.0, 90.0])
+def test_a_slow_and_steady_render_is_told_by_its_pace(seconds):
+    rate = Rate(0.0)
+    for frame in range(1, 41):
+        rate.done(frame * seconds)
+        assert rate.per_second(frame * seconds) == pytest.approx(1 / seconds)
 
 
 def test_time_left_is_weighed_by_steps():

@@ -47,6 +47,9 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
         # Windows; without this its ports are open to the network even for ray.init() on a laptop. It is read when
         # ray is imported: farm.cluster.driver and .actors come after this
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    else:
+        # the driver's counters: Ray's own 10 s make a rate over a minute one of five steps or of six
+        os.environ.setdefault("RAY_metrics_report_interval_ms", "1000")
     import ray
     from ray._private import ray_constants
 

@@ -6,7 +6,8 @@
 
 Ray puts `ray_` before a name, and `_total` after a counter's: `sum by (job) (rate(ray_farm_frames_rendered_total[1m]))`
 is frames a second. All but the flow are told by the driver, which lives as long as the job: a gauge is
-gone when its process is. One call takes some microseconds, beside seconds of painting.
+gone when its process is, and when it was not told of again for a few seconds. One call takes some microseconds, beside
+seconds of painting.
 """
 
 from __future__ import annotations
@@ -106,6 +107,8 @@ class JobMetrics:
     def __init__(self, job: str, temporal_weight: float = 0.0) -> None:
         self._meters = Meters(job)
         self._temporal_weight = temporal_weight
+        self._frames_left: int | None = None
+        self._warp_errors: dict[str, float] = {}
 
     def frame(self, report: FrameReport, stage: str) -> None:
         """A frame was committed in this run."""
@@ -117,15 +120,21 @@ class JobMetrics:
         self._meters.add("farm_committed_bytes", record.bytes, stage)
         temporal = record.losses.get("temporal")  # 0 or none for a frame that is tied to nothing
         if temporal and self._temporal_weight:
-            self._meters.set("farm_warp_error", temporal / self._temporal_weight / LEVELS**2, stage)
+            self._warp_errors[stage] = temporal / self._temporal_weight / LEVELS**2
 
     def tasks(self, *, queued: int, running: int, workers: int) -> None:
+        """All gauges, told each time that the driver's loop comes round, whether anything has changed or not."""
+        for stage, error in self._warp_errors.items():
+            self._meters.set("farm_warp_error", error, stage)
+        if self._frames_left is not None:
+            self._meters.set("farm_frames_left", self._frames_left)
         self._meters.set("farm_queued_tasks", queued)
         self._meters.set("farm_running_tasks", running)
         self._meters.set("farm_workers", workers)
 
     def frames_left(self, count: int) -> None:
-        self._meters.set("farm_frames_left", count)
+        """Told with the next `tasks`."""
+        self._frames_left = count
 
     def retry(self) -> None:
         self._meters.add("farm_retries")

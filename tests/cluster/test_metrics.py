@@ -53,8 +53,8 @@ def test_every_metric_is_scraped_with_its_value(metrics):
 
     metrics.frame(report(0, steps=20, seconds=2.0, bytes=300, losses={"temporal": 0.0}), "pass 1")
     metrics.frame(report(1, steps=5, seconds=0.5, bytes=400, losses={"temporal": 650.25}), "pass 1")
-    metrics.tasks(queued=4, running=2, workers=2)
     metrics.frames_left(7)
+    metrics.tasks(queued=4, running=2, workers=2)
     metrics.retry()
     metrics.worker_lost()
     metrics.time_lost(12.5)
@@ -79,6 +79,23 @@ def test_every_metric_is_scraped_with_its_value(metrics):
     }
     assert {(name, stage): found[name, "clip", stage] for name, stage in expected} == pytest.approx(expected)
     assert {name for name, job, _ in found if job == "clip"} == exported_series(), "nothing is declared and never told"
+
+
+def test_what_does_not_change_stays_to_be_seen(ray_here):
+    """Ray forgets a gauge that it was not told of for two of its intervals; frames may take longer than that."""
+    from farm.cluster.metrics import JobMetrics
+
+    slow = JobMetrics("slow", temporal_weight=1000.0)
+    slow.frame(report(0, steps=5, seconds=0.5, bytes=400, losses={"temporal": 650.25}), "pass 1")
+    slow.frames_left(3)
+    slow.tasks(queued=0, running=1, workers=1)
+    until_scraped(("ray_farm_frames_left", "slow", ""), 3)
+    for _ in range(12):
+        time.sleep(0.5)
+        slow.tasks(queued=0, running=1, workers=1)
+    found = scrape()
+    assert found.get(("ray_farm_frames_left", "slow", "")) == 3
+    assert ("ray_farm_warp_error", "slow", "pass 1") in found
 
 
 def test_telling_costs_next_to_nothing(metrics):
