@@ -28,7 +28,7 @@ from benchmarks.chaos import (
 )
 
 START_ATTEMPTS = 3
-WORKER = r"^ray::(relay|pass)"
+WORKER = r"^ray::pass"
 """Ray names a process after the call that it is at."""
 
 

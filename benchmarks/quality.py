@@ -4,10 +4,9 @@
         --chunk-frames 16 -o quality/
 
 The clip is rendered by the farm as it comes (defaults), and beside it as the field would do it: every frame
-alone, strictly sequential (one chunk, one pass), the whole shot as one chunk with the farm's own passes (its seam
-ratios are those of a render without seams), or in Ruder's alternating passes, chunks with a hard cut, chunks with a
-cross-faded overlap.
-`--set FIELD=VALUE` changes a field of the farm's own render (blend=0, overlap=4, passes=2, ...), value in JSON.
+alone, strictly sequential (one pass with all steps), one chunk in Ruder's alternating passes, chunks with a hard cut,
+chunks with a cross-faded overlap.
+`--set FIELD=VALUE` changes a field of the farm's own render (blend=0, passes=2, ...), value in JSON.
 All are measured on the frames before encoding:
 
     warp error    mean squared difference (pixels 0..1) to the previous frame, warped, where DIS flow on the
@@ -49,7 +48,6 @@ ONE_CHUNK = 100_000
 VARIANTS: dict[str, dict[str, Any]] = {
     "farm": {},
     "sequential": {"chunk_frames": ONE_CHUNK, "passes": 1, "overlap": 0},
-    "one chunk": {"chunk_frames": ONE_CHUNK, "overlap": 0},
     "hard cut": {"passes": 1, "overlap": 0, "chunk_start": "scratch"},
     "alternating": {"chunk_frames": ONE_CHUNK, "overlap": 0, "sweep": "alternating"},
     "cross-fade": {"passes": 1, "overlap": 4, "chunk_start": "scratch"},

@@ -1,12 +1,11 @@
 """Which committed frames another frame is made from, and so what must be made again when some are dropped. Pure.
 
-    dependents(plan, spec, FrameRange(120, 240))   -> {"relay/00005": {120}, "pass-1/00005": {120, 121, ...}, ...}
+    dependents(plan, spec, FrameRange(120, 240))   -> {"pass-1/00005": {120, 121, ...}, "pass-2/00005": ...}
 
 `reads` follows farm.render, stage by stage:
 
-    relay      a keyframe reads the earlier keyframes of its shot
-    pass 1     a frame reads its neighbour and its long-term frames in the chunk, earlier keyframes of the relay within
-               the long-term reach, and the next chunk's keyframe; a chunk's first frame is its keyframe
+    pass 1     a frame reads its neighbour and its long-term frames, as far back as the shot begins; where chunks start
+               from scratch, as the chunk
     pass 2..   a frame reads itself and both neighbours as the pass before left them; in an alternating sweep itself
                and the neighbour that the sweep comes from, inside a chunk as this pass left it
 """
@@ -17,7 +16,6 @@ from collections.abc import Iterator
 
 from farm.frames import FrameRange
 from farm.plan import (
-    RELAY,
     RenderPlan,
     Task,
     frames_in_order,
@@ -33,8 +31,6 @@ def reads(plan: RenderPlan, spec: RenderSpec, task: Task, frame: int) -> Iterato
     if spec.method == "identity":
         return
     chunk = plan.chunks[task.chunk]
-    chunks = {key: plan.chunk_of(key) for key in plan.keyframes(chunk.shot)}
-    relay = {key: task_id(RELAY, one.index) for key, one in chunks.items()}
     if task.number >= 2:
         shot = plan.shots[chunk.shot]
         if spec.sweep == "two-sided":
@@ -45,16 +41,11 @@ def reads(plan: RenderPlan, spec: RenderSpec, task: Task, frame: int) -> Iterato
         for number, other in [(task.number - 1, frame), *near]:
             if shot.start <= other < shot.stop:
                 yield from _stage(plan, number, other)
-    elif task.number == RELAY:
-        yield from ((name, key) for key, name in relay.items() if key < frame)
-    elif frame == chunk.start:
-        yield from ((name, key) for key, name in relay.items() if key == frame)
     else:
-        earlier = [frame - back for back in (1, *spec.long_term)]
-        yield from ((task.id, number) for number in earlier if number >= chunk.start)
-        reach = frame - max(spec.long_term, default=0)
-        yield from ((name, key) for key, name in relay.items() if reach <= key < chunk.start and spec.long_term)
-        yield from ((name, key) for key, name in relay.items() if key == chunk.landing)
+        begin = plan.shots[chunk.shot].start if plan.relay else chunk.start
+        for number in (frame - back for back in (1, *spec.long_term)):
+            if number >= begin:
+                yield task.id if number in task.frames else task_id(1, plan.chunk_of(number).index), number
 
 
 def dependents(plan: RenderPlan, spec: RenderSpec, frames: FrameRange) -> dict[str, set[int]]:

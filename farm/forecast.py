@@ -4,8 +4,8 @@
     seconds = render_seconds(plan, spec, costs, 8)   the schedule itself, played through with 8 workers
 
 What a worker does is taken to take as long as what was measured, and the schedule is the real one: so that waiting
-for keyframes, for neighbouring chunks and for the last long chunk is in the figure, and more workers than there are
-chunks are no faster.
+for the chunk before, for neighbouring chunks and for the last long chunk is in the figure, and more workers than there
+are chunks are no faster.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import ValidationError
 
 from farm.job import JobDirectory
-from farm.plan import RELAY, RenderPlan, Task, plan_tasks
+from farm.plan import RenderPlan, Task, plan_tasks
 from farm.schedule import Assign, Schedule, TaskSucceeded, WorkerJoined
 from farm.spec import RenderSpec
 from farm.video import Model
@@ -74,22 +74,11 @@ def _seconds(task: Task, plan: RenderPlan, spec: RenderSpec, costs: Costs) -> fl
         return len(task.frames) * costs.sequential
     if task.number >= 2:
         return len(task.frames) * costs.refine
-    keys = plan.keyframes(chunk.shot)
-    if task.number == RELAY:
-        if chunk.first_in_shot:
-            return costs.first
-        earlier = sum(key < chunk.start for key in keys)
-        return len(plan.run_up(chunk.start)) * (costs.sequential + earlier * costs.tie)
-    ties = sum(_far_ties(frame, chunk.start, keys, spec.long_term) for frame in range(chunk.start + 1, chunk.reach))
-    first = 0.0 if keys else costs.first
-    return first + (chunk.reach - chunk.start - 1) * costs.sequential + ties * costs.tie
-
-
-def _far_ties(frame: int, start: int, keys: Sequence[int], long_term: Sequence[int]) -> int:
-    """Frames beside its neighbour that a frame of pass 1 is tied to: see ChunkRenderer."""
-    own = sum(distance > 1 and frame - distance >= start for distance in long_term)
-    reach = frame - max(long_term, default=0)
-    return own + (sum(reach <= key < start for key in keys) if long_term else 0)
+    begin = plan.shots[chunk.shot].start if plan.relay else chunk.start
+    following = range(max(chunk.start, begin + 1), chunk.reach)
+    ties = sum(distance > 1 and frame - distance >= begin for frame in following for distance in spec.long_term)
+    first = costs.first if chunk.start == begin else 0.0
+    return first + len(following) * costs.sequential + ties * costs.tie
 
 
 def working_seconds(tasks: Sequence[Task], seconds: Mapping[str, float], workers: int) -> float:
@@ -148,7 +137,7 @@ def forecast_rows(
 
 
 def storage_bytes(plan: RenderPlan, costs: Costs) -> float:
-    """What the job directory will hold: the frames of every pass, keyframes, and flow between neighbours."""
+    """What the job directory will hold: the frames of every pass, and flow between neighbours."""
     frames = sum(len(task.frames) for task in plan_tasks(plan))
     pairs = sum(shot.stop - shot.start - 1 for shot in plan.shots)
     return frames * costs.frame_bytes + pairs * costs.flow_bytes

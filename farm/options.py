@@ -93,7 +93,7 @@ FILM: Table = {
     "iterations": text("optimiser steps of a frame; default 200,50", "FIRST,NEXT"),
     "passes": number(int, "1: one-sided only; further passes tie both neighbours; default 3"),
     "chunk_frames": number(int, "frames that a worker renders in sequence, at the most"),
-    "overlap": number(int, "frames over which a chunk passes into the next; default 16"),
+    "overlap": number(int, "frames that two chunks share where each starts from scratch"),
     "flow": choice(FlowMethod, "optical flow estimator; default dis"),
     "flow_weights": text("state dict for --flow raft"),
     "flow_dir": text("use given flows: forward_1_2.flo, backward_2_1.flo, ..."),

@@ -3,12 +3,14 @@
 A *shot* is a run of frames between cuts; nothing crosses a cut, so shots are independent exactly.
 A *chunk* is the part of a shot that one worker renders in sequence. Chunks of one shot run in parallel:
 
-    relay     the *keyframes*: the first frame of every chunk, each reached from the keyframe before it by a run-up
-    pass 1    each chunk in sequence from its keyframe, landing on the next one
-    pass 2..  each frame tied to both neighbours as pass 1 left them, so frames of one pass are independent
+    pass 1    a relay: each chunk goes on where the one before ended, a few optimiser steps a frame
+    pass 2..  most of the steps; each frame tied to both neighbours as the pass before left them, so that frames of one
+              pass are independent
 
-A *task* is one chunk in one of these stages: what the schedule hands to a worker. Its `needs` are the
-tasks whose frames it reads.
+Only pass 1 is sequential, and it is an eighth of the work: the chunks of its later passes run beside it. No frame
+depends on where a chunk begins, so a film has no seams to hide: it is the same, bit for bit, in chunks of any length.
+
+A *task* is one chunk in one pass: what the schedule hands to a worker. Its `needs` are the tasks whose frames it reads.
 """
 
 from __future__ import annotations
@@ -23,15 +25,13 @@ from farm.paintspec import SMALLEST_SIZE
 from farm.spec import Iterations, RenderSpec
 from farm.video import Model, VideoProbe
 
-RELAY = -1
-"""Number of the stage before pass 1."""
-RUN_UP = 8
-"""Frames rendered in sequence up to a keyframe, itself the last. Each warp of a sequence blurs and each optimisation
-sharpens; a keyframe, warped once from far away, is sharper than what they come to after some eight frames, and flickers
-more beside its neighbours. Measured (160 pixels, 36 frames in 3 chunks): worst seam 2.65 without, 1.38 with.
+RELAY_SHARE = 1 / 8
+"""Of a frame's steps, spent in pass 1 where others follow; these share the rest evenly. A warm-started sequence settles
+over many frames, so a few steps each carry the picture along, and steps from there on shake it less than as many steps
+in sequence: two thirds of the warp error (256 pixels, 48 frames of a fast pan, 50 steps a frame).
 """
-REFINE_SHARE = 0.25
-"""Of a frame's steps, spent in each pass after the first: three passes then stay within 1.25 sequential renders."""
+FEWEST_STEPS = 3
+"""Of pass 1, where that many may be spent at all: with fewer, what comes into view is passed on unpainted."""
 
 
 class Shot(Model):
@@ -45,17 +45,13 @@ class Shot(Model):
 
 
 class Chunk(Model):
-    """Frames `start..stop` (half-open) of a shot. `reach` is where its first pass ends: overlap included.
-
-    `landing` is the keyframe that its first pass lands on, None where it has none.
-    """
+    """Frames `start..stop` (half-open) of a shot. `reach` is where its first pass ends: overlap included."""
 
     index: int
     shot: int
     start: int
     stop: int
     reach: int
-    landing: int | None
     first_in_shot: bool
     last_in_shot: bool
 
@@ -65,7 +61,7 @@ class Chunk(Model):
 
 
 class Task(Model):
-    """One chunk in one stage. `number` is RELAY or the pass; `steps` is an upper bound."""
+    """One chunk in pass `number`; `steps` is an upper bound."""
 
     id: str
     number: int
@@ -85,7 +81,7 @@ class Task(Model):
 
 
 class PassSteps(Model):
-    """Optimiser steps a frame gets: from nothing, in pass 1 and in the run-up to a keyframe, in each later pass."""
+    """Optimiser steps a frame gets: from nothing, in pass 1, in each later pass."""
 
     first: int
     sequential: int
@@ -93,7 +89,10 @@ class PassSteps(Model):
 
 
 class RenderPlan(Model):
-    """All that is to be done. `width` and `height` are those of the output, pixels."""
+    """All that is to be done. `width` and `height` are those of the output, pixels.
+
+    `relay`: chunks go on where the one before ended; `look_back` is then how many frames back pass 1 reads.
+    """
 
     width: int
     height: int
@@ -101,6 +100,7 @@ class RenderPlan(Model):
     stop: int
     passes: int
     relay: bool
+    look_back: int
     steps: PassSteps
     shots: tuple[Shot, ...]
     chunks: tuple[Chunk, ...]
@@ -117,36 +117,29 @@ class RenderPlan(Model):
             low, high = (middle, high) if self.chunks[middle].start <= frame else (low, middle)
         return self.chunks[low]
 
-    def keyframes(self, shot: int) -> list[int]:
-        """First frames of the shot's chunks, ascending; none where one chunk is the whole shot."""
-        chunks = self.shot_chunks(shot)
-        return [chunk.start for chunk in chunks] if self.relay and len(chunks) > 1 else []
-
-    def run_up(self, keyframe: int) -> FrameRange:
-        """The frames that lead to a later keyframe of a shot, itself the last of them."""
-        before = self.chunks[self.chunk_of(keyframe).index - 1].start
-        return FrameRange(max(keyframe + 1 - RUN_UP, before + 1), keyframe + 1)
-
     def shot_chunks(self, shot: int) -> list[Chunk]:
         found = self.shots[shot]
         return list(self.chunks[found.first_chunk : found.first_chunk + found.chunks])
 
 
 class WorkEstimate(Model):
-    """Optimiser steps by purpose, and the longest chain of dependent steps."""
+    """Optimiser steps by purpose, and the longest chain of dependent steps.
+
+    `start_steps` and `overlap_steps` are what cutting into chunks costs: nothing, but where they start from scratch.
+    """
 
     frames: int
     steps: int
     sequential_steps: int
-    relay_steps: int
+    start_steps: int
     overlap_steps: int
     refine_steps: int
     longest_chain_steps: int
 
     @property
     def chunking_overhead(self) -> float:
-        """Extra work (keyframes and overlap) that cutting into chunks costs, as a share of the sequential render."""
-        return (self.relay_steps + self.overlap_steps) / max(self.sequential_steps, 1)
+        """Extra work that cutting into chunks costs, as a share of the sequential render."""
+        return (self.start_steps + self.overlap_steps) / max(self.sequential_steps, 1)
 
 
 def plan_render(spec: RenderSpec, probe: VideoProbe, cuts: Sequence[int]) -> RenderPlan:
@@ -181,7 +174,6 @@ def plan_render(spec: RenderSpec, probe: VideoProbe, cuts: Sequence[int]) -> Ren
                     start=start,
                     stop=stop,
                     reach=min(stop + spec.overlap, shot_stop) if optimised and not relay else stop,
-                    landing=stop if relay and not last else None,
                     first_in_shot=start == shot_start,
                     last_in_shot=last,
                 )
@@ -193,6 +185,7 @@ def plan_render(spec: RenderSpec, probe: VideoProbe, cuts: Sequence[int]) -> Ren
         stop=frames.stop,
         passes=passes,
         relay=relay,
+        look_back=max((1, *spec.long_term)) if relay else 0,
         steps=pass_steps(spec.iterations, spec.passes) if optimised else NO_STEPS,
         shots=tuple(shots),
         chunks=tuple(chunks),
@@ -203,13 +196,14 @@ NO_STEPS = PassSteps(first=0, sequential=0, refine=0)
 
 
 def pass_steps(iterations: Iterations, passes: int) -> PassSteps:
-    """Share a frame's steps out over the passes: what later passes add, the first one mostly saves."""
-    refine = math.ceil(iterations.next * REFINE_SHARE) if passes > 1 else 0
-    saved = min(refine * (passes - 1) * 3 // 4, iterations.next * 3 // 5)
+    """Share a frame's steps out over the passes: all of them in a single one, else RELAY_SHARE and the rest evenly."""
+    if passes == 1:
+        return PassSteps(first=iterations.first, sequential=iterations.next, refine=0)
+    relay = max(round(iterations.next * RELAY_SHARE), min(FEWEST_STEPS, iterations.next))
     return PassSteps(
         first=iterations.first,
-        sequential=iterations.next - saved,
-        refine=refine,
+        sequential=relay,
+        refine=max(math.ceil((iterations.next - relay) / (passes - 1)), min(1, iterations.next)),
     )
 
 
@@ -235,10 +229,9 @@ def estimate_work(plan: RenderPlan, iterations: Iterations) -> WorkEstimate:
     finish: dict[str, int] = {}
     for task in tasks:
         finish[task.id] = task.steps + max((finish[need] for need in task.needs), default=0)
-    extra_starts = len(plan.chunks) - len(plan.shots)
-    keyframe_steps = RUN_UP * plan.steps.sequential if plan.relay else plan.steps.first
-    overlap_frames = sum(max(chunk.reach - chunk.stop, 0) for chunk in plan.chunks)
     optimised = plan.steps != NO_STEPS
+    extra_starts = 0 if plan.relay or not optimised else len(plan.chunks) - len(plan.shots)
+    overlap_frames = sum(max(chunk.reach - chunk.stop, 0) for chunk in plan.chunks)
     count = len(plan.frames)
     return WorkEstimate(
         frames=count,
@@ -246,8 +239,7 @@ def estimate_work(plan: RenderPlan, iterations: Iterations) -> WorkEstimate:
         sequential_steps=len(plan.shots) * iterations.first + (count - len(plan.shots)) * iterations.next
         if optimised
         else 0,
-        # a keyframe takes the place of a frame that pass 1 would have made, so only the difference is extra
-        relay_steps=extra_starts * (keyframe_steps - plan.steps.sequential),
+        start_steps=extra_starts * (plan.steps.first - plan.steps.sequential),
         overlap_steps=overlap_frames * plan.steps.sequential,
         refine_steps=count * plan.steps.refine * (plan.passes - 1),
         longest_chain_steps=max(finish.values(), default=0),
@@ -286,7 +278,7 @@ def split_evenly(start: int, stop: int, longest: int) -> list[int]:
 
 
 def stage_name(number: int) -> str:
-    return "relay" if number == RELAY else f"pass {number}"
+    return f"pass {number}"
 
 
 def task_id(number: int, chunk: int) -> str:
@@ -296,27 +288,19 @@ def task_id(number: int, chunk: int) -> str:
 def _tasks(plan: RenderPlan) -> Iterator[Task]:
     steps = plan.steps
     for shot in plan.shots:
-        chunks, keys = plan.shot_chunks(shot.index), plan.keyframes(shot.index)
-        for chunk in chunks if keys else ():
-            yield Task(
-                id=task_id(RELAY, chunk.index),
-                number=RELAY,
-                chunk=chunk.index,
-                start=chunk.start,
-                stop=chunk.start + 1,
-                needs=() if chunk.first_in_shot else (task_id(RELAY, chunk.index - 1),),
-                steps=steps.first if chunk.first_in_shot else len(plan.run_up(chunk.start)) * steps.sequential,
-            )
+        chunks = plan.shot_chunks(shot.index)
         for at, chunk in enumerate(chunks):
-            known = chunks[at : at + 2]
+            read = [other for other in chunks[:at] if other.stop > chunk.start - plan.look_back] if plan.relay else []
+            from_nothing = chunk.first_in_shot or not plan.relay
+            following = chunk.reach - chunk.start - from_nothing
             yield Task(
                 id=task_id(1, chunk.index),
                 number=1,
                 chunk=chunk.index,
                 start=chunk.start,
                 stop=chunk.reach,
-                needs=tuple(task_id(RELAY, other.index) for other in known) if keys else (),
-                steps=(0 if keys else steps.first) + (chunk.reach - chunk.start - 1) * steps.sequential,
+                needs=tuple(task_id(1, other.index) for other in read),
+                steps=from_nothing * steps.first + following * steps.sequential,
             )
         for number in range(2, plan.passes + 1):
             for at, chunk in enumerate(chunks):

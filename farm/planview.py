@@ -30,7 +30,7 @@ def plan_lines(plan: RenderPlan, work: WorkEstimate, storage: StorageEstimate, p
         )
         yield (
             f"         cutting into chunks costs {work.chunking_overhead:.1%} "
-            f"(keyframes {work.relay_steps}, overlap {work.overlap_steps} steps)"
+            f"(starts {work.start_steps}, overlap {work.overlap_steps} steps)"
         )
         yield f"         longest chain {work.longest_chain_steps} steps: more than "
         yield f"         {max(1, round(work.steps / work.longest_chain_steps))} workers are no faster"

@@ -29,7 +29,7 @@ from farm.instant.painter import InstantPainter
 from farm.job import FrameRecord, JobDirectory, JobRecord, record_flow_key
 from farm.media.decode import FrameReader
 from farm.pipeline import in_stages
-from farm.plan import RELAY, Chunk, Task, frames_in_order, task_id, travels_back
+from farm.plan import Chunk, Task, frames_in_order, task_id, travels_back
 from farm.regions.masks import RegionMasks
 from farm.stopwatch import stage
 from farm.storage import Storage
@@ -41,11 +41,9 @@ from farm.ties import (
     Neighbour,
     blended_start,
     cross_fade,
-    landing_pull,
     looks_alike,
     nearest_visible,
     warped_start,
-    with_anchor,
 )
 
 DECODED_BYTES_KEPT, DECODED_FRAMES_KEPT = 1 << 28, 128
@@ -231,46 +229,26 @@ class ChunkRenderer:
     def _make(self, task: Task, chunk: Chunk, frame: int) -> tuple[np.ndarray, FrameRecord]:
         if task.number >= 2:
             return self._refine(task, frame)
-        steps, keys = self.plan.steps, self.plan.keyframes(chunk.shot)
-        if task.number == RELAY:
-            return self._from_nothing(frame, steps.first) if chunk.first_in_shot else self._run_up(frame, keys)
-        if frame == chunk.start:
-            if not keys:
-                return self._from_nothing(frame, steps.first)
-            record = self.job.ledger(task_id(RELAY, chunk.index))[frame]
-            return self._committed(RELAY, frame), record.model_copy(update={"steps": 0})
-        return self._from_earlier(frame, self._earlier(task, chunk, frame), steps.sequential, chunk.landing)
+        steps, begin = self.plan.steps, self._begin(chunk)
+        if frame == begin:
+            return self._from_nothing(frame, steps.first)
+        return self._from_earlier(frame, self._earlier(task, begin, frame), steps.sequential)
+
+    def _begin(self, chunk: Chunk) -> int:
+        """The frame that the sequence which this chunk is a part of begins with."""
+        return self.plan.shots[chunk.shot].start if self.plan.relay else chunk.start
 
     def _from_nothing(self, frame: int, steps: int) -> tuple[np.ndarray, FrameRecord]:
         return _with_record(frame, self.styler(frame).first(self.source(frame), steps, self.masks.weights(frame)))
 
     def _from_earlier(
-        self, frame: int, earlier: Sequence[tuple[int, np.ndarray]], steps: int, anchor: int | None = None
+        self, frame: int, earlier: Sequence[tuple[int, np.ndarray]], steps: int
     ) -> tuple[np.ndarray, FrameRecord]:
-        """Start from, and tie to, stylised frames of the same shot, given nearest first.
-
-        `anchor` is the next chunk's keyframe: the last frames of a chunk land on it.
-        """
+        """Start from, and tie to, stylised frames of the same shot, given nearest first."""
         ties = nearest_visible([self._warped(frame, other, image) for other, image in earlier])
-        if anchor is not None:
-            pull = landing_pull(anchor - frame, self.spec.overlap, len(self.plan.chunk_of(frame).frames))
-            ties = with_anchor(ties, self._warped(frame, anchor, self._committed(RELAY, anchor)), pull)
         content, regions = self.source(frame), self.masks.weights(frame)
         start = warped_start(content, ties)
         return _with_record(frame, self.styler(frame).next(content, start, steps, ties, regions))
-
-    def _run_up(self, keyframe: int, keys: Sequence[int]) -> tuple[np.ndarray, FrameRecord]:
-        """A later keyframe, at the end of a short sequence that begins from the earlier ones: see RUN_UP.
-
-        The frames on the way are not kept: pass 1 makes them again, from its own side.
-        """
-        known = [(key, self._committed(RELAY, key)) for key in reversed(keys) if key < keyframe]
-        before: list[tuple[int, np.ndarray]] = []
-        spent = 0
-        for frame in self.plan.run_up(keyframe):
-            image, record = self._from_earlier(frame, [*before, *known], self.plan.steps.sequential)
-            before, spent = [(frame, image)], spent + record.steps
-        return image, record.model_copy(update={"steps": spent})
 
     def _refine(self, task: Task, frame: int) -> tuple[np.ndarray, FrameRecord]:
         """A later pass (Ruder 2016, section 4.4): the frame drawn towards its neighbours, and tied to them.
@@ -292,15 +270,13 @@ class ChunkRenderer:
 
     # what is read -----------------------------------------------------------------------------------
 
-    def _earlier(self, task: Task, chunk: Chunk, frame: int) -> list[tuple[int, np.ndarray]]:
-        """The set J of Ruder 2016, nearest first: frames of this chunk, and earlier keyframes of the shot."""
-        numbers = [frame - distance for distance in (1, *self.spec.long_term) if frame - distance >= chunk.start]
-        found = [(number, self._read(task.id, number)) for number in numbers]
-        if self.spec.long_term:
-            reach = frame - max(self.spec.long_term)
-            keys = [key for key in self.plan.keyframes(chunk.shot) if reach <= key < chunk.start]
-            found += [(key, self._committed(RELAY, key)) for key in reversed(keys)]
-        return found
+    def _earlier(self, task: Task, begin: int, frame: int) -> list[tuple[int, np.ndarray]]:
+        """The set J of Ruder 2016, nearest first: earlier frames of the sequence, as pass 1 left them."""
+        numbers = [frame - distance for distance in (1, *self.spec.long_term) if frame - distance >= begin]
+        return [
+            (number, self._read(task.id, number) if number in task.frames else self._committed(1, number))
+            for number in numbers
+        ]
 
     def _warped(self, frame: int, other: int, image: np.ndarray) -> Neighbour:
         with stage("flow"):

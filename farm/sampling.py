@@ -3,7 +3,7 @@
     sample = sample_chunk(ChunkRenderer(scratch_job), chunk=0)
 
 The frames are made by the renderer itself in a job of its own: a first frame, the next ones, and some of a later
-pass, with the ties that they have in a render. Only the keyframe ahead is a stand-in, the source's own picture.
+pass, with the ties that they have in a render.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from statistics import fmean
 
 import numpy as np
 
-from farm.job import FrameRecord
-from farm.plan import RELAY, Chunk, RenderPlan, Task, plan_tasks, task_id
+from farm.plan import Chunk, RenderPlan, Task, plan_tasks, task_id
 from farm.render import INDEPENDENT_BATCH, ChunkRenderer, FrameReport
 
 SEQUENTIAL = 3
@@ -61,15 +60,7 @@ def sample_chunk(renderer: ChunkRenderer, chunk: int) -> Sample:
     load = time.perf_counter() - began
     tasks = {task.id: task for task in plan_tasks(renderer.plan)}
     reports: list[FrameReport] = []
-    first: list[float] = []
-    if found.landing is not None:
-        stand_in = FrameRecord(frame=found.landing, sha256="")
-        renderer.job.commit_frame(task_id(RELAY, chunk + 1), renderer.source(found.landing), stand_in)
-    if (relay := tasks.get(task_id(RELAY, chunk))) is not None:
-        first = _timed(renderer, relay, reports)
     sequential = _timed(renderer, tasks[task_id(1, chunk)], reports, 1 + SEQUENTIAL)
-    if relay is None:
-        first = sequential[:1]
     refine: list[float] = []
     known = len(sequential)
     if renderer.plan.passes > 1 and known > 2:
@@ -79,7 +70,7 @@ def sample_chunk(renderer: ChunkRenderer, chunk: int) -> Sample:
         refine = _timed(renderer, later, reports)
     return Sample(
         load=load,
-        first=tuple(first),
+        first=tuple(sequential[:1]),
         sequential=tuple(sequential[1:]),
         refine=tuple(refine),
         tie=_tie_seconds(renderer, found),

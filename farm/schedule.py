@@ -1,6 +1,6 @@
 """Which task goes to which worker, and what happens after a loss: events in, instructions out.
 
-    schedule = Schedule(tasks, finished={"relay/00000"})
+    schedule = Schedule(tasks, finished={"pass-1/00000"})
     schedule.handle(WorkerJoined("w1"))            -> [Assign("w1", task)]
     schedule.handle(TaskSucceeded("w1"))           -> [Assign("w1", next task)]
     schedule.handle(WorkerLost("w1", "killed"))    -> [] and the task waits for another worker

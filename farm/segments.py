@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from farm.frames import FrameRange
-from farm.plan import RELAY, RenderPlan, Task, task_id
+from farm.plan import RenderPlan, Task, task_id
 from farm.video import Model
 
 SEGMENT_FRAMES = 192
@@ -91,22 +91,17 @@ class _Readers:
     def __init__(self, plan: RenderPlan, tasks: Sequence[Task], covered: Collection[int]) -> None:
         self._plan, self._covered = plan, covered
         self._needed: set[str] = set()
-        self._last: dict[tuple[int, int], int] = {}
 
     def add(self, task: Task) -> None:
         """Note one that is to be run."""
         self._needed.update(task.needs)
-        place = self._plan.chunks[task.chunk].shot, task.number
-        self._last[place] = max(task.chunk, self._last.get(place, -1))
 
     def want(self, task: Task) -> bool:
         """Whether a frame of it will be read. Right as soon as all that come after it in the plan have been added."""
-        if task.number == self._plan.passes:
-            return self._shows(task.chunk) or (_fades_in(self._plan, task.chunk + 1) and self._shows(task.chunk + 1))
-        if task.number == RELAY:
-            # a keyframe is read from afar: by all later keyframes of its shot, and within the long-term reach of pass 1
-            shot = self._plan.chunks[task.chunk].shot
-            return self._last.get((shot, 1), -2) >= task.chunk - 1 or self._last.get((shot, RELAY), -2) > task.chunk
+        if task.number == self._plan.passes and (
+            self._shows(task.chunk) or (_fades_in(self._plan, task.chunk + 1) and self._shows(task.chunk + 1))
+        ):
+            return True
         return task.id in self._needed
 
     def _shows(self, chunk: int) -> bool:
@@ -123,11 +118,11 @@ def _fades_in(plan: RenderPlan, chunk: int) -> bool:
 
 def segments_ahead(plan: RenderPlan, workers: int) -> int:
     """Segments that may be begun before the first of them is encoded: what a task needs of later ones (a chunk for each
-    pass, and one for the keyframe ahead), one that is being encoded, and two chunks for every worker.
+    later pass), one that is being encoded, and two chunks for every worker.
     """
     segments = plan_segments(plan)
     chunks_each = max(len(plan.chunks) // len(segments), 1)
-    return math.ceil((plan.passes + 1) / chunks_each) + 1 + math.ceil(2 * workers / chunks_each)
+    return math.ceil(plan.passes / chunks_each) + 1 + math.ceil(2 * workers / chunks_each)
 
 
 def segment_of_tasks(plan: RenderPlan, tasks: Sequence[Task]) -> dict[str, int]:

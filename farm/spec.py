@@ -78,7 +78,7 @@ class RenderSpec(PaintSpec):
     iterations: Iterations = Iterations()
     passes: int = Field(default=3, ge=1, le=100)
     chunk_frames: int = Field(default=48, ge=2)
-    overlap: int = Field(default=16, ge=0, description="frames over which a chunk lands on the next")
+    overlap: int = Field(default=16, ge=0, description="frames two chunks share that start from scratch")
     chunk_start: Literal["relay", "scratch"] = Field(default="relay", description="scratch: for comparison only")
     sweep: Literal["two-sided", "alternating"] = Field(
         default="two-sided", description="of later passes; alternating: one neighbour at a time, as Ruder 2016"

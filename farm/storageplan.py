@@ -21,7 +21,7 @@ class StorageEstimate(Model):
     """`frames` of all stages and `flow` are kept to the end; `film` is once: its segments are as large for as long.
 
     `at_once` is the most that there is at any time with --spare-storage, film and segments included: the frames of the
-    `segments_at_once` segments that may be begun, and flow, masks and keyframes of the longest shots among them.
+    `segments_at_once` segments that may be begun, and flow and masks of the longest shots among them.
     """
 
     frames: int
@@ -40,15 +40,14 @@ def estimate_storage(plan: RenderPlan, spec: RenderSpec, workers: int) -> Storag
     optimised = spec.method == "optimize"
     count = len(plan.frames)
     overlap = sum(max(chunk.reach - chunk.stop, 0) for chunk in plan.chunks)
-    keyframes = len(plan.chunks) if plan.relay else 0
     masks = len(spec.regions) * raw / 3 * 0.1
-    frames = (count * plan.passes + overlap + keyframes) * raw * PNG_SHARE
+    frames = (count * plan.passes + overlap) * raw * PNG_SHARE
     beside = (raw * FLOW_SHARE if optimised else 0.0) + masks
     film = count * raw * FILM_SHARE
     segments = plan_segments(plan)
     at_once = min(segments_ahead(plan, workers), len(segments))
     begun = sum(sorted((len(one.frames) for one in segments), reverse=True)[:at_once])
-    # flow and keyframes stay until their shot is through: a shot may be longer than all that is begun
+    # flow stays until their shot is through: a shot may be longer than all that is begun
     shots = max([begun, *(shot.stop - shot.start for shot in plan.shots)])
     share = begun / count
     return StorageEstimate(

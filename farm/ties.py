@@ -26,13 +26,6 @@ class Neighbour:
     weight: np.ndarray
 
 
-FIRMEST = 0.45
-"""Of the pull to the keyframe ahead. It comes along flow over many frames, whose errors differ from frame to frame:
-drawn to it wholly, neighbours shake against each other. Worst seam of a calm clip: 1.51 at 1, 1.40 at 0.45, 1.51
-at 0.3.
-"""
-
-
 def nearest_visible(neighbours: Sequence[Neighbour]) -> list[Neighbour]:
     """Tie each pixel to the nearest frame that shows it (Ruder 2016, section 4.2); nearest first.
 
@@ -40,27 +33,6 @@ def nearest_visible(neighbours: Sequence[Neighbour]) -> list[Neighbour]:
     """
     weights = long_term_weights([neighbour.weight for neighbour in neighbours])
     return [Neighbour(neighbour.image, weight) for neighbour, weight in zip(neighbours, weights, strict=True)]
-
-
-def landing_pull(distance: int, overlap: int, length: int) -> float:
-    """How far a frame, `distance` frames before the next keyframe, is drawn to it: from 0 beyond `overlap` to FIRMEST.
-
-    A chunk shorter than the overlap, `length` frames, uses all of itself. Equal steps of `1 / (distance + 1)` would
-    move each frame less, but the optimiser goes back on small ones, and what is left jumps at the keyframe (measured).
-    """
-    return min(max(0.0, 1 - distance / (min(overlap, length) + 1)), FIRMEST)
-
-
-def with_anchor(neighbours: Sequence[Neighbour], anchor: Neighbour, pull: float) -> list[Neighbour]:
-    """Add a later frame that is known already: the keyframe at which the next chunk starts.
-
-    It fills what no earlier frame shows, and takes over from those that do by `pull`, 0 far from it to 1 at it.
-    The weights of a pixel, 1 at the most before, sum to 1 at the most after.
-    """
-    shown = sum((neighbour.weight for neighbour in neighbours), np.zeros_like(anchor.weight))
-    kept = 1 - pull * anchor.weight
-    taken = anchor.weight * (pull + (1 - pull) * np.clip(1 - shown, 0, 1))
-    return [*(Neighbour(one.image, one.weight * kept) for one in neighbours), Neighbour(anchor.image, taken)]
 
 
 def looks_alike(frame: np.ndarray, warped: np.ndarray) -> np.ndarray:

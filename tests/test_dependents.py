@@ -40,12 +40,10 @@ def test_a_later_pass_reaches_one_frame_further_each_way():
     assert dropped("9", passes=2) == {"pass-1/00002": [9, 10, 11], "pass-2/00002": [8, 9, 10, 11]}
 
 
-def test_a_keyframe_takes_later_keyframes_and_the_chunk_that_lands_on_it():
-    found = dropped("8", passes=1)
-    assert found == {
-        "relay/00002": [8],
-        "pass-1/00001": [5, 6, 7],
-        "pass-1/00002": [8, 9, 10, 11],
+def test_in_a_relay_everything_after_in_the_shot_and_what_looks_back_to_it():
+    assert dropped("8", passes=1, count=16, cuts=(14,)) == {
+        "pass-1/00002": [8, 9],
+        "pass-1/00003": [10, 11, 12, 13],
     }
 
 
@@ -74,22 +72,6 @@ def renderer_without_paint(clip, style, tmp_path, **options):
     renderer = ChunkRenderer(prepared.job.url)
     renderer._styler = FakeStyler()
     return renderer
-
-
-def test_a_keyframe_is_the_end_of_a_sequence_that_begins_from_earlier_ones(clip, style, tmp_path, monkeypatch):
-    renderer = renderer_without_paint(clip, style, tmp_path)
-    made = []
-    from_earlier = renderer._from_earlier
-
-    def noted(frame, earlier, *more):
-        made.append((frame, [number for number, _ in earlier]))
-        return from_earlier(frame, earlier, *more)
-
-    monkeypatch.setattr(renderer, "_from_earlier", noted)
-    for task in [task for task in plan_tasks(renderer.plan) if task.stage == "relay"]:
-        list(renderer.render(task))
-    first = [(1, [0]), (2, [1, 0]), (3, [2, 0]), (4, [3, 0])]
-    assert made == [*first, (5, [4, 0]), (6, [5, 4, 0]), (7, [6, 4, 0]), (8, [7, 4, 0])]
 
 
 @pytest.mark.parametrize(

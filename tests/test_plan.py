@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farm.errors import UsageError
-from farm.plan import RUN_UP, estimate_work, output_size, pass_steps, plan_render, plan_tasks, split_evenly
+from farm.plan import estimate_work, output_size, pass_steps, plan_render, plan_tasks, split_evenly, task_id
 from farm.spec import Iterations, build_spec
 from farm.video import ColorTags, VideoProbe
 
@@ -86,20 +86,20 @@ def test_too_small_a_picture_is_refused():
         output_size(640, 90, 64)
 
 
-def test_nothing_crosses_a_cut_and_chunks_land_on_the_next_keyframe():
+def test_nothing_crosses_a_cut():
     plan = plan_render(make_spec(chunk_frames=10, overlap=4), make_probe(51), cuts=(20, 23, 50))
     assert [(shot.start, shot.stop) for shot in plan.shots] == [(0, 20), (20, 23), (23, 50), (50, 51)]
-    assert [(chunk.shot, chunk.start, chunk.stop, chunk.landing) for chunk in plan.chunks] == [
-        (0, 0, 10, 10),
-        (0, 10, 20, None),
-        (1, 20, 23, None),
-        (2, 23, 32, 32),
-        (2, 32, 41, 41),
-        (2, 41, 50, None),
-        (3, 50, 51, None),
+    assert [(chunk.shot, chunk.start, chunk.stop) for chunk in plan.chunks] == [
+        (0, 0, 10),
+        (0, 10, 20),
+        (1, 20, 23),
+        (2, 23, 32),
+        (2, 32, 41),
+        (2, 41, 50),
+        (3, 50, 51),
     ]
     assert all(chunk.reach == chunk.stop for chunk in plan.chunks)
-    assert [plan.keyframes(shot.index) for shot in plan.shots] == [[0, 10], [], [23, 32, 41], []]
+    assert [task.id for task in plan_tasks(plan) if not task.needs] == [f"pass-1/{at:05d}" for at in (0, 2, 3, 6)]
 
 
 def test_without_relay_chunks_overlap_within_their_shot():
@@ -129,34 +129,36 @@ def test_tasks_of_a_shot_of_two_chunks():
     steps = pass_steps(Iterations(first=100, next=40), 2)
     tasks = {task.id: task for task in plan_tasks(plan)}
     assert {name: task.needs for name, task in tasks.items()} == {
-        "relay/00000": (),
-        "relay/00001": ("relay/00000",),
-        "pass-1/00000": ("relay/00000", "relay/00001"),
-        "pass-1/00001": ("relay/00001",),
+        "pass-1/00000": (),
+        "pass-1/00001": ("pass-1/00000",),
         "pass-2/00000": ("pass-1/00000", "pass-1/00001"),
         "pass-2/00001": ("pass-1/00000", "pass-1/00001"),
     }
     assert (tasks["pass-1/00000"].start, tasks["pass-1/00000"].stop) == (0, 12)
-    assert (tasks["relay/00001"].start, tasks["relay/00001"].stop) == (12, 13)
-    assert tasks["relay/00000"].steps == 100
-    assert tasks["relay/00001"].steps == RUN_UP * steps.sequential
-    assert tasks["pass-1/00000"].steps == 11 * steps.sequential
-    assert tasks["pass-1/00001"].steps == 11 * steps.sequential
+    assert tasks["pass-1/00000"].steps == 100 + 11 * steps.sequential
+    assert tasks["pass-1/00001"].steps == 12 * steps.sequential
     assert tasks["pass-2/00001"].steps == 12 * steps.refine
-    assert {task.stage for task in tasks.values()} == {"relay", "pass 1", "pass 2"}
+    assert {task.stage for task in tasks.values()} == {"pass 1", "pass 2"}
 
 
-def test_a_run_up_leads_to_a_keyframe_within_the_chunk_before():
-    plan = plan_render(make_spec(chunk_frames=10), make_probe(40), (20,))
-    assert list(plan.run_up(10)) == [3, 4, 5, 6, 7, 8, 9, 10]
-    short = plan_render(make_spec(chunk_frames=4), make_probe(40), (20,))
-    assert list(short.run_up(28)) == [25, 26, 27, 28]
-    tasks = {task.start: task for task in plan_tasks(short) if task.stage == "relay"}
-    assert tasks[28].steps == 4 * short.steps.sequential
-    assert tasks[20].steps == short.steps.first
+def test_a_chunk_needs_all_chunks_that_it_looks_back_to():
+    plan = plan_render(make_spec(chunk_frames=10, long_term="10,25"), make_probe(70), (20,))
+    needs = {task.start: [int(need[-5:]) for need in task.needs] for task in plan_tasks(plan) if task.number == 1}
+    assert needs == {0: [], 10: [0], 20: [], 30: [2], 40: [2, 3], 50: [2, 3, 4], 60: [3, 4, 5]}
+    alone = plan_render(make_spec(chunk_frames=10, long_term=()), make_probe(30), ())
+    assert [task.needs for task in plan_tasks(alone) if task.number == 1] == [(), (task_id(1, 0),), (task_id(1, 1),)]
 
 
-def test_a_shot_of_one_chunk_needs_no_relay():
+@pytest.mark.parametrize(
+    ("following", "passes", "sequential", "refine"),
+    [(50, 1, 50, 0), (50, 3, 6, 22), (50, 2, 6, 44), (24, 3, 3, 11), (8, 3, 3, 3), (2, 3, 2, 1), (80, 4, 10, 24)],
+)
+def test_a_frames_steps_are_shared_out_over_the_passes(following, passes, sequential, refine):
+    steps = pass_steps(Iterations(first=200, next=following), passes)
+    assert (steps.first, steps.sequential, steps.refine) == (200, sequential, refine)
+
+
+def test_one_pass_has_all_steps():
     tasks = plan_tasks(plan_render(make_spec(passes=1), make_probe(10), ()))
     assert [(task.id, task.needs) for task in tasks] == [("pass-1/00000", ())]
     assert tasks[0].steps == 200 + 9 * 50
@@ -183,14 +185,22 @@ def test_chunk_of_finds_each_frame_among_its_own():
         assert chunk.start <= frame < chunk.stop
 
 
-def test_default_passes_cost_at_most_a_quarter_more_than_a_sequential_render():
-    spec = make_spec(chunk_frames=48)
+@pytest.mark.parametrize("chunk_frames", [7, 48, 1000])
+def test_chunks_cost_nothing_and_default_passes_hardly_more_than_a_sequential_render(chunk_frames):
+    spec = make_spec(chunk_frames=chunk_frames)
     plan = plan_render(spec, make_probe(480), ())
     work = estimate_work(plan, spec.iterations)
     assert work.sequential_steps == 200 + 479 * 50
-    assert work.steps == sum(task.steps for task in plan_tasks(plan))
-    assert work.steps <= 1.25 * work.sequential_steps
-    assert 0 < work.chunking_overhead <= 0.15
+    assert work.steps == sum(task.steps for task in plan_tasks(plan)) == 200 + 479 * 6 + 480 * 44
+    assert work.chunking_overhead == 0
+
+
+def test_starts_from_scratch_cost_what_they_take():
+    spec = make_spec(chunk_frames=10, overlap=4, passes=1, chunk_start="scratch")
+    plan = plan_render(spec, make_probe(30), ())
+    work = estimate_work(plan, spec.iterations)
+    assert work.steps == work.sequential_steps + work.start_steps + work.overlap_steps
+    assert (work.start_steps, work.overlap_steps) == (2 * 150, 8 * 50)
 
 
 def test_planning_a_long_film_is_quick_and_lazy_of_frames():

@@ -41,7 +41,7 @@ def test_a_sample_has_every_kind_of_frame(renderer):
     assert sample.painted[0].shape == (32, 48, 3)
 
 
-def test_a_sample_of_one_chunk_without_a_keyframe_ahead(renderer):
+def test_a_sample_of_a_single_pass(renderer):
     sample = sample_chunk(renderer(chunk_frames=48, passes=1), 0)
     assert (len(sample.first), len(sample.sequential), len(sample.refine)) == (1, SEQUENTIAL, 0)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farm.dependents import reads
-from farm.plan import RELAY, frames_in_order, plan_render, plan_tasks, task_id
+from farm.plan import frames_in_order, plan_render, plan_tasks, task_id
 from farm.schedule import Assign, FilmedUpTo, Schedule, TaskSucceeded, Window, WorkerJoined
 from farm.segments import (
     SEGMENT_FRAMES,
@@ -127,7 +127,7 @@ def test_nobody_misses_what_was_given_up_and_storage_is_bounded(options, cuts, w
     assert storage.kept == set(), "all is in the film"
     estimate = estimate_storage(plan, spec, workers)
     begun = sorted((len(one.frames) for one in plan_segments(plan)), reverse=True)[: estimate.segments_at_once]
-    assert storage.most <= sum(begun) * plan.passes + len(plan.chunks) * (plan.relay + spec.overlap)
+    assert storage.most <= sum(begun) * plan.passes + len(plan.chunks) * spec.overlap
     assert storage.most < 1200 * plan.passes
 
 
@@ -172,7 +172,7 @@ def test_a_lost_last_pass_asks_for_the_pass_before():
     assert {task.id for task in tasks} - settled == {task_id(3, 5)}
     settled = settled_tasks(plan, tasks, (), lambda task: task.number == 3 and task.chunk != 5)
     missing = {task.id for task in tasks} - settled
-    assert missing >= {task_id(3, 5), task_id(2, 4), task_id(2, 6), task_id(1, 3), task_id(1, 7), task_id(RELAY, 0)}
+    assert missing >= {task_id(3, 5), task_id(2, 4), task_id(2, 6), task_id(1, 3), task_id(1, 7), task_id(1, 0)}
     assert task_id(2, 3) not in missing
 
 

@@ -9,11 +9,9 @@ from farm.ties import (
     Neighbour,
     blended_start,
     cross_fade,
-    landing_pull,
     looks_alike,
     nearest_visible,
     warped_start,
-    with_anchor,
 )
 
 
@@ -62,30 +60,6 @@ def test_cross_fade_goes_from_the_ending_to_the_beginning_chunk(position, value)
     faded = cross_fade(ending, beginning, position, 4)
     assert faded.dtype == np.uint8
     assert np.all(faded == value)
-
-
-@pytest.mark.parametrize(
-    ("distance", "overlap", "length", "pull"),
-    [(1, 3, 48, 0.45), (3, 3, 48, 0.25), (4, 3, 48, 0.0), (47, 3, 48, 0.0), (3, 16, 4, 0.4), (1, 0, 48, 0.0)],
-)
-def test_a_chunk_lands_by_growing_steps_over_its_overlap_or_all_of_a_short_chunk(distance, overlap, length, pull):
-    assert landing_pull(distance, overlap, length) == pytest.approx(pull)
-
-
-@pytest.mark.parametrize(
-    ("shown", "anchor", "pull", "expected"),
-    [(1, 1, 0, (1, 0)), (1, 1, 0.75, (0.25, 0.75)), (0, 1, 0, (0, 1)), (0.5, 1, 0, (0.5, 0.5)), (1, 0, 0.9, (1, 0))],
-)
-def test_an_anchor_fills_what_is_not_shown_and_takes_over_by_its_pull(shown, anchor, pull, expected):
-    found = weights(with_anchor([neighbour(1, [[shown]])], neighbour(2, [[anchor]]), pull))
-    assert [one[0][0] for one in found] == pytest.approx(list(expected))
-
-
-def test_weights_with_an_anchor_sum_to_one_at_the_most():
-    rng = np.random.default_rng(1)
-    ties = nearest_visible([neighbour(0, rng.random((9, 9))) for _ in range(4)])
-    for pull in (0, 0.3, 1):
-        assert sum(one.weight for one in with_anchor(ties, neighbour(0, rng.random((9, 9))), pull)).max() <= 1 + 1e-6
 
 
 def test_other_things_do_not_look_alike_whatever_the_exposure():

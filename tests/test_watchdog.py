@@ -29,7 +29,7 @@ def test_quick_frames_do_not_make_it_hasty():
 
 def test_the_first_frame_of_all_may_take_half_an_hour():
     watchdog = Watchdog()
-    watchdog.began("a", "relay", 0.0)
+    watchdog.began("a", "pass 1", 0.0)
     assert watchdog.stuck(FIRST_SECONDS) == {}
     assert "a" in watchdog.stuck(FIRST_SECONDS + 1)
 

@@ -145,7 +145,7 @@ class JobFacts:
                 )
 
     def latest(self, count: int) -> list[Shown]:
-        """The frames committed last, newest first; a keyframe that pass 1 only takes over counts once."""
+        """The frames committed last, newest first."""
         rows = [
             Shown(row.frame, task, row)
             for task in self.tasks

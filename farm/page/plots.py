@@ -49,7 +49,7 @@ class Plot:
 
 
 def stage_ink(number: int) -> str:
-    """The variable of a stage: 0 the relay, then passes; later passes share the last one."""
+    """The variable of a stage: 1 is pass 1; later passes share the last one."""
     return f"stage-{min(max(number, 0), 5)}"
 
 
