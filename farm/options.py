@@ -91,7 +91,7 @@ FILM: Table = {
     "network": text("of --method instant: a file of farm train; without it one is trained for --style", "FILE"),
     "train_budget": text("for how long; default 10m", "10m"),
     "iterations": text("optimiser steps of a frame; default 200,50", "FIRST,NEXT"),
-    "passes": number(int, "1: one-sided only; further passes tie both neighbours; default 3"),
+    "passes": number(int, "1: frames in sequence only; further passes tie both neighbours; default 5"),
     "chunk_frames": number(int, "frames that a worker renders in sequence, at the most"),
     "overlap": number(int, "frames that two chunks share where each starts from scratch"),
     "flow": choice(FlowMethod, "optical flow estimator; default dis"),

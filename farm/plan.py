@@ -27,8 +27,8 @@ from farm.video import Model, VideoProbe
 
 RELAY_SHARE = 1 / 8
 """Of a frame's steps, spent in pass 1 where others follow; these share the rest evenly. A warm-started sequence settles
-over many frames, so a few steps each carry the picture along, and steps from there on shake it less than as many steps
-in sequence: two thirds of the warp error (256 pixels, 48 frames of a fast pan, 50 steps a frame).
+over many frames, so a few steps each carry the picture along. From there on, steps shake it the less the more passes
+they are spread over: each begins with frames drawn to their neighbours.
 """
 FEWEST_STEPS = 3
 """Of pass 1, where that many may be spent at all: with fewer, what comes into view is passed on unpainted."""

@@ -76,7 +76,7 @@ class RenderSpec(PaintSpec):
         default=None, gt=0, description="seconds, or text as 10m (default): method instant without a network trains one"
     )
     iterations: Iterations = Iterations()
-    passes: int = Field(default=3, ge=1, le=100)
+    passes: int = Field(default=5, ge=1, le=100)
     chunk_frames: int = Field(default=48, ge=2)
     overlap: int = Field(default=16, ge=0, description="frames two chunks share that start from scratch")
     chunk_start: Literal["relay", "scratch"] = Field(default="relay", description="scratch: for comparison only")

@@ -32,6 +32,8 @@ STEP_VECTORS = 20
 """Likewise at once while L-BFGS makes a step: those, and the spectra of the preconditioner."""
 BACKWARD_MAPS = 1
 """Maps of the size of relu1_2 that live beside the saved ones at the end of the backward pass."""
+CORE_MAPS = 3
+"""Likewise where there are tiles: what of a tile counts, its core, is copied to be multiplied, forward and backward."""
 HEADROOM = 0.9
 """Share of the budget that a plan may fill: the estimate is good to a tenth."""
 PAIRS_SHARE = 1 / 2
@@ -96,7 +98,10 @@ class MemoryModel:
     def estimate(self, size: tuple[int, int], tile: int | None = None, history: int | None = None) -> int:
         """Peak bytes while a picture of (height, width) is painted."""
         image = _IMAGE_BYTES * size[0] * size[1]
-        evaluation = LASTING_VECTORS * image + self.feature_bytes(self.seen_pixels(size, tile))
+        seen = self.seen_pixels(size, tile)
+        evaluation = LASTING_VECTORS * image + self.feature_bytes(seen)
+        if tile is not None:
+            evaluation += CORE_MAPS * 64 * self.item_bytes * seen
         lasting = self.lasting_bytes(size, self.history if history is None else history)
         return lasting + max(evaluation, STEP_VECTORS * image)
 
