@@ -26,6 +26,8 @@ POLL_SECONDS = 0.2
 class FilmMaker:
     """`made` are segments that are encoded, `done` ids of the tasks that need not be run any more.
 
+    `make` commits a segment elsewhere than in this process; it calls its second argument now and then, which raises
+    CancelledError when nobody wants the segment any more.
     Methods are for the thread that made it. They raise what the encoding thread ran into.
     """
 
@@ -38,6 +40,7 @@ class FilmMaker:
         done: Collection[str],
         *,
         spare: bool = False,
+        make: Callable[[Segment, Callable[[], None]], None] | None = None,
     ) -> None:
         # ledgers are read by two threads at once: each has its own
         self._job = JobDirectory(job_url)
@@ -50,6 +53,7 @@ class FilmMaker:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="segments")
         self._waiting: list[Future[Segment]] = []
         self._stopped = threading.Event()
+        self._make_elsewhere = make
         if spare:
             there = {name.rpartition("/")[0].partition("/")[2] for name in self._job.storage.names("frames")}
             self._given_up = self._done - there
@@ -99,12 +103,15 @@ class FilmMaker:
         self._waiting.append(self._thread.submit(self._make, segment))
 
     def _make(self, segment: Segment) -> Segment:
-        def go_on(_: int) -> None:
-            if self._stopped.is_set():
-                raise CancelledError("stopped while a segment was encoded")
-
-        self._segments.make(segment, go_on)
+        if self._make_elsewhere:
+            self._make_elsewhere(segment, self._go_on)
+        else:
+            self._segments.make(segment, lambda _: self._go_on())
         return segment
+
+    def _go_on(self) -> None:
+        if self._stopped.is_set():
+            raise CancelledError("stopped while a segment was encoded")
 
     def _collect(self) -> None:
         while self._waiting and self._waiting[0].done():

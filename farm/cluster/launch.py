@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from farm.cluster.errand import make_segment, run_errand
 from farm.cluster.local import RaySession, ray_session
 from farm.durations import format_seconds
 from farm.errors import CancelledError, OutputError
@@ -33,7 +34,7 @@ from farm.progress import JobProgress
 from farm.render import FrameReport
 from farm.request import check_no_secrets, film_title
 from farm.schedule import Window
-from farm.segments import SegmentProgress, segment_of_tasks, segments_ahead, settled_tasks
+from farm.segments import Segment, SegmentProgress, segment_of_tasks, segments_ahead, settled_tasks
 from farm.shares import DEFAULT_PRIORITY
 from farm.spec import RenderSpec
 from farm.stitch import Segments, is_own_film
@@ -76,13 +77,21 @@ def render_job(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) 
 
     Raises FarmError; CancelledError on Ctrl-C or SIGTERM, after which the same call continues the job.
     """
+    if options.address is None:
+        return _render_job(spec, options, progress)
+    check_no_secrets(options.job, spec)
+    with ray_session(
+        options.address
+    ):  # from the first to the last step, so that the cluster's dashboard shows them all
+        return _render_job(spec, options, progress)
+
+
+def _render_job(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) -> dict[str, Any]:
     began = time.monotonic()
-    if options.address is not None:
-        check_no_secrets(options.job, spec)
-    cache = options.address is None
-    spec = with_network(spec, options.job, options.threads, progress.note, use_cache=cache)
+    own = options.address is None
+    spec = with_network(spec, options.job, options.threads, progress.note, use_cache=own)
     progress.stage("probe", 1, 1)
-    prepared = prepare_job(spec, options.job)
+    prepared = prepare_job(spec, options.job) if own else run_errand("probe", prepare_job, spec, options.job)
     if (finished := _finished_report(prepared, progress)) is not None:
         return finished
     _check_output(prepared, overwrite=options.overwrite)
@@ -155,8 +164,12 @@ def _run(
     todo = [task for task in tasks if task.id not in done]
 
     def new_film(record: JobRecord) -> FilmMaker:
-        maker = FilmMaker(prepared.job.url, record, tasks, made, done, spare=options.spare_storage)
+        make = None if options.address is None else stitch
+        maker = FilmMaker(prepared.job.url, record, tasks, made, done, spare=options.spare_storage, make=make)
         return until_the_end.enter_context(maker)
+
+    def stitch(segment: Segment, check: Callable[[], None]) -> None:
+        run_errand("stitch", make_segment, prepared.job.url, segment.index, check=check)
 
     if not todo and record is not None:
         reused = sum(len(task.frames) for task in tasks)
