@@ -83,12 +83,14 @@ def run_tasks(
     window: Window | None = None,
     on_task: Callable[[str], None] = lambda _: None,
     filmed_up_to: Callable[[], int] = lambda: 0,
+    on_begun: Callable[[str, Any], None] | None = None,
 ) -> TaskRun:
     """Run every task that is not `finished`. `on_frame` hears of each committed frame once, `on_note` of trouble.
 
     A worker that is silent for a multiple of what a frame takes, and for `patience` seconds at the least, is killed,
     and its task tried again: see farm.watchdog. `on_task` gets the id of each task that succeeded; `filmed_up_to` tells
-    how many segments of the film are encoded, by which tasks outside of `window` are held back.
+    how many segments of the film are encoded, by which tasks outside of `window` are held back. `on_begun` gets
+    stage and stream of reports of each task that a renderer is given.
 
     `on_failures` gets, for each task that failed for good, its reason and the last lines of its worker's log.
     Raises ChunkFailedError when a task failed as often as it may; what could be finished is finished then.
@@ -116,7 +118,10 @@ def run_tasks(
                 begun[task.id] += 1
                 lost_time.sign(task.id, time.monotonic())
                 watchdog.began(instruction.worker, task.stage, time.monotonic())
-                streams[call.remote(job_url, task, flow_sources)] = instruction.worker
+                stream = call.remote(job_url, task, flow_sources)
+                streams[stream] = instruction.worker
+                if on_begun:
+                    on_begun(task.stage, stream)
             elif isinstance(instruction, Release):
                 pool.remove(instruction.worker)
             elif isinstance(instruction, Avoid):

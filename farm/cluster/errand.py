@@ -39,10 +39,10 @@ def run_errand(name: str, work: Callable[..., T], *arguments: Any, check: Callab
     """
     import ray
     from ray.exceptions import RayError, RayTaskError
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    result = ray.remote(work).options(name=name, num_cpus=0, scheduling_strategy=here).remote(*arguments)
+    from farm.cluster.stagebars import beside_the_driver
+
+    result = ray.remote(work).options(name=name, **beside_the_driver()).remote(*arguments)
     try:
         while not ray.wait([result], timeout=POLL_SECONDS)[0]:
             check()

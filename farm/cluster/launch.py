@@ -176,6 +176,7 @@ def _run(
         return {"rendered": 0, "reused": reused, "steps": 0}, record, new_film(record)
     from farm.cluster.driver import FlowAhead, run_tasks
     from farm.cluster.metrics import JobMetrics
+    from farm.cluster.stagebars import StageBars
 
     label = job_label(prepared.job.url, options.submission)
     metrics = JobMetrics(label, prepared.spec.weights.temporal)
@@ -229,6 +230,7 @@ def _run(
             window=window,
             on_task=film.task_done,
             filmed_up_to=lambda: film.floor,
+            on_begun=None if options.address is None else StageBars().begun,
         )
     finally:
         pool.close()
