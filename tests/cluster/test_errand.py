@@ -133,3 +133,18 @@ def test_leaving_in_the_middle_ends_the_encoder_elsewhere(tmp_path):
             time.sleep(0.1)
         left = time.monotonic()
     assert time.monotonic() - left < END_SECONDS, "it is not waited for its end"
+
+
+def test_a_render_on_a_cluster_is_that_of_one_here(tmp_path):
+    from farm.cluster.launch import LaunchOptions, render_job
+    from farm.progress import JobProgress
+
+    film = make_clip(tmp_path / "film.mp4", frames=24, size="64x48")
+    films = []
+    for name, address in (("here", None), ("there", "auto")):
+        output = tmp_path / f"{name}.mp4"
+        spec = build_spec({"video": str(film), "output": str(output), "method": "identity", "chunk_frames": 10})
+        options = LaunchOptions(job=str(tmp_path / f"{name}.farm"), workers=1, threads=1, address=address)
+        assert render_job(spec, options, JobProgress())["rendered"] >= 24
+        films.append(output.read_bytes())
+    assert films[0] == films[1]
