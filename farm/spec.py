@@ -83,7 +83,7 @@ class RenderSpec(PaintSpec):
     sweep: Literal["two-sided", "alternating"] = Field(
         default="two-sided", description="of later passes; alternating: one neighbour at a time, as Ruder 2016"
     )
-    blend: float = Field(default=0.5, ge=0, description="how far later passes draw a frame to its neighbours")
+    blend: float = Field(default=1.0, ge=0, description="how far later passes draw a frame to its neighbours")
     flow: FlowMethod = "dis"
     flow_weights: str | None = Field(default=None, description="state dict for raft")
     flow_dir: str | None = Field(default=None, description="given .flo files, used instead of an estimator")

@@ -83,7 +83,7 @@ def stylize_coarse_to_fine(
     done = steps = restarts = 0
     for size, plan, share in zip(sizes, plans, split_iterations(iterations, len(sizes)), strict=True):
         targets = StyleTargets.of(features, styles, size, style_scale, settings.style_layers)
-        # What the targets and the level before have freed has other sizes than what comes: it would lie there to the end.
+        # What the targets and the level before have freed has other sizes than what comes, and would lie there.
         free_memory(features.device)
         guided = [region.at(features, size, style_scale, settings.style_layers) for region in regions]
         frame = FrameOptimizer(features, targets, replace(settings, history=plan.history), plan.tile).stylize(
