@@ -10,7 +10,7 @@ on; where an ffmpeg was killed, until what it was writing was there; where the c
 one, which starts Ray, until it committed a frame, a segment or the film. Nothing stands there if nothing had to
 recover. Writes chaos.json. Exits with 1 unless all are identical.
 
-The film is two seconds of 64 pixels, painted in three steps a frame, with keyframes and two passes; a run of it is
+The film is two seconds of 64 pixels, painted in three steps a frame, in chunks and two passes; a run of it is
 mostly the start of Ray. A command that takes longer than COMMAND_SECONDS is killed, and its row is wrong. Faults of a
 full disk need a small file system of their own, which takes root; without it they are left out.
 """

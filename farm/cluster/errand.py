@@ -9,6 +9,7 @@ They book no cores: on a head that has none, or where renderers hold all of them
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -42,7 +43,7 @@ def run_errand(name: str, work: Callable[..., T], *arguments: Any, check: Callab
 
     from farm.cluster.stagebars import beside_the_driver
 
-    result = ray.remote(work).options(name=name, **beside_the_driver()).remote(*arguments)
+    result = ray.remote(_interruptible).options(name=name, **beside_the_driver()).remote(work, *arguments)
     try:
         while not ray.wait([result], timeout=POLL_SECONDS)[0]:
             check()
@@ -58,6 +59,12 @@ def run_errand(name: str, work: Callable[..., T], *arguments: Any, check: Callab
         reason = str(error).splitlines()[0]
         raise RenderError(f"{name} could not be run: {reason}", "run the same command again") from None
     return value
+
+
+def _interruptible(work: Callable[..., T], *arguments: Any) -> T:
+    # Where Ray was started in the background by a shell, its processes ignore SIGINT, and would not hear of a cancel.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    return work(*arguments)
 
 
 def _end(result: Any) -> None:
