@@ -155,7 +155,7 @@ def test_plan_as_json_and_as_text(farm, tmp_path, clip):
     assert told["work"]["steps"] > 0
     code, out, _ = farm("plan", clip, "--chunk-frames", 5, "--overlap", 1)
     assert code == 0
-    assert "1 shots, 3 chunks, 3 passes" in out
+    assert "1 shots, 3 chunks, 5 passes" in out
     assert list(tmp_path.iterdir()) == []
 
 

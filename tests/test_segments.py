@@ -150,7 +150,7 @@ def test_what_is_settled_can_be_missing(options):
 
 
 def test_intact_is_asked_only_of_what_is_read():
-    plan = make_plan(480, (240,), chunk_frames=24)
+    plan = make_plan(480, (240,), chunk_frames=24, passes=3)
     tasks = plan_tasks(plan)
     asked = []
 
@@ -164,7 +164,7 @@ def test_intact_is_asked_only_of_what_is_read():
 
 
 def test_a_lost_last_pass_asks_for_the_pass_before():
-    plan = make_plan(240, chunk_frames=24)
+    plan = make_plan(240, chunk_frames=24, passes=3)
     tasks = plan_tasks(plan)
     settled = settled_tasks(plan, tasks, (), lambda task: task.id == "pass-2/00005" or task.number == 3)
     assert settled == {task.id for task in tasks}
