@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import tempfile
 import urllib.error
 import urllib.request
@@ -52,6 +53,9 @@ def test_a_job_writes_inside_its_directory_and_its_output_only(nodes, film, styl
     temporary = tempfile.gettempdir()
     allowed = (f"{job}/", f"{output.parent}/.out.", f"{nodes.folder}/", f"{temporary}/farm-inputs-", "/dev/", "/proc/")
     beyond = {path for path in changed if not path.startswith(allowed)} - {str(output), str(job), str(output.parent)}
+    # A process that Ray starts for a task makes sure of its folders, and Python tries the temporary one with a file.
+    beyond -= {temporary, str(nodes.folder)}
+    beyond = {path for path in beyond if not re.fullmatch(rf"{re.escape(temporary)}/[a-z0-9_]{{8}}", path)}
     assert beyond == set()
     assert [path.name for path in output.parent.iterdir()] == ["out.mp4"]
     commands = [command for _, event, *command in rows if event == "subprocess.Popen"]
