@@ -61,16 +61,15 @@ def frame_plot(facts: JobFacts, outliers: Sequence[Outlier], *, narrow: bool) ->
     plan = record.plan
     numbers = {task.stage: task.number for task in facts.tasks}
     stages = sorted({task.stage for task in facts.tasks}, key=numbers.__getitem__)
-    losses = [stage for stage in stages if numbers[stage] > 0]
     errors = {frame: error for frame, error in facts.errors.items() if error is not None}
     panels: list[tuple[str, Mapping[str, Mapping[int, float]], bool]] = []
-    if any(facts.values("style", stage) for stage in losses):
+    if any(facts.values("style", stage) for stage in stages):
         panels += [
-            ("style loss", {stage: facts.values("style", stage) for stage in losses}, False),
-            ("content loss", {stage: facts.values("content", stage) for stage in losses}, False),
+            ("style loss", {stage: facts.values("style", stage) for stage in stages}, False),
+            ("content loss", {stage: facts.values("content", stage) for stage in stages}, False),
         ]
     if errors:
-        panels.append(("warp error", {losses[-1]: errors}, False))
+        panels.append(("warp error", {stages[-1]: errors}, False))
     panels.append(("seconds", {stage: facts.values("seconds", stage) for stage in stages}, True))
     if any(facts.values("steps", stage) for stage in stages):
         panels.append(("iterations", {stage: facts.values("steps", stage) for stage in stages}, True))
@@ -79,17 +78,17 @@ def frame_plot(facts: JobFacts, outliers: Sequence[Outlier], *, narrow: bool) ->
     first, last = plan.start - 0.5, plan.stop - 0.5
     for axis, (title, curves, stacked) in zip(axes, panels, strict=True):
         _mark(axis, facts)
-        inks = {stage: INKS[stage_ink(numbers[stage] if numbers[stage] > 0 else 0)] for stage in curves}
+        inks = {stage: INKS[stage_ink(numbers[stage])] for stage in curves}
         if stacked:
             _stack(axis, curves, inks, range(plan.start, plan.stop))
         else:
             for stage, values in curves.items():
                 if values:
                     x, y = thinned(values)
-                    final = stage == losses[-1]
+                    final = stage == stages[-1]
                     axis.plot(x, y, color=inks[stage], linewidth=1.3 if final else 0.9, alpha=1 if final else 0.55)
         if title in ("warp error", "style loss"):
-            values = curves[losses[-1]]
+            values = curves[stages[-1]]
             told = (one.frame for one in outliers if any(reason.startswith(title) for reason in one.reasons))
             flagged = [frame for frame in told if frame in values]
             dots = axis.scatter(flagged, [values[frame] for frame in flagged], s=26, color=INKS["flag"], zorder=5)
