@@ -7,6 +7,7 @@ found = find_job("painted.farm", address=None)        # by its directory or its 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -38,6 +39,7 @@ from farm.request import (
 from farm.spec import absolute_path, spec_differences
 
 CANCEL_SECONDS = 60.0
+LAST_WORDS_SECONDS = 20.0  # to end after its state is written: a summary to print and actors to let go
 POLL_SECONDS = 1.0
 SUBMITTING_SECONDS = 60.0
 """Between the request in the job's storage and the cluster's knowing of it."""
@@ -192,6 +194,8 @@ def wait_for_job(found: Found, timeout: float | None, on_state: Callable[[JobSta
     while True:
         state = current_state(found)
         on_state(state)
+        if state.state in FINISHED:
+            _wait_for_last_words(found)
         if state.state == "SUCCEEDED":
             return state
         if state.state == "FAILED":
@@ -203,6 +207,17 @@ def wait_for_job(found: Found, timeout: float | None, on_state: Callable[[JobSta
                 f"{found.job.url} is {state.state} after {timeout:g} seconds", "it goes on all the same"
             )
         time.sleep(POLL_SECONDS)
+
+
+def _wait_for_last_words(found: Found) -> None:
+    """A driver says how its job ended before it has printed its last lines: whoever waited may read them at once.
+
+    Bounded, and without a complaint about a cluster that is gone: the job has ended either way.
+    """
+    deadline = time.monotonic() + LAST_WORDS_SECONDS
+    with contextlib.suppress(FarmError):
+        while time.monotonic() < deadline and (there := found.submitted()) is not None and there.active:
+            time.sleep(POLL_SECONDS)
 
 
 def cancel_job(found: Found) -> JobState:
