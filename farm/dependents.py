@@ -4,8 +4,8 @@
 
 `reads` follows farm.render, stage by stage:
 
-    pass 1     a frame reads its neighbour and its long-term frames, as far back as the shot begins; where chunks start
-               from scratch, as the chunk
+    pass 1     a frame reads its neighbour and its long-term frames, as far back as its relay began: with the shot, or
+               both ways from the middle of a long one; where chunks start from scratch, with the chunk
     pass 2..   a frame reads itself and both neighbours as the pass before left them; in an alternating sweep itself
                and the neighbour that the sweep comes from, inside a chunk as this pass left it
 """
@@ -20,6 +20,7 @@ from farm.plan import (
     Task,
     frames_in_order,
     plan_tasks,
+    relay_reads,
     task_id,
     travels_back,
 )
@@ -42,10 +43,8 @@ def reads(plan: RenderPlan, spec: RenderSpec, task: Task, frame: int) -> Iterato
             if shot.start <= other < shot.stop:
                 yield from _stage(plan, number, other)
     else:
-        begin = plan.shots[chunk.shot].start if plan.relay else chunk.start
-        for number in (frame - back for back in (1, *spec.long_term)):
-            if number >= begin:
-                yield task.id if number in task.frames else task_id(1, plan.chunk_of(number).index), number
+        for number in relay_reads(plan, spec.long_term, chunk, frame):
+            yield task.id if number in task.frames else task_id(1, plan.chunk_of(number).index), number
 
 
 def dependents(plan: RenderPlan, spec: RenderSpec, frames: FrameRange) -> dict[str, set[int]]:

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import ValidationError
 
 from farm.job import JobDirectory
-from farm.plan import RenderPlan, Task, plan_tasks
+from farm.plan import RenderPlan, Task, plan_tasks, relay_reads
 from farm.schedule import Assign, Schedule, TaskSucceeded, WorkerJoined
 from farm.spec import RenderSpec
 from farm.video import Model
@@ -74,11 +74,9 @@ def _seconds(task: Task, plan: RenderPlan, spec: RenderSpec, costs: Costs) -> fl
         return len(task.frames) * costs.sequential
     if task.number >= 2:
         return len(task.frames) * costs.refine
-    begin = plan.shots[chunk.shot].start if plan.relay else chunk.start
-    following = range(max(chunk.start, begin + 1), chunk.reach)
-    ties = sum(distance > 1 and frame - distance >= begin for frame in following for distance in spec.long_term)
-    first = costs.first if chunk.start == begin else 0.0
-    return first + len(following) * costs.sequential + ties * costs.tie
+    reads = [len(relay_reads(plan, spec.long_term, chunk, frame)) for frame in task.frames]
+    first, following = reads.count(0), len(reads) - reads.count(0)
+    return first * costs.first + following * costs.sequential + (sum(reads) - following) * costs.tie
 
 
 def working_seconds(tasks: Sequence[Task], seconds: Mapping[str, float], workers: int) -> float:

@@ -3,12 +3,14 @@
 A *shot* is a run of frames between cuts; nothing crosses a cut, so shots are independent exactly.
 A *chunk* is the part of a shot that one worker renders in sequence. Chunks of one shot run in parallel:
 
-    pass 1    a relay: each chunk goes on where the one before ended, a few optimiser steps a frame
+    pass 1    a relay: each chunk goes on where the one before ended, a few optimiser steps a frame; in a long shot two
+              relays, from its middle frame to its end and, backwards, from there to its beginning
     pass 2..  most of the steps; each frame tied to both neighbours as the pass before left them, so that frames of one
               pass are independent
 
-Only pass 1 is sequential, and it is an eighth of the work: the chunks of its later passes run beside it. No frame
-depends on where a chunk begins, so a film has no seams to hide: it is the same, bit for bit, in chunks of any length.
+Only pass 1 is sequential, and it is an eighth of the work: the chunks of its later passes run beside it. With many
+workers the longest shot's relay is what a film waits for, and from the middle it is half as long. No frame depends on
+where a chunk begins, so a film has no seams to hide: it is the same, bit for bit, in chunks of any length.
 
 A *task* is one chunk in one pass: what the schedule hands to a worker. Its `needs` are the tasks whose frames it reads.
 """
@@ -32,16 +34,27 @@ they are spread over: each begins with frames drawn to their neighbours.
 """
 FEWEST_STEPS = 3
 """Of pass 1, where that many may be spent at all: with fewer, what comes into view is passed on unpainted."""
+LONG_SHOT = 480
+"""Frames from which on the relay of a shot starts at its middle. Shorter ones are not what a film waits for."""
 
 
 class Shot(Model):
-    """Frames `start..stop` (half-open) between two cuts, in `chunks` chunks from `first_chunk` on."""
+    """Frames `start..stop` (half-open) between two cuts, in `chunks` chunks from `first_chunk` on.
+
+    `middle` is the frame that the relay goes from both ways, the first of its chunk; None where it goes forwards only.
+    """
 
     index: int
     start: int
     stop: int
     first_chunk: int
     chunks: int
+    middle: int | None = None
+
+    @property
+    def begin(self) -> int:
+        """The frame that the relay begins with."""
+        return self.start if self.middle is None else self.middle
 
 
 class Chunk(Model):
@@ -61,7 +74,7 @@ class Chunk(Model):
 
 
 class Task(Model):
-    """One chunk in pass `number`; `steps` is an upper bound."""
+    """One chunk in pass `number`; `steps` is an upper bound. `backwards`: pass 1 goes from last frame to first."""
 
     id: str
     number: int
@@ -70,6 +83,7 @@ class Task(Model):
     stop: int
     needs: tuple[str, ...]
     steps: int
+    backwards: bool = False
 
     @property
     def stage(self) -> str:
@@ -91,7 +105,8 @@ class PassSteps(Model):
 class RenderPlan(Model):
     """All that is to be done. `width` and `height` are those of the output, pixels.
 
-    `relay`: chunks go on where the one before ended; `look_back` is then how many frames back pass 1 reads.
+    `relay`: chunks go on where the one before ended; `look_back` is then how many frames back pass 1 reads: from any
+    frame towards the one that its relay began with.
     """
 
     width: int
@@ -162,8 +177,17 @@ def plan_render(spec: RenderSpec, probe: VideoProbe, cuts: Sequence[int]) -> Ren
     shots: list[Shot] = []
     chunks: list[Chunk] = []
     for shot_start, shot_stop in itertools.pairwise(edges):
-        starts = split_evenly(shot_start, shot_stop, spec.chunk_frames)
-        shot = Shot(index=len(shots), start=shot_start, stop=shot_stop, first_chunk=len(chunks), chunks=len(starts))
+        middle = middle_of(shot_start, shot_stop) if relay and _both_ways(spec) else None
+        halves = itertools.pairwise([shot_start, *([] if middle is None else [middle]), shot_stop])
+        starts = [start for half in halves for start in split_evenly(*half, spec.chunk_frames)]
+        shot = Shot(
+            index=len(shots),
+            start=shot_start,
+            stop=shot_stop,
+            first_chunk=len(chunks),
+            chunks=len(starts),
+            middle=middle,
+        )
         shots.append(shot)
         for start, stop in itertools.pairwise([*starts, shot_stop]):
             last = stop == shot_stop
@@ -195,6 +219,18 @@ def plan_render(spec: RenderSpec, probe: VideoProbe, cuts: Sequence[int]) -> Ren
 NO_STEPS = PassSteps(first=0, sequential=0, refine=0)
 
 
+def middle_of(start: int, stop: int) -> int | None:
+    """Where the relay of a shot of frames `start..stop` starts if that is not its first frame: of the shot alone, so
+    that a film is the same in chunks of any length.
+    """
+    return start + (stop - start) // 2 if stop - start >= LONG_SHOT else None
+
+
+def _both_ways(spec: RenderSpec) -> bool:
+    """One pass, and passes that go through the frames in turn, are there as Ruder et al. have them: forwards first."""
+    return spec.passes > 1 and spec.sweep == "two-sided"
+
+
 def pass_steps(iterations: Iterations, passes: int) -> PassSteps:
     """Share a frame's steps out over the passes: all of them in a single one, else RELAY_SHARE and the rest evenly."""
     if passes == 1:
@@ -220,7 +256,17 @@ def travels_back(number: int) -> bool:
 def frames_in_order(spec: RenderSpec, task: Task) -> list[int]:
     """The frames of a task in the order in which they are rendered."""
     back = task.number >= 2 and spec.sweep == "alternating" and travels_back(task.number)
-    return list(task.frames)[:: -1 if back else 1]
+    return list(task.frames)[:: -1 if back or task.backwards else 1]
+
+
+def relay_reads(plan: RenderPlan, long_term: Sequence[int], chunk: Chunk, frame: int) -> list[int]:
+    """The frames that `frame` of a chunk is made from in pass 1, nearest first: the set J of Ruder 2016.
+
+    They lie towards the frame that the sequence began with; for that one itself there are none.
+    """
+    begin = plan.shots[chunk.shot].begin if plan.relay else chunk.start
+    towards = -1 if frame > begin else 1
+    return [frame + towards * distance for distance in (1, *long_term) if distance <= abs(frame - begin)]
 
 
 def estimate_work(plan: RenderPlan, iterations: Iterations) -> WorkEstimate:
@@ -289,9 +335,11 @@ def _tasks(plan: RenderPlan) -> Iterator[Task]:
     steps = plan.steps
     for shot in plan.shots:
         chunks = plan.shot_chunks(shot.index)
-        for at, chunk in enumerate(chunks):
-            read = [other for other in chunks[:at] if other.stop > chunk.start - plan.look_back] if plan.relay else []
-            from_nothing = chunk.first_in_shot or not plan.relay
+        before = sum(chunk.start < shot.begin for chunk in chunks)
+        for at in (*range(before, len(chunks)), *reversed(range(before))):
+            chunk = chunks[at]
+            read = _relay_needs(chunks, at, before, plan.look_back) if plan.relay else []
+            from_nothing = at == before or not plan.relay
             following = chunk.reach - chunk.start - from_nothing
             yield Task(
                 id=task_id(1, chunk.index),
@@ -301,6 +349,7 @@ def _tasks(plan: RenderPlan) -> Iterator[Task]:
                 stop=chunk.reach,
                 needs=tuple(task_id(1, other.index) for other in read),
                 steps=from_nothing * steps.first + following * steps.sequential,
+                backwards=at < before,
             )
         for number in range(2, plan.passes + 1):
             for at, chunk in enumerate(chunks):
@@ -314,3 +363,12 @@ def _tasks(plan: RenderPlan) -> Iterator[Task]:
                     needs=tuple(task_id(number - 1, other.index) for other in near),
                     steps=len(chunk.frames) * steps.refine,
                 )
+
+
+def _relay_needs(chunks: Sequence[Chunk], at: int, begin: int, look_back: int) -> list[Chunk]:
+    """Of a shot's chunks, in order, those that chunk `at` reads in pass 1; the relay began with chunk `begin`."""
+    chunk = chunks[at]
+    if at < begin:
+        return list(itertools.takewhile(lambda one: one.start < chunk.stop + look_back, chunks[at + 1 : begin + 1]))
+    back = itertools.takewhile(lambda one: one.stop > chunk.start - look_back, reversed(chunks[begin:at]))
+    return list(back)[::-1]

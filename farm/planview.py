@@ -42,6 +42,8 @@ def plan_lines(plan: RenderPlan, work: WorkEstimate, storage: StorageEstimate, p
         f"         with --spare-storage about {_mib(storage.at_once)} at any time: {storage.workers} worker(s) begin "
         f"{storage.segments_at_once} of {storage.segments} segments at once, whose frames are given up for the film"
     )
+    if storage.frames_ahead:
+        yield f"         and, of a long shot, pass 1 of {storage.frames_ahead} frames beyond them, as far as its middle"
 
 
 def forecast_lines(told: dict[str, Any]) -> Iterator[str]:

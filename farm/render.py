@@ -29,7 +29,7 @@ from farm.instant.painter import InstantPainter
 from farm.job import FrameRecord, JobDirectory, JobRecord, record_flow_key
 from farm.media.decode import FrameReader
 from farm.pipeline import in_stages
-from farm.plan import Chunk, Task, frames_in_order, task_id, travels_back
+from farm.plan import Chunk, Task, frames_in_order, relay_reads, task_id, travels_back
 from farm.regions.masks import RegionMasks
 from farm.stopwatch import stage
 from farm.storage import Storage
@@ -48,6 +48,11 @@ from farm.ties import (
 
 DECODED_BYTES_KEPT, DECODED_FRAMES_KEPT = 1 << 28, 128
 """Of decoded frames, the lesser: flow over long distances asks again for frames that a long GOP makes slow to reach."""
+
+BACKWARDS_BLOCK = 16
+"""Frames decoded at once where they are asked for from the last to the first: a decoder only goes forwards, and begins
+each time at a key frame.
+"""
 
 INDEPENDENT_BATCH = 8
 """Frames that are decoded, painted and committed together where none depends on another."""
@@ -75,18 +80,28 @@ class _Source:
 
 
 class SourceFrames:
-    """Single frames of the source by number, the last few kept: flow and optimiser ask for the same ones."""
+    """Single frames of the source by number, the last few kept: flow and optimiser ask for the same ones.
+
+    `backwards` says that they will be asked for from the last to the first.
+    """
 
     def __init__(self, record: JobRecord) -> None:
-        self._reader = FrameReader(record.probe, (record.plan.width, record.plan.height), record.spec.as_stored)
+        width, height = record.plan.width, record.plan.height
+        self._reader = FrameReader(record.probe, (width, height), record.spec.as_stored)
         self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._fit = max(min(DECODED_BYTES_KEPT // (3 * width * height), DECODED_FRAMES_KEPT), 4)
+        self.backwards = False
 
     def __call__(self, frame: int) -> np.ndarray:
         if frame not in self._kept:
+            # a quarter of what is kept: the frames at the four distances that flow asks for have one block each
+            block = min(BACKWARDS_BLOCK, self._fit // 4) if self.backwards else 1
+            wanted = FrameRange(max(frame + 1 - block, 0), frame + 1)
             with stage("decode"):
-                self._kept[frame] = next(iter(self._reader.read(FrameRange(frame, frame + 1))))
-            fit = min(DECODED_BYTES_KEPT // self._kept[frame].nbytes, DECODED_FRAMES_KEPT)
-            while len(self._kept) > max(fit, 4):
+                for number, picture in zip(wanted, self._reader.read(wanted), strict=True):
+                    self._kept[number] = picture
+                    self._kept.move_to_end(number)
+            while len(self._kept) > self._fit:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(frame)
         return self._kept[frame]
@@ -152,7 +167,9 @@ class ChunkRenderer:
         done = self.job.intact_frames(task)
         ledger = self.job.ledger(task.id)
         chunk = self.plan.chunks[task.chunk]
-        for frame in frames_in_order(self.spec, task):
+        order = frames_in_order(self.spec, task)
+        self.source.backwards = order[0] > order[-1]
+        for frame in order:
             if frame in done:
                 yield FrameReport(task.id, frame, ledger[frame], reused=True)
                 continue
@@ -229,14 +246,10 @@ class ChunkRenderer:
     def _make(self, task: Task, chunk: Chunk, frame: int) -> tuple[np.ndarray, FrameRecord]:
         if task.number >= 2:
             return self._refine(task, frame)
-        steps, begin = self.plan.steps, self._begin(chunk)
-        if frame == begin:
-            return self._from_nothing(frame, steps.first)
-        return self._from_earlier(frame, self._earlier(task, begin, frame), steps.sequential)
-
-    def _begin(self, chunk: Chunk) -> int:
-        """The frame that the sequence which this chunk is a part of begins with."""
-        return self.plan.shots[chunk.shot].start if self.plan.relay else chunk.start
+        earlier = self._earlier(task, chunk, frame)
+        if not earlier:
+            return self._from_nothing(frame, self.plan.steps.first)
+        return self._from_earlier(frame, earlier, self.plan.steps.sequential)
 
     def _from_nothing(self, frame: int, steps: int) -> tuple[np.ndarray, FrameRecord]:
         return _with_record(frame, self.styler(frame).first(self.source(frame), steps, self.masks.weights(frame)))
@@ -270,12 +283,11 @@ class ChunkRenderer:
 
     # what is read -----------------------------------------------------------------------------------
 
-    def _earlier(self, task: Task, begin: int, frame: int) -> list[tuple[int, np.ndarray]]:
-        """The set J of Ruder 2016, nearest first: earlier frames of the sequence, as pass 1 left them."""
-        numbers = [frame - distance for distance in (1, *self.spec.long_term) if frame - distance >= begin]
+    def _earlier(self, task: Task, chunk: Chunk, frame: int) -> list[tuple[int, np.ndarray]]:
+        """Frames that the sequence came through before, nearest first, as pass 1 left them."""
         return [
             (number, self._read(task.id, number) if number in task.frames else self._committed(1, number))
-            for number in numbers
+            for number in relay_reads(self.plan, self.spec.long_term, chunk, frame)
         ]
 
     def _warped(self, frame: int, other: int, image: np.ndarray) -> Neighbour:

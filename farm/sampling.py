@@ -44,13 +44,14 @@ class Sample:
 
 
 def chunks_to_sample(plan: RenderPlan, count: int) -> list[int]:
-    """`count` chunks, one for each worker: the longest of those that begin a shot, in turns."""
-    able = sorted((chunk for chunk in plan.chunks if chunk.first_in_shot), key=lambda chunk: chunk.start - chunk.stop)
+    """`count` chunks, one for each worker: the longest of those that a shot's first pass begins with, in turns."""
+    begin = {shot.begin for shot in plan.shots}
+    able = sorted((chunk for chunk in plan.chunks if chunk.start in begin), key=lambda chunk: chunk.start - chunk.stop)
     return [able[i % len(able)].index for i in range(count)]
 
 
 def sample_chunk(renderer: ChunkRenderer, chunk: int) -> Sample:
-    """Render the beginning of a chunk that begins a shot, in `renderer`'s scratch job. Raises as a render does."""
+    """Render the beginning of one of `chunks_to_sample`, in `renderer`'s scratch job. Raises as a render does."""
     found = renderer.plan.chunks[chunk]
     if renderer.spec.method != "optimize":
         return _independent(renderer, found)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from farm.frames import FrameRange
 from farm.plan import RenderPlan, Task, task_id
@@ -126,13 +127,46 @@ def segments_ahead(plan: RenderPlan, workers: int) -> int:
 
 
 def segment_of_tasks(plan: RenderPlan, tasks: Sequence[Task]) -> dict[str, int]:
-    """The segment that each task's own chunk is in."""
+    """The segment that each task is for: its own chunk's. But where a shot's relay starts at its middle, the segment
+    that the shot begins in waits for all of pass 1 up to there.
+    """
     of_chunk = {
         chunk: segment.index
         for segment in plan_segments(plan)
         for chunk in range(segment.first_chunk, segment.last_chunk + 1)
     }
-    return {task.id: of_chunk[task.chunk] for task in tasks}
+    found = {}
+    for task in tasks:
+        chunk = plan.chunks[task.chunk]
+        shot = plan.shots[chunk.shot]
+        early = task.number == 1 and chunk.start <= shot.begin
+        found[task.id] = of_chunk[shot.first_chunk if early else chunk.index]
+    return found
+
+
+@dataclass(frozen=True)
+class Held:
+    """The most that a render with spare storage holds at a time, in frames: `begun`, of the segments that may be begun,
+    in all passes; `ahead` of them, in pass 1, as far as the middle of a long shot; `flow`, of shots not through.
+    """
+
+    begun: int
+    ahead: int
+    flow: int
+
+
+def held_at_once(plan: RenderPlan, at_once: int) -> Held:
+    """Where `at_once` segments may be begun."""
+    segments = plan_segments(plan)
+    begun = sum(sorted((len(one.frames) for one in segments), reverse=True)[:at_once])
+    ahead, flow = 0, begun
+    for first, last in zip(segments, segments[at_once - 1 :], strict=False):
+        shot = plan.shots[plan.chunks[last.last_chunk].shot]
+        stop = last.stop if shot.middle is None else max(last.stop, plan.chunk_of(shot.middle).stop)
+        ahead = max(ahead, stop - last.stop)
+        # flow stays until its shot is through: from the beginning of the one that the first segment begins in
+        flow = max(flow, stop - plan.shots[plan.chunks[first.first_chunk].shot].start)
+    return Held(begun, ahead, flow)
 
 
 class SegmentProgress:

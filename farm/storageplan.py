@@ -7,7 +7,7 @@ frames, and the film is measured by nobody before it is there.
 from __future__ import annotations
 
 from farm.plan import RenderPlan
-from farm.segments import plan_segments, segments_ahead
+from farm.segments import held_at_once, plan_segments, segments_ahead
 from farm.spec import RenderSpec
 from farm.video import Model
 
@@ -21,7 +21,8 @@ class StorageEstimate(Model):
     """`frames` of all stages and `flow` are kept to the end; `film` is once: its segments are as large for as long.
 
     `at_once` is the most that there is at any time with --spare-storage, film and segments included: the frames of the
-    `segments_at_once` segments that may be begun, and flow and masks of the longest shots among them.
+    `segments_at_once` segments that may be begun, `frames_ahead` of pass 1 that a long shot among them has beyond, and
+    flow and masks of the shots that are not through.
     """
 
     frames: int
@@ -32,6 +33,7 @@ class StorageEstimate(Model):
     segments_at_once: int
     segments: int
     workers: int
+    frames_ahead: int
 
 
 def estimate_storage(plan: RenderPlan, spec: RenderSpec, workers: int) -> StorageEstimate:
@@ -46,17 +48,16 @@ def estimate_storage(plan: RenderPlan, spec: RenderSpec, workers: int) -> Storag
     film = count * raw * FILM_SHARE
     segments = plan_segments(plan)
     at_once = min(segments_ahead(plan, workers), len(segments))
-    begun = sum(sorted((len(one.frames) for one in segments), reverse=True)[:at_once])
-    # flow stays until their shot is through: a shot may be longer than all that is begun
-    shots = max([begun, *(shot.stop - shot.start for shot in plan.shots)])
-    share = begun / count
+    held = held_at_once(plan, at_once)
+    given_up = frames * held.begun / count + held.ahead * raw * PNG_SHARE
     return StorageEstimate(
         frames=round(frames),
         flow=round(count * beside),
         film=round(film),
         total=round(frames + count * beside + 2 * film),
-        at_once=round(frames * share + shots * beside + 2 * film),
+        at_once=round(min(given_up, frames) + held.flow * beside + 2 * film),
         segments_at_once=at_once,
         segments=len(segments),
         workers=workers,
+        frames_ahead=held.ahead,
     )

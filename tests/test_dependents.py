@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from farm import plan as planning
 from farm.dependents import dependents, reads
 from farm.frames import FrameRange
 from farm.job import Runtime
@@ -52,6 +54,25 @@ def test_nothing_crosses_a_cut():
     assert found == {f"pass-{number}/00000": [0, 1, 2, 3] for number in (1, 2, 3)}
 
 
+def test_in_a_long_shot_what_lies_further_from_its_middle_on_the_same_side(monkeypatch):
+    monkeypatch.setattr(planning, "LONG_SHOT", 12)
+    # chunks 0-2, 3-5, 6-8, 9-11: the relay starts at frame 6
+    assert dropped("4", passes=2) == {
+        "pass-1/00001": [3, 4],
+        "pass-1/00000": [0, 1, 2],
+        "pass-2/00000": [0, 1, 2],
+        "pass-2/00001": [3, 4, 5],
+    }
+    assert dropped("8", passes=2) == {
+        "pass-1/00002": [8],
+        "pass-1/00003": [9, 10, 11],
+        "pass-2/00002": [7, 8],
+        "pass-2/00003": [9, 10, 11],
+    }
+    everything = dropped("6", passes=2)
+    assert sum(len(frames) for frames in everything.values()) == 2 * 12
+
+
 class FakeStyler:
     """Paints nothing, in no time."""
 
@@ -76,9 +97,19 @@ def renderer_without_paint(clip, style, tmp_path, **options):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"chunk_start": "scratch", "overlap": 2}, {"long_term": []}, {"passes": 1}, {"sweep": "alternating"}],
+    [
+        {},
+        {"chunk_start": "scratch", "overlap": 2},
+        {"long_term": []},
+        {"passes": 1},
+        {"sweep": "alternating"},
+        {"long_shot": 12},
+        {"long_shot": 12, "long_term": [2, 5], "passes": 2},
+    ],
 )
 def test_a_renderer_reads_exactly_what_it_is_said_to_read(clip, style, tmp_path, monkeypatch, options):
+    monkeypatch.setattr(planning, "LONG_SHOT", options.get("long_shot", planning.LONG_SHOT))
+    options = {name: value for name, value in options.items() if name != "long_shot"}
     renderer = renderer_without_paint(clip, style, tmp_path, **options)
     spec, record = renderer.spec, renderer.record
     seen: set[tuple[str, int]] = set()
@@ -93,3 +124,36 @@ def test_a_renderer_reads_exactly_what_it_is_said_to_read(clip, style, tmp_path,
         for report in renderer.render(task):
             assert seen == set(reads(record.plan, spec, task, report.frame)), (task.id, report.frame)
             seen.clear()
+
+
+class Tracing(FakeStyler):
+    """Paints what a frame is started from."""
+
+    def next(self, content, start, steps, ties, regions):
+        return self.first(np.rint(start).clip(0, 255).astype(np.uint8), steps, regions)
+
+
+@pytest.mark.parametrize("frames", ["4", "8", "6"])
+def test_what_another_paint_of_some_frames_changes_is_what_is_made_again(clip, style, tmp_path, monkeypatch, frames):
+    """In a long shot, whose relay goes from frame 6 both ways, rendered twice."""
+    monkeypatch.setattr(planning, "LONG_SHOT", 12)
+    films = []
+    for odd in ((), FrameRange.parse(frames)):
+        renderer = renderer_without_paint(clip, style, tmp_path / str(len(odd)), passes=2)
+        renderer._styler = Tracing()
+        make = renderer._make
+
+        def painted(task, chunk, frame, make=make, odd=odd):
+            image, record = make(task, chunk, frame)
+            return 255 - image if frame in odd else image, record
+
+        monkeypatch.setattr(renderer, "_make", painted)
+        tasks = plan_tasks(renderer.plan)
+        for task in tasks:
+            assert len(list(renderer.render(task))) == len(task.frames)
+        films.append(
+            {(task.id, frame): renderer.job.read_frame(task.id, frame) for task in tasks for frame in task.frames}
+        )
+    changed = {name for name, image in films[0].items() if not np.array_equal(image, films[1][name])}
+    expected = dependents(renderer.plan, renderer.spec, FrameRange.parse(frames))
+    assert changed == {(task, frame) for task, numbers in expected.items() for frame in numbers}

@@ -37,7 +37,14 @@ def costs_of(plan, **more):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"passes": 1}, {"chunk_start": "scratch", "overlap": 8}, {"chunk_frames": 200}]
+    "options",
+    [
+        {},
+        {"passes": 1},
+        {"chunk_start": "scratch", "overlap": 8},
+        {"chunk_frames": 200},
+        {"frames": 700, "cuts": (100,), "chunk_frames": 48},
+    ],
 )
 def test_with_a_second_a_step_it_is_the_plans_own_work(options):
     spec, plan = planned(**options)
@@ -64,6 +71,13 @@ def test_ties_over_longer_distances_cost_extra():
     costs = Costs(**{**NOTHING, "sequential": 1.0, "tie": 10.0})
     # frames 4..11 have one of 4 back, 8..11 one of 8 back
     assert sum(task_seconds(plan, spec, costs).values()) == pytest.approx(11 + 10 * (8 + 4))
+
+
+def test_in_a_long_shot_they_begin_at_its_middle():
+    spec, plan = planned(frames=480, cuts=(), passes=2, long_term="4", chunk_frames=48)
+    costs = Costs(**{**NOTHING, "first": 100.0, "sequential": 1.0, "tie": 10.0})
+    # from frame 240 on: 244..479 have one of 4 back, 0..236 one of 4 ahead
+    assert sum(task_seconds(plan, spec, costs).values()) == pytest.approx(100 + 479 + 10 * (236 + 237))
 
 
 def test_frames_of_a_network_cost_the_same_whatever_the_chunk():

@@ -6,8 +6,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from farm import plan as planning
 from farm.errors import UsageError
-from farm.plan import estimate_work, output_size, pass_steps, plan_render, plan_tasks, split_evenly, task_id
+from farm.plan import (
+    LONG_SHOT,
+    estimate_work,
+    frames_in_order,
+    output_size,
+    pass_steps,
+    plan_render,
+    plan_tasks,
+    relay_reads,
+    split_evenly,
+    task_id,
+)
 from farm.spec import Iterations, build_spec
 from farm.video import ColorTags, VideoProbe
 
@@ -147,6 +159,117 @@ def test_a_chunk_needs_all_chunks_that_it_looks_back_to():
     assert needs == {0: [], 10: [0], 20: [], 30: [2], 40: [2, 3], 50: [2, 3, 4], 60: [3, 4, 5]}
     alone = plan_render(make_spec(chunk_frames=10, long_term=()), make_probe(30), ())
     assert [task.needs for task in plan_tasks(alone) if task.number == 1] == [(), (task_id(1, 0),), (task_id(1, 1),)]
+
+
+def first_pass(plan):
+    return [task for task in plan_tasks(plan) if task.number == 1]
+
+
+def test_a_long_shots_relay_goes_from_its_middle_both_ways():
+    plan = plan_render(make_spec(chunk_frames=100, long_term="10,120"), make_probe(520), cuts=(20,))
+    assert [(shot.start, shot.middle, shot.stop) for shot in plan.shots] == [(0, None, 20), (20, 270, 520)]
+    following = plan.steps.sequential
+    assert [
+        (f"{task.start}-{task.stop}", [int(need[-5:]) for need in task.needs], task.steps, task.backwards)
+        for task in first_pass(plan)
+    ] == [
+        ("0-20", [], 200 + 19 * following, False),
+        ("270-353", [], 200 + 82 * following, False),
+        ("353-436", [4], 83 * following, False),
+        ("436-520", [4, 5], 84 * following, False),
+        ("186-270", [4], 84 * following, True),
+        ("103-186", [3, 4], 83 * following, True),
+        ("20-103", [2, 3], 83 * following, True),
+    ]
+    assert [task.id for task in first_pass(plan)] == [f"pass-1/{at:05d}" for at in (0, 4, 5, 6, 3, 2, 1)]
+    second = {task.chunk: task for task in plan_tasks(plan) if task.number == 2}
+    assert second[3].needs == tuple(task_id(1, chunk) for chunk in (2, 3, 4))
+    assert not second[3].backwards
+    (back,) = (task for task in first_pass(plan) if task.chunk == 3)
+    assert frames_in_order(make_spec(), back) == list(range(269, 185, -1))
+    assert frames_in_order(make_spec(), second[3]) == list(range(186, 270))
+
+
+@pytest.mark.parametrize(
+    ("frames", "sequential_frames"), [(LONG_SHOT - 1, LONG_SHOT - 2), (LONG_SHOT, LONG_SHOT // 2 + 47)]
+)
+def test_from_the_middle_the_longest_chain_is_half_as_long(frames, sequential_frames):
+    """The chunk that a long shot's relay begins with, of 48 frames, is in the chain of both its halves."""
+    plan = plan_render(make_spec(passes=2), make_probe(frames), ())
+    end: dict[str, int] = {}
+    for task in first_pass(plan):
+        end[task.id] = task.steps + max((end[need] for need in task.needs), default=0)
+    assert max(end.values()) == 200 + sequential_frames * plan.steps.sequential
+    work = estimate_work(plan, make_spec().iterations)
+    longest = max(len(chunk.frames) for chunk in plan.chunks)
+    assert work.longest_chain_steps == max(end.values()) + longest * plan.steps.refine
+    assert work.steps == 200 + (frames - 1) * plan.steps.sequential + frames * plan.steps.refine
+    assert work.chunking_overhead == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"passes": 1}, {"sweep": "alternating"}, {"chunk_start": "scratch"}, {"method": "identity", "styles": []}],
+    ids=str,
+)
+def test_what_is_sequential_by_intention_goes_forwards_however_long_the_shot(options):
+    plan = plan_render(make_spec(**options), make_probe(1000), ())
+    assert plan.shots[0].middle is None
+    assert [chunk.start for chunk in plan.chunks] == split_evenly(0, 1000, 48)
+    assert not any(task.backwards for task in plan_tasks(plan))
+
+
+def test_a_shot_that_is_not_long_is_cut_as_before():
+    plan = plan_render(make_spec(), make_probe(2 * LONG_SHOT - 2), (LONG_SHOT - 1,))
+    starts = split_evenly(0, LONG_SHOT - 1, 48) + split_evenly(LONG_SHOT - 1, 2 * LONG_SHOT - 2, 48)
+    assert [chunk.start for chunk in plan.chunks] == starts
+    assert [task.chunk for task in first_pass(plan)] == list(range(len(starts)))
+    assert not any(task.backwards for task in plan_tasks(plan))
+
+
+def test_a_plan_that_was_kept_before_long_shots_had_a_middle_goes_forwards():
+    kept = plan_render(make_spec(passes=1), make_probe(600), ()).model_dump(mode="json")
+    for shot in kept["shots"]:
+        del shot["middle"]
+    plan = planning.RenderPlan.model_validate(kept)
+    assert plan.shots[0].begin == 0
+    assert not any(task.backwards for task in plan_tasks(plan))
+
+
+@given(
+    st.integers(1, 90),
+    st.sets(st.integers(1, 89), max_size=4),
+    st.integers(2, 30),
+    st.sets(st.integers(2, 40), max_size=3),
+    st.integers(2, 60),
+)
+@settings(max_examples=150, deadline=None)
+def test_a_task_needs_the_chunks_that_its_frames_read(frames, cuts, chunk_frames, long_term, long_shot):
+    spec = make_spec(chunk_frames=chunk_frames, long_term=sorted(long_term))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "LONG_SHOT", long_shot)
+        plan = plan_render(spec, make_probe(frames), sorted(cut for cut in cuts if cut < frames))
+    passed: set[int] = set()
+    finished: set[str] = set()
+    from_nothing = []
+    for task in first_pass(plan):
+        assert set(task.needs) <= finished
+        read: set[str] = set()
+        for frame in frames_in_order(spec, task):
+            numbers = relay_reads(plan, spec.long_term, plan.chunks[task.chunk], frame)
+            assert set(numbers) <= passed
+            assert plan.look_back >= max((abs(frame - number) for number in numbers), default=0)
+            read |= {task_id(1, plan.chunk_of(number).index) for number in numbers}
+            passed.add(frame)
+            from_nothing += [] if numbers else [frame]
+        assert read - {task.id} <= set(task.needs)
+        for need in task.needs:  # the distances may leave one out that lies between
+            other = plan.chunks[int(need[-5:])]
+            assert other.shot == plan.chunks[task.chunk].shot
+            assert max(task.start - other.stop, other.start - task.stop) < plan.look_back
+        finished.add(task.id)
+    assert passed == set(range(frames))
+    assert sorted(from_nothing) == [shot.begin for shot in plan.shots]
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from farm import plan as planning
 from farm.errors import JobMismatchError
 from farm.flow import external_flow_name, write_flow
 from farm.job import FrameRecord, JobDirectory, Runtime
 from farm.plan import plan_tasks
 from farm.prepare import prepare_job
-from farm.render import ChunkRenderer, stage_frame
+from farm.render import ChunkRenderer, SourceFrames, stage_frame
 from farm.spec import build_spec
 from farm.style.color import YIQ_FROM_RGB
 from tests.conftest import small_vgg
@@ -209,18 +210,78 @@ def test_colours_do_not_depend_on_who_renders(hidden_clip, style, tmp_path, colo
     assert all(np.array_equal(together[name], alone[name]) for name in together)
 
 
-@pytest.mark.parametrize("passes", [1, 2])
-def test_the_film_does_not_depend_on_where_chunks_begin(hidden_clip, style, tmp_path, passes):
+def films_of(hidden_clip, style, tmp_path, chunk_lengths, frames: int, passes: int) -> list[list[np.ndarray]]:
     films = []
-    for chunk_frames in (2, 3, 48):
-        options = {"chunk_frames": chunk_frames, "frames": "0-5", "passes": passes, "long_term": [3], "seed": 3}
-        spec = short_spec(hidden_clip[0], style, tmp_path / "a.mp4", flow_dir=str(hidden_clip[1]), **options)
+    for chunk_frames in chunk_lengths:
+        options = {"chunk_frames": chunk_frames, "frames": f"0-{frames - 1}", "passes": passes, "seed": 3}
+        options |= {"long_term": [3], "flow_dir": str(hidden_clip[1])}
+        spec = short_spec(hidden_clip[0], style, tmp_path / "a.mp4", **options)
         job = render_here(spec, tmp_path / f"{chunk_frames}.farm")
         record = job.load_record()
-        films.append([stage_frame(job, record, passes, frame) for frame in range(6)])
-    for film in films[1:]:
-        assert all(np.array_equal(one, other) for one, other in zip(films[0], film, strict=True))
+        films.append([stage_frame(job, record, passes, frame) for frame in range(frames)])
+    return films
+
+
+def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("passes", [1, 2])
+def test_the_film_does_not_depend_on_where_chunks_begin(hidden_clip, style, tmp_path, passes):
+    films = films_of(hidden_clip, style, tmp_path, (2, 3, 48), 6, passes)
+    assert all(same(films[0], film) for film in films[1:])
     assert not np.array_equal(films[0][4], films[0][5])
+
+
+def test_nor_does_that_of_a_long_shot_whose_relay_starts_at_its_middle(hidden_clip, style, tmp_path, monkeypatch):
+    (forwards,) = films_of(hidden_clip, style, tmp_path / "forwards", (48,), 9, 2)
+    monkeypatch.setattr(planning, "LONG_SHOT", 9)
+    films = films_of(hidden_clip, style, tmp_path, (2, 3, 48), 9, 2)
+    assert all(same(films[0], film) for film in films[1:])
+    assert not same(films[0], forwards)
+
+
+def test_who_takes_up_a_backwards_task_goes_on_where_it_was(hidden_clip, style, tmp_path, monkeypatch):
+    monkeypatch.setattr(planning, "LONG_SHOT", 9)
+    options = {"frames": "0-8", "chunk_frames": 48, "long_term": [3], "flow_dir": str(hidden_clip[1])}
+    spec = short_spec(hidden_clip[0], style, tmp_path / "a.mp4", **options)
+    undisturbed = committed(render_here(spec, tmp_path / "a.farm"))
+    job = str(tmp_path / "b.farm")
+    record = prepare_job(spec, job).begin(Runtime(device="cpu", precision="fp32", threads=1))
+    orders = {}
+    for task in plan_tasks(record.plan):
+        made = []
+        for _ in range(2):  # workers that stop after a frame of their own
+            for report in ChunkRenderer(job).render(task):
+                if not report.reused:
+                    made.append(report.frame)
+                    break
+        made += [report.frame for report in ChunkRenderer(job).render(task) if not report.reused]
+        orders[task.id] = made
+    assert orders["pass-1/00001"] == [4, 5, 6, 7, 8]
+    assert orders["pass-1/00000"] == [3, 2, 1, 0]
+    resumed = committed(JobDirectory(job))
+    assert undisturbed.keys() == resumed.keys()
+    assert all(np.array_equal(undisturbed[name], resumed[name]) for name in undisturbed)
+
+
+def test_backwards_frames_of_the_source_are_the_same_and_decoded_by_the_block(clip, style, tmp_path):
+    prepared = prepare_job(short_spec(clip, style, tmp_path / "a.mp4", frames="0-11"), str(tmp_path / "a.farm"))
+    record = prepared.begin(Runtime(device="cpu", precision="fp32", threads=1))
+    forwards, backwards = SourceFrames(record), SourceFrames(record)
+    pictures = [forwards(frame) for frame in range(12)]
+    backwards.backwards = True
+    asked = []
+    read = backwards._reader.read
+    backwards._reader.read = lambda frames: asked.append(str(frames)) or read(frames)  # type: ignore[method-assign]
+    for frame in reversed(range(12)):
+        assert np.array_equal(backwards(frame), pictures[frame])
+    assert asked == ["0-11"]
+    backwards._fit = 8
+    backwards._kept.clear()
+    for frame in reversed(range(12)):
+        assert np.array_equal(backwards(frame), pictures[frame])
+    assert asked[1:] == ["10-11", "8-9", "6-7", "4-5", "2-3", "0-1"]
 
 
 def test_files_that_a_render_reads_belong_to_its_job(hidden_clip, style, tmp_path):

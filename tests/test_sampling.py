@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from farm import plan as planning
 from farm.job import JobDirectory, Runtime
 from farm.plan import plan_tasks
 from farm.prepare import prepare_job
@@ -57,6 +58,15 @@ def test_every_worker_samples_the_beginning_of_a_shot(renderer):
     plan = renderer().plan
     assert chunks_to_sample(plan, 3) == [0, 0, 0]
     assert plan.chunks[0].first_in_shot
+
+
+def test_of_a_long_shot_the_chunk_that_its_relay_begins_with(renderer, monkeypatch):
+    monkeypatch.setattr(planning, "LONG_SHOT", 12)
+    one = renderer()
+    assert chunks_to_sample(one.plan, 2) == [1, 1]
+    sample = sample_chunk(one, 1)
+    assert (len(sample.first), len(sample.sequential), len(sample.refine)) == (1, SEQUENTIAL, REFINED)
+    assert one.job.ledger("pass-1/00001").keys() == {6, 7, 8, 9}
 
 
 def test_a_still_is_painted_once_and_bit_for_bit(renderer):

@@ -14,6 +14,7 @@ from farm.schedule import Assign, FilmedUpTo, Schedule, TaskSucceeded, Window, W
 from farm.segments import (
     SEGMENT_FRAMES,
     SegmentProgress,
+    held_at_once,
     plan_segments,
     segment_of_tasks,
     segments_ahead,
@@ -46,7 +47,7 @@ def test_segments_are_all_frames_in_whole_chunks(frames, cuts, chunk_frames):
 
 def test_segments_end_with_shots_where_they_can():
     plan = make_plan(1000, [100, 150, 300], chunk_frames=48)
-    assert [str(one.frames) for one in plan_segments(plan)][:3] == ["0-99", "100-299", "300-532"]
+    assert [str(one.frames) for one in plan_segments(plan)][:3] == ["0-99", "100-299", "300-517"]
 
 
 OPTIONS = [
@@ -71,6 +72,7 @@ class Storage:
         self.done: set[str] = set()
         self.given_up: set[str] = set()
         self.most = 0
+        self.most_flow = 0
         window = Window(segment_of_tasks(plan, self.tasks), segments_ahead(plan, workers))
         self.schedule = Schedule(self.tasks, window=window)
         self.at: dict[str, object] = {}
@@ -96,12 +98,20 @@ class Storage:
                 self.kept.add((task.id, frame))
             self.done.add(task.id)
             self.most = max(self.most, len(self.kept))
+            self.count_flow()
             to_film += self.progress.task_done(task.id)
             self.take(self.schedule.handle(TaskSucceeded(worker)))
             if to_film:
                 self.film(to_film.pop(0))
         for segment in to_film:
             self.film(segment)
+
+    def count_flow(self) -> None:
+        """Frames that were rendered of shots that are not all in the film."""
+        covered = self.progress.covered
+        rendered = {self.plan.chunks[int(task[-5:])] for task in self.done}
+        left = {chunk.shot for chunk in self.plan.chunks if chunk.index not in covered}
+        self.most_flow = max(self.most_flow, sum(len(chunk.frames) for chunk in rendered if chunk.shot in left))
 
     def film(self, segment) -> None:
         for task in tasks_of_segment(self.plan, segment):
@@ -127,8 +137,30 @@ def test_nobody_misses_what_was_given_up_and_storage_is_bounded(options, cuts, w
     assert storage.kept == set(), "all is in the film"
     estimate = estimate_storage(plan, spec, workers)
     begun = sorted((len(one.frames) for one in plan_segments(plan)), reverse=True)[: estimate.segments_at_once]
-    assert storage.most <= sum(begun) * plan.passes + len(plan.chunks) * spec.overlap
+    bound = sum(begun) * plan.passes + len(plan.chunks) * spec.overlap + estimate.frames_ahead
+    assert storage.most <= bound
     assert storage.most < 1200 * plan.passes
+    assert storage.most_flow <= held_at_once(plan, estimate.segments_at_once).flow
+
+
+def test_a_long_shot_holds_its_pass_1_as_far_as_its_middle_and_no_more():
+    """Segments of 211 frames, two begun at a time: of the first 1,080 frames in one shot, the middle is at 540."""
+    plan = make_plan(1400, (1080,), chunk_frames=24, passes=2)
+    tasks = {task.id: task for task in plan_tasks(plan)}
+    found = segment_of_tasks(plan, list(tasks.values()))
+    segments = plan_segments(plan)
+    middle = plan.chunk_of(540)
+    assert middle.start == 540
+    for name, task in tasks.items():
+        own = next(one.index for one in segments if task.start in one.frames)
+        in_first_half = task.number == 1 and task.start <= 540
+        assert found[name] == (0 if in_first_half else own), name
+    held = held_at_once(plan, 2)
+    stop = segments[1].stop
+    assert held.ahead == middle.stop - stop > 0
+    assert held.flow == 1400, "the last frames of the long shot share a segment with the next shot's first"
+    assert held_at_once(plan, len(segments)).ahead == 0
+    assert held_at_once(make_plan(1400, range(400, 1400, 400), chunk_frames=24), 2).ahead == 0
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
