@@ -26,6 +26,9 @@ from benchmarks.chaos import (
     hit,
     kill_driver,
 )
+from farm.job import JobDirectory
+from farm.plan import plan_tasks
+from farm.segments import unread_tasks
 
 START_ATTEMPTS = 3
 WORKER = r"^ray::pass"
@@ -323,11 +326,15 @@ def flipped(path: Path) -> None:
 
 
 def damaged(pattern: str, how: Callable[[Path], None]) -> Callable[[Bench, str], Row]:
-    """A copy of the job that was cut off, one file of it damaged, and the same command again."""
+    """A copy of the job that was cut off, one file of it damaged, and the same command again. A file of a frame or a
+    ledger is one that the rest of the render still reads: what nobody reads again is not made again.
+    """
 
     def break_it(bench: Bench, name: str) -> Row:
         case = Case(bench, name, copy_of=bench.half.job)
-        path = bench.random.choice(sorted(case.job.glob(pattern)))
+        unread = frames_nobody_reads(case.job)
+        paths = [path for path in sorted(case.job.glob(pattern)) if not any(task in str(path) for task in unread)]
+        path = bench.random.choice(paths)
         case.row.when = f"half-way: {path.relative_to(case.job)}"[:42]
         how(path)
         case.watch.overlook()
@@ -335,6 +342,15 @@ def damaged(pattern: str, how: Callable[[Path], None]) -> Callable[[Bench, str],
         return case.compare()
 
     return break_it
+
+
+def frames_nobody_reads(job: Path) -> set[str]:
+    """Ids of the tasks that are finished, and whose readers are too."""
+    directory = JobDirectory(str(job))
+    record = directory.load_record()
+    assert record is not None
+    tasks = plan_tasks(record.plan)
+    return unread_tasks(record.plan, tasks, (), directory.finished_tasks(tasks))
 
 
 def damaged_segment(bench: Bench, name: str) -> Row:

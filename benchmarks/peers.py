@@ -129,7 +129,9 @@ def clip(options: argparse.Namespace) -> dict[str, Any]:
     first, following = (int(number) for number in (options.iterations or "200,50").split(","))
     values: dict[str, Any] = {"video": str(options.source.absolute()), "styles": [str(options.style.absolute())]}
     values |= {"output": str((options.output / "film.mp4").absolute()), "size": options.size, "frames": options.frames}
-    values |= {"iterations": {"first": first, "next": following}, "passes": options.passes}
+    values |= {"iterations": {"first": first, "next": following}}
+    if options.passes:
+        values["passes"] = options.passes
     spec = build_spec(values)
     found = render_alone(spec, options.output, options.threads)
     job = JobDirectory(str(options.output / "alone.farm"))
@@ -190,7 +192,7 @@ def clip(options: argparse.Namespace) -> dict[str, Any]:
         "warp_errors": errors,
         "frames": rows,
         "iterations": [first, following],
-        "passes": options.passes,
+        "passes": spec.passes,
     }
 
 
@@ -204,7 +206,7 @@ def main() -> None:
     parser.add_argument("--peer-steps", type=int, default=200)
     parser.add_argument("--every", type=int, default=2, help="steps between two measurements of a still")
     parser.add_argument("--frames", default="0-23", help="of a clip")
-    parser.add_argument("--passes", type=int, default=3, help="of the farm")
+    parser.add_argument("--passes", type=int, help="of the farm; without it, as many as farm render makes")
     parser.add_argument("--pairs", type=int, nargs="+", default=[2, 20], help="first frames of pairs, from the clip's")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, default=Path("peers"))

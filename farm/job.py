@@ -193,7 +193,10 @@ class JobDirectory:
             facts = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "committed": round(time.time(), 3)}
             records.append(record.model_copy(update=facts))
             self.storage.write(frame_name(task, record.frame), data)
-        self._save_ledger(task, {**self.ledger(task), **{record.frame: record for record in records}})
+        # A worker that was given up for lost may be slow, not dead, and write this ledger beside its successor. What
+        # the other committed stands: read anew, or a late entry of the one would undo the last ones of the other.
+        written = _parse_ledger(self.storage.read(ledger_name(task)) or b"")
+        self._save_ledger(task, {**written, **self.ledger(task), **{record.frame: record for record in records}})
         return records
 
     def _save_ledger(self, task: str, ledger: dict[int, FrameRecord]) -> None:

@@ -38,6 +38,15 @@ def test_a_committed_frame_is_read_back_bit_for_bit(job):
     assert again.read_frame(PASS, 8) is None
 
 
+def test_a_worker_given_up_for_lost_undoes_nothing_of_its_successor(job):
+    slow, successor = JobDirectory(job.url), JobDirectory(job.url)
+    slow.commit_frame(PASS, picture(0), FrameRecord(frame=0, sha256=""))
+    for frame in (1, 2, 3):
+        successor.commit_frame(PASS, picture(frame), FrameRecord(frame=frame, sha256=""))
+    slow.commit_frame(PASS, picture(1), FrameRecord(frame=1, sha256=""))
+    assert JobDirectory(job.url).intact_frames(first_task(4)) == {0, 1, 2, 3}
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "deleted", "zeroed", "ledger gone", "ledger torn"])
 def test_damage_makes_a_frame_uncommitted(tmp_path, damage):
     job = JobDirectory(str(tmp_path))
