@@ -243,12 +243,12 @@ class Bench:
 
         def cut_off(driver: Driver, watch: Watch) -> bool:
             fell = after(watch, driver, self.total // 2 + 6)
-            family.extend(pid for pid in below(driver.process.pid) if command_of(pid).startswith("ray::"))
+            family.extend(pid for pid in below(driver.process.pid) if command_of(pid).startswith("ray::pass"))
             return kill_driver(driver, watch, 0) and fell
 
         self.half.run_and_strike(cut_off)
         # its renderers go on until they notice, and nothing may change while it is copied
-        self.half.watch.wait(lambda: not any(command_of(pid).startswith("ray::") for pid in family), COMMAND_SECONDS)
+        self.half.watch.wait(lambda: not any(command_of(pid).startswith("ray::pass") for pid in family))
         if self.half.row.says:
             raise SystemExit(f"the render that was to be cut off half-way: {self.half.row.says}")
 

@@ -1,7 +1,7 @@
 """What a job of a cluster does beside its chunks, as Ray tasks on the driver's node: so the dashboard has bars of it.
 
 prepared = run_errand("probe", prepare_job, spec, job_url)
-run_errand("stitch", make_segment, job_url, 3, check=stop_if_asked)
+run_errand("stitch", make_segment, job_url, segment, check=stop_if_asked)
 
 They book no cores: on a head that has none, or where renderers hold all of them, they run all the same.
 """
@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from farm.errors import FarmError, RenderError
 from farm.job import JobDirectory
+from farm.segments import Segment
 from farm.stitch import Segments
 
 POLL_SECONDS = 0.2
@@ -24,13 +25,12 @@ END_SECONDS = 10.0
 T = TypeVar("T")
 
 
-def make_segment(job_url: str, index: int) -> None:
+def make_segment(job_url: str, segment: Segment) -> None:
     """Encode and commit one segment of a job. Raises StorageError, EncodeError."""
     job = JobDirectory(job_url)
     record = job.load_record()
     assert record is not None  # the driver wrote it before there was anything to encode
-    segments = Segments(job, record)
-    segments.make(segments.plan[index])
+    Segments(job, record).make(segment)
 
 
 def run_errand(name: str, work: Callable[..., T], *arguments: Any, check: Callable[[], None] = lambda: None) -> T:

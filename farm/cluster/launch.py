@@ -169,7 +169,7 @@ def _run(
         return until_the_end.enter_context(maker)
 
     def stitch(segment: Segment, check: Callable[[], None]) -> None:
-        run_errand("stitch", make_segment, prepared.job.url, segment.index, check=check)
+        run_errand("stitch", make_segment, prepared.job.url, segment, check=check)
 
     if not todo and record is not None:
         reused = sum(len(task.frames) for task in tasks)

@@ -97,7 +97,7 @@ def test_a_film_of_segments_made_elsewhere_is_the_same_to_the_byte(tmp_path):
     encoded = []
 
     def elsewhere(segment, check):
-        run_errand("stitch", make_segment, job, segment.index, check=check)
+        run_errand("stitch", make_segment, job, segment, check=check)
         encoded.append(segment.index)
 
     with FilmMaker(job, record, tasks, (), (), make=elsewhere) as maker:
