@@ -131,8 +131,8 @@ def _open_files(pid: int) -> int:
         return 0
 
 
-def pace(job: Path) -> dict[str, float]:
-    """Frames a second in the second and in the last tenth of all commits, from the times in the ledgers."""
+def pace(job: Path) -> dict[str, Any]:
+    """Frames a second in the second and in the last tenth of all commits, and in every tenth: from the ledgers."""
     directory = JobDirectory(str(job))
     record = directory.load_record()
     assert record is not None
@@ -144,7 +144,8 @@ def pace(job: Path) -> dict[str, float]:
         return (end - begin) / (times[end - 1] - times[begin])
 
     start, end = rate(tenth, 2 * tenth), rate(len(times) - tenth, len(times))
-    return {"start": round(start, 2), "end": round(end, 2), "time_ratio": round(start / end, 3), "began": times[0]}
+    tenths = [round(rate(i * tenth, (i + 1) * tenth)) for i in range(10)]
+    return {"start": round(start, 2), "end": round(end, 2), "time_ratio": round(start / end, 3), "tenths": tenths}
 
 
 def render(folder: Path, frames: int, workers: int, chunk_frames: int | None, picture: Path) -> dict[str, Any]:
