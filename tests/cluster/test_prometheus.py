@@ -80,7 +80,7 @@ def rate_in(line: str) -> float:
 
 def test_prometheus_and_the_log_tell_the_same_rate(prometheus, nodes, style, tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_PROMETHEUS_HOST", prometheus)
-    film = make_clip(tmp_path / "street.mp4", frames=900)
+    film = make_clip(tmp_path / "street.mp4", frames=3000)
     told = json.loads(submit(film, style, tmp_path / "out.mp4", "--iterations", "2,2").stdout)
     assert told["prometheus"] == prometheus
     rate = next(query for query, title in QUERIES.items() if title == "Frames a second")
