@@ -277,9 +277,9 @@ def test_ctrl_c_and_the_same_command_again(clip, style, tmp_path, reference):
     command = [sys.executable, "-m", "farm", "render", str(clip), "--style", str(style), "-o", str(output)]
     command += ["--size", "64", "--iterations", "4,3", "--chunk-frames", "4", "--overlap", "2", "--passes", "2"]
     command += ["--long-term", "3", "--workers", "1", "--threads", "1", "--json"]
-    ledger = tmp_path / "interrupted.farm/ledger/pass-1/00000.json"
+    second_frame = tmp_path / "interrupted.farm/frames/pass-1/00000/000001.png"
     first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while first.poll() is None and not ledger.exists():
+    while first.poll() is None and not second_frame.exists():
         time.sleep(0.02)
     first.send_signal(signal.SIGINT)
     stdout, stderr = first.communicate(timeout=60)
