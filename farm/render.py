@@ -31,6 +31,7 @@ from farm.media.decode import FrameReader
 from farm.pipeline import in_stages
 from farm.plan import Chunk, Task, frames_in_order, relay_reads, task_id, travels_back
 from farm.regions.masks import RegionMasks
+from farm.revealed import painted_alike
 from farm.stopwatch import stage
 from farm.storage import Storage
 from farm.style.guided import paste
@@ -260,7 +261,10 @@ class ChunkRenderer:
         """Start from, and tie to, stylised frames of the same shot, given nearest first."""
         ties = nearest_visible([self._warped(frame, other, image) for other, image in earlier])
         content, regions = self.source(frame), self.masks.weights(frame)
-        start = warped_start(content, ties)
+        near, painted = earlier[0]
+        with stage("warp"):
+            alike = painted_alike(content, self.source(near), painted, self.flows.match(frame, near).flow)
+            start = warped_start(alike, ties)
         return _with_record(frame, self.styler(frame).next(content, start, steps, ties, regions))
 
     def _refine(self, task: Task, frame: int) -> tuple[np.ndarray, FrameRecord]:

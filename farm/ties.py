@@ -48,18 +48,17 @@ def looks_alike(frame: np.ndarray, warped: np.ndarray) -> np.ndarray:
     return np.clip((UNLIKE - level) / (UNLIKE - ALIKE), 0, 1)
 
 
-def warped_start(content: np.ndarray, neighbours: Sequence[Neighbour]) -> np.ndarray:
-    """The warped neighbours where they are known, the content frame elsewhere: (H, W, 3) float32.
+def warped_start(elsewhere: np.ndarray, neighbours: Sequence[Neighbour]) -> np.ndarray:
+    """The warped neighbours where they are known, `elsewhere` where not: (H, W, 3) float32.
 
     The neighbours' weights must sum to 1 at the most, as `nearest_visible` leaves them.
     """
-    start = content.astype(np.float32)
-    known = np.zeros(content.shape[:2], np.float32)
-    total = np.zeros(content.shape, np.float32)
+    known = np.zeros(elsewhere.shape[:2], np.float32)
+    total = np.zeros(elsewhere.shape, np.float32)
     for neighbour in neighbours:
         total += neighbour.weight[..., None] * neighbour.image
         known += neighbour.weight
-    return total + np.clip(1 - known, 0, 1)[..., None] * start
+    return total + np.clip(1 - known, 0, 1)[..., None] * elsewhere
 
 
 def blended_start(own: np.ndarray, neighbours: Sequence[Neighbour], blend: float) -> np.ndarray:

@@ -17,6 +17,7 @@ from farm.job import FrameRecord, JobDirectory, Runtime
 from farm.plan import plan_tasks
 from farm.prepare import prepare_job
 from farm.render import ChunkRenderer, SourceFrames, stage_frame
+from farm.revealed import painted_alike
 from farm.spec import build_spec
 from farm.style.color import YIQ_FROM_RGB
 from tests.conftest import small_vgg
@@ -314,3 +315,16 @@ def test_over_many_frames_only_what_looks_alike_is_tied(hidden_clip, style, tmp_
     assert far.weight[background].min() > 0.99
     assert far.weight[covered].mean() < 0.4
     assert near.weight[covered].min() > 0.99
+
+
+def test_what_the_door_uncovers_starts_as_paint_not_as_the_photograph(hidden_clip, style, tmp_path):
+    video, flow = hidden_clip
+    options = {"frames": "13-14", "iterations": "30,0", "passes": 1, "flow_dir": str(flow)}
+    done = render_here(short_spec(video, style, tmp_path / "out.mp4", **options), tmp_path / "job")
+    record = done.load_record()
+    before, after = (stage_frame(done, record, 1, frame) for frame in (13, 14))
+    uncovered = slice(28, 44)  # columns, away from the soft border of what is reliable
+    content, old = picture(14), picture(13)
+    alike = painted_alike(content, old, before, exact_flow(14, 13))
+    assert np.abs(after.astype(int) - alike)[:, uncovered].max() <= 3
+    assert np.abs(after.astype(int) - content)[:, uncovered].mean() > 10
