@@ -44,11 +44,11 @@ class FilmMaker:
     ) -> None:
         # ledgers are read by two threads at once: each has its own
         self._job = JobDirectory(job_url)
-        self._record, self._tasks, self._spare = record, tasks, spare
+        self._record, self._spare = record, spare
+        self._tasks = tasks  # whose frames are kept: what is given up need not be asked about for every segment
         self._segments = Segments(self._job, record)
         self._progress = SegmentProgress(record.plan, made, done)
         self._done = set(done)
-        self._given_up: set[str] = set()
         self._shots_cleared: set[int] = set()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="segments")
         self._waiting: list[Future[Segment]] = []
@@ -56,7 +56,8 @@ class FilmMaker:
         self._make_elsewhere = make
         if spare:
             there = {name.rpartition("/")[0].partition("/")[2] for name in self._job.storage.names("frames")}
-            self._given_up = self._done - there
+            given_up = self._done - there
+            self._tasks = [task for task in tasks if task.id not in given_up]
             self._give_up_frames()
         for segment in self._progress.ready_at_first:
             self._begin(segment)
@@ -122,12 +123,12 @@ class FilmMaker:
     def _give_up_frames(self) -> None:
         """Remove the frames that nobody reads any more, and flow and masks of shots that are in the film."""
         covered = self._progress.covered
-        unread = unread_tasks(self._record.plan, self._tasks, covered, self._done) - self._given_up
+        unread = unread_tasks(self._record.plan, self._tasks, covered, self._done)
         for task in self._tasks:
             if task.id in unread:
                 for frame in task.frames:
                     self._job.storage.remove(frame_name(task.id, frame))
-        self._given_up |= unread
+        self._tasks = [task for task in self._tasks if task.id not in unread]
         plan = self._record.plan
         for shot in plan.shots:
             chunks = range(shot.first_chunk, shot.first_chunk + shot.chunks)

@@ -1,5 +1,7 @@
 """Waiting for a submitted job whose state is written already while its driver still prints."""
 
+import time
+
 import pytest
 
 from farm.cluster import service
@@ -50,3 +52,11 @@ def test_a_cluster_that_is_gone_or_does_not_end_keeps_nobody(slow, asked, monkey
     save_state(slow.job, JobState(state="SUCCEEDED", submission="farm-a"))
     assert wait_for_job(slow, None, lambda state: None).state == "SUCCEEDED"
     assert slow.asked
+
+
+def test_no_longer_than_was_asked_for(slow):
+    slow.asked[:] = ["RUNNING"] * 100_000
+    save_state(slow.job, JobState(state="SUCCEEDED", submission="farm-a"))
+    began = time.monotonic()
+    assert wait_for_job(slow, 0.05, lambda state: None).state == "SUCCEEDED"
+    assert time.monotonic() - began < service.LAST_WORDS_SECONDS / 2

@@ -8,6 +8,7 @@ found = find_job("painted.farm", address=None)        # by its directory or its 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -190,31 +191,31 @@ def wait_for_job(found: Found, timeout: float | None, on_state: Callable[[JobSta
 
     Raises ChunkFailedError when it failed, CancelledError when it was cancelled, TimedOutError after `timeout`.
     """
-    began = time.monotonic()
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
     while True:
         state = current_state(found)
         on_state(state)
         if state.state in FINISHED:
-            _wait_for_last_words(found)
+            _wait_for_last_words(found, deadline)
         if state.state == "SUCCEEDED":
             return state
         if state.state == "FAILED":
             raise ChunkFailedError(f"{found.job.url} failed: {state.reason}", "farm logs tells more")
         if state.state == "CANCELLED":
             raise CancelledError(f"{found.job.url} was cancelled", "farm resume continues it")
-        if timeout is not None and time.monotonic() - began >= timeout:
+        if time.monotonic() >= deadline:
             raise TimedOutError(
                 f"{found.job.url} is {state.state} after {timeout:g} seconds", "it goes on all the same"
             )
         time.sleep(POLL_SECONDS)
 
 
-def _wait_for_last_words(found: Found) -> None:
+def _wait_for_last_words(found: Found, deadline: float) -> None:
     """A driver says how its job ended before it has printed its last lines: whoever waited may read them at once.
 
     Bounded, and without a complaint about a cluster that is gone: the job has ended either way.
     """
-    deadline = time.monotonic() + LAST_WORDS_SECONDS
+    deadline = min(deadline, time.monotonic() + LAST_WORDS_SECONDS)
     with contextlib.suppress(FarmError):
         while time.monotonic() < deadline and (there := found.submitted()) is not None and there.active:
             time.sleep(POLL_SECONDS)
