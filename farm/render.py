@@ -57,6 +57,10 @@ each time at a key frame.
 
 INDEPENDENT_BATCH = 8
 """Frames that are decoded, painted and committed together where none depends on another."""
+AVERAGED_POINTS = 3
+"""Of the optimiser in a later pass. A frame is handed on between two jumps, its neighbours between two others: with the
+mean of three, warp error falls by a tenth, and no loss rises. In pass 1, with its few steps, the loss would.
+"""
 COLOR_SAMPLE = 16
 """Frames of a shot whose colours stand for the whole of it."""
 
@@ -283,7 +287,8 @@ class ChunkRenderer:
         ties = [self._warped(frame, other, self._committed(number, other)) for number, other in sides]
         start = blended_start(self._committed(task.number - 1, frame), ties, self.spec.blend)
         content, regions, steps = self.source(frame), self.masks.weights(frame), self.plan.steps.refine
-        return _with_record(frame, self.styler(frame).next(content, start, steps, ties, regions))
+        painted = self.styler(frame).next(content, start, steps, ties, regions, average_last=AVERAGED_POINTS)
+        return _with_record(frame, painted)
 
     # what is read -----------------------------------------------------------------------------------
 

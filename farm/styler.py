@@ -149,8 +149,12 @@ class ShotStyler:
         steps: int,
         ties: Sequence[Neighbour],
         regions: Sequence[np.ndarray] = (),
+        average_last: int = 1,
     ) -> StylizedFrame:
-        """A frame started from `start` (H, W, 3) float32 and tied to stylised, warped neighbours."""
+        """A frame started from `start` (H, W, 3) float32 and tied to stylised, warped neighbours.
+
+        `average_last`: of the optimiser's points, see FrameOptimizer.stylize.
+        """
         styled = [
             StyledRegion(weight, targets)
             for weight, targets in zip(regions, self._region_targets, strict=True)
@@ -158,7 +162,7 @@ class ShotStyler:
         ]
         see = self._colors.content
         tied = [TemporalTie(see(tie.image), tie.weight) for tie in ties]
-        made = self._optimizer.stylize(see(content), see(start), steps, tied, regions=styled)
+        made = self._optimizer.stylize(see(content), see(start), steps, tied, regions=styled, average_last=average_last)
         return self._finished(made, content)
 
     def losses(self, content: np.ndarray, picture: np.ndarray) -> dict[str, float]:

@@ -98,12 +98,14 @@ class FrameOptimizer:
         progress: Callable[[StepProgress], None] | None = None,
         regions: Sequence[StyledRegion] = (),
         keep_exact: bool = False,
+        average_last: int = 1,
     ) -> StylizedFrame:
         """Minimise the loss from `start` in at most `iterations` steps.
 
         `content` (H, W, 3) uint8; `start` likewise, uint8 or float in 0..255. The result is the best image that was
-        evaluated: with 0 iterations, the start. A step is one evaluation of loss and gradient, and one more
-        of the loss alone ends the frame. `regions` have styles of their own, or stay the content; see
+        evaluated: with 0 iterations, the start. A step is one evaluation of loss and gradient, and one more of the loss
+        alone ends the frame: at the mean of the last `average_last` points (Polyak and Juditsky 1992), which lies in
+        the valley that they jump across. `regions` have styles of their own, or stay the content; see
         `farm.style.guided`. If memory runs out the frame is begun again in smaller tiles, and `notes`
         of the result says so. `keep_exact` keeps the image before rounding.
         Raises OptimizationError if the loss is not finite, or does not fall, from any start, or if the smallest
@@ -118,7 +120,9 @@ class FrameOptimizer:
         while True:
             within = _Within(tile, history)
             try:
-                frame = self._stylize(content, start, iterations, ties, regions, progress, keep_exact, within)
+                frame = self._stylize(
+                    content, start, iterations, ties, regions, progress, keep_exact, average_last, within
+                )
                 return replace(frame, notes=tuple(notes))
             except Exception as error:
                 if not is_out_of_memory(error):
@@ -144,6 +148,7 @@ class FrameOptimizer:
         regions: Sequence[StyledRegion],
         progress: Callable[[StepProgress], None] | None,
         keep_exact: bool,
+        average_last: int,
         within: _Within,
     ) -> StylizedFrame:
         anchor = Anchor.of(ties, self.features.device) if ties else None
@@ -157,7 +162,7 @@ class FrameOptimizer:
                 begin = kept[..., None] * content + (1 - kept[..., None]) * begin
             image = image_to_tensor(begin, self.features.device)
             try:
-                outcome = self._minimize(objective, attempt.minimizer(image), iterations, progress)
+                outcome = self._minimize(objective, attempt.minimizer(image), iterations, average_last, progress)
             except _AttemptError as error:
                 failures.append(f"{attempt.name}: {error}")
                 continue
@@ -204,13 +209,18 @@ class FrameOptimizer:
         objective: Objective,
         minimizer: Minimizer,
         iterations: int,
+        average_last: int,
         progress: Callable[[StepProgress], None] | None,
     ) -> _Outcome:
         settings = self.settings
         best = _Outcome(minimizer.point, 0, {"total": math.inf}, "iterations")
         lowest: deque[float] = deque(maxlen=settings.window + 1)
+        latest: deque[Tensor] = deque(maxlen=average_last)
         for step in range(iterations + 1):
             point = minimizer.point
+            if average_last > 1:
+                latest.append(point)
+                point = point if step < iterations else torch.stack(tuple(latest)).mean(dim=0)
             with stage("losses"):
                 values, gradient = objective.evaluate(point, with_gradient=step < iterations)
             total = values["total"]

@@ -136,6 +136,28 @@ def test_the_same_again_is_the_same_bits(features, targets, content, tie):
     assert first.losses == second.losses
 
 
+def test_the_last_points_may_be_averaged(features, targets, content, tie):
+    optimizer = FrameOptimizer(features, targets, SMALL)
+
+    def exact(steps, average_last=1):
+        return optimizer.stylize(content, content, steps, [tie], keep_exact=True, average_last=average_last)
+
+    alone = [exact(steps) for steps in (59, 60)]
+    assert alone[0].losses["total"] > alone[1].losses["total"]  # so each is its last point
+    averaged = exact(60, average_last=2)
+    inside = np.all([(one.exact > 0) & (one.exact < 255) for one in alone], axis=0)  # points go beyond, images do not
+    mean = np.mean([one.exact for one in alone], axis=0)
+    assert inside.mean() > 0.8
+    assert np.allclose(averaged.exact[inside], mean[inside], atol=1e-3)
+    assert averaged.steps == 60
+
+
+def test_a_mean_that_is_no_better_than_what_was_evaluated_is_not_taken(features, targets, content):
+    optimizer = FrameOptimizer(features, targets, SMALL)
+    found = optimizer.stylize(content, content, 10, average_last=11)
+    assert np.array_equal(found.image, optimizer.stylize(content, content, 9).image)
+
+
 def test_a_tie_pulls_where_it_has_weight(features, targets, content):
     image = np.full(content.shape, 128, np.float32)
     weight = np.zeros(content.shape[:2], np.float32)
