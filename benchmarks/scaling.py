@@ -35,6 +35,7 @@ from typing import Any, TextIO
 
 from virtual import Chances, Outcome, simulate
 
+from farm.bench.report import processor
 from farm.plan import Task, plan_render, plan_tasks
 from farm.schedule import Schedule
 from farm.spec import build_spec
@@ -284,7 +285,6 @@ def between_tasks(reports: list[SleptReport]) -> list[float]:
 
 def local(options: argparse.Namespace) -> dict[str, Any]:
     from farm.bench.clip import render_with_ray
-    from farm.bench.report import processor
 
     values: dict[str, Any] = {"video": str(options.video.absolute()), "styles": [str(options.style.absolute())]}
     values |= {"output": str((options.output / "film.mp4").absolute()), "size": options.size, "frames": options.frames}
@@ -297,8 +297,8 @@ def local(options: argparse.Namespace) -> dict[str, Any]:
             seconds.append(render_with_ray(spec, options.output, workers, threads=1)["frame_seconds"])
     one, two = (statistics.median(seconds) for seconds in found.values())
     ratio = statistics.median(a / b for a, b in zip(found[1], found[2], strict=True))
-    print(f"{processor()}: {one:.2f} s a frame with 1 worker, {two:.2f} s with 2: {ratio:.2f} times as fast")
-    return {"machine": processor(), "seconds": {str(n): seconds for n, seconds in found.items()}, "ratio": ratio}
+    print(f"{one:.2f} s a frame with 1 worker, {two:.2f} s with 2: {ratio:.2f} times as fast")
+    return {"seconds": {str(n): seconds for n, seconds in found.items()}, "ratio": ratio}
 
 
 def main() -> None:
@@ -325,7 +325,8 @@ def main() -> None:
         one.add_argument("-o", "--output", type=Path, default=Path("scaling"))
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    told = {"local": local, "ray": on_ray, "virtual": virtual}[options.kind](options)
+    print(processor())
+    told = {"machine": processor()} | {"local": local, "ray": on_ray, "virtual": virtual}[options.kind](options)
     (options.output / f"{options.kind}.json").write_text(json.dumps(told, indent=1))
 
 

@@ -20,7 +20,7 @@ LAYERS = [
     {"spec", "trainspec", "flow", "style", "painting", "contactsheet", "shares"},
     {"plan", "storage", "ties", "variants"},
     {"schedule", "job", "media", "flowstore", "planview", "dependents", "losttime", "watchdog", "lease", "forecast"}
-    | {"segments", "storageplan"},
+    | {"segments", "storageplan", "revealed"},
     {"styler", "jobstate", "history", "request", "regions"},
     {"instant"},
     {"jobstatus", "monitoring"},
