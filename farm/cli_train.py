@@ -17,12 +17,20 @@ training = typer.Typer()
 @takes(TRAIN)
 def train(
     given: Mapping[str, Any],
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default all cores")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="processes that share each batch, on Ray; default 1")] = 1,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of each; default all cores")] = None,
+    address: Annotated[str | None, typer.Option(help="an existing Ray cluster; starts Ray here")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace a network that is there already")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout and nothing else")] = False,
 ) -> None:
     """Train a network that paints in one go. The same command again continues what was interrupted."""
     from farm.instant.train import summary, train_network
 
-    report = train_network(train_spec(given), threads=threads, overwrite=overwrite)
+    spec = train_spec(given)
+    if workers == 1 and address is None:
+        report = train_network(spec, threads=threads, overwrite=overwrite)
+    else:
+        from farm.cluster.training import train_on_ray
+
+        report = train_on_ray(spec, workers, threads=threads, address=address, overwrite=overwrite)
     print(json.dumps(report) if as_json else summary(report))

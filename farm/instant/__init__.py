@@ -3,5 +3,6 @@
 network -> networkfile -> folded -> painter  a trained network, its fast form, and frames through it
 pictures -> training -> course -> train      what it learns from, a step, a whole training with checkpoints, farm train
 onfilm                                       the network of a film and style: found, or trained on the way to the render
+team                                         several processes that train one network; farm.cluster.training starts them
 sheets                                       learning curve and sample sheets
 """

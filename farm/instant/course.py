@@ -15,8 +15,9 @@ import io
 import json
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,17 +79,24 @@ def run_course(
     """Train to the end, or to where nothing gets better, and write the network. Returns a report.
 
     Whatever is raised on the way, a checkpoint of the last whole step is left. Raises OptimizationError if the loss is
-    not finite.
+    not finite. All of the trainer's team call this; only the leader evaluates, writes, tells, is interrupted and
+    returns a report, and its clock is everyone's.
     """
-    folder = training_folder(spec.output)
+    team, folder = trainer.team, training_folder(spec.output)
     course = _restored(folder, trainer)
+    if not team.all_agree(course.step):
+        raise OutputError(f"{folder} is not the same for all workers", "choose a -o that every node sees")
     began = time.monotonic() - course.seconds
     recent: list[Losses] = []
     next_evaluation = len(course.curve) + 1
+
+    def clock() -> float:
+        check_interruption()
+        return time.monotonic() - began
+
     try:
         while not course.finished:
-            check_interruption()
-            course.seconds = time.monotonic() - began
+            course.seconds = team.led(clock)
             share = _share(spec, course)
             recent.append(trainer.step(course.step, share))
             if not torch.isfinite(torch.tensor(recent[-1]["total"])):
@@ -97,20 +105,17 @@ def run_course(
                 )
             course.step += 1
             share = _share(spec, course)
-            due = share >= min(next_evaluation / EVALUATIONS, 1.0)
-            if due:
+            if share >= min(next_evaluation / EVALUATIONS, 1.0):
                 next_evaluation = int(share * EVALUATIONS) + 1
-                _evaluate(spec, trainer, course, mean_losses(recent), folder)
-                course.finished = share >= 1 or (course.since_best >= spec.patience and share >= SETTLED)
+                course.finished = bool(team.led(partial(_judge, spec, trainer, course, share, recent, folder, on_step)))
                 recent.clear()
-            on_step(Told(course.step, share, course.curve[-1]["held_out"] if due else recent[-1], due))
-            if due:
-                _save(folder, trainer, course)
+            elif team.leads:
+                on_step(Told(course.step, share, recent[-1], evaluated=False))
     except BaseException:
-        if course.step:
+        if course.step and team.leads:
             _save(folder, trainer, course)
         raise
-    return _finish(spec, trainer, course, folder)
+    return _finish(spec, trainer, course, folder) if team.leads else {}
 
 
 def begin_training(spec: TrainSpec, *, overwrite: bool) -> None:
@@ -145,6 +150,23 @@ def _share(spec: TrainSpec, course: Course) -> float:
         return course.step / spec.steps
     assert spec.budget is not None
     return course.seconds / spec.budget
+
+
+def _judge(
+    spec: TrainSpec,
+    trainer: Trainer,
+    course: Course,
+    share: float,
+    recent: Sequence[Losses],
+    folder: Path,
+    on_step: Callable[[Told], None],
+) -> bool:
+    """Evaluate, tell, and leave a checkpoint. Whether this was the end."""
+    _evaluate(spec, trainer, course, mean_losses(recent), folder)
+    course.finished = share >= 1 or (course.since_best >= spec.patience and share >= SETTLED)
+    on_step(Told(course.step, share, course.curve[-1]["held_out"], evaluated=True))
+    _save(folder, trainer, course)
+    return course.finished
 
 
 def _evaluate(spec: TrainSpec, trainer: Trainer, course: Course, training: Losses, folder: Path) -> None:

@@ -57,13 +57,17 @@ class TrainingProgress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
+    def note(self, text: str) -> None:
+        """A line of its own."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     def __call__(self, told: Told) -> None:
         self._first = self._first or told.step
         rate = (told.step - self._first) / max(time.monotonic() - self._began, 1e-9)
         self._bar.update(self._task, completed=min(told.share, 1.0), step=told.step, rate=f"{rate:.1f} steps/s")
         if told.evaluated:
             terms = ", ".join(f"{name} {value:.3g}" for name, value in told.losses.items() if value)
-            self._console.print(f"step {told.step}: held out {terms}", highlight=False, markup=False, soft_wrap=True)
+            self.note(f"step {told.step}: held out {terms}")
 
 
 def summary(report: dict[str, Any]) -> str:

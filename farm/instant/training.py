@@ -11,7 +11,7 @@ the other, warped to it: the gradient of the two-frame loss to both pictures, wi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from farm.flow import Match, create_matcher, warp
 from farm.inputs import with_small_files_here
 from farm.instant.network import ARCHITECTURES, StyleNetwork
 from farm.instant.pictures import Picture, Pictures
+from farm.instant.team import ALONE, Team
 from farm.job import Runtime
 from farm.style.device import choose_device, configure_threads
 from farm.style.objective import Anchor, Objective, TemporalTie
@@ -48,11 +49,14 @@ Losses = dict[str, float]
 
 
 class Trainer:
-    """A network, its losses and its optimiser, and the step number `step(n)` as a function of state and `n` alone."""
+    """A network, its losses and its optimiser, and the step number `step(n)` as a function of state and `n` alone.
 
-    def __init__(self, spec: TrainSpec, pictures: Pictures, runtime: Runtime) -> None:
+    Each process of a team takes its share of the batch's crops, and all of them make the step of the whole batch.
+    """
+
+    def __init__(self, spec: TrainSpec, pictures: Pictures, runtime: Runtime, team: Team = ALONE) -> None:
         configure_threads(runtime.threads)
-        self.spec, self.pictures = spec, pictures
+        self.spec, self.pictures, self.team = spec, pictures, team
         self._device = choose_device(runtime.device)
         dtype = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
         local = with_small_files_here(spec)
@@ -66,6 +70,7 @@ class Trainer:
         torch.manual_seed(spec.seed)
         self.network = StyleNetwork(ARCHITECTURES[spec.architecture]).to(self._device)
         self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        team.begin(self.network)
         self.adam = torch.optim.Adam(self.network.parameters(), spec.learning_rate)
         self._usual = 0.0
         self._kept: dict[int, _Judged] = {}
@@ -75,19 +80,24 @@ class Trainer:
         """Train on batch `number`, at `progress` 0..1 of the training. The mean losses of its crops."""
         for group in self.adam.param_groups:
             group["lr"] = self.spec.learning_rate * rate_at(progress)
-        crops = [self._crop(number * self.spec.batch + item) for item in range(self.spec.batch)]
+        mine = range(self.team.rank, self.spec.batch, self.team.size)
+        crops = [self._crop(number * self.spec.batch + item) for item in mine]
         painted = self._paint(torch.cat([crop.frames for crop in crops]))
         found: list[Losses] = []
         gradients: list[Tensor] = []
         for crop, pictures in zip(crops, painted.detach().split([len(crop.frames) for crop in crops]), strict=True):
             losses, parts = crop.evaluate(pictures)
             found += losses
-            # a pair counts as one crop: its two pictures show the same
-            gradients += [part / (len(parts) * len(crops)) for part in parts]
+            # a pair counts as one crop: its two pictures show the same. The mean over the team is the batch's also
+            # where shares are not equal
+            gradients += [part / (len(parts) * (self.spec.batch / self.team.size)) for part in parts]
+        # before anything changes: where one of the team is lost, the others are left at the end of a whole step
+        means = mean_losses(found, self.team.total)
         self.adam.zero_grad(set_to_none=True)
         painted.backward(torch.cat(gradients))
+        self.team.average(self.network.parameters())
         self._descend()
-        return mean_losses(found)
+        return means
 
     def _crop(self, number: int) -> _Judged:
         """Crop `number` of the training, from a round of as many as are kept with what they are judged by."""
@@ -192,5 +202,8 @@ def rate_at(progress: float) -> float:
     return min(1.0, 0.05 + progress / WARM_UP) * fall
 
 
-def mean_losses(found: Sequence[Losses]) -> Losses:
-    return {name: sum(one[name] for one in found) / len(found) for name in found[0]}
+def mean_losses(found: Sequence[Losses], total: Callable[[Sequence[float]], Sequence[float]] = list) -> Losses:
+    """The mean of each loss; `total` adds what other processes found."""
+    sums = {name: sum(one[name] for one in found) for name in found[0]}
+    count, *totals = total([len(found), *sums.values()])
+    return {name: value / count for name, value in zip(sums, totals, strict=True)}

@@ -15,6 +15,7 @@ from farm.instant.course import begin_training, run_course, training_folder
 from farm.instant.networkfile import load_network_file
 from farm.instant.painter import InstantPainter
 from farm.instant.pictures import load_pictures
+from farm.instant.team import Team, TeamEnded
 from farm.instant.train import train_network
 from farm.instant.training import Trainer, rate_at
 from farm.job import Runtime
@@ -117,6 +118,51 @@ def test_a_wild_gradient_is_cut_and_a_broken_one_left_out(style, photos, tmp_pat
     trainer._descend()
     assert trainer.state()["usual"] < 1.2 * usual
     assert not same(before, trainer.network.state_dict())
+
+
+class Follower(Team):
+    """The second of two, as the first might lead it; when nothing more is told, that one stopped."""
+
+    rank, size = 1, 2
+
+    def __init__(self, told):
+        self._told = iter(told)
+
+    def led(self, compute):
+        for value in self._told:
+            return value
+        raise TeamEnded
+
+
+def followed(style, photos, tmp_path, told):
+    spec = make_spec(style, tmp_path / "net.safetensors", photos=str(photos), batch=2, steps=None, budget=10)
+    trainer = Trainer(spec, load_pictures(spec), RUNTIME, Follower(told))
+    steps = []
+    take = trainer.step
+    trainer.step = lambda number, share: (steps.append((number, round(share, 3))), take(number, share))[1]
+    return spec, trainer, steps
+
+
+AT_STEP_0, GO_ON, ENOUGH = 0.0, 0.0, 1.0
+
+
+def test_a_follower_goes_by_the_leaders_clock_and_writes_nothing(style, photos, tmp_path):
+    told = [AT_STEP_0, 1.0, 3.0, GO_ON, 9.0, GO_ON, 11.0, ENOUGH]
+    spec, trainer, steps = followed(style, photos, tmp_path, told)
+    assert run_course(spec, trainer) == {}
+    assert steps == [(0, 0.1), (1, 0.3), (2, 0.9), (3, 1.1)]
+    spec, trainer, steps = followed(style, photos, tmp_path, told[:3])
+    with pytest.raises(TeamEnded):
+        run_course(spec, trainer)
+    assert len(steps) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_team_that_sees_different_checkpoints_is_refused(style, photos, tmp_path):
+    spec, trainer, steps = followed(style, photos, tmp_path, [40.0])
+    with pytest.raises(OutputError, match="is not the same for all workers"):
+        run_course(spec, trainer)
+    assert steps == []
 
 
 def test_the_rate_rises_then_falls():
