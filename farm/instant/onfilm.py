@@ -26,8 +26,6 @@ from farm.spec import RenderSpec, validated
 from farm.trainspec import STYLE_EMPHASIS, TEMPORAL_EMPHASIS, TrainSpec
 
 DEFAULT_BUDGET = parse_duration("10m")
-SMALL_CROP, LARGE_CROP = 128, 160
-LARGE_CROP_FROM = parse_duration("20m")
 CARRIED_OVER = (
     *("styles", "content_layers", "style_layers", "style_scale"),
     *("features", "features_input", "pooling", "precision", "seed"),
@@ -86,7 +84,7 @@ def training_spec(spec: RenderSpec) -> TrainSpec:
     probe = scan_video(spec.video, allow_truncated=spec.allow_truncated).probe
     size = output_size(probe.width, probe.height, spec.size, upscale=spec.upscale)
     budget = spec.train_budget or DEFAULT_BUDGET
-    crop = SMALL_CROP if budget < LARGE_CROP_FROM else LARGE_CROP
+    crop = TrainSpec.model_fields["crop"].get_default()
     values = {name: spec.model_dump(mode="json")[name] for name in CARRIED_OVER}
     return validated(
         TrainSpec,

@@ -26,7 +26,7 @@ Frame = NDArray[np.uint8]
 MOST_PHOTOS = 2000
 MOST_PAIRS = 75
 """Of a film: neighbours and more of them look alike, and memory holds them all."""
-LARGEST_CROP = 1.6
+LARGEST_CROP = 2.0
 """Of the training crop's side: what is cut out may be this much larger, and is then made smaller."""
 FLAT = 4.0
 """Grey levels of deviation below which there is nothing to paint in a crop (black frames, sky): another is drawn..."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -129,6 +129,12 @@ class Objective:
         found = features(picture, content_layers)
         self._content = {name: found[name].float() for name in found}
         self._losses = self._layer_losses()
+
+    def weigh_style(self, weight: float) -> None:
+        """Give the style another weight, from the next evaluation on. Takes no time; not for one without a style."""
+        self._settings = replace(self._settings, style_weight=weight)
+        if not self._tiles:
+            self._losses = self._layer_losses()
 
     def evaluate(self, image: Tensor, with_gradient: bool = True) -> tuple[dict[str, float], Tensor | None]:
         """The weighted losses, and the gradient (1, 3, H, W) of their sum."""

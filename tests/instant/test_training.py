@@ -17,12 +17,13 @@ from farm.instant.painter import InstantPainter
 from farm.instant.pictures import load_pictures
 from farm.instant.team import Team, TeamEnded
 from farm.instant.train import train_network
-from farm.instant.training import Trainer, rate_at
+from farm.instant.training import NEAR, Trainer, heard, rate_at
 from farm.job import Runtime
 from farm.options import train_spec
 from farm.spec import validated
 from farm.style.picture import read_picture
-from farm.trainspec import TrainSpec
+from farm.style.targets import StyleTargets
+from farm.trainspec import STYLE_EMPHASIS, TrainSpec
 from tests.instant.conftest import SHALLOW
 
 
@@ -48,10 +49,13 @@ def same(one, other):
 
 
 def test_it_learns(style, photos, tmp_path):
-    options = {"photos": str(photos), "steps": 32, "learning_rate": 5e-3, "patience": 16, "weights": {"style": 100.0}}
-    report = train_network(make_spec(style, tmp_path / "net.safetensors", **options), threads=1)
+    options = {"photos": str(photos), "steps": 32, "learning_rate": 5e-3, "patience": 16}
+    spec = make_spec(style, tmp_path / "net.safetensors", **options)
+    untrained = Trainer(spec, load_pictures(spec), RUNTIME).held_out()["total"]
+    report = train_network(spec, threads=1)
     losses = [point["held_out"]["total"] for point in report["curve"]]
-    assert losses[-1] < 0.8 * losses[0]
+    assert losses[-1] < 0.7 * untrained
+    assert losses[-1] < losses[0]
     assert report["losses"]["total"] == pytest.approx(min(losses), rel=1e-5)
     folder = tmp_path / "net.train"
     assert read_picture(folder / "curve.png").shape[1] > 400
@@ -101,6 +105,46 @@ def test_another_spec_is_refused_and_nothing_is_overwritten(style, photos, tmp_p
     (tmp_path / "net.safetensors").unlink()
     with pytest.raises(OutputError, match=r"checkpoint.pt is damaged; remove .*net.train"):
         train_network(spec, threads=1)
+
+
+def test_how_many_cores_work_changes_no_bit(style, photos, tmp_path):
+    spec = make_spec(style, tmp_path / "net.safetensors", photos=str(photos))
+    pictures = load_pictures(spec)
+    told, states = [], []
+    for threads in (1, 2):
+        trainer = Trainer(spec, pictures, Runtime(device="cpu", precision="fp32", threads=threads))
+        told.append([trainer.step(number, 0.5) for number in range(3)])
+        states.append(trainer.network.state_dict())
+    assert told[0] == told[1]
+    assert same(*states)
+
+
+def test_far_from_the_style_it_weighs_less_and_losses_are_told_by_the_weights_of_the_spec(style, photos, tmp_path):
+    spec = make_spec(style, tmp_path / "net.safetensors", photos=str(photos))
+    trainer = Trainer(spec, load_pictures(spec), RUNTIME)
+    first = trainer.step(0, 0.5)
+    share = trainer._distance.style_share()
+    assert share == pytest.approx(NEAR * first["content"] / (first["style"] / STYLE_EMPHASIS), rel=1e-3)
+    assert share < 0.5
+    second = trainer.step(1, 0.5)
+    assert second["total"] == pytest.approx(sum(value for name, value in second.items() if name != "total"))
+    assert second["style"] > 0.2 * first["style"]
+    trainer._distance.style = 1.0
+    assert trainer._distance.style_share() == 1.0
+
+
+def test_a_style_without_content_keeps_its_weight(style, photos, tmp_path):
+    spec = make_spec(style, tmp_path / "net.safetensors", photos=str(photos), weights={"content": 0})
+    trainer = Trainer(spec, load_pictures(spec), RUNTIME)
+    trainer.step(0, 0.5)
+    assert trainer._distance.style_share() == 1.0
+
+
+def test_a_layer_without_a_say_is_left_out():
+    layers = {"relu1_1": 1.0, "relu5_1": 1.0}
+    targets = StyleTargets({"relu1_1": torch.full((4, 4), 100.0), "relu5_1": torch.full((4, 4), 1.0)})
+    assert heard(layers, targets) == {"relu1_1": 1.0}
+    assert heard({**layers, "relu5_1": 10.0}, targets) == {"relu1_1": 1.0, "relu5_1": 10.0}
 
 
 def test_a_wild_gradient_is_cut_and_a_broken_one_left_out(style, photos, tmp_path):

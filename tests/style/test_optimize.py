@@ -58,6 +58,17 @@ def reversed_gradient(terms, gradient):
     return terms, None if gradient is None else -gradient
 
 
+@pytest.mark.parametrize("tile", [None, 48])
+def test_a_style_weighed_anew_is_as_one_made_with_that_weight(features, targets, content, generator, tile):
+    image = torch.rand(1, 3, 64, 80, generator=generator) * 255
+    made = Objective(features, targets, OptimizeSettings(style_weight=7.0), content, None, tile=tile)
+    weighed = Objective(features, targets, OptimizeSettings(), content, None, tile=tile)
+    weighed.weigh_style(7.0)
+    (values, gradient), (wanted, at_wanted) = weighed.evaluate(image), made.evaluate(image)
+    assert values == wanted
+    assert torch.equal(gradient, at_wanted)
+
+
 def test_the_objective_is_the_sum_of_the_plain_losses(features, targets, content, tie, generator):
     """Values and gradient, every term on, against `farm.style.losses` and autograd."""
     settings = OptimizeSettings(tv_weight=3.0, style_layers={**dict.fromkeys(losses.STYLE_LAYERS, 1.0), "relu3_1": 0.5})
