@@ -162,7 +162,7 @@ def test_what_a_worker_cannot_read_is_said_in_one_line(ray_here, spec, photos, t
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--workers", "2"], "2 workers cannot share a batch of 1 crop; give --batch 2 or more"),
+        (["--workers", "2", "--batch", "1"], "2 workers cannot share a batch of 1 crop; give --batch 2 or more"),
         (["--workers", "3", "--batch", "2"], "3 workers cannot share a batch of 2 crops; give --batch 3 or more"),
         (["--workers", "0"], "Invalid value for '--workers': Input should be greater than or equal to 1"),
     ],
