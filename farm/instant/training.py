@@ -4,8 +4,8 @@
     losses = trainer.step(0)
 
 The loss of a painted crop is `farm.style.objective`'s, value and gradient in closed form; only the network is
-differentiated by autograd. Every crop of a batch has a thread of its own, so that two cores do twice as much as one;
-their gradients are added up in order. For a pair of frames (Ruder et al. 2018, section 4) both are painted, and each is
+differentiated by autograd. Every crop of a batch has a thread of its own, and one core each; their gradients are added
+up in order. For a pair of frames (Ruder et al. 2018, section 4) both are painted, and each is
 tied to the other, warped to it: the gradient of the two-frame loss to both pictures, without differentiating the warp.
 """
 
@@ -58,7 +58,7 @@ recognisable after 40 minutes, faces were not.
 TINY = 1e-12
 HEARD = 2e-4
 """Share of the style's energy (mean squares of its Gram matrices, by weight) below which a layer is left out: it has no
-say in a sum of squares. With the usual layers that is relu5_1, at 1e-4, and a quarter of the time.
+say in a sum of squares. With the usual layers that is relu5_1, at 1e-4, and a quarter of the operations.
 """
 
 Losses = dict[str, float]
