@@ -121,7 +121,7 @@ TRAIN: Table = {
     "architecture": choice(NetworkKind, "default small; johnson is the one of the paper, about six times slower"),
     "budget": text("how long to train, evaluations included", "40m"),
     "steps": number(int, "instead of --budget"),
-    "crop": number(int, "side of the training crops, pixels; default 192"),
+    "crop": number(int, "side of the training crops, pixels; default 288"),
     "batch": number(int, "crops of a step, each on a core of its own; default 2"),
     "patience": number(int, "evaluations, 16 in a training, without a better one after which to stop; default 6"),
     "temporal_weight": number(float, "of the two-frame loss of --video; default 100000, 0 takes frames singly"),
@@ -134,7 +134,7 @@ TRAIN: Table = {
     },
     "style_weight": number(float, "of the Gram loss; default 1000, ten times the optimiser's"),
     "size": number(int, "longest side of what it will paint: sets the strokes; default 512"),
-    "learning_rate": number(float, "of Adam, at the start; default 0.003"),
+    "learning_rate": number(float, "at the start: of Adam, and a tenth of Muon's; default 0.003"),
     "seed": number(int, "of the network's first weights and of the crops; default 0"),
 }
 

@@ -42,11 +42,11 @@ class TrainSpec(PaintSpec):
     video: str | None = Field(default=None, description="film whose frames are painted")
     architecture: NetworkKind = "small"
     size: int | None = Field(default=512, ge=32, description="longest side of what it will paint, pixels")
-    crop: int = Field(default=192, ge=32, le=1024, description="side of the training crops, pixels")
+    crop: int = Field(default=288, ge=32, le=1024, description="side of the training crops, pixels")
     batch: int = Field(default=2, ge=1, le=256, description="crops of a step, each on a core of its own")
     steps: int | None = Field(default=None, ge=1, le=10_000_000)
     budget: float | None = Field(default=None, gt=0, description="seconds, or text as 40m")
-    learning_rate: float = Field(default=3e-3, gt=0, le=1, description="of Adam, at the start")
+    learning_rate: float = Field(default=3e-3, gt=0, le=1, description="at the start: of Adam, a tenth of Muon's")
     patience: int = Field(default=6, ge=1, description="evaluations without a better one after which to stop")
 
     @field_validator("budget", mode="before")

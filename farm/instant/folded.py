@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from farm.instant.network import Layer, StyleNetwork, fitted, in_range
+from farm.instant.network import Hourglass, Layer, StyleNetwork, fitted, in_range
 
 TAPS = torch.tensor([[[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]], dtype=torch.float32)
 """`TAPS[a, s, d]`: whether tap d of the enlarged map's kernel, at place a, falls on tap s of the small map's."""
@@ -28,10 +28,8 @@ def folded(network: StyleNetwork) -> nn.Module:
 
 
 class FoldedNetwork(nn.Module):
-    """`down` and `trunk` are the network's own modules."""
+    """`down` and the blocks of `trunk` are the network's own modules."""
 
-    middle_weight: Tensor
-    middle_bias: Tensor
     last_weight: Tensor
     last_bias: Tensor
     head_weight: Tensor
@@ -43,38 +41,65 @@ class FoldedNetwork(nn.Module):
         assert isinstance(middle, Layer)
         assert isinstance(last, Layer)
         self.architecture = network.architecture
-        self.down, self.trunk = network.down, network.trunk
-        self._middle_norm, self._last_norm = middle.norm, last.norm
-        self._register("middle", _corner_kernel(middle.convolution.weight), middle.convolution.bias)
+        self.down = network.down
+        self.trunk = nn.Sequential(*(_folded_block(block) for block in network.trunk))
+        self.middle = Enlarged(middle)
+        self._last_norm = last.norm
         self._register("last", _small_kernel(last.convolution.weight), last.convolution.bias)
         self._register("head", _places_kernel(network.head.convolution.weight), network.head.convolution.bias)
 
     def forward(self, photograph: Tensor) -> Tensor:
         """(N, 3, H, W) float32 in 0..255 -> the same. No picture depends on the others."""
         height, width = photograph.shape[2:]
-        x = self.trunk(self.down(fitted(photograph, self.head_weight.dtype)))
-        x = functional.conv2d(_beyond(x), self.middle_weight, self.middle_bias)
-        x = _apart(x)[..., 1:-1, 1:-1].contiguous(memory_format=torch.channels_last)
-        x = self._normalized(x, self._middle_norm)
+        x = fitted(photograph, self.head_weight.dtype, self.architecture.stride)
+        x = self.middle(self.trunk(self.down(x)))
         x = functional.conv2d(_beyond(x), self.last_weight, self.last_bias)
         rows, columns = x.shape[2:]
         # The places of a pixel lie side by side in memory, so as many columns more normalise them as one map.
         flat = x.permute(0, 2, 3, 1).reshape(len(x), rows, columns * 4, -1).permute(0, 3, 1, 2)
-        flat = self._normalized(flat, self._last_norm).permute(0, 2, 3, 1)
+        assert self._last_norm is not None
+        flat = self._last_norm(flat).relu_().permute(0, 2, 3, 1)
         x = flat.reshape(len(x), rows, columns, -1).permute(0, 3, 1, 2)
         x = functional.conv2d(_beyond(x), self.head_weight, self.head_bias)
         return in_range(_apart(x))[..., :height, :width]
 
     def _register(self, name: str, weight: Tensor, bias: Tensor | None) -> None:
-        assert bias is not None
-        places = len(weight) // len(bias)
         self.register_buffer(f"{name}_weight", weight.contiguous(memory_format=torch.channels_last))
-        self.register_buffer(f"{name}_bias", bias.detach().repeat(places))
+        self.register_buffer(f"{name}_bias", _repeated(bias, weight))
 
-    def _normalized(self, x: Tensor, norm: nn.Module | None) -> Tensor:
-        assert norm is not None
-        found: Tensor = norm(x).relu_()
-        return found
+
+class Enlarged(nn.Module):
+    """A layer that enlarges, as 2x2 taps of the small map; its normalisation is the layer's own."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        assert layer.norm is not None
+        self.norm = layer.norm
+        weight = _corner_kernel(layer.convolution.weight)
+        self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
+        self.register_buffer("bias", _repeated(layer.convolution.bias, weight))
+
+    def forward(self, x: Tensor, activate: bool = True) -> Tensor:
+        x = functional.conv2d(_beyond(x), self.weight, self.bias)
+        x = _apart(x)[..., 1:-1, 1:-1].contiguous(memory_format=torch.channels_last)
+        x = self.norm(x)
+        return x.relu_() if activate else x
+
+
+def _folded_block(block: nn.Module) -> nn.Module:
+    if not isinstance(block, Hourglass):
+        return block
+    assert isinstance(block.up, Layer)
+    return Hourglass(block.down, block.blocks, Enlarged(block.up))
+
+
+def _repeated(bias: Tensor | None, weight: Tensor) -> Tensor:
+    """For each place."""
+    assert bias is not None
+    return bias.detach().repeat(len(weight) // len(bias))
 
 
 def _beyond(x: Tensor) -> Tensor:

@@ -49,6 +49,7 @@ class Layout(Model):
     up: tuple[int, int]
     stem: int = Field(ge=1, le=15)
     head: int = Field(ge=1, le=15)
+    coarse: int = Field(default=0, ge=0, le=512)
 
 
 class NetworkCard(Model):

@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from farm.flow import Match, create_matcher, warp
 from farm.inputs import with_small_files_here
+from farm.instant.descent import Descent
 from farm.instant.network import ARCHITECTURES, StyleNetwork
 from farm.instant.pictures import Picture, Pictures
 from farm.instant.team import ALONE, Team
@@ -39,17 +40,13 @@ from farm.trainspec import TrainSpec
 
 WARM_UP = 0.02
 """Share of the training over which the learning rate rises: Adam's first steps know no variances yet."""
-LARGEST_GRADIENT = 3.0
-"""Times the mean length of the gradients before."""
-VARIANCE_MEMORY = 0.99
-"""Adam's second beta: its usual 0.999 remembers how steep it was a thousand steps ago, and there are but thousands."""
 LAST_RATE = 0.02
 """Of the learning rate, at the end."""
 KEPT_PIXELS = 16_000_000
-"""Of training crops (434 of 192 x 192). They come round again: the photograph's features, a quarter of a step's work,
+"""Of training crops (193 of 288 x 288). They come round again: the photograph's features, a quarter of a step's work,
 are computed once (data echoing, Choi et al. 2019), and take 32 bytes a pixel with the usual layers.
 """
-NEAR = 0.08
+NEAR = 0.12
 """Of a random network's content loss: how small a style loss has to be, both weighed as the optimiser does, before
 style weighs what the spec says. Further off it weighs in inverse proportion. It begins a hundred times larger, and with
 its full weight from the start the photograph was forgotten before the paint was there. At 0.15 houses and a cup were
@@ -65,7 +62,7 @@ Losses = dict[str, float]
 
 
 class Trainer:
-    """A network, its losses and its optimiser, and the step number `step(n)` as a function of state and `n` alone.
+    """A network, its losses and its descent, and the step number `step(n)` as a function of state and `n` alone.
 
     Each process of a team takes its share of the batch's crops, and all of them make the step of the whole batch.
     """
@@ -89,17 +86,14 @@ class Trainer:
         self.network = StyleNetwork(ARCHITECTURES[spec.architecture]).to(self._device)
         self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         team.begin(self.network)
-        self.adam = torch.optim.Adam(self.network.parameters(), spec.learning_rate, betas=(0.9, VARIANCE_MEMORY))
+        self._descent = Descent(self.network, spec.learning_rate)
         self._parameters = list(self.network.parameters())
-        self._usual = 0.0
         self._distance = _Distance()
         self._kept: dict[int, _Judged] = {}
         self._held_out: list[_Judged] = []
 
     def step(self, number: int, progress: float) -> Losses:
         """Train on batch `number`, at `progress` 0..1 of the training. The mean losses of its crops."""
-        for group in self.adam.param_groups:
-            group["lr"] = self.spec.learning_rate * rate_at(progress)
         mine = range(self.team.rank, self.spec.batch, self.team.size)
         told = list(self._crops_at_once.map(self._learn, [number * self.spec.batch + item for item in mine]))
         # before anything changes: where one of the team is lost, the others are left at the end of a whole step
@@ -109,14 +103,14 @@ class Trainer:
             # the mean over the team is the batch's also where shares are not equal
             parameter.grad = torch.stack(parts).sum(0) / (self.spec.batch / self.team.size)
         self.team.average(self._parameters)
-        self._descend()
+        self._descent.step(rate_at(progress))
         self._distance.note(means, self._settings)
         return means
 
     def _learn(self, number: int) -> tuple[list[Losses], Sequence[Tensor]]:
         """The losses of crop `number`, and the gradient of the logarithm of their sum by the network's parameters.
 
-        The logarithm, because the loss falls by two orders: Adam's memory of early gradients would all but stop it, and
+        The logarithm, because the loss falls by two orders: memory of early gradients would all but stop it, and
         of the crops those that are far off would be the only ones to count. A pair counts as one crop: its two pictures
         show the same.
         """
@@ -145,23 +139,16 @@ class Trainer:
             painted: Tensor = self.network(frames)
         return painted
 
-    def _descend(self) -> None:
-        """Adam's step, with a gradient far beyond the usual cut down to LARGEST_GRADIENT times that, or left out if it
-        is not finite: normalisation divides by the deviation of a channel, and where a crop is flat that is nothing.
-        """
-        limit = LARGEST_GRADIENT * self._usual if self._usual else math.inf
-        norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), limit))
-        if not math.isfinite(norm):
-            return
-        self.adam.step()
-        self._usual = min(norm, limit) if not self._usual else 0.95 * self._usual + 0.05 * min(norm, limit)
-
     def held_out(self) -> Losses:
         """The mean losses of the held-out pictures."""
-        self._held_out = self._held_out or [self._judge(picture) for picture in self._judging_crops()]
-        with torch.no_grad():
-            found = [judged.evaluate(self._paint(judged.frames), with_gradient=False)[0] for judged in self._held_out]
+        at_once = self._crops_at_once.map
+        self._held_out = self._held_out or list(at_once(self._judge, self._judging_crops()))
+        found = at_once(self._judged_alone, self._held_out)
         return mean_losses([losses for one in found for losses in one])
+
+    def _judged_alone(self, judged: _Judged) -> list[Losses]:
+        with torch.no_grad():
+            return judged.evaluate(self._paint(judged.frames), with_gradient=False)[0]
 
     def paint(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 through the network as it is."""
@@ -173,15 +160,13 @@ class Trainer:
         """All that the next step depends on, for `torch.save`."""
         return {
             "network": self.network.state_dict(),
-            "adam": self.adam.state_dict(),
-            "usual": self._usual,
+            "descent": self._descent.state(),
             "distance": vars(self._distance),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
-        self.adam.load_state_dict(state["adam"])
-        self._usual = state["usual"]
+        self._descent.restore(state["descent"])
         self._distance = _Distance(**state["distance"])
 
     def _judge(self, picture: Picture) -> _Judged:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional
@@ -65,6 +67,16 @@ def test_the_folded_network_paints_the_same(size):
         plain, fast = network(pictures), folded(network)(pictures)
     assert plain.std() > 10
     assert torch.allclose(plain, fast, atol=0.02)
+
+
+def test_a_network_without_an_hourglass_is_folded_too():
+    """Files of earlier versions have their blocks at a quarter of the size."""
+    plain = replace(ARCHITECTURES["small"], blocks=1, coarse=0)
+    assert plain.stride == 4
+    network = StyleNetwork(plain).eval().requires_grad_(False)
+    pictures = torch.rand(1, 3, 34, 50) * 255
+    with torch.no_grad():
+        assert torch.allclose(network(pictures), folded(network)(pictures), atol=0.02)
 
 
 def test_another_network_is_left_as_it_is():

@@ -19,7 +19,7 @@ def test_what_is_written_is_read(network_file):
     assert card.styles == ("waves.png",)
     assert "right to share" in card.licence
     assert style_picture(network_file).shape == (40, 60, 3)
-    assert network.trunk[0].first.convolution.weight.shape == (48, 48, 3, 3)
+    assert network.trunk[0].blocks[0].first.convolution.weight.shape == (96, 96, 3, 3)
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
