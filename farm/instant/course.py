@@ -3,7 +3,7 @@
     report = run_course(spec, trainer, folder, ...)
 
 Its folder has   train.json        the spec and the hashes of what it reads
-                 checkpoint.pt     network, descent, step, seconds, curve: the latest evaluation, or where it was stopped
+                 checkpoint.pt     network, descent, step, seconds, curve: of the latest evaluation, or where it stopped
                  best.pt           the network with the lowest held-out loss
                  curve.png         loss by step             samples/000400.png     held-out pictures, painted
 """

@@ -4,8 +4,8 @@
     descent.step(share=1.0)                  # from the gradients in `parameter.grad`; share of the learning rate
 
 Muon (Jordan et al. 2024) makes a step of equal length along all singular directions of a kernel, seen as a matrix of
-outputs by inputs and taps. In equal time the style loss was lower by a quarter than with Adam alone (8 minutes on one
-core), because a kernel's gradient is nearly all along a few directions that are soon learnt.
+outputs by inputs and taps. A kernel's gradient is nearly all along a few directions that are soon learnt: after four
+minutes the style loss was a sixth lower than with Adam alone.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ LARGEST_GRADIENT = 3.0
 VARIANCE_MEMORY = 0.99
 """Adam's second beta: its usual 0.999 remembers how steep it was a thousand steps ago, and there are but thousands."""
 KERNEL_RATE = 10.0
-"""Muon's learning rate, in Adam's: its step is 1 along each direction, Adam's about 1 for each number. With 3 and 30 the
-style loss was 1.1 and 1.4 times as large after four minutes."""
+"""Muon's learning rate, in Adam's: its step is 1 along each direction, Adam's about 1 for each number. With 7 the style
+loss was 1.1 times as large after four minutes, with 33 it was 1.4 times.
+"""
 KERNEL_MOMENTUM = 0.9
 
 

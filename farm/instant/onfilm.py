@@ -84,7 +84,6 @@ def training_spec(spec: RenderSpec) -> TrainSpec:
     probe = scan_video(spec.video, allow_truncated=spec.allow_truncated).probe
     size = output_size(probe.width, probe.height, spec.size, upscale=spec.upscale)
     budget = spec.train_budget or DEFAULT_BUDGET
-    crop = TrainSpec.model_fields["crop"].get_default()
     values = {name: spec.model_dump(mode="json")[name] for name in CARRIED_OVER}
     return validated(
         TrainSpec,
@@ -98,7 +97,6 @@ def training_spec(spec: RenderSpec) -> TrainSpec:
             "video": spec.video,
             "output": "network.safetensors",
             "size": max(*size, 32),
-            "crop": max(32, min(crop, *size)),
             "budget": budget,
         },
     )

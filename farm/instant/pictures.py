@@ -26,6 +26,8 @@ Frame = NDArray[np.uint8]
 MOST_PHOTOS = 2000
 MOST_PAIRS = 75
 """Of a film: neighbours and more of them look alike, and memory holds them all."""
+SMALLEST_CROP = 32
+"""Pixels; a narrower picture is enlarged."""
 LARGEST_CROP = 2.0
 """Of the training crop's side: what is cut out may be this much larger, and is then made smaller."""
 FLAT = 4.0
@@ -56,7 +58,10 @@ class Pictures:
     held_out: Sequence[Picture]
 
     def sample(self, seed: int, number: int, side: int) -> Picture:
-        """Crop `number`: any part of any picture, mirrored half of the time, (side, side, 3)."""
+        """Crop `number`: any part of any picture, mirrored half of the time, (side, side, 3).
+
+        Where the picture is lower or narrower than `side` the crop is too, and the longer by so much.
+        """
         random = np.random.default_rng((seed, number))
         for _ in range(DRAWS):
             found = self._draw(random, side)
@@ -66,17 +71,39 @@ class Pictures:
 
     def _draw(self, random: np.random.Generator, side: int) -> Picture:
         picture = self.training[int(random.integers(len(self.training)))]
-        height, width = picture.frame.shape[:2]
-        cut = min(round(side * random.uniform(1, LARGEST_CROP)), height, width)
-        top, left = int(random.integers(height - cut + 1)), int(random.integers(width - cut + 1))
+        shape = crop_shape(picture.frame.shape, side)
+        room = min(have / want for have, want in zip(picture.frame.shape, shape, strict=False))
+        zoom = random.uniform(1, max(1, min(LARGEST_CROP, room)))
+        cut = [min(round(want * zoom), have) for have, want in zip(picture.frame.shape, shape, strict=False)]
+        top, left = (
+            int(random.integers(have - part + 1)) for have, part in zip(picture.frame.shape, cut, strict=False)
+        )
         mirrored = bool(random.integers(2))
         backwards = bool(random.integers(2))
 
         def crop(frame: Frame) -> Frame:
-            part = resize(np.ascontiguousarray(frame[top : top + cut, left : left + cut]), (side, side))
+            part = resize(np.ascontiguousarray(frame[top : top + cut[0], left : left + cut[1]]), shape)
             return np.ascontiguousarray(part[:, ::-1]) if mirrored else part
 
         return Picture(*(crop(frame) for frame in picture.frames[:: -1 if backwards else 1]))
+
+
+def crop_shape(shape: Sequence[int], side: int) -> tuple[int, int]:
+    """(height, width) of a crop of a picture of that shape: side x side pixels in number, where it has so many.
+
+    >>> crop_shape((300, 400), 288)
+    (288, 288)
+    >>> crop_shape((216, 384), 288)
+    (216, 384)
+    >>> crop_shape((144, 256), 288)
+    (144, 256)
+    """
+    height, width = shape[:2]
+    if height > width:
+        across, along = crop_shape((width, height), side)
+        return along, across
+    low = min(side, height)
+    return low, min(width, side * side // low)
 
 
 def load_pictures(spec: TrainSpec) -> Pictures:
@@ -117,8 +144,8 @@ def film_pictures(path: str, spec: TrainSpec) -> list[Picture]:
     """Pairs of neighbours, evenly spaced over the film, none across a cut; single frames where nothing ties a pair."""
     scan = scan_video(path)
     probe = scan.probe
-    scale = (spec.size or 0) / max(probe.width, probe.height)
-    size = (max(round(probe.width * scale), spec.crop), max(round(probe.height * scale), spec.crop))
+    scale = _scale(probe.height, probe.width, spec)
+    size = (round(probe.width * scale), round(probe.height * scale))
     cuts = set(scan.cuts)
     firsts = [frame for frame in range(probe.frame_count - 1) if frame + 1 not in cuts]
     with FrameReader(probe, size) as reader:
@@ -130,7 +157,11 @@ def film_pictures(path: str, spec: TrainSpec) -> list[Picture]:
 
 
 def _fitted(picture: Frame, spec: TrainSpec) -> Frame:
-    """At the size that is to be painted; enlarged where it is too small to cut from."""
     height, width = picture.shape[:2]
-    scale = max((spec.size or 0) / max(height, width), spec.crop / min(height, width))
-    return resize(picture, (max(round(height * scale), spec.crop), max(round(width * scale), spec.crop)))
+    scale = _scale(height, width, spec)
+    return resize(picture, (round(height * scale), round(width * scale)))
+
+
+def _scale(height: int, width: int, spec: TrainSpec) -> float:
+    """To the size that is to be painted, or to what a network can look at."""
+    return max((spec.size or 0) / max(height, width), SMALLEST_CROP / min(height, width))

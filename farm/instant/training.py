@@ -26,7 +26,7 @@ from farm.flow import Match, create_matcher, warp
 from farm.inputs import with_small_files_here
 from farm.instant.descent import Descent
 from farm.instant.network import ARCHITECTURES, StyleNetwork
-from farm.instant.pictures import Picture, Pictures
+from farm.instant.pictures import Picture, Pictures, crop_shape
 from farm.instant.team import ALONE, Team
 from farm.job import Runtime
 from farm.style.device import choose_device, configure_threads
@@ -180,8 +180,9 @@ class Trainer:
         side = self.spec.crop * 3 // 2
 
         def middle(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-            top, left = (max(0, (length - side) // 2) for length in frame.shape[:2])
-            return np.ascontiguousarray(frame[top : top + side, left : left + side])
+            height, width = crop_shape(frame.shape, side)
+            top, left = (frame.shape[0] - height) // 2, (frame.shape[1] - width) // 2
+            return np.ascontiguousarray(frame[top : top + height, left : left + width])
 
         return [Picture(*(middle(frame) for frame in one.frames)) for one in self.pictures.held_out]
 

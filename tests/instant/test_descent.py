@@ -26,7 +26,9 @@ def copied(network):
 def fill(network, value=None):
     generator = torch.Generator().manual_seed(1)
     for parameter in network.parameters():
-        found = torch.randn(parameter.shape, generator=generator) if value is None else torch.full_like(parameter, value)
+        found = (
+            torch.randn(parameter.shape, generator=generator) if value is None else torch.full_like(parameter, value)
+        )
         parameter.grad = found.contiguous(memory_format=torch.channels_last) if found.ndim == 4 else found
 
 

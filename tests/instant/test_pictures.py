@@ -48,6 +48,31 @@ def test_a_film_gives_pairs_of_neighbours(style, clip):
     assert all(one.following is None for one in untied.training)
 
 
+@pytest.mark.parametrize(
+    ("shape", "crop"),
+    [
+        ((300, 400), (64, 64)),
+        ((64, 64), (64, 64)),
+        ((40, 90), (40, 90)),
+        ((40, 200), (40, 102)),
+        ((200, 40), (102, 40)),
+    ],
+)
+def test_a_crop_of_a_low_picture_is_longer_and_never_enlarged(shape, crop):
+    columns = np.broadcast_to(np.arange(shape[1], dtype=np.uint8)[None, :, None], (*shape, 3))
+    for number in range(8):
+        found = Pictures([Picture(np.ascontiguousarray(columns))], []).sample(0, number, 64).frame
+        assert found.shape == (*crop, 3)
+        steps = np.abs(np.diff(found[0, :, 0].astype(int)))
+        assert steps.mean() >= 0.9  # a column of the crop is at least one of the picture
+
+
+def test_a_film_keeps_its_aspect_however_large_the_crop(style, clip):
+    pictures = load_pictures(make_spec(style, video=str(clip), size=48, crop=64))
+    assert pictures.training[0].frame.shape == (32, 48, 3)
+    assert pictures.sample(0, 0, 64).frame.shape == (32, 48, 3)
+
+
 def test_flat_crops_are_drawn_again():
     flat, noise = (
         np.zeros((64, 64, 3), np.uint8),

@@ -1,0 +1,166 @@
+"""Is a network's picture a better start for the optimiser than the photograph, and do chunks agree sooner?
+
+    python benchmarks/instant_start.py VIDEO --network NET.safetensors --style IMG --size 256 -o start/
+
+Some pairs of neighbouring frames of the clip are painted by the optimiser, every frame by itself, as the first frames
+of two chunks would be: once from the photograph, which is the farm's default, once from what the network makes of it.
+
+    loss        total loss after so many steps, over that from the photograph after --iterations, median over frames
+    steps       that the network's start takes to the loss of the photograph's after --iterations, median
+    agreement   mean squared difference (pixels 0..1) of a frame to its neighbour's painting, warped, where flow on the
+                source is reliable (Ruder et al. 2016, eq. 5 and 6): by how much chunks that begin so would differ
+
+Writes instant_start.json and contact.png, and prints the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from farm.contactsheet import contact_sheet
+from farm.flow import create_matcher, warp
+from farm.frames import FrameRange, evenly
+from farm.instant.painter import InstantPainter
+from farm.job import Runtime
+from farm.media.decode import FrameReader
+from farm.media.scan import scan_video
+from farm.plan import output_size
+from farm.style.device import configure_threads
+from farm.style.optimize import FrameOptimizer, OptimizeSettings, StepProgress
+from farm.style.picture import cover, read_picture, write_picture
+from farm.style.targets import Style, StyleTargets
+from farm.style.vgg import VGGFeatures
+from farm.style.weights import load_weights
+
+Picture = NDArray[np.uint8]
+STEPS = (0, 5, 10, 20, 50, 100, 200)
+SHOWN = (150, 200)
+STARTS = ("photograph", "network")
+
+
+def pairs_of_frames(options: argparse.Namespace) -> list[tuple[Picture, Picture]]:
+    probe = scan_video(options.video).probe
+    size = output_size(probe.width, probe.height, options.size)
+    frames = FrameRange.parse(options.frames) if options.frames else FrameRange(0, probe.frame_count)
+    found = []
+    with FrameReader(probe, size) as reader:
+        for first in [list(frames)[i] for i in evenly(options.pairs, len(frames) - 1)]:
+            before, after = reader.read(FrameRange(first, first + 2))
+            found.append((before, after))
+    return found
+
+
+def optimised(
+    optimizer: FrameOptimizer, content: Picture, start: Picture, iterations: int
+) -> tuple[Picture, list[float]]:
+    """The painting, and the lowest total loss up to each step; entry 0 is the start's."""
+    losses: list[float] = []
+
+    def note(progress: StepProgress) -> None:
+        losses.append(min([*losses[-1:], progress.losses["total"]]))
+
+    at_start = optimizer.stylize(content, start, 0).losses["total"]
+    painted = optimizer.stylize(content, start, iterations, progress=note)
+    return painted.image, [at_start, *losses]
+
+
+def disagreement(before: Picture, after: Picture, paintings: tuple[Picture, Picture]) -> float | None:
+    back, _ = create_matcher("dis").match(after, before)
+    reliable = back.weight > 0.99
+    if not reliable.any():
+        return None
+    warped = warp(paintings[0], back.flow)
+    return float((((paintings[1].astype(np.float32) - warped) / 255) ** 2)[reliable].mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("video")
+    parser.add_argument("--network", type=Path, required=True)
+    parser.add_argument("--style", type=Path, required=True)
+    parser.add_argument("--size", type=int, default=256, help="longest side, pixels")
+    parser.add_argument("--frames", help="A-B")
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--iterations", type=int, default=100)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("-o", "--output", type=Path, default=Path("instant_start"))
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    configure_threads(options.threads)
+    pairs = pairs_of_frames(options)
+    painter = InstantPainter(str(options.network), Runtime(device="cpu", precision="fp32", threads=options.threads))
+    features = VGGFeatures(load_weights())
+    targets = StyleTargets.of(features, [Style(read_picture(options.style))], pairs[0][0].shape[:2])
+    # every start is followed to the end: what it saves is what is asked
+    optimizer = FrameOptimizer(features, targets, OptimizeSettings(convergence=0, window=10**9))
+    curves: dict[str, list[list[float]]] = {start: [] for start in STARTS}
+    differences: dict[str, list[float]] = {start: [] for start in STARTS}
+    rows: dict[str, list[Picture]] = {"frame": [], "network alone": [], **{f"from the {name}": [] for name in STARTS}}
+    for pair in pairs:
+        begun = {"photograph": list(pair), "network": painter.paint(pair)}
+        rows["frame"].append(cover(pair[0], SHOWN))
+        rows["network alone"].append(cover(begun["network"][0], SHOWN))
+        for name, starts in begun.items():
+            made = [
+                optimised(optimizer, one, start, options.iterations) for one, start in zip(pair, starts, strict=True)
+            ]
+            curves[name] += [curve for _, curve in made]
+            found = disagreement(*pair, (made[0][0], made[1][0]))
+            differences[name] += [found] if found is not None else []
+            rows[f"from the {name}"].append(cover(made[0][0], SHOWN))
+    write_picture(
+        options.output / "contact.png",
+        contact_sheet(list(rows.items()), [str(i + 1) for i in range(len(pairs))]),
+    )
+    told = compared(curves, differences, options.iterations)
+    (options.output / "instant_start.json").write_text(json.dumps({**told, "curves": curves}, indent=1))
+    print(table(told))
+
+
+def compared(
+    curves: dict[str, list[list[float]]], differences: dict[str, list[float]], iterations: int
+) -> dict[str, Any]:
+    wanted = [curve[-1] for curve in curves["photograph"]]
+    steps = [step for step in STEPS if step <= iterations]
+
+    def reached(curve: list[float], loss: float) -> float:
+        return next((float(step) for step, value in enumerate(curve) if value <= loss), float("inf"))
+
+    return {
+        name: {
+            "loss": {
+                step: float(
+                    np.median(
+                        [curve[min(step, len(curve) - 1)] / loss for curve, loss in zip(found, wanted, strict=True)]
+                    )
+                )
+                for step in steps
+            },
+            "steps": float(np.median([reached(curve, loss) for curve, loss in zip(found, wanted, strict=True)])),
+            "agreement": float(np.median(differences[name])) if differences[name] else None,
+        }
+        for name, found in curves.items()
+    }
+
+
+def table(told: dict[str, Any]) -> str:
+    steps = list(told["photograph"]["loss"])
+    lines = [f"{'loss after':<14}" + "".join(f"{step:>8}" for step in steps) + f"{'steps':>9}{'agreement':>12}"]
+    for name, row in told.items():
+        agreement = f"{row['agreement']:.6f}" if row["agreement"] is not None else "-"
+        lines.append(
+            f"{name:<14}"
+            + "".join(f"{row['loss'][step]:>8.2f}" for step in steps)
+            + f"{row['steps']:>9.0f}{agreement:>12}"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
