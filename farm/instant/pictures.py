@@ -23,17 +23,23 @@ from farm.trainspec import TrainSpec
 
 Frame = NDArray[np.uint8]
 
-MOST_PHOTOS = 2000
+MOST_PHOTOS = 1000
 MOST_PAIRS = 75
 """Of a film: neighbours and more of them look alike, and memory holds them all."""
 SMALLEST_CROP = 32
 """Pixels; a narrower picture is enlarged."""
 LARGEST_CROP = 2.0
 """Of the training crop's side: what is cut out may be this much larger, and is then made smaller."""
+MAGNIFIED = 1.5
+"""Pictures are kept so much larger than they are to be painted, where the file has so many pixels: crops of nearly whole
+pictures are too few, and a network that sees them often paints those twice as well as others.
+"""
 FLAT = 4.0
 """Grey levels of deviation below which there is nothing to paint in a crop (black frames, sky): another is drawn..."""
 DRAWS = 6
 """... but no more than so often."""
+EXPOSURE = 1.6
+"""A crop's grey levels are raised to a power of 1/1.6 to 1.6: films are darker and lighter than a few pictures."""
 HELD_OUT_EVERY = 10
 MOST_HELD_OUT = 8
 
@@ -58,7 +64,7 @@ class Pictures:
     held_out: Sequence[Picture]
 
     def sample(self, seed: int, number: int, side: int) -> Picture:
-        """Crop `number`: any part of any picture, mirrored half of the time, (side, side, 3).
+        """Crop `number`: any part of any picture, lighter or darker, mirrored half of the time, (side, side, 3).
 
         Where the picture is lower or narrower than `side` the crop is too, and the longer by so much.
         """
@@ -81,8 +87,12 @@ class Pictures:
         mirrored = bool(random.integers(2))
         backwards = bool(random.integers(2))
 
+        exposure = EXPOSURE ** random.uniform(-1, 1)
+        grey_levels = (255 * (np.arange(256) / 255) ** exposure).round().astype(np.uint8)
+
         def crop(frame: Frame) -> Frame:
-            part = resize(np.ascontiguousarray(frame[top : top + cut[0], left : left + cut[1]]), shape)
+            frame = grey_levels[frame[top : top + cut[0], left : left + cut[1]]]
+            part = resize(frame, shape)
             return np.ascontiguousarray(part[:, ::-1]) if mirrored else part
 
         return Picture(*(crop(frame) for frame in picture.frames[:: -1 if backwards else 1]))
@@ -107,14 +117,16 @@ def crop_shape(shape: Sequence[int], side: int) -> tuple[int, int]:
 
 
 def load_pictures(spec: TrainSpec) -> Pictures:
-    """Read everything that the spec names, at its size. Raises PictureError, VideoError."""
+    """Read everything that the spec names; what judges is at its size. Raises PictureError, VideoError."""
     assert spec.size is not None
     found: list[Picture] = []
     if spec.photos:
-        found += [Picture(_fitted(read_picture(path), spec)) for path in photo_files(spec.photos)]
+        found += [Picture(_magnified(read_picture(path), spec)) for path in photo_files(spec.photos)]
     if spec.video:
         found += film_pictures(spec.video, spec)
-    return split(found)
+    pictures = split(found)
+    judging = [Picture(*(_at_size(frame, spec) for frame in one.frames)) for one in pictures.held_out]
+    return Pictures(pictures.training, judging)
 
 
 def split(found: Sequence[Picture]) -> Pictures:
@@ -144,11 +156,10 @@ def film_pictures(path: str, spec: TrainSpec) -> list[Picture]:
     """Pairs of neighbours, evenly spaced over the film, none across a cut; single frames where nothing ties a pair."""
     scan = scan_video(path)
     probe = scan.probe
-    scale = _scale(probe.height, probe.width, spec)
-    size = (round(probe.width * scale), round(probe.height * scale))
+    height, width = _magnified_shape((probe.height, probe.width), spec)
     cuts = set(scan.cuts)
     firsts = [frame for frame in range(probe.frame_count - 1) if frame + 1 not in cuts]
-    with FrameReader(probe, size) as reader:
+    with FrameReader(probe, (width, height)) as reader:
         if not firsts:
             return [Picture(next(iter(reader.read(FrameRange(0, 1)))))]
         chosen = [firsts[i] for i in evenly(MOST_PAIRS, len(firsts))]
@@ -156,12 +167,22 @@ def film_pictures(path: str, spec: TrainSpec) -> list[Picture]:
         return [Picture(*reader.read(FrameRange(frame, frame + reach))) for frame in chosen]
 
 
-def _fitted(picture: Frame, spec: TrainSpec) -> Frame:
-    height, width = picture.shape[:2]
-    scale = _scale(height, width, spec)
-    return resize(picture, (round(height * scale), round(width * scale)))
+def painted_shape(shape: Sequence[int], spec: TrainSpec) -> tuple[int, int]:
+    """(height, width) at which a picture of that shape will be painted; nothing is narrower than SMALLEST_CROP."""
+    height, width = shape[:2]
+    scale = max((spec.size or 0) / max(height, width), SMALLEST_CROP / min(height, width))
+    return round(height * scale), round(width * scale)
 
 
-def _scale(height: int, width: int, spec: TrainSpec) -> float:
-    """To the size that is to be painted, or to what a network can look at."""
-    return max((spec.size or 0) / max(height, width), SMALLEST_CROP / min(height, width))
+def _magnified_shape(shape: Sequence[int], spec: TrainSpec) -> tuple[int, int]:
+    height, width = painted_shape(shape, spec)
+    scale = min(max(shape[0] / height, 1), MAGNIFIED)
+    return round(height * scale), round(width * scale)
+
+
+def _magnified(picture: Frame, spec: TrainSpec) -> Frame:
+    return resize(picture, _magnified_shape(picture.shape, spec))
+
+
+def _at_size(picture: Frame, spec: TrainSpec) -> Frame:
+    return resize(picture, painted_shape(picture.shape, spec))

@@ -59,18 +59,36 @@ def test_a_film_gives_pairs_of_neighbours(style, clip):
     ],
 )
 def test_a_crop_of_a_low_picture_is_longer_and_never_enlarged(shape, crop):
-    columns = np.broadcast_to(np.arange(shape[1], dtype=np.uint8)[None, :, None], (*shape, 3))
+    columns = np.broadcast_to(np.linspace(0, 255, shape[1]).astype(np.uint8)[None, :, None], (*shape, 3))
+    pictures = Pictures([Picture(np.ascontiguousarray(columns))], [])
     for number in range(8):
-        found = Pictures([Picture(np.ascontiguousarray(columns))], []).sample(0, number, 64).frame
+        found = pictures.sample(0, number, 64).frame
         assert found.shape == (*crop, 3)
-        steps = np.abs(np.diff(found[0, :, 0].astype(int)))
-        assert steps.mean() >= 0.9  # a column of the crop is at least one of the picture
+        if crop[1] == shape[1]:  # all of its columns
+            assert (found[0, :, 0].min(), found[0, :, 0].max()) == (0, 255)
+
+
+def test_a_crop_is_lighter_or_darker_and_black_and_white_stay():
+    ramp = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None], (64, 256, 3))
+    pictures = Pictures([Picture(np.ascontiguousarray(ramp))], [])
+    means = [pictures.sample(0, number, 128).frame.mean() for number in range(40)]
+    assert min(means) == pytest.approx(255 / (1 + 1.6), abs=8)  # of x ** 1.6 over 0..1
+    assert max(means) == pytest.approx(255 / (1 + 1 / 1.6), abs=8)
+
+
+def test_photos_are_kept_larger_and_judged_at_their_size(style, photos):
+    pictures = load_pictures(make_spec(style, photos=str(photos), size=48))
+    assert {one.frame.shape for one in pictures.training} == {(54, 72, 3)}
+    assert {one.frame.shape for one in pictures.held_out} == {(36, 48, 3)}
+    small = load_pictures(make_spec(style, photos=str(photos), size=200))
+    assert {one.frame.shape for one in small.training} == {(150, 200, 3)}
 
 
 def test_a_film_keeps_its_aspect_however_large_the_crop(style, clip):
     pictures = load_pictures(make_spec(style, video=str(clip), size=48, crop=64))
-    assert pictures.training[0].frame.shape == (32, 48, 3)
-    assert pictures.sample(0, 0, 64).frame.shape == (32, 48, 3)
+    assert pictures.training[0].frame.shape == (48, 72, 3)
+    assert pictures.sample(0, 0, 64).frame.shape == (48, 72, 3)
+    assert pictures.held_out[0].frame.shape == (32, 48, 3)
 
 
 def test_flat_crops_are_drawn_again():
