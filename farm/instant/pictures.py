@@ -31,8 +31,8 @@ SMALLEST_CROP = 32
 LARGEST_CROP = 2.0
 """Of the training crop's side: what is cut out may be this much larger, and is then made smaller."""
 MAGNIFIED = 1.5
-"""Pictures are kept so much larger than they are to be painted, where the file has so many pixels: crops of nearly whole
-pictures are too few, and a network that sees them often paints those twice as well as others.
+"""Pictures are kept so much larger than they are to be painted, where the file has so many pixels: crops of nearly
+whole pictures are too few, and a network that sees them often paints those twice as well as others.
 """
 FLAT = 4.0
 """Grey levels of deviation below which there is nothing to paint in a crop (black frames, sky): another is drawn..."""
