@@ -30,9 +30,11 @@ STEPS = 8
 
 @pytest.fixture(scope="module")
 def spec(style, photos, tmp_path_factory) -> TrainSpec:
-    """Three crops a step: two for one worker, one for the other."""
+    """Three crops a step: two for one worker, one for the other. Small steps: Muon's kernels are rounded to bfloat16, and
+    with its usual ones what rounding tells apart paints differently after eight.
+    """
     output = tmp_path_factory.mktemp("training") / "net.safetensors"
-    return make_spec(style, output, photos=str(photos), batch=3, steps=STEPS)
+    return make_spec(style, output, photos=str(photos), batch=3, steps=STEPS, learning_rate=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +56,12 @@ def apart(one, other, spec) -> float:
 
     Without the biases that the next normalisation takes out again: their gradient is nothing but rounding, and Adam,
     which divides it by its own size, makes whole steps of it. Those are a layer's, but for the head's, and what a
-    residual block adds.
+    residual block or the hourglass adds.
     """
     found, other = weights(one["output"]), weights(other["output"])
     torch.manual_seed(spec.seed)
     begun = StyleNetwork(ARCHITECTURES[spec.architecture]).state_dict()
-    without = re.compile(r"(?!head).*convolution\.bias|trunk\.\d\.second\.norm\.bias")
+    without = re.compile(r"(?!head).*convolution\.bias|trunk\.\d\.(blocks\.\d\.second|up)\.norm\.bias")
     names = [name for name in found if not without.fullmatch(name)]
     return max(float((found[name] - other[name]).norm() / (found[name] - begun[name]).norm()) for name in names)
 
@@ -103,12 +105,12 @@ LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "0000000000000000000
 def test_two_workers_come_to_what_one_comes_to(spec, alone, both):
     assert (both["workers"], both["lost_workers"], both["steps"]) == (2, 0, STEPS)
     assert (both["pictures"], both["held_out"]) == (alone["pictures"], alone["held_out"])
+    assert both["curve"][0]["training"] == pytest.approx(alone["curve"][0]["training"], rel=1e-5), "before any step"
     for one, other in zip(alone["curve"][:2], both["curve"][:2], strict=True):
-        assert other["training"] == pytest.approx(one["training"], rel=1e-5), "but for rounding, the same"
-        assert other["held_out"] == pytest.approx(one["held_out"], rel=1e-5)
-    # From there on the few weights whose gradient was near nothing go their own ways: Adam's first steps are all equal
-    # in size. Measured: 0.002 of the loss and 0.03 of the way
-    assert both["losses"]["total"] == pytest.approx(alone["losses"]["total"], rel=0.02)
+        assert other["held_out"]["total"] == pytest.approx(one["held_out"]["total"], rel=1e-3)
+    # From there on the few weights whose gradient was near nothing go their own ways: Muon's steps are as long along
+    # all directions, and Adam's first ones are equal in size. Measured: 0.00015 of the loss and 0.04 of the way
+    assert both["losses"]["total"] == pytest.approx(alone["losses"]["total"], rel=0.002)
     assert apart(alone, both, spec) < 0.1
     folder = training_folder(both["output"])
     assert {path.name for path in folder.iterdir()} == {
@@ -147,7 +149,7 @@ def test_stopped_with_two_it_goes_on_with_one(spec, alone, tmp_path, monkeypatch
     assert 2 <= left < STEPS
     report = train_network(stopped, threads=1)
     assert report["steps"] == len(report["curve"]) == STEPS
-    assert report["losses"]["total"] == pytest.approx(alone["losses"]["total"], rel=0.02)
+    assert report["losses"]["total"] == pytest.approx(alone["losses"]["total"], rel=0.002)
     assert apart(alone, report, spec) < 0.1
 
 
