@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from farm.contactsheet import contact_sheet
-from farm.flow import create_matcher, warp
+from farm.flow import create_matcher
 from farm.frames import evenly
 from farm.instant.painter import InstantPainter
 from farm.instant.pictures import photo_files
@@ -41,11 +41,11 @@ from farm.paintspec import StillSpec
 from farm.plan import output_size
 from farm.render import SourceFrames, stage_frame
 from farm.spec import validated
+from farm.steadiness import warp_error
 from farm.still import WINDOW
 from farm.style.picture import cover, read_picture, resize, write_picture
 from farm.styler import FrameStyler
 
-LEAST_RELIABLE = 0.2
 MOST_PAIRS = 60
 SHOWN = (150, 200)
 
@@ -101,9 +101,8 @@ def warp_errors(job: JobDirectory, record: JobRecord) -> list[float]:
     for before, after in (pairs[i] for i in evenly(MOST_PAIRS, len(pairs))):
         back, _ = matcher.match(source(after), source(before))
         was, now = (stage_frame(job, record, 1, frame) for frame in (before, after))
-        reliable = back.weight > 0.99
-        if reliable.mean() >= LEAST_RELIABLE:
-            errors.append(float((((now.astype(np.float32) - warp(was, back.flow)) / 255) ** 2)[reliable].mean()))
+        error = warp_error(was, now, back.flow, back.weight)
+        errors += [] if error is None else [error]
     return errors
 
 

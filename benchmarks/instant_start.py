@@ -24,13 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.contactsheet import contact_sheet
-from farm.flow import create_matcher, warp
+from farm.flow import create_matcher
 from farm.frames import FrameRange, evenly
 from farm.instant.painter import InstantPainter
 from farm.job import Runtime
 from farm.media.decode import FrameReader
 from farm.media.scan import scan_video
 from farm.plan import output_size
+from farm.steadiness import warp_error
 from farm.style.device import configure_threads
 from farm.style.optimize import FrameOptimizer, OptimizeSettings, StepProgress
 from farm.style.picture import cover, read_picture, write_picture
@@ -59,24 +60,18 @@ def pairs_of_frames(options: argparse.Namespace) -> list[tuple[Picture, Picture]
 def optimised(
     optimizer: FrameOptimizer, content: Picture, start: Picture, iterations: int
 ) -> tuple[Picture, list[float]]:
-    """The painting, and the lowest total loss up to each step; entry 0 is the start's."""
+    """The painting, and the lowest total loss up to each step; the first evaluation is the start's, entry 0."""
     losses: list[float] = []
 
     def note(progress: StepProgress) -> None:
         losses.append(min([*losses[-1:], progress.losses["total"]]))
 
-    at_start = optimizer.stylize(content, start, 0).losses["total"]
-    painted = optimizer.stylize(content, start, iterations, progress=note)
-    return painted.image, [at_start, *losses]
+    return optimizer.stylize(content, start, iterations, progress=note).image, losses
 
 
 def disagreement(before: Picture, after: Picture, paintings: tuple[Picture, Picture]) -> float | None:
     back, _ = create_matcher("dis").match(after, before)
-    reliable = back.weight > 0.99
-    if not reliable.any():
-        return None
-    warped = warp(paintings[0], back.flow)
-    return float((((paintings[1].astype(np.float32) - warped) / 255) ** 2)[reliable].mean())
+    return warp_error(*paintings, back.flow, back.weight)
 
 
 def main() -> None:

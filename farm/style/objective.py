@@ -130,9 +130,9 @@ class Objective:
         self._content = {name: found[name].float() for name in found}
         self._losses = self._layer_losses()
 
-    def weigh_style(self, weight: float) -> None:
-        """Give the style another weight, from the next evaluation on. Takes no time; not for one without a style."""
-        self._settings = replace(self._settings, style_weight=weight)
+    def weigh(self, style: float, temporal: float) -> None:
+        """Other weights from the next evaluation on. Takes no time; not for one without a style."""
+        self._settings = replace(self._settings, style_weight=style, temporal_weight=temporal)
         if not self._tiles:
             self._losses = self._layer_losses()
 

@@ -21,6 +21,7 @@ from farm.instant.training import NEAR, Trainer, heard, rate_at
 from farm.job import Runtime
 from farm.options import train_spec
 from farm.spec import validated
+from farm.style.objective import Objective
 from farm.style.picture import read_picture
 from farm.style.targets import StyleTargets
 from farm.trainspec import STYLE_EMPHASIS, TrainSpec
@@ -131,6 +132,26 @@ def test_far_from_the_style_it_weighs_less_and_losses_are_told_by_the_weights_of
     assert second["style"] > 0.2 * first["style"]
     trainer._distance.style = 1.0
     assert trainer._distance.style_share() == 1.0
+
+
+def test_a_film_s_temporal_loss_weighs_less_with_its_style(style, clip, tmp_path, monkeypatch):
+    """Else a film far from its style is best left as it is."""
+    spec = make_spec(style, tmp_path / "net.safetensors", video=str(clip))
+    trainer = Trainer(spec, load_pictures(spec), RUNTIME)
+    trainer.step(0, 0.5)
+    weighed = []
+    weigh = Objective.weigh
+
+    def noted(objective, style, temporal):
+        weighed.append((style, temporal))
+        weigh(objective, style, temporal)
+
+    monkeypatch.setattr(Objective, "weigh", noted)
+    told = trainer.step(1, 0.5)
+    style, temporal = weighed[0]
+    assert style < 0.5 * spec.weights.style
+    assert temporal / style == pytest.approx(spec.weights.temporal / spec.weights.style)
+    assert told["temporal"] > 0
 
 
 def test_a_style_without_content_keeps_its_weight(style, photos, tmp_path):

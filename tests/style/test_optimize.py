@@ -59,11 +59,13 @@ def reversed_gradient(terms, gradient):
 
 
 @pytest.mark.parametrize("tile", [None, 48])
-def test_a_style_weighed_anew_is_as_one_made_with_that_weight(features, targets, content, generator, tile):
+def test_losses_weighed_anew_are_as_made_with_those_weights(features, targets, content, tie, generator, tile):
     image = torch.rand(1, 3, 64, 80, generator=generator) * 255
-    made = Objective(features, targets, OptimizeSettings(style_weight=7.0), content, None, tile=tile)
-    weighed = Objective(features, targets, OptimizeSettings(), content, None, tile=tile)
-    weighed.weigh_style(7.0)
+    other = OptimizeSettings(style_weight=7.0, temporal_weight=30.0)
+    anchor = Anchor.of([tie], image.device)
+    made = Objective(features, targets, other, content, anchor, tile=tile)
+    weighed = Objective(features, targets, OptimizeSettings(), content, anchor, tile=tile)
+    weighed.weigh(7.0, 30.0)
     (values, gradient), (wanted, at_wanted) = weighed.evaluate(image), made.evaluate(image)
     assert values == wanted
     assert torch.equal(gradient, at_wanted)
