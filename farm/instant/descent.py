@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from farm.instant.muon import Muon
 from farm.instant.network import StyleNetwork
 
 LARGEST_GRADIENT = 3.0
@@ -45,7 +46,7 @@ class Descent:
         self._kernels = list(zip(kernels, matrices, strict=True))
         self._adam = torch.optim.Adam(others, learning_rate, betas=(0.9, VARIANCE_MEMORY))
         rate = KERNEL_RATE * learning_rate
-        self._muon = torch.optim.Muon(matrices, rate, momentum=KERNEL_MOMENTUM, weight_decay=0.0)
+        self._muon = Muon(matrices, rate, momentum=KERNEL_MOMENTUM)
         self._rates = (learning_rate, rate)
         self._usual = 0.0
 

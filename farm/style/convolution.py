@@ -7,6 +7,7 @@
 On a CPU that multiplies in bfloat16, weights are reordered once into the blocks in which oneDNN wants them, and bias
 and ReLU are part of the convolution's own pass. The gradient by the input of a 3x3 convolution of stride 1 is
 the convolution with the kernel turned by 180 degrees and its channels exchanged, so it takes the same way.
+In float32 on a CPU, wide layers go Winograd's way (`farm.style.winograd`): a step takes half the time.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from farm.style.device import packs_convolutions
+from farm.style.winograd import WinogradKernel, suits
 
 _ONE = [1, 1]
 
@@ -27,6 +29,8 @@ class Convolution:
         self._channels = weight.shape[1]
         self._bias = bias.to(device, dtype)
         self._weight = weight.to(device, dtype, memory_format=torch.channels_last)
+        self._wide: WinogradKernel | None = None
+        self._may_be_wide = device.type == "cpu" and dtype == torch.float32
         self._turned: Tensor | None = None
         if packs_convolutions(device, dtype):
             turned = self._weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
@@ -36,18 +40,31 @@ class Convolution:
         """(1, I, H, W) -> (1, O, H, W), none of it below 0."""
         if self._turned is not None:
             return _convolve(x, self._weight, self._bias, "relu")
+        if wide := self._winograd(x):
+            return wide.convolve(x, self._bias)
         return functional.conv2d(x, self._weight, self._bias, padding=1).relu_()
 
     def gradient(self, at_output: Tensor) -> Tensor:
         """(1, O, H, W), the gradient before the ReLU -> (1, I, H, W)."""
         if self._turned is not None:
             return _convolve(at_output, self._turned, None, "none")
+        if wide := self._winograd(at_output):
+            return wide.gradient(at_output)
         shape = (1, self._channels, *at_output.shape[2:])
         like_input = at_output.new_empty(()).expand(shape)  # only its shape counts
         found = torch.ops.aten.convolution_backward(
             at_output, like_input, self._weight, None, _ONE, _ONE, _ONE, False, [0, 0], 1, [True, False, False]
         )
         return found[0]
+
+
+    def _winograd(self, x: Tensor) -> WinogradKernel | None:
+        """Where it is faster for maps of this size; transformed when first needed."""
+        height, width = x.shape[2:]
+        if not self._may_be_wide or not suits((self._channels, len(self._bias)), (height, width)):
+            return None
+        self._wide = self._wide or WinogradKernel(self._weight)
+        return self._wide
 
 
 def relu_gradient_(at_output: Tensor, output: Tensor) -> Tensor:
