@@ -1,34 +1,46 @@
 """A trained network as it runs fastest: enlargement folded into the convolutions that follow it. The same pictures.
 
-    network = folded(network)           # itself where it has another form than `small`
+    network = folded(network)
     painted = network(photographs)      # as `StyleNetwork`
 
 A 3x3 convolution of a map that was enlarged twofold by repetition sees each small pixel more than once. Its output at
 the four places (a, b), a, b in 0, 1, within a pixel is a convolution of the small map with the kernel's taps added up:
 2x2 taps, 4/9 of the work, four times the channels (Shi et al. 2016 for the rearrangement). The last two layers, whose
 maps at full size have 8 and 3 channels, stay in that form, 32 and 12 channels at half size, which fill a processor's
-vectors. Reflection at the edge of an enlarged map is repetition at the edge of the small one.
+vectors. Reflection at the edge of an enlarged map is repetition at the edge of the small one. In float32 on a CPU
+the layers of many channels go Winograd's way.
 """
 
 from __future__ import annotations
+
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from farm.instant.network import Hourglass, Layer, StyleNetwork, fitted, in_range
+from farm.instant.network import HALF_RANGE, InstanceNorm, Layer, StyleNetwork, in_range, padded
+from farm.style.winograd import WinogradKernel, pays
 
 TAPS = torch.tensor([[[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]], dtype=torch.float32)
 """`TAPS[a, s, d]`: whether tap d of the enlarged map's kernel, at place a, falls on tap s of the small map's."""
 
 
 def folded(network: StyleNetwork) -> nn.Module:
-    """For inference, on the network's device, in its precision; a network of another form than `small` as it is."""
-    return FoldedNetwork(network) if network.architecture.head == 3 else network
+    """For inference: a copy, on the network's device, in its precision."""
+    found = deepcopy(network)
+    at_half_size = network.architecture.head == 3  # with a larger kernel, as the paper's, that would be more work
+    for module in list(found.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, Layer) and child.enlarges and not (at_half_size and child is found.up[-1]):
+                setattr(module, name, Enlarged(child))
+            elif isinstance(child, Layer) and not child.enlarges and Wide.is_for(child.convolution):
+                setattr(module, name, Wide(child))
+    return FoldedNetwork(found) if at_half_size else found
 
 
 class FoldedNetwork(nn.Module):
-    """`down` and the blocks of `trunk` are the network's own modules."""
+    """`network` but for its last two layers; these stay at half the size."""
 
     last_weight: Tensor
     last_bias: Tensor
@@ -37,21 +49,22 @@ class FoldedNetwork(nn.Module):
 
     def __init__(self, network: StyleNetwork) -> None:
         super().__init__()
-        middle, last = network.up
-        assert isinstance(middle, Layer)
+        *before, last = network.up
         assert isinstance(last, Layer)
         self.architecture = network.architecture
-        self.down = network.down
-        self.trunk = nn.Sequential(*(_folded_block(block) for block in network.trunk))
-        self.middle = Enlarged(middle)
+        stem, *down = network.down
+        assert isinstance(stem, Layer)
+        self.down = nn.Sequential(Stem(stem), *down)
+        self.trunk = network.trunk
+        self.middle = nn.Sequential(*before)
         self._last_norm = last.norm
         self._register("last", _small_kernel(last.convolution.weight), last.convolution.bias)
         self._register("head", _places_kernel(network.head.convolution.weight), network.head.convolution.bias)
 
     def forward(self, photograph: Tensor) -> Tensor:
-        """(N, 3, H, W) float32 in 0..255 -> the same. No picture depends on the others."""
+        """(N, 3, H, W) in 0..255 -> the same in float32. No picture depends on the others."""
         height, width = photograph.shape[2:]
-        x = fitted(photograph, self.head_weight.dtype, self.architecture.stride)
+        x = padded(photograph, self.head_weight.dtype, self.architecture.stride)
         x = self.middle(self.trunk(self.down(x)))
         x = functional.conv2d(_beyond(x), self.last_weight, self.last_bias)
         rows, columns = x.shape[2:]
@@ -66,6 +79,31 @@ class FoldedNetwork(nn.Module):
     def _register(self, name: str, weight: Tensor, bias: Tensor | None) -> None:
         self.register_buffer(f"{name}_weight", weight.contiguous(memory_format=torch.channels_last))
         self.register_buffer(f"{name}_bias", _repeated(bias, weight))
+
+
+class Stem(nn.Module):
+    """The first layer, of a picture in 0..255, which bfloat16 holds exactly: not of what `normalized` makes of it.
+
+    The normalisation behind it takes out again by how much that is more, once it adds as much more to the variance.
+    """
+
+    bias: Tensor
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        assert layer.norm is not None
+        assert layer.convolution.bias is not None
+        self.convolution, self._pad = layer.convolution, layer.pad
+        self.norm = InstanceNorm(len(layer.norm.weight), layer.norm.epsilon * HALF_RANGE**2)
+        self.norm.weight, self.norm.bias = layer.norm.weight, layer.norm.bias
+        exact = layer.convolution.weight.detach().float()
+        bias = (layer.convolution.bias.detach().float() - exact.sum((1, 2, 3))) * HALF_RANGE
+        self.register_buffer("bias", bias.to(layer.convolution.bias.dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.pad(x, (self._pad,) * 4, mode="reflect")
+        x = functional.conv2d(x, self.convolution.weight, self.bias, self.convolution.stride)
+        return self.norm(x).relu_()
 
 
 class Enlarged(nn.Module):
@@ -83,17 +121,31 @@ class Enlarged(nn.Module):
         self.register_buffer("bias", _repeated(layer.convolution.bias, weight))
 
     def forward(self, x: Tensor, activate: bool = True) -> Tensor:
-        x = functional.conv2d(_beyond(x), self.weight, self.bias)
-        x = _apart(x)[..., 1:-1, 1:-1].contiguous(memory_format=torch.channels_last)
-        x = self.norm(x)
+        windows = functional.conv2d(_beyond(x), self.weight, self.bias)
+        x = self.norm(_between(windows))
         return x.relu_() if activate else x
 
 
-def _folded_block(block: nn.Module) -> nn.Module:
-    if not isinstance(block, Hourglass):
-        return block
-    assert isinstance(block.up, Layer)
-    return Hourglass(block.down, block.blocks, Enlarged(block.up))
+class Wide(nn.Module):
+    """A layer of many channels, in float32 on a CPU, by Winograd's convolution."""
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        assert layer.norm is not None
+        assert layer.convolution.bias is not None
+        self.norm = layer.norm
+        self._kernel, self._bias = WinogradKernel(layer.convolution.weight.detach()), layer.convolution.bias.detach()
+
+    @staticmethod
+    def is_for(convolution: nn.Conv2d) -> bool:
+        weight = convolution.weight
+        plain = convolution.kernel_size == (3, 3) and convolution.stride == (1, 1)
+        return plain and weight.device.type == "cpu" and weight.dtype == torch.float32 and pays(*weight.shape[:2])
+
+    def forward(self, x: Tensor, activate: bool = True) -> Tensor:
+        found = [self._kernel.convolve(one, self._bias, reflect=True) for one in x.split(1)]
+        x = self.norm(found[0] if len(found) == 1 else torch.cat(found))
+        return x.relu_() if activate else x
 
 
 def _repeated(bias: Tensor | None, weight: Tensor) -> Tensor:
@@ -104,6 +156,21 @@ def _repeated(bias: Tensor | None, weight: Tensor) -> Tensor:
 
 def _beyond(x: Tensor) -> Tensor:
     return functional.pad(x, (1, 1, 1, 1), mode="replicate")
+
+
+def _between(windows: Tensor) -> Tensor:
+    """(N, 4 C, H + 1, W + 1), place by place of windows about the corners of pixels -> (N, C, 2 H, 2 W).
+
+    Of two pixels' window, place 0 is the last of the first pixel, place 1 the first of the next.
+    """
+    count, channels, rows, columns = windows.shape
+    places = windows.permute(0, 2, 3, 1).reshape(count, rows, columns, 2, 2, channels // 4)
+    found = windows.new_empty(count, 2 * rows - 2, 2 * columns - 2, channels // 4)
+    parts = (slice(1, None), slice(None, -1))
+    for down, rows_read in enumerate(parts):
+        for right, columns_read in enumerate(parts):
+            found[:, 1 - down :: 2, 1 - right :: 2] = places[:, rows_read, columns_read, down, right]
+    return found.permute(0, 3, 1, 2)
 
 
 def _apart(x: Tensor) -> Tensor:

@@ -18,6 +18,8 @@ from torch.nn import functional
 from farm.choices import NetworkKind
 
 SMALLEST_SIDE = 16
+HALF_RANGE = 127.5
+"""Grey levels."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,19 @@ class StyleNetwork(nn.Module):
     def forward(self, photograph: Tensor) -> Tensor:
         """(N, 3, H, W) float32 in 0..255 -> the same, mostly within 0..255. No picture depends on the others."""
         height, width = photograph.shape[2:]
-        x = fitted(photograph, self.head.convolution.weight.dtype, self.architecture.stride)
+        x = padded(normalized(photograph), self.head.convolution.weight.dtype, self.architecture.stride)
         return in_range(self.head(self.up(self.trunk(self.down(x)))))[..., :height, :width]
 
 
-def fitted(photograph: Tensor, dtype: torch.dtype, stride: int) -> Tensor:
-    """0..255 as -1..1, its sides multiples of `stride`."""
-    height, width = photograph.shape[2:]
-    x = (photograph / 127.5 - 1).to(dtype, memory_format=torch.channels_last)
+def normalized(photograph: Tensor) -> Tensor:
+    """0..255 as -1..1."""
+    return photograph / HALF_RANGE - 1
+
+
+def padded(x: Tensor, dtype: torch.dtype, stride: int) -> Tensor:
+    """Of that precision, its sides multiples of `stride`."""
+    height, width = x.shape[2:]
+    x = x.to(dtype, memory_format=torch.channels_last)
     return functional.pad(x, (0, -width % stride, 0, -height % stride), mode="reflect")
 
 
@@ -93,7 +100,7 @@ def in_range(x: Tensor) -> Tensor:
 
     Johnson's goes a little beyond 0..255, so that black and white need no infinite weights.
     """
-    return torch.tanh(x.float()) * 150 + 127.5
+    return torch.tanh(x.float()) * 150 + HALF_RANGE
 
 
 class Layer(nn.Module):
@@ -105,13 +112,13 @@ class Layer(nn.Module):
         super().__init__()
         self.convolution = nn.Conv2d(before, after, kernel, stride)
         self.norm = InstanceNorm(after) if normalize else None
-        self._pad = kernel // 2
-        self._enlarge = enlarge
+        self.pad = kernel // 2
+        self.enlarges = enlarge
 
     def forward(self, x: Tensor, activate: bool = True) -> Tensor:
-        if self._enlarge:
+        if self.enlarges:
             x = functional.interpolate(x, scale_factor=2, mode="nearest")
-        x = self.convolution(functional.pad(x, (self._pad,) * 4, mode="reflect"))
+        x = self.convolution(functional.pad(x, (self.pad,) * 4, mode="reflect"))
         if self.norm is None:
             return x
         x = self.norm(x)
@@ -147,13 +154,16 @@ class InstanceNorm(nn.Module):
     channels-last memory; its instance norm copies every tensor twice, and took as long as the convolutions.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, epsilon: float = 1e-5) -> None:
+        """`epsilon` is added to the variance."""
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
+        self.epsilon = epsilon
 
     def forward(self, x: Tensor) -> Tensor:
         one_by_one = [
-            functional.batch_norm(picture, None, None, self.weight, self.bias, training=True) for picture in x.split(1)
+            functional.batch_norm(picture, None, None, self.weight, self.bias, training=True, eps=self.epsilon)
+            for picture in x.split(1)
         ]
         return one_by_one[0] if len(one_by_one) == 1 else torch.cat(one_by_one)

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from farm.style.device import packs_convolutions
-from farm.style.winograd import WinogradKernel, suits
+from farm.style.winograd import WinogradKernel, pays
 
 _ONE = [1, 1]
 
@@ -41,7 +41,7 @@ class Convolution:
         if self._turned is not None:
             return _convolve(x, self._weight, self._bias, "relu")
         if wide := self._winograd(x):
-            return wide.convolve(x, self._bias)
+            return wide.convolve(x, self._bias, rectify=True)
         return functional.conv2d(x, self._weight, self._bias, padding=1).relu_()
 
     def gradient(self, at_output: Tensor) -> Tensor:
@@ -57,11 +57,10 @@ class Convolution:
         )
         return found[0]
 
-
     def _winograd(self, x: Tensor) -> WinogradKernel | None:
         """Where it is faster for maps of this size; transformed when first needed."""
         height, width = x.shape[2:]
-        if not self._may_be_wide or not suits((self._channels, len(self._bias)), (height, width)):
+        if not self._may_be_wide or not pays(len(self._bias), self._channels, (height, width)):
             return None
         self._wide = self._wide or WinogradKernel(self._weight)
         return self._wide

@@ -1,8 +1,8 @@
 """A 3x3 convolution with a quarter of the multiplications: Winograd's F(4x4, 3x3) (Lavin and Gray 2016), float32, CPU.
 
-    kernel = WinogradKernel(weight)          # (O, I, 3, 3)
-    out = kernel.convolve(x, bias)           # relu(conv(x) + bias)
-    at_input = kernel.gradient(at_output)    # of the convolution, by its input
+    kernel = WinogradKernel(weight)                      # (O, I, 3, 3)
+    out = kernel.convolve(x, bias, rectify=True)         # relu(conv(x) + bias), zeros around x
+    at_input = kernel.gradient(at_output)                # of the convolution, by its input
 
 A product of polynomials is known from its values at enough points: 6x6 of them for tiles of 4x4 outputs. The maps'
 and the kernel's values there are multiplied point by point, summed over channels, which is 36 matrix products.
@@ -15,7 +15,6 @@ plain one; and with a = 0.7 the root mean square error is 1e-6, half that of the
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 
 import numpy as np
@@ -35,10 +34,10 @@ FEWEST_TILES = 20
 """With fewer, reading the transformed kernel takes as long as multiplying by the plain one."""
 
 
-def suits(channels: tuple[int, int], size: tuple[int, int]) -> bool:
-    """Whether it is faster than the plain convolution, for (inputs, outputs) and maps of (height, width)."""
-    tiles = -(-size[0] // TILE) * -(-size[1] // TILE)
-    return math.prod(channels) >= FEWEST_PRODUCTS and tiles >= FEWEST_TILES
+def pays(outputs: int, inputs: int, size: tuple[int, int] | None = None) -> bool:
+    """Whether it is faster than the plain convolution, for maps of (height, width), by default large ones."""
+    tiles = -(-size[0] // TILE) * -(-size[1] // TILE) if size else FEWEST_TILES
+    return outputs * inputs >= FEWEST_PRODUCTS and tiles >= FEWEST_TILES
 
 
 class WinogradKernel:
@@ -50,22 +49,35 @@ class WinogradKernel:
         values = torch.einsum("ai,bj,ocij->abco", of_kernel, of_kernel, weight.double())
         self._values = values.reshape(POINTS**2, inputs, outputs).to(weight.dtype)
 
-    def convolve(self, x: Tensor, bias: Tensor) -> Tensor:
-        """(1, I, H, W) -> (1, O, H, W), none of it below 0."""
-        return _convolve(x, self._values, *_of_tiles(), bias)
+    def convolve(self, x: Tensor, bias: Tensor, rectify: bool = False, reflect: bool = False) -> Tensor:
+        """(1, I, H, W) -> (1, O, H, W); around the map are zeros or, with `reflect`, its mirror image."""
+        size = (x.shape[2], x.shape[3])
+        if reflect:
+            x = functional.pad(x, (1, 1, 1, 1), mode="reflect")
+        return _convolve(x, size, self._values, *_of_tiles(), bias, rectify)
 
     def gradient(self, at_output: Tensor) -> Tensor:
         """(1, O, H, W), the gradient by the convolution's output -> (1, I, H, W), that by its input."""
-        return _convolve(at_output, self._values.transpose(1, 2), *_of_turned_tiles(), None)
+        size = (at_output.shape[2], at_output.shape[3])
+        return _convolve(at_output, size, self._values.transpose(1, 2), *_of_turned_tiles(), None, False)
 
 
-def _convolve(x: Tensor, values: Tensor, to_points: Tensor, to_outputs: Tensor, bias: Tensor | None) -> Tensor:
-    """Strip by strip of tiles, so that what lies between stays in the cache."""
-    height, width = x.shape[2:]
+def _convolve(
+    x: Tensor,
+    size: tuple[int, int],
+    values: Tensor,
+    to_points: Tensor,
+    to_outputs: Tensor,
+    bias: Tensor | None,
+    rectify: bool,
+) -> Tensor:
+    """Strip by strip of tiles, so that what lies between stays in the cache. `x` is of that size, or has its margin."""
+    height, width = size
     inputs, outputs = values.shape[1:]
     down, across = -(-height // TILE), -(-width // TILE)
-    margin = (0, 0, 1, across * TILE - width + 1, 1, down * TILE - height + 1)
-    padded = functional.pad(x[0].permute(1, 2, 0), margin)
+    before = (height + 2 - x.shape[2]) // 2
+    right, below = across * TILE + 2 - before - x.shape[3], down * TILE + 2 - before - x.shape[2]
+    padded = functional.pad(x[0].permute(1, 2, 0), (0, 0, before, right, before, below))
     out = padded.new_empty(down * TILE, across * TILE, outputs)
     # as many tiles as the kernel has outputs: then their values take no more room than the kernel's
     rows = max(1, outputs // across)
@@ -78,7 +90,9 @@ def _convolve(x: Tensor, values: Tensor, to_points: Tensor, to_outputs: Tensor, 
         part = out[first * TILE : (first + count) * TILE]
         part.view(count, TILE, across, TILE, outputs).copy_(made.permute(2, 0, 3, 1, 4))
         if bias is not None:
-            part.add_(bias).relu_()
+            part.add_(bias)
+        if rectify:
+            part.relu_()
     return out[:height, :width].permute(2, 0, 1)[None].contiguous(memory_format=torch.channels_last)
 
 

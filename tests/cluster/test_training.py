@@ -30,13 +30,9 @@ STEPS = 8
 
 @pytest.fixture(scope="module")
 def spec(style, photos, tmp_path_factory) -> TrainSpec:
-    """Three crops a step: two for one worker, one for the other.
-
-    Small steps: Muon rounds to bfloat16, and with its usual ones what rounding tells apart paints differently after
-    eight.
-    """
+    """Three crops a step: two for one worker, one for the other."""
     output = tmp_path_factory.mktemp("training") / "net.safetensors"
-    return make_spec(style, output, photos=str(photos), batch=3, steps=STEPS, learning_rate=1e-4)
+    return make_spec(style, output, photos=str(photos), batch=3, steps=STEPS)
 
 
 @pytest.fixture(scope="module")

@@ -35,3 +35,8 @@ def network_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     painting = np.random.default_rng(1).integers(0, 255, (40, 60, 3), dtype=np.uint8)
     save_network(path, network, card_of(network, styles=("waves.png",)), painting)
     return path
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(1)

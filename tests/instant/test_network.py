@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -54,10 +55,18 @@ def test_the_paper_s_network_has_its_parameters():
     assert [m.out_channels for m in convolutions[3:]] == [128] * 10 + [64, 32, 3]
 
 
+FORMS = {
+    **ARCHITECTURES,
+    "without an hourglass": replace(ARCHITECTURES["small"], blocks=1, coarse=0),
+    "wide": replace(ARCHITECTURES["small"], blocks=1, coarse=128),
+}
+
+
 @pytest.mark.parametrize("size", [(32, 48), (35, 41), (16, 18)])
-def test_the_folded_network_paints_the_same(size):
+@pytest.mark.parametrize("form", FORMS)
+def test_the_folded_network_paints_the_same(form, size):
     torch.manual_seed(1)
-    network = StyleNetwork(ARCHITECTURES["small"]).eval().requires_grad_(False)
+    network = StyleNetwork(FORMS[form]).eval().requires_grad_(False)
     for layer in network.modules():
         if isinstance(layer, InstanceNorm):
             layer.weight.uniform_(0.5, 1.5)
@@ -65,20 +74,18 @@ def test_the_folded_network_paints_the_same(size):
     pictures = torch.rand(2, 3, *size) * 255
     with torch.no_grad():
         plain, fast = network(pictures), folded(network)(pictures)
+        again = network(pictures)
     assert plain.std() > 10
     assert torch.allclose(plain, fast, atol=0.02)
+    assert torch.equal(plain, again), "the network itself is left as it is"
 
 
-def test_a_network_without_an_hourglass_is_folded_too():
-    """Files of earlier versions have their blocks at a quarter of the size."""
-    plain = replace(ARCHITECTURES["small"], blocks=1, coarse=0)
-    assert plain.stride == 4
-    network = StyleNetwork(plain).eval().requires_grad_(False)
-    pictures = torch.rand(1, 3, 34, 50) * 255
-    with torch.no_grad():
-        assert torch.allclose(network(pictures), folded(network)(pictures), atol=0.02)
+def test_what_is_folded():
+    """Every layer that enlarges, and in float32 on a CPU the wide ones of stride 1."""
 
+    def kinds(network):
+        return Counter(type(module).__name__ for module in folded(network).modules())
 
-def test_another_network_is_left_as_it_is():
-    network = StyleNetwork(ARCHITECTURES["johnson"])
-    assert folded(network) is network
+    assert kinds(StyleNetwork(ARCHITECTURES["small"])) >= Counter(FoldedNetwork=1, Enlarged=2, Wide=12)
+    assert kinds(StyleNetwork(ARCHITECTURES["small"]).bfloat16())["Wide"] == 0
+    assert kinds(StyleNetwork(ARCHITECTURES["johnson"])) >= Counter(Enlarged=2, Wide=10)
