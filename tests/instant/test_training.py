@@ -74,6 +74,21 @@ def test_a_film_is_tied_to_itself(style, clip, tmp_path):
     assert trainer.held_out()["temporal"] > 0
 
 
+def test_crops_come_round_and_are_renewed(style, photos, tmp_path, monkeypatch):
+    """Two are kept here, each for four rounds; which one it is depends on the number alone."""
+    monkeypatch.setattr("farm.instant.training.KEPT_PIXELS", 2 * 32**2)
+    spec = make_spec(style, tmp_path / "net.safetensors", photos=str(photos))
+    trainer = Trainer(spec, load_pictures(spec), RUNTIME)
+    first = trainer._crop(0)
+    assert all(trainer._crop(number) is first for number in (2, 4, 6))
+    assert not torch.equal(trainer._crop(1).frames, first.frames)
+    second = trainer._crop(8)
+    assert not torch.equal(second.frames, first.frames)
+    assert len(trainer._kept) == 2
+    again = Trainer(spec, load_pictures(spec), RUNTIME)
+    assert torch.equal(again._crop(14).frames, second.frames)
+
+
 def test_stopped_and_continued_it_comes_to_the_same_bits(style, photos, tmp_path):
     undisturbed = train_network(make_spec(style, tmp_path / "a.safetensors", photos=str(photos)), threads=1)
     spec = make_spec(style, tmp_path / "b.safetensors", photos=str(photos))
