@@ -83,7 +83,7 @@ class Trainer:
         self._crops_at_once = ThreadPoolExecutor(at_once, "crop")
         dtype = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
         local = with_small_files_here(spec)
-        self._features = VGGFeatures(load_network(local), spec.pooling, self._device, dtype)
+        self._features = VGGFeatures(load_network(local), spec.pooling, self._device, dtype, winograd=True)
         settings = objective_settings(spec)
         self.styles = [Style(read_picture(style.path), style.weight) for style in local.styles]
         area = painted_area(pictures, spec)

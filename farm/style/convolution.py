@@ -7,7 +7,7 @@
 On a CPU that multiplies in bfloat16, weights are reordered once into the blocks in which oneDNN wants them, and bias
 and ReLU are part of the convolution's own pass. The gradient by the input of a 3x3 convolution of stride 1 is
 the convolution with the kernel turned by 180 degrees and its channels exchanged, so it takes the same way.
-In float32 on a CPU, wide layers go Winograd's way (`farm.style.winograd`): a step takes half the time.
+In float32 on a CPU, wide layers may go Winograd's way (`farm.style.winograd`), where a millionth does not matter.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ _ONE = [1, 1]
 class Convolution:
     """`weight` (O, I, 3, 3), `bias` (O,). Maps are (1, C, H, W) of `dtype`, channels-last in memory."""
 
-    def __init__(self, weight: Tensor, bias: Tensor, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, weight: Tensor, bias: Tensor, device: torch.device, dtype: torch.dtype, *, winograd: bool = False
+    ) -> None:
         self._channels = weight.shape[1]
         self._bias = bias.to(device, dtype)
         self._weight = weight.to(device, dtype, memory_format=torch.channels_last)
         self._wide: WinogradKernel | None = None
-        self._may_be_wide = device.type == "cpu" and dtype == torch.float32
+        self._may_be_wide = winograd and device.type == "cpu" and dtype == torch.float32
         self._turned: Tensor | None = None
         if packs_convolutions(device, dtype):
             turned = self._weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)

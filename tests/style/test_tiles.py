@@ -123,7 +123,8 @@ def test_features_and_gram_matrices_are_those_of_the_whole(features, picture):
     parts = tiled_features(features, image, layers, tiles)
     grams = tiled_grams(features, image, layers, tiles)
     for name in layers:
-        assert torch.allclose(parts[name], whole[name], rtol=1e-4, atol=1e-3)
+        # oneDNN may choose another algorithm for another size, and a sum of 2304 products ends in other last digits
+        assert torch.allclose(parts[name], whole[name], rtol=1e-4, atol=1e-6 * float(whole[name].max()))
         expected = losses.gram_matrix(whole[name])
         assert (grams[name] - expected).norm() < 1e-5 * expected.norm()
 

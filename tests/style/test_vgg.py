@@ -27,6 +27,21 @@ def test_equals_plain_convolutions(weights, generator, pooling):
         assert torch.allclose(found[name], expected[name], atol=float(scale) * 1e-5, rtol=1e-4), name
 
 
+def test_winograd_s_way_is_a_millionth_off(weights, generator):
+    image = torch.rand(1, 3, 90, 100, generator=generator) * 255
+    losses = some_losses(weights, image, generator)
+    layers = ("relu2_1", "relu3_1", "relu4_2")
+    plain, quick = VGGFeatures(weights), VGGFeatures(weights, winograd=True)
+    for name, wanted in plain(image, layers).items():
+        found = quick(image, layers)[name]
+        assert 0 < (found - wanted).norm() < 1e-5 * wanted.norm(), name
+    terms, gradient = plain.evaluate(image, losses)
+    other, there = quick.evaluate(image, losses)
+    for name, value in terms.items():
+        assert float(other[name]) == pytest.approx(float(value), rel=1e-4), name
+    assert cosine_similarity(there.flatten(), gradient.flatten(), dim=0) > 0.9999
+
+
 def test_shows_layers_in_order_and_keeps_none(features, generator):
     seen = []
     image = torch.rand(1, 3, 16, 16, generator=generator)
