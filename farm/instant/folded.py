@@ -40,7 +40,7 @@ def folded(network: StyleNetwork) -> nn.Module:
 
 
 class FoldedNetwork(nn.Module):
-    """`network` but for its last two layers; these stay at half the size."""
+    """The first layer takes grey levels (`Stem`), the last two stay at half the size; the others are `network`'s."""
 
     last_weight: Tensor
     last_bias: Tensor
@@ -121,8 +121,8 @@ class Enlarged(nn.Module):
         self.register_buffer("bias", _repeated(layer.convolution.bias, weight))
 
     def forward(self, x: Tensor, activate: bool = True) -> Tensor:
-        windows = functional.conv2d(_beyond(x), self.weight, self.bias)
-        x = self.norm(_between(windows))
+        x = functional.conv2d(_beyond(x), self.weight, self.bias)
+        x = self.norm(_apart(x)[..., 1:-1, 1:-1].contiguous(memory_format=torch.channels_last))
         return x.relu_() if activate else x
 
 
@@ -156,21 +156,6 @@ def _repeated(bias: Tensor | None, weight: Tensor) -> Tensor:
 
 def _beyond(x: Tensor) -> Tensor:
     return functional.pad(x, (1, 1, 1, 1), mode="replicate")
-
-
-def _between(windows: Tensor) -> Tensor:
-    """(N, 4 C, H + 1, W + 1), place by place of windows about the corners of pixels -> (N, C, 2 H, 2 W).
-
-    Of two pixels' window, place 0 is the last of the first pixel, place 1 the first of the next.
-    """
-    count, channels, rows, columns = windows.shape
-    places = windows.permute(0, 2, 3, 1).reshape(count, rows, columns, 2, 2, channels // 4)
-    found = windows.new_empty(count, 2 * rows - 2, 2 * columns - 2, channels // 4)
-    parts = (slice(1, None), slice(None, -1))
-    for down, rows_read in enumerate(parts):
-        for right, columns_read in enumerate(parts):
-            found[:, 1 - down :: 2, 1 - right :: 2] = places[:, rows_read, columns_read, down, right]
-    return found.permute(0, 3, 1, 2)
 
 
 def _apart(x: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ class StyleNetwork(nn.Module):
         self.head = Layer(last, 3, architecture.head, normalize=False)
 
     def forward(self, photograph: Tensor) -> Tensor:
-        """(N, 3, H, W) float32 in 0..255 -> the same, mostly within 0..255. No picture depends on the others."""
+        """(N, 3, H, W) in 0..255 -> the same in float32, mostly within 0..255. No picture depends on the others."""
         height, width = photograph.shape[2:]
         x = padded(normalized(photograph), self.head.convolution.weight.dtype, self.architecture.stride)
         return in_range(self.head(self.up(self.trunk(self.down(x)))))[..., :height, :width]

@@ -80,6 +80,17 @@ def test_the_folded_network_paints_the_same(form, size):
     assert torch.equal(plain, again), "the network itself is left as it is"
 
 
+def test_a_picture_that_is_all_but_flat_is_folded_the_same():
+    """What normalisation adds to the variance then decides: grey levels are 127.5 times as far apart."""
+    torch.manual_seed(1)
+    network = StyleNetwork(ARCHITECTURES["small"]).eval().requires_grad_(False)
+    picture = 100 + torch.eye(32).expand(1, 3, 32, 32).to(torch.uint8)
+    with torch.no_grad():
+        plain, fast = network(picture), folded(network)(picture)
+    assert plain.std() > 1
+    assert (plain - fast).abs().max() < 0.5
+
+
 def test_what_is_folded():
     """Every layer that enlarges, and in float32 on a CPU the wide ones of stride 1."""
 
