@@ -121,7 +121,7 @@ TRAIN: Table = {
     "architecture": choice(NetworkKind, "default small; johnson is the one of the paper, about six times slower"),
     "budget": text("how long to train, evaluations included", "40m"),
     "steps": number(int, "instead of --budget"),
-    "crop": number(int, "side of the training crops, pixels; default 288"),
+    "crop": number(int, "side of the crops until the last two fifths, which take whole pictures; default 288"),
     "batch": number(int, "crops of a step, each on a core of its own; default 2"),
     "patience": number(int, "evaluations, 16 in a training, without a better one after which to stop; default 6"),
     "temporal_weight": number(float, "of the two-frame loss of --video; default 100000, 0 takes frames singly"),

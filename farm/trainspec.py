@@ -14,26 +14,21 @@ UNUSED = ("regions", "init", "upscale", "color", "optimizer", "max_memory")
 """Fields of a paint spec that say how one picture is painted, and mean nothing to a training."""
 
 
-STYLE_EMPHASIS = 10.0
-"""Of a network's style loss over the optimiser's. A network reaches neither loss as far as the optimiser does; with
-the optimiser's own weights it keeps the photograph and leaves out the paint.
-"""
-TEMPORAL_EMPHASIS = 100.0
-"""Of its temporal loss: style losses are larger than the optimiser's by two orders when it matters."""
+TEMPORAL_EMPHASIS = 30.0
+"""Of a network's temporal loss over the optimiser's: its style loss is larger by one order or two when it matters."""
 
 
 class TrainingWeights(LossWeights):
-    """Those of a render, style and temporal loss emphasised."""
+    """Those of a render, temporal loss emphasised."""
 
-    style: Weight = STYLE_EMPHASIS * 100.0
     temporal: Weight = TEMPORAL_EMPHASIS * 1000.0
 
 
 class TrainSpec(PaintSpec):
     """One network for one style (or blend). `size` is the longest side of what it will paint: it sets the strokes.
 
-    Each step is `batch` crops of `crop` x `crop` pixels, cut from the pictures at that size. It ends after `steps`
-    steps or `budget` seconds; the learning rate falls to nothing towards that end.
+    Each step is `batch` crops of `crop` x `crop` pixels, cut from the pictures at that size, and in the last two fifths
+    pictures as a whole. It ends after `steps` steps or `budget` seconds; the learning rate falls to nothing towards it.
     """
 
     weights: TrainingWeights = TrainingWeights()
@@ -42,7 +37,7 @@ class TrainSpec(PaintSpec):
     video: str | None = Field(default=None, description="film whose frames are painted")
     architecture: NetworkKind = "small"
     size: int | None = Field(default=512, ge=32, description="longest side of what it will paint, pixels")
-    crop: int = Field(default=288, ge=32, le=1024, description="side of the training crops, pixels")
+    crop: int = Field(default=288, ge=32, le=1024, description="side of the first training crops, pixels")
     batch: int = Field(default=2, ge=1, le=256, description="crops of a step, each on a core of its own")
     steps: int | None = Field(default=None, ge=1, le=10_000_000)
     budget: float | None = Field(default=None, gt=0, description="seconds, or text as 40m")

@@ -190,6 +190,7 @@ def _finish(spec: TrainSpec, trainer: Trainer, course: Course, folder: Path) -> 
         steps=course.best_step,
         seconds=round(course.seconds, 1),
         losses={name: round(value, 3) for name, value in judged["held_out"].items()},
+        painted_shape=trainer.painted_shape,
         farm=__version__,
     )
     save_network(spec.output, trainer.network, card, trainer.styles[0].image)

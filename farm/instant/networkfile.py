@@ -53,7 +53,11 @@ class Layout(Model):
 
 
 class NetworkCard(Model):
-    """What is known of a network beside its weights. `settings`: the training's spec; `losses`: held-out."""
+    """What is known of a network beside its weights.
+
+    `settings`: the training's spec; `losses`: held-out; `painted_shape`: (height, width) of the pictures it was trained
+    for, by whose area the painting was scaled: it sets the size of the strokes.
+    """
 
     format: int = FORMAT
     layout: Layout
@@ -62,6 +66,7 @@ class NetworkCard(Model):
     steps: int = 0
     seconds: float = 0.0
     losses: dict[str, float] = Field(default_factory=dict)
+    painted_shape: tuple[int, int] | None = None
     licence: str = LICENCE_NOTE
     farm: str = ""
 

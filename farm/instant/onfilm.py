@@ -23,7 +23,7 @@ from farm.job import JobDirectory
 from farm.media.scan import scan_video
 from farm.plan import output_size
 from farm.spec import RenderSpec, validated
-from farm.trainspec import STYLE_EMPHASIS, TEMPORAL_EMPHASIS, TrainSpec
+from farm.trainspec import TEMPORAL_EMPHASIS, TrainSpec
 
 DEFAULT_BUDGET = parse_duration("10m")
 CARRIED_OVER = (
@@ -89,11 +89,7 @@ def training_spec(spec: RenderSpec) -> TrainSpec:
         TrainSpec,
         {
             **values,
-            "weights": {
-                **spec.weights.model_dump(),
-                "style": spec.weights.style * STYLE_EMPHASIS,
-                "temporal": spec.weights.temporal * TEMPORAL_EMPHASIS,
-            },
+            "weights": {**spec.weights.model_dump(), "temporal": spec.weights.temporal * TEMPORAL_EMPHASIS},
             "video": spec.video,
             "output": "network.safetensors",
             "size": max(*size, 32),
