@@ -12,7 +12,8 @@ With `--network` again, each is measured: the same network trained without `--te
 
     warp error    mean squared difference (pixels 0..1) to the previous frame, warped, where DIS flow on the source is
                   reliable (Ruder et al. 2016, eq. 5 and 6), median over pairs, on the frames before encoding
-    style, content   losses of some frames (or of `--photos FOLDER`), over the optimiser's after `--iterations` steps
+    style, content   losses of some frames (or of `--photos FOLDER`), over the optimiser's after `--iterations` steps,
+                  which was given the painting at the size at which the network learnt it: strokes of the same size
 
 Writes instant.json and contact.png, and prints the tables.
 """
@@ -22,6 +23,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -34,6 +36,7 @@ import numpy as np
 from farm.contactsheet import contact_sheet
 from farm.flow import create_matcher
 from farm.frames import evenly
+from farm.instant.networkfile import load_network_file
 from farm.instant.painter import InstantPainter
 from farm.instant.pictures import photo_files
 from farm.job import JobDirectory, JobRecord
@@ -109,13 +112,18 @@ def warp_errors(job: JobDirectory, record: JobRecord) -> list[float]:
 class Optimiser:
     """What the networks are held against: pictures painted by the optimiser, and the losses of any picture."""
 
-    def __init__(self, pictures: list[np.ndarray], options: argparse.Namespace, record: JobRecord) -> None:
+    def __init__(
+        self, shape: tuple[int, int] | None, pictures: list[np.ndarray], options: argparse.Namespace, record: JobRecord
+    ) -> None:
+        """`shape`: `NetworkCard.painted_shape`."""
         self.pictures = pictures
         self.stylers = []
         self.painted = []
         for picture in pictures:
             height, width = picture.shape[:2]
-            spec = validated(StillSpec, {"image": "-", "output": "-", "styles": [str(options.style)]})
+            scale = math.sqrt(math.prod(shape or (height, width)) / (height * width))
+            told = {"image": "-", "output": "-", "styles": [str(options.style)], "style_scale": scale}
+            spec = validated(StillSpec, told)
             styler = FrameStyler(spec, (width, height), record.runtime, lambda _: [], window=WINDOW).of_shot(0)
             self.stylers.append(styler)
             self.painted.append(styler.first(picture, options.iterations).image)
@@ -164,15 +172,18 @@ def main() -> None:
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     result: dict[str, Any] = {"video": options.video, "size": options.size, "networks": {}}
-    optimiser = None
+    optimisers: dict[tuple[int, int] | None, Optimiser] = {}
     rows: list[tuple[str, list[np.ndarray]]] = []
     for path in options.network:
         speed, record, job = render(options.video, path, options)
         found: dict[str, Any] = {"speed": speed}
         found["warp_error"] = float(np.median(warp_errors(job, record)))
         if options.style:
-            optimiser = optimiser or Optimiser(judged_pictures(record, options), options, record)
             painter = InstantPainter(str(path), record.runtime)
+            shape = load_network_file(path)[1].painted_shape
+            if shape not in optimisers:
+                optimisers[shape] = Optimiser(shape, judged_pictures(record, options), options, record)
+            optimiser = optimisers[shape]
             pictures = [painter.paint([picture])[0] for picture in optimiser.pictures]
             found["of_optimiser"] = optimiser.ratios(pictures)
             rows.append((path.stem, [cover(picture, SHOWN) for picture in pictures]))
@@ -185,7 +196,8 @@ def main() -> None:
         command += ["--frames", options.frames] if options.frames else []
         subprocess.run(command, check=True, capture_output=True)
         result["peer"] = render_peer(clip, options.size)
-    if optimiser:
+    if optimisers:
+        optimiser = next(iter(optimisers.values()))
         shown = [cover(picture, SHOWN) for picture in optimiser.pictures]
         by_steps = [cover(picture, SHOWN) for picture in optimiser.painted]
         sheet = [("picture", shown), *rows, ("optimiser", by_steps)]

@@ -287,7 +287,7 @@ def crop_side(progress: float, first: int, painted: tuple[int, int]) -> int:
     >>> crop_side(1.0, 288, (144, 256))
     288
     """
-    return first if progress < GROWN else max(first, min(LARGEST_SIDE, round(math.sqrt(math.prod(painted)))))
+    return first if progress < GROWN else max(first, min(LARGEST_SIDE, math.ceil(math.sqrt(math.prod(painted)))))
 
 
 def rate_at(progress: float) -> float:

@@ -17,7 +17,7 @@ from farm.instant.painter import InstantPainter
 from farm.instant.pictures import load_pictures
 from farm.instant.team import Team, TeamEnded
 from farm.instant.train import train_network
-from farm.instant.training import NEAR, Trainer, heard, rate_at
+from farm.instant.training import GROWN, NEAR, Trainer, heard, rate_at
 from farm.job import Runtime
 from farm.options import train_spec
 from farm.spec import validated
@@ -63,6 +63,7 @@ def test_it_learns(style, photos, tmp_path):
     assert len(list((folder / "samples").iterdir())) == len(losses) == 4
     _, card = load_network_file(tmp_path / "net.safetensors")
     assert card.styles == (style.name,)
+    assert card.painted_shape == (72, 96)
     assert card.settings["photos"] == photos.name
     assert str(tmp_path) not in card.model_dump_json()
 
@@ -87,6 +88,21 @@ def test_crops_come_round_and_are_renewed(style, photos, tmp_path, monkeypatch):
     assert len(trainer._kept) == 2
     again = Trainer(spec, load_pictures(spec), RUNTIME)
     assert torch.equal(again._crop(14).frames, second.frames)
+
+
+def test_the_last_crops_are_whole_pictures(style, photos, tmp_path):
+    """Resumed there or come there, the crop is the same."""
+    spec = make_spec(style, tmp_path / "net.safetensors", photos=str(photos), batch=1)
+    trainer = Trainer(spec, load_pictures(spec), RUNTIME)
+    trainer.step(0, GROWN - 0.01)
+    assert trainer._crop(0).frames.shape[2:] == (32, 32)
+    trainer.step(1, GROWN)
+    assert trainer._crop(1).frames.shape[2:] == trainer.painted_shape == (72, 96)
+    assert list(trainer._kept) == [1]
+    assert {one.frame.shape for one in trainer._judging_crops()} == {(72, 96, 3)}
+    again = Trainer(spec, load_pictures(spec), RUNTIME)
+    again.step(1, GROWN)
+    assert torch.equal(again._crop(1).frames, trainer._crop(1).frames)
 
 
 def test_stopped_and_continued_it_comes_to_the_same_bits(style, photos, tmp_path):
