@@ -50,7 +50,7 @@ from farm.style.picture import cover, read_picture, resize, write_picture
 from farm.styler import FrameStyler
 
 MOST_PAIRS = 60
-SHOWN = (150, 200)
+SHOWN = (240, 320)
 
 
 def render(video: str, network: Path, options: argparse.Namespace) -> tuple[dict[str, float], JobRecord, JobDirectory]:

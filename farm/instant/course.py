@@ -30,7 +30,7 @@ from farm.inputs import input_files
 from farm.instant.networkfile import card_of, save_network
 from farm.instant.pictures import photo_files
 from farm.instant.sheets import write_learning_curve, write_sample_sheet
-from farm.instant.training import Losses, Trainer, mean_losses
+from farm.instant.training import Losses, Trainer, mean_losses, work_done
 from farm.media.source import content_hash
 from farm.outputs import check_can_write, write_atomically
 from farm.spec import differing_fields
@@ -57,7 +57,7 @@ class Course:
 
 @dataclass(frozen=True)
 class Told:
-    """What a training says as it goes."""
+    """What a training says as it goes. `share` of its time, or of its pixels where it is a number of steps."""
 
     step: int
     share: float
@@ -110,7 +110,7 @@ def run_course(
                 course.finished = bool(team.led(partial(_judge, spec, trainer, course, share, recent, folder, on_step)))
                 recent.clear()
             elif team.leads:
-                on_step(Told(course.step, share, recent[-1], evaluated=False))
+                on_step(Told(course.step, _work_share(spec, trainer, share), recent[-1], evaluated=False))
     except BaseException:
         if course.step and team.leads:
             _save(folder, trainer, course)
@@ -152,6 +152,10 @@ def _share(spec: TrainSpec, course: Course) -> float:
     return course.seconds / spec.budget
 
 
+def _work_share(spec: TrainSpec, trainer: Trainer, share: float) -> float:
+    return share if spec.budget else work_done(share, spec.crop, trainer.painted_shape)
+
+
 def _judge(
     spec: TrainSpec,
     trainer: Trainer,
@@ -164,7 +168,7 @@ def _judge(
     """Evaluate, tell, and leave a checkpoint. Whether this was the end."""
     _evaluate(spec, trainer, course, mean_losses(recent), folder)
     course.finished = share >= 1 or (course.since_best >= spec.patience and share >= SETTLED)
-    on_step(Told(course.step, share, course.curve[-1]["held_out"], evaluated=True))
+    on_step(Told(course.step, _work_share(spec, trainer, share), course.curve[-1]["held_out"], evaluated=True))
     _save(folder, trainer, course)
     return course.finished
 

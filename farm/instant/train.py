@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from farm.errors import CancelledError
 from farm.instant.course import Told, begin_training, run_course, training_folder
@@ -43,6 +43,7 @@ class TrainingProgress:
             TextColumn("train"),
             BarColumn(),
             TextColumn("{task.percentage:.0f} %  step {task.fields[step]}  {task.fields[rate]}"),
+            TimeRemainingColumn(),
             console=self._console,
             disable=not self._console.is_terminal,
             transient=True,

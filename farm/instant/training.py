@@ -290,6 +290,17 @@ def crop_side(progress: float, first: int, painted: tuple[int, int]) -> int:
     return first if progress < GROWN else max(first, min(LARGEST_SIDE, math.ceil(math.sqrt(math.prod(painted)))))
 
 
+def work_done(progress: float, first: int, painted: tuple[int, int]) -> float:
+    """Share of a training's pixels that its crops have been by then.
+
+    >>> [round(work_done(progress, 288, (360, 640)), 3) for progress in (0.0, 0.6, 0.8, 1.0)]
+    [0.0, 0.351, 0.675, 1.0]
+    """
+    last = (crop_side(1.0, first, painted) / first) ** 2
+    done = min(progress, GROWN) + max(progress - GROWN, 0.0) * last
+    return done / (GROWN + (1 - GROWN) * last)
+
+
 def rate_at(progress: float) -> float:
     """Share of the learning rate: a short rise, then half a cosine down to LAST_RATE.
 

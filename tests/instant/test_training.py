@@ -17,7 +17,7 @@ from farm.instant.painter import InstantPainter
 from farm.instant.pictures import load_pictures
 from farm.instant.team import Team, TeamEnded
 from farm.instant.train import train_network
-from farm.instant.training import GROWN, NEAR, Trainer, heard, rate_at
+from farm.instant.training import GROWN, NEAR, Trainer, crop_side, heard, rate_at, work_done
 from farm.job import Runtime
 from farm.options import train_spec
 from farm.spec import validated
@@ -289,3 +289,23 @@ def test_the_command(style, photos, tmp_path):
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 2
     assert again.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("progress", "painted", "side"),
+    [
+        (0.0, (364, 512), 288),
+        (0.59, (364, 512), 288),
+        (0.6, (364, 512), 432),
+        (1.0, (72, 96), 288),
+        (1.0, (1080, 1920), 512),
+    ],
+)
+def test_crops_grow_to_what_will_be_painted(progress, painted, side):
+    assert crop_side(progress, 288, painted) == side
+
+
+def test_work_is_told_by_pixels():
+    """A last crop has four times the pixels of a first: of 60 and 40 steps' work, 60 : 160."""
+    shares = [work_done(progress, 100, (200, 200)) for progress in (0.0, 0.3, 0.6, 0.8, 1.0)]
+    assert shares == pytest.approx([0.0, 30 / 220, 60 / 220, 140 / 220, 1.0])
