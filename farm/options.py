@@ -119,12 +119,13 @@ TRAIN: Table = {
     "photos": text("folder of photographs to learn from", "FOLDER"),
     "video": text("film to learn from; its neighbouring frames are tied to each other", "FILM"),
     "architecture": choice(NetworkKind, "default small; johnson is the one of the paper, about six times slower"),
+    "network": text("trained network to begin with: for another balance, or a like style, in minutes", "NET"),
     "budget": text("how long to train, evaluations included", "40m"),
     "steps": number(int, "instead of --budget"),
     "crop": number(int, "side of the crops until the last two fifths, which take whole pictures; default 288"),
     "batch": number(int, "crops of a step, each on a core of its own; default 2"),
     "patience": number(int, "evaluations, 16 in a training, without a better one after which to stop; default 6"),
-    "temporal_weight": number(float, "of the two-frame loss of --video; default 100000, 0 takes frames singly"),
+    "temporal_weight": number(float, "of the two-frame loss of --video; default 30000, 0 takes frames singly"),
     **{
         name: PAINT[name]
         for name in (
@@ -132,7 +133,6 @@ TRAIN: Table = {
             *("style_layers", "learning_rate", "features", "features_input", "pooling", "precision", "seed"),
         )
     },
-    "style_weight": number(float, "of the Gram loss; default 1000, ten times the optimiser's"),
     "size": number(int, "longest side of what it will paint: sets the strokes; default 512"),
     "learning_rate": number(float, "at the start: of Adam, and a tenth of Muon's; default 0.003"),
     "seed": number(int, "of the network's first weights and of the crops; default 0"),

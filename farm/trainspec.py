@@ -28,7 +28,8 @@ class TrainSpec(PaintSpec):
     """One network for one style (or blend). `size` is the longest side of what it will paint: it sets the strokes.
 
     Each step is `batch` crops of `crop` x `crop` pixels, cut from the pictures at that size, and in the last two fifths
-    pictures as a whole. It ends after `steps` steps or `budget` seconds; the learning rate falls to nothing towards it.
+    pictures as a whole (from the start, where a `network` learns on). It ends after `steps` steps or `budget` seconds;
+    the learning rate falls to nothing towards it.
     """
 
     weights: TrainingWeights = TrainingWeights()
@@ -36,6 +37,7 @@ class TrainSpec(PaintSpec):
     photos: str | None = Field(default=None, description="folder of photographs")
     video: str | None = Field(default=None, description="film whose frames are painted")
     architecture: NetworkKind = "small"
+    network: str | None = Field(default=None, description="trained network to begin with, of whichever style")
     size: int | None = Field(default=512, ge=32, description="longest side of what it will paint, pixels")
     crop: int = Field(default=288, ge=32, le=1024, description="side of the first training crops, pixels")
     batch: int = Field(default=2, ge=1, le=256, description="crops of a step, each on a core of its own")

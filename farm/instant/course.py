@@ -153,7 +153,7 @@ def _share(spec: TrainSpec, course: Course) -> float:
 
 
 def _work_share(spec: TrainSpec, trainer: Trainer, share: float) -> float:
-    return share if spec.budget else work_done(share, spec.crop, trainer.painted_shape)
+    return share if spec.budget else work_done(share, trainer.first_side, trainer.painted_shape)
 
 
 def _judge(
@@ -214,7 +214,7 @@ def _finish(spec: TrainSpec, trainer: Trainer, course: Course, folder: Path) -> 
 def _without_folders(spec: TrainSpec) -> dict[str, Any]:
     """The settings as they may be shared: names of files, not where they lay."""
     told = spec.model_dump(mode="json", exclude={"output", "regions", "init", "upscale", "color", "optimizer"})
-    for name in ("photos", "video"):
+    for name in ("photos", "video", "network"):
         told[name] = Path(told[name]).name if told[name] else None
     told["styles"] = [{**style, "path": Path(style["path"]).name} for style in told["styles"]]
     return told

@@ -22,10 +22,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from farm.errors import UsageError
 from farm.flow import Match, create_matcher, warp
 from farm.inputs import with_small_files_here
 from farm.instant.descent import Descent
 from farm.instant.network import ARCHITECTURES, StyleNetwork
+from farm.instant.networkfile import load_network_file
 from farm.instant.pictures import Picture, Pictures, crop_shape, painted_shape
 from farm.instant.team import ALONE, Team
 from farm.job import Runtime
@@ -69,6 +71,8 @@ away a quarter.
 """
 LARGEST_SIDE = 512
 """Pixels: such a crop takes 3 times the work and memory of one of 288."""
+AGAIN = 0.3
+"""Of the learning rate, where a trained network learns on: the whole is for random weights, and first undoes much."""
 TINY = 1e-12
 HEARD = 2e-4
 """Share of the style's energy (mean squares of its Gram matrices, by weight) below which a layer is left out: it has no
@@ -102,19 +106,20 @@ class Trainer:
         self._settings = replace(settings, style_layers=heard(settings.style_layers, self._targets))
         self._matcher = create_matcher("dis")
         torch.manual_seed(spec.seed)
-        self.network = StyleNetwork(ARCHITECTURES[spec.architecture]).to(self._device)
+        self.network = first_network(local).to(self._device)
         self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         team.begin(self.network)
         self._descent = Descent(self.network, spec.learning_rate)
         self._parameters = list(self.network.parameters())
         self._distance = _Distance()
-        self._side = spec.crop
+        self.first_side = crop_side(1.0 if spec.network else 0.0, spec.crop, self.painted_shape)
+        self._side = self.first_side
         self._kept: dict[int, tuple[int, _Judged]] = {}
         self._held_out: list[_Judged] = []
 
     def step(self, number: int, progress: float) -> Losses:
         """Train on batch `number`, at `progress` 0..1 of the training. The mean losses of its crops."""
-        side = crop_side(progress, self.spec.crop, self.painted_shape)
+        side = crop_side(progress, self.first_side, self.painted_shape)
         if side != self._side:
             self._side = side
             self._kept.clear()
@@ -127,7 +132,7 @@ class Trainer:
             # the mean over the team is the batch's also where shares are not equal
             parameter.grad = torch.stack(parts).sum(0) / (self.spec.batch / self.team.size)
         self.team.average(self._parameters)
-        self._descent.step(rate_at(progress))
+        self._descent.step(rate_at(progress) * (AGAIN if self.spec.network else 1.0))
         self._distance.note(means, self._settings)
         return means
 
@@ -269,6 +274,20 @@ def heard(layers: Mapping[str, float], targets: StyleTargets) -> dict[str, float
     energies = {name: weight * float(targets.grams[name].square().mean()) for name, weight in layers.items()}
     least = HEARD * sum(energies.values())
     return {name: weight for name, weight in layers.items() if energies[name] >= least}
+
+
+def first_network(spec: TrainSpec) -> StyleNetwork:
+    """The one that the spec names, or one with random weights. Raises WeightsError, UsageError."""
+    layout = ARCHITECTURES[spec.architecture]
+    network = StyleNetwork(layout)
+    if spec.network:
+        trained = load_network_file(spec.network)[0]
+        if trained.architecture != layout:
+            raise UsageError(
+                f"{spec.network} is no {spec.architecture} network", "give its --architecture, or another --network"
+            )
+        network.load_state_dict(trained.state_dict())
+    return network
 
 
 def typical_shape(pictures: Pictures, spec: TrainSpec) -> tuple[int, int]:

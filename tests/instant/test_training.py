@@ -105,6 +105,28 @@ def test_the_last_crops_are_whole_pictures(style, photos, tmp_path):
     assert torch.equal(again._crop(1).frames, trainer._crop(1).frames)
 
 
+def test_a_trained_network_learns_on(style, photos, tmp_path):
+    """With whole pictures from its first step, and from where it was: of another style as well."""
+    first = make_spec(style, tmp_path / "a.safetensors", photos=str(photos), steps=24, learning_rate=5e-3)
+    trained = train_network(first, threads=1)["losses"]["total"]
+    spec = make_spec(style, tmp_path / "b.safetensors", photos=str(photos), network=first.output, steps=4)
+    trainer = Trainer(spec, load_pictures(spec), RUNTIME)
+    assert trainer.held_out()["total"] == pytest.approx(trained, rel=1e-4)
+    trainer.step(0, 0.0)
+    assert trainer._crop(0).frames.shape[2:] == (72, 96)
+    assert train_network(spec, threads=1)["losses"]["total"] < trained
+    card = load_network_file(spec.output)[1]
+    assert card.settings["network"] == "a.safetensors"
+
+
+def test_another_architecture_cannot_learn_on(style, photos, network_file, tmp_path):
+    spec = make_spec(
+        style, tmp_path / "b.safetensors", photos=str(photos), network=str(network_file), architecture="johnson"
+    )
+    with pytest.raises(UsageError, match="is no johnson network; give its --architecture"):
+        train_network(spec, threads=1)
+
+
 def test_stopped_and_continued_it_comes_to_the_same_bits(style, photos, tmp_path):
     undisturbed = train_network(make_spec(style, tmp_path / "a.safetensors", photos=str(photos)), threads=1)
     spec = make_spec(style, tmp_path / "b.safetensors", photos=str(photos))
