@@ -119,7 +119,7 @@ TRAIN: Table = {
     "photos": text("folder of photographs to learn from", "FOLDER"),
     "video": text("film to learn from; its neighbouring frames are tied to each other", "FILM"),
     "architecture": choice(NetworkKind, "default small; johnson is the one of the paper, about six times slower"),
-    "network": text("trained network to begin with: for another balance, or a like style, in minutes", "NET"),
+    "network": text("trained network to begin with: for another balance in minutes", "NET"),
     "budget": text("how long to train, evaluations included", "40m"),
     "steps": number(int, "instead of --budget"),
     "crop": number(int, "side of the crops until the last two fifths, which take whole pictures; default 288"),
