@@ -66,8 +66,8 @@ GROWN = 0.6
 
 Until then more and smaller ones teach more in the same time. But each must hold the statistics of the whole painting,
 which levels what is dark and bright in a photograph: 200 steps with whole pictures, after 3,100 with crops of 288
-pixels, halved the style loss of photographs of 512 pixels at the same content loss; in as much time crops of 288 took
-away a quarter.
+pixels, took away 47 % of the style loss of photographs of 512 pixels, crops of 288 in as much time 29 %, the content
+loss up by 4 and 2 %. From random weights whole pictures had two thirds more style loss after 3 minutes.
 """
 LARGEST_SIDE = 512
 """Pixels: such a crop takes 3 times the work and memory of one of 288."""
