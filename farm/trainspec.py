@@ -37,7 +37,7 @@ class TrainSpec(PaintSpec):
     photos: str | None = Field(default=None, description="folder of photographs")
     video: str | None = Field(default=None, description="film whose frames are painted")
     architecture: NetworkKind = "small"
-    network: str | None = Field(default=None, description="trained network to begin with, of whichever style")
+    network: str | None = Field(default=None, description="trained network to begin with")
     size: int | None = Field(default=512, ge=32, description="longest side of what it will paint, pixels")
     crop: int = Field(default=288, ge=32, le=1024, description="side of the first training crops, pixels")
     batch: int = Field(default=2, ge=1, le=256, description="crops of a step, each on a core of its own")

@@ -17,7 +17,7 @@ from farm.instant.painter import InstantPainter
 from farm.instant.pictures import load_pictures
 from farm.instant.team import Team, TeamEnded
 from farm.instant.train import train_network
-from farm.instant.training import GROWN, NEAR, Trainer, crop_side, heard, rate_at, work_done
+from farm.instant.training import GROWN, NEAR, Trainer, heard, rate_at, work_done
 from farm.job import Runtime
 from farm.options import train_spec
 from farm.spec import validated
@@ -106,7 +106,7 @@ def test_the_last_crops_are_whole_pictures(style, photos, tmp_path):
 
 
 def test_a_trained_network_learns_on(style, photos, tmp_path):
-    """With whole pictures from its first step, and from where it was: of another style as well."""
+    """From where it was, with whole pictures from its first step."""
     first = make_spec(style, tmp_path / "a.safetensors", photos=str(photos), steps=24, learning_rate=5e-3)
     trained = train_network(first, threads=1)["losses"]["total"]
     spec = make_spec(style, tmp_path / "b.safetensors", photos=str(photos), network=first.output, steps=4)
@@ -311,20 +311,6 @@ def test_the_command(style, photos, tmp_path):
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 2
     assert again.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("progress", "painted", "side"),
-    [
-        (0.0, (364, 512), 288),
-        (0.59, (364, 512), 288),
-        (0.6, (364, 512), 432),
-        (1.0, (72, 96), 288),
-        (1.0, (1080, 1920), 512),
-    ],
-)
-def test_crops_grow_to_what_will_be_painted(progress, painted, side):
-    assert crop_side(progress, 288, painted) == side
 
 
 def test_work_is_told_by_pixels():
