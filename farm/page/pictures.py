@@ -8,6 +8,7 @@ from collections import OrderedDict
 import cv2
 import numpy as np
 
+from farm.errors import FarmError
 from farm.job import JobDirectory, JobRecord
 from farm.page.facts import JobFacts
 from farm.plan import task_id
@@ -58,6 +59,16 @@ class JobPictures:
     def last_pass(self, frame: int) -> str:
         plan = self._record.plan
         return task_id(plan.passes, plan.chunk_of(frame).index)
+
+
+def picture_of(pictures: JobPictures, facts: JobFacts, kind: str, frame: int) -> np.ndarray | None:
+    """None where it cannot be had: a source that is not to be seen from here, a frame nobody has painted yet."""
+    try:
+        if kind == "source":
+            return pictures.source(frame)
+        return pictures.painted(facts, frame) if kind == "painted" else pictures.flicker(facts, frame)
+    except FarmError:
+        return None
 
 
 def jpeg(picture: np.ndarray, width: int, most_bytes: int | None = None) -> bytes:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from farm.contactsheet import contact_sheet, stacked
+from farm.page.document import ENVIRONMENT, asset, content_policy
 from farm.page.pictures import data_url, jpeg
-from farm.page.report import ENVIRONMENT, asset, content_policy
 
 COLUMNS = 6
 WIDTH = 640
