@@ -24,6 +24,7 @@ import argparse
 import itertools
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -117,6 +118,8 @@ class Optimiser:
     ) -> None:
         """`shape`: `NetworkCard.painted_shape`."""
         self.pictures = pictures
+        # alone on the machine, other than the render's workers; threads change no more than the rounding
+        runtime = record.runtime.model_copy(update={"threads": os.cpu_count() or 1})
         self.stylers = []
         self.painted = []
         for picture in pictures:
@@ -124,7 +127,7 @@ class Optimiser:
             scale = math.sqrt(math.prod(shape or (height, width)) / (height * width))
             told = {"image": "-", "output": "-", "styles": [str(options.style)], "style_scale": scale}
             spec = validated(StillSpec, told)
-            styler = FrameStyler(spec, (width, height), record.runtime, lambda _: [], window=WINDOW).of_shot(0)
+            styler = FrameStyler(spec, (width, height), runtime, lambda _: [], window=WINDOW).of_shot(0)
             self.stylers.append(styler)
             self.painted.append(styler.first(picture, options.iterations).image)
         self.losses = self._losses(self.painted)

@@ -80,9 +80,8 @@ def render_job(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) 
     if options.address is None:
         return _render_job(spec, options, progress)
     check_no_secrets(options.job, spec)
-    with ray_session(
-        options.address
-    ):  # from the first to the last step, so that the cluster's dashboard shows them all
+    # from the first to the last step, so that the cluster's dashboard shows them all
+    with ray_session(options.address):
         return _render_job(spec, options, progress)
 
 

@@ -144,7 +144,7 @@ class Trainer:
         show the same.
         """
         crop = self._crop(number)
-        share = self._distance.style_share()
+        share = self._style_share()
         for objective in crop.objectives:
             objective.weigh(self._settings.style_weight * share, self._settings.temporal_weight * math.sqrt(share))
         painted = self._paint(crop.frames)
@@ -154,6 +154,12 @@ class Trainer:
             one.update(style=one["style"] / share, temporal=one["temporal"] / math.sqrt(share))
             one["total"] = sum(value for name, value in one.items() if name != "total")
         return losses, torch.autograd.grad(painted, self._parameters, pull)
+
+    def _style_share(self) -> float:
+        """Of the weight of the style, what it has now: in small crops no more than it weighs for the optimiser."""
+        whole = self._side == crop_side(1.0, self.first_side, self.painted_shape)
+        most = 1.0 if whole else STYLE_WEIGHT / max(self._settings.style_weight, STYLE_WEIGHT)
+        return most * self._distance.style_share()
 
     def _crop(self, number: int) -> _Judged:
         """Crop `number` of the training, with what it is judged by: kept while it comes round."""

@@ -17,7 +17,7 @@ from farm.instant.painter import InstantPainter
 from farm.instant.pictures import load_pictures
 from farm.instant.team import Team, TeamEnded
 from farm.instant.train import train_network
-from farm.instant.training import GROWN, NEAR, Trainer, heard, rate_at, work_done
+from farm.instant.training import GROWN, NEAR, TINY, Trainer, heard, rate_at, work_done
 from farm.job import Runtime
 from farm.options import train_spec
 from farm.spec import validated
@@ -187,11 +187,8 @@ def test_far_from_the_style_it_weighs_less_and_losses_are_told_by_the_weights_of
     assert trainer._distance.style_share() == 1.0
 
 
-def test_a_film_s_temporal_loss_weighs_less_with_its_style(style, clip, tmp_path, monkeypatch):
-    """Else a film far from its style is best left as it is."""
-    spec = make_spec(style, tmp_path / "net.safetensors", video=str(clip))
-    trainer = Trainer(spec, load_pictures(spec), RUNTIME)
-    trainer.step(0, 0.5)
+def noted_weights(monkeypatch):
+    """The weights of style and temporal loss that every objective is told from now on."""
     weighed = []
     weigh = Objective.weigh
 
@@ -200,6 +197,27 @@ def test_a_film_s_temporal_loss_weighs_less_with_its_style(style, clip, tmp_path
         weigh(objective, style, temporal)
 
     monkeypatch.setattr(Objective, "weigh", noted)
+    return weighed
+
+
+@pytest.mark.parametrize(("weight", "told"), [(400, [100, 400]), (100, [100, 100]), (20, [20, 20])])
+def test_a_heavy_style_waits_for_whole_pictures(style, photos, tmp_path, monkeypatch, weight, told):
+    spec = make_spec(style, tmp_path / "net.safetensors", photos=str(photos), weights={"style": weight})
+    trainer = Trainer(spec, load_pictures(spec), RUNTIME)
+    trainer._distance.content, trainer._distance.style = 1.0, TINY
+    weighed = noted_weights(monkeypatch)
+    for number, progress in enumerate((GROWN - 0.01, GROWN)):
+        trainer._distance.style = TINY
+        trainer.step(number, progress)
+    assert [pair[0] for pair in weighed[:: spec.batch]] == pytest.approx(told)
+
+
+def test_a_film_s_temporal_loss_weighs_less_with_its_style(style, clip, tmp_path, monkeypatch):
+    """Else a film far from its style is best left as it is."""
+    spec = make_spec(style, tmp_path / "net.safetensors", video=str(clip))
+    trainer = Trainer(spec, load_pictures(spec), RUNTIME)
+    trainer.step(0, 0.5)
+    weighed = noted_weights(monkeypatch)
     told = trainer.step(1, 0.5)
     style, temporal = weighed[0]
     share = style / spec.weights.style
