@@ -12,8 +12,8 @@ from farm.spec import RenderSpec
 
 CLIP = "datasets/data/bigbuckbunny.mp4"
 FRAMES = "0-47"
-SIZE = 160
-ITERATIONS = "60,10"
+SIZE = 240
+ITERATIONS = "60,20"
 SHEET_COLUMNS = 6
 
 
