@@ -118,7 +118,7 @@ class Optimiser:
     ) -> None:
         """`shape`: `NetworkCard.painted_shape`."""
         self.pictures = pictures
-        # alone on the machine, other than the render's workers; threads change no more than the rounding
+        # alone on the machine, as a render's workers are not
         runtime = record.runtime.model_copy(update={"threads": os.cpu_count() or 1})
         self.stylers = []
         self.painted = []

@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -56,9 +57,9 @@ NEAR = 0.6
 """Of the content loss that a network begins with: how small a style loss has to be, both weighed as the optimiser
 does, before style weighs what the spec says. Further off it weighs in inverse proportion, so that weighed style stays
 at 0.6 of that content loss. Style begins a hundred times larger, and with its full weight from the start the photograph
-was forgotten before the paint was there. What a spec asks for beyond the optimiser's weight waits for GROWN: with four
-times that weight from the start content was a quarter higher after 1,500 steps, and style a sixth lower; with it from
-GROWN on, at the end, content an eighth and style a quarter.
+was forgotten before the paint was there. What a spec asks for beyond the optimiser's weight waits for GROWN. Beside a
+training with the optimiser's, one with four times that from the start had after 1,500 steps a quarter more content loss
+for a sixth less style; one that waited had at its end an eighth more for a quarter less.
 
 The temporal loss has the square root of the style's share of its weight. After 400 steps on a film (256 px) with its
 full weight the film was as it had been, which is steadiest; with the style's share it was hardly steadier than without.
@@ -114,7 +115,6 @@ class Trainer:
         self._descent = Descent(self.network, spec.learning_rate)
         self._parameters = list(self.network.parameters())
         self._distance = _Distance()
-        self._share = 1.0
         self.first_side = crop_side(1.0 if spec.network else 0.0, spec.crop, self.painted_shape)
         self._side = self.first_side
         self._kept: dict[int, tuple[int, _Judged]] = {}
@@ -126,9 +126,9 @@ class Trainer:
         if side != self._side:
             self._side = side
             self._kept.clear()
-        self._share = self._style_share(progress)
+        learn = partial(self._learn, self._style_share(progress))
         mine = range(self.team.rank, self.spec.batch, self.team.size)
-        told = list(self._crops_at_once.map(self._learn, [number * self.spec.batch + item for item in mine]))
+        told = list(self._crops_at_once.map(learn, [number * self.spec.batch + item for item in mine]))
         # before anything changes: where one of the team is lost, the others are left at the end of a whole step
         means = mean_losses([one for found, _ in told for one in found], self.team.total)
         gradients = zip(*(parts for _, parts in told), strict=True)
@@ -140,15 +140,16 @@ class Trainer:
         self._distance.note(means, self._settings)
         return means
 
-    def _learn(self, number: int) -> tuple[list[Losses], Sequence[Tensor]]:
+    def _learn(self, share: float, number: int) -> tuple[list[Losses], Sequence[Tensor]]:
         """The losses of crop `number`, and the gradient of the logarithm of their sum by the network's parameters.
+
+        `share`: `_style_share`.
 
         The logarithm, because the loss falls by two orders: memory of early gradients would all but stop it, and
         of the crops those that are far off would be the only ones to count. A pair counts as one crop: its two pictures
         show the same.
         """
         crop = self._crop(number)
-        share = self._share
         for objective in crop.objectives:
             objective.weigh(self._settings.style_weight * share, self._settings.temporal_weight * math.sqrt(share))
         painted = self._paint(crop.frames)

@@ -204,12 +204,22 @@ def noted_weights(monkeypatch):
 def test_a_heavy_style_waits_for_whole_pictures(style, photos, tmp_path, monkeypatch, weight, told):
     spec = make_spec(style, tmp_path / "net.safetensors", photos=str(photos), weights={"style": weight})
     trainer = Trainer(spec, load_pictures(spec), RUNTIME)
-    trainer._distance.content, trainer._distance.style = 1.0, TINY
+    trainer._distance.content = 1.0
     weighed = noted_weights(monkeypatch)
     for number, progress in enumerate((GROWN - 0.01, GROWN)):
         trainer._distance.style = TINY
         trainer.step(number, progress)
     assert [pair[0] for pair in weighed[:: spec.batch]] == pytest.approx(told)
+
+
+def test_where_a_network_learns_on_a_heavy_style_does_not_wait(style, photos, network_file, tmp_path, monkeypatch):
+    options = {"photos": str(photos), "network": str(network_file), "weights": {"style": 400}}
+    spec = make_spec(style, tmp_path / "net.safetensors", **options)
+    trainer = Trainer(spec, load_pictures(spec), RUNTIME)
+    trainer._distance.content, trainer._distance.style = 1.0, TINY
+    weighed = noted_weights(monkeypatch)
+    trainer.step(0, 0.0)
+    assert weighed[0][0] == pytest.approx(400)
 
 
 def test_a_film_s_temporal_loss_weighs_less_with_its_style(style, clip, tmp_path, monkeypatch):
