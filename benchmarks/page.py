@@ -20,7 +20,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from farm.job import FrameRecord, JobDirectory, JobRecord, Runtime, decode_png, encode_png, frame_name
+from farm.files.png import decode_png, encode_png
+from farm.job import FrameRecord, JobDirectory, JobRecord, Runtime, frame_name
 from farm.jobstate import JobState, save_state
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.scan import scan_video

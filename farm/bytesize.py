@@ -6,9 +6,9 @@ import re
 
 from farm.errors import UsageError
 
-_UNITS = {"": 1, "B": 1}
+_BYTES_OF = {"": 1, "B": 1}
 for _power, _letter in enumerate("KMGT", start=1):
-    _UNITS |= {_letter: 1024**_power, f"{_letter}IB": 1024**_power, f"{_letter}B": 1000**_power}
+    _BYTES_OF |= {_letter: 1024**_power, f"{_letter}IB": 1024**_power, f"{_letter}B": 1000**_power}
 
 
 def parse_bytes(text: str | int) -> int:
@@ -18,7 +18,7 @@ def parse_bytes(text: str | int) -> int:
     1536
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Z]*)", str(text).strip().upper())
-    count = round(float(found[1]) * _UNITS[found[2]]) if found and found[2] in _UNITS else 0
+    count = round(float(found[1]) * _BYTES_OF[found[2]]) if found and found[2] in _BYTES_OF else 0
     if count < 1:
         raise UsageError(f"{text!r} is no amount of memory", "write it as 6GiB or 800MB")
     return count

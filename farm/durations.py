@@ -6,7 +6,7 @@ import re
 
 from farm.errors import UsageError
 
-_UNITS = {"h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0}
+_SECONDS_OF = {"h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0}
 _PART = r"(\d+(?:\.\d+)?)\s*(h|min|m|s)"
 
 
@@ -20,7 +20,7 @@ def parse_duration(text: str | float) -> float:
     if re.fullmatch(r"\d+(?:\.\d+)?", told):
         seconds = float(told)
     elif re.fullmatch(rf"(?:{_PART}\s*)+", told):
-        seconds = sum(float(count) * _UNITS[unit] for count, unit in re.findall(_PART, told))
+        seconds = sum(float(count) * _SECONDS_OF[unit] for count, unit in re.findall(_PART, told))
     else:
         seconds = 0.0
     if not seconds > 0:

@@ -18,8 +18,8 @@ from typing import TypeVar
 import numpy as np
 
 from farm.errors import FlowFileError
+from farm.files.storage import Storage
 from farm.flow import Match, best_match, compose, decode_match, encode_flow, reliability_weights
-from farm.storage import Storage
 
 CACHE_BYTES = 1 << 30
 CACHE_FIELDS = 2048

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, get_args
 
 from farm.choices import InitName
-from farm.fetch import local_path
+from farm.files.remote import local_path
 from farm.paintspec import PaintSpec, StyleImage
 
 Spec = TypeVar("Spec", bound=PaintSpec)

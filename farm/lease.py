@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from farm.errors import StorageError, UsageError
-from farm.storage import Storage
+from farm.files.storage import Storage
 
 BEAT_SECONDS = 5.0
 SILENT_SECONDS = 30.0

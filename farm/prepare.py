@@ -13,7 +13,7 @@ from pathlib import Path
 
 from farm import __version__
 from farm.errors import FlowFileError, UsageError
-from farm.fetch import local_path
+from farm.files.remote import local_path
 from farm.flow import external_flow_name
 from farm.inputs import BUILT_IN, picture_files, with_small_files_here
 from farm.job import JobDirectory, JobRecord, Runtime, record_flow_key

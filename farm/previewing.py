@@ -8,8 +8,8 @@ from typing import Any
 
 from farm.cluster.preview import Cell, Preview, PreviewRequest, make_preview
 from farm.errors import OutputError
+from farm.files.atomic import write_atomically
 from farm.options import FILM, PAINT, film_spec
-from farm.outputs import write_atomically
 from farm.page.preview import Shown, preview_page, preview_sheet
 from farm.plan import RenderPlan
 from farm.progress import JobProgress

@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from farm.errors import StorageError
-from farm.fetch import local_path
+from farm.files.remote import local_path
+from farm.files.storage import Storage
 from farm.flow import Match, create_matcher, external_flow_name, match_both_ways, read_external_flow, warp, warp_sharp
 from farm.flowstore import FlowStore
 from farm.frames import FrameRange, evenly
@@ -33,7 +34,6 @@ from farm.plan import Chunk, Task, frames_in_order, relay_reads, task_id, travel
 from farm.regions.masks import RegionMasks
 from farm.revealed import painted_alike
 from farm.stopwatch import stage
-from farm.storage import Storage
 from farm.style.guided import paste
 from farm.style.optimize import StylizedFrame
 from farm.style.palette import ColorTreatment, color_treatment_after

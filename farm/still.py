@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from farm.errors import OutputError
-from farm.outputs import check_can_write
+from farm.files.atomic import check_can_write
 from farm.paintspec import StillSpec
 from farm.plan import output_size
 

@@ -22,6 +22,7 @@ import numpy as np
 import tenacity
 
 from farm.errors import EncodeError, StorageError
+from farm.files.checked_json import seal, unseal
 from farm.frames import FrameRange
 from farm.job import JobDirectory, JobRecord
 from farm.media.encode import join_segments
@@ -32,7 +33,6 @@ from farm.media.tonemap import SDR
 from farm.pipeline import ahead
 from farm.plan import task_id
 from farm.render import stage_frame
-from farm.sealed import seal, unseal
 from farm.segments import Segment, plan_segments
 from farm.spec import EncodeSettings, RenderSpec
 from farm.video import VideoProbe

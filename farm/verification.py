@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from farm.errors import FarmError, UsageError
-from farm.fetch import local_path
+from farm.files.checked_json import unseal
+from farm.files.png import is_whole_png
+from farm.files.remote import local_path
 from farm.flow.codec import decode_match
 from farm.inputs import input_files
 from farm.job import RECORD_NAMES, JobDirectory, JobRecord, frame_name, ledger_name
 from farm.media.source import content_hash
 from farm.plan import Task, plan_tasks
-from farm.sealed import unseal
 from farm.segments import SegmentProgress, unread_tasks
 from farm.spec import absolute_path
 from farm.stitch import Segments
-from farm.wholepng import is_whole_png
 
 MADE_AGAIN = "the same command makes it again"
 LISTED = 20

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from farm.errors import FlowFileError
+from farm.files.storage import Storage
 from farm.flow import match_both_ways
 from farm.flowstore import FlowStore, _bytes
 from farm.plan import plan_render
 from farm.prepare import _check_flow_files
-from farm.storage import Storage
 from tests.test_plan import make_probe, make_spec
 
 

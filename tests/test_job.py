@@ -8,10 +8,11 @@ import pytest
 
 from farm import errors
 from farm.errors import FarmError, JobMismatchError, StorageError, UsageError
-from farm.job import FrameRecord, JobDirectory, JobRecord, Runtime, decode_png, encode_png, frame_name
-from farm.outputs import write_atomically
+from farm.files.atomic import write_atomically
+from farm.files.png import decode_png, encode_png
+from farm.files.storage import Storage
+from farm.job import FrameRecord, JobDirectory, JobRecord, Runtime, frame_name
 from farm.plan import Task, plan_render
-from farm.storage import Storage
 from tests.test_plan import make_probe, make_spec
 
 PASS = "pass-1/00000"
@@ -105,7 +106,7 @@ def test_what_passes_is_tried_again_and_what_does_not_is_not(tmp_path, monkeypat
         if len(seen) < 3:
             raise OSError(error, os.strerror(error))
 
-    monkeypatch.setattr("farm.storage.write_atomically", fails_twice)
+    monkeypatch.setattr("farm.files.storage.write_atomically", fails_twice)
     if calls == 1:
         with pytest.raises(StorageError, match=os.strerror(error)):
             Storage(str(tmp_path)).write("file", b"new")
@@ -120,7 +121,7 @@ def test_storage_that_never_works_is_given_up(tmp_path, monkeypatch):
     def fails(path, data):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("farm.storage.write_atomically", fails)
+    monkeypatch.setattr("farm.files.storage.write_atomically", fails)
     with pytest.raises(StorageError, match="Input/output error"):
         Storage(str(tmp_path)).write("file", b"new")
 

@@ -14,8 +14,8 @@ import pytest
 
 from farm import lease
 from farm.errors import UsageError
+from farm.files.storage import Storage
 from farm.lease import job_lease
-from farm.storage import Storage
 
 HOLD = """
 import sys, time

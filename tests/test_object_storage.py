@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from farm.errors import InputError, StorageError
+from farm.files.storage import Storage
 from farm.frames import FrameRange
 from farm.job import JobDirectory, Runtime
 from farm.media.decode import FrameReader
@@ -19,7 +20,6 @@ from farm.prepare import prepare_job
 from farm.render import ChunkRenderer, stage_frame
 from farm.spec import build_spec
 from farm.stitch import stitch_film
-from farm.storage import Storage
 
 BUCKET = "s3://farm"
 

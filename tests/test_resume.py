@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from farm.cluster import service
+from farm.files.checked_json import seal
 from farm.job import JobDirectory, Runtime
 from farm.prepare import prepare_job
-from farm.sealed import seal
 from farm.spec import build_spec
 
 

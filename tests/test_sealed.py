@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from farm.sealed import seal, unseal
+from farm.files.checked_json import seal, unseal
 
 CONTENT = {"frames": [{"frame": 3, "losses": {"total": 1.25e-7, "style": -0.0}}], "name": "wüst", "none": None}
 

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from farm.wholepng import is_whole_png
+from farm.files.png import is_whole_png
 
 WHOLE = bytes(cv2.imencode(".png", np.random.default_rng(0).integers(0, 255, (9, 11, 3), np.uint8))[1])
 

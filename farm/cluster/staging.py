@@ -6,10 +6,10 @@ import hashlib
 from pathlib import Path
 
 from farm.errors import UsageError
+from farm.files.storage import Storage
 from farm.inputs import with_files
 from farm.prepare import check_inputs
 from farm.spec import RenderSpec
-from farm.storage import Storage
 
 BLOCK = 1 << 20
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from farm.errors import FlowFileError
-from farm.wholepng import is_whole_png
+from farm.files.png import is_whole_png
 
 STEPS_PER_PX = 64
 LONGEST_MOTION_PX = 32767 / STEPS_PER_PX

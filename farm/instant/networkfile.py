@@ -24,8 +24,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from farm.errors import WeightsError
+from farm.files.atomic import write_atomically
 from farm.instant.network import Architecture, StyleNetwork
-from farm.outputs import write_atomically
 from farm.video import Model
 
 FORMAT = 1

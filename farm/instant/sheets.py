@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.contactsheet import contact_sheet
+from farm.files.atomic import write_atomically
 from farm.instant.pictures import Pictures
-from farm.outputs import write_atomically
 from farm.style.picture import cover, write_picture
 
 SHEET_PICTURES = 6

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from farm.choices import Precision, Steadiness
 from farm.errors import UsageError
+from farm.files.atomic import check_can_write
 from farm.instant.painter import InstantPainter
 from farm.live.page import LivePage
 from farm.live.show import Tally, show
 from farm.live.sources import open_source
 from farm.live.window import LiveWindow
 from farm.media.livefile import LiveWriter
-from farm.outputs import check_can_write
 from farm.styler import local_runtime
 
 

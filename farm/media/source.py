@@ -19,7 +19,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from farm.errors import VideoError
-from farm.fetch import is_remote, open_remote, remote_identity
+from farm.files.remote import is_remote, open_remote, remote_identity
 
 HASHED_URL_BYTES = 1 << 16
 _READ_BYTES = 1 << 20

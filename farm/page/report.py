@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from farm.errors import FarmError
-from farm.outputs import check_can_write, write_atomically
+from farm.files.atomic import check_can_write, write_atomically
 from farm.page.facts import JobFacts, JobReader, Shown
 from farm.page.pictures import JobPictures, data_url, jpeg, picture_of
 from farm.page.sections import GENERATOR, PAIR_WIDTH, SHOT_WIDTH, STRIP_WIDTH, Page

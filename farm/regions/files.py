@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from farm.errors import PictureError, UsageError, VideoError
-from farm.fetch import local_path
+from farm.files.remote import local_path
 from farm.media.probe import probe_video
 from farm.media.source import content_hash, open_source, pick_video_stream
 from farm.paintspec import Region

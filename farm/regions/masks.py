@@ -16,19 +16,19 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from farm.fetch import local_path
+from farm.files.png import decode_png, encode_png, is_whole_png
+from farm.files.remote import local_path
+from farm.files.storage import Storage
 from farm.flowstore import FlowStore
 from farm.frames import FrameRange
-from farm.job import JobDirectory, JobRecord, decode_png, encode_png, record_flow_key
+from farm.job import JobDirectory, JobRecord, record_flow_key
 from farm.media.decode import FrameReader
 from farm.media.probe import probe_video
 from farm.paintspec import Region
 from farm.plan import Shot
 from farm.regions.carry import View, carry, sources, stations
 from farm.regions.files import mask_offset, read_mask_picture
-from farm.storage import Storage
 from farm.style.guided import layer_weights
-from farm.wholepng import is_whole_png
 
 MASK_STORE_VERSION = 1
 KEPT_BYTES = 1 << 27

@@ -15,7 +15,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from farm.errors import OutputError, PictureError
-from farm.outputs import write_atomically
+from farm.files.atomic import write_atomically
 
 MAX_PIXELS = 200_000_000
 """A larger picture is refused before it is decoded: it would take 600 MB, and may be a decompression bomb."""

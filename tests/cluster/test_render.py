@@ -199,8 +199,8 @@ def test_with_spare_storage_a_long_shot_is_rendered_from_its_middle(style, tmp_p
 
 
 def test_a_second_driver_is_refused_in_one_line(clip, style, tmp_path):
+    from farm.files.storage import Storage
     from farm.lease import job_lease
-    from farm.storage import Storage
 
     with (
         job_lease(Storage(str(tmp_path / "busy.farm"))),

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from farm.errors import VideoError
-from farm.fetch import local_path
+from farm.files.remote import local_path
+from farm.files.storage import Storage
 from farm.job import JobDirectory
 from farm.media.probe import probe_video
 from farm.spec import build_spec
-from farm.storage import Storage
 from tests.cluster.commands import farm, final_frames, submit
 from tests.conftest import make_clip
 

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from farm.files.storage import Storage
 from farm.flow import match_both_ways
 from farm.flowstore import FlowStore
 from farm.regions.carry import View, carry, sources
 from farm.regions.fill import fill_unknown
-from farm.storage import Storage
 
 WIDTH, HEIGHT, FRAMES = 128, 96, 32
 RADIUS = 24

@@ -20,7 +20,7 @@ import fsspec
 import tenacity
 
 from farm.errors import StorageError, UsageError
-from farm.outputs import copy_atomically, is_half_written, move_into_place, write_atomically
+from farm.files.atomic import copy_atomically, is_half_written, move_into_place, write_atomically
 
 ATTEMPTS = 6
 PASSING_ERRORS = frozenset(

@@ -5,7 +5,12 @@ Decoders look at them only in part: some fill up what is missing or wrong with w
 
 from __future__ import annotations
 
+import io
 import zlib
+
+import cv2
+import numpy as np
+from PIL import Image
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _FRAME = 12
@@ -26,3 +31,20 @@ def is_whole_png(data: bytes) -> bool:
         if kind == b"IEND":
             return at == len(data)
     return False
+
+
+def encode_png(image: np.ndarray, *, compress: bool = True) -> bytes:
+    """PNG bytes of (H, W, 3) or (H, W) uint8. Level 1 and run lengths only: paint hardly compresses further.
+
+    Without compression and filter it takes a tenth of the time and, of paint, a fifth more room.
+    """
+    pixels = image[..., ::-1] if image.ndim == 3 else image
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+    if not compress:
+        options = [cv2.IMWRITE_PNG_COMPRESSION, 0, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
+    return bytes(cv2.imencode(".png", np.ascontiguousarray(pixels), options)[1])
+
+
+def decode_png(data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data)) as picture:
+        return np.asarray(picture)
