@@ -15,7 +15,7 @@ from farm import segments
 from farm.cluster.launch import LaunchOptions, render_job
 from farm.errors import FarmError
 from farm.progress import JobProgress
-from farm.spec import build_spec
+from farm.spec.load import build_spec
 
 
 def main(path: str) -> int:

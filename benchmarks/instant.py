@@ -36,15 +36,15 @@ import numpy as np
 
 from farm.contactsheet import contact_sheet
 from farm.flow import create_matcher
-from farm.frames import evenly
 from farm.instant.networkfile import load_network_file
 from farm.instant.painter import InstantPainter
 from farm.instant.pictures import photo_files
 from farm.job import JobDirectory, JobRecord
-from farm.paintspec import StillSpec
 from farm.plan import output_size
 from farm.render import SourceFrames, stage_frame
-from farm.spec import validated
+from farm.spec.frames import evenly
+from farm.spec.load import validated
+from farm.spec.paint import StillSpec
 from farm.steadiness import warp_error
 from farm.still import WINDOW
 from farm.style.picture import cover, read_picture, resize, write_picture

@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 
 from farm.contactsheet import contact_sheet
 from farm.flow import create_matcher
-from farm.frames import FrameRange, evenly
 from farm.instant.painter import InstantPainter
 from farm.job import Runtime
 from farm.media.decode import FrameReader
 from farm.media.scan import scan_video
 from farm.plan import output_size
+from farm.spec.frames import FrameRange, evenly
 from farm.steadiness import warp_error
 from farm.style.device import configure_threads
 from farm.style.optimize import FrameOptimizer, OptimizeSettings, StepProgress

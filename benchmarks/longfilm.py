@@ -195,7 +195,7 @@ def plan(folder: Path, frames: int) -> dict[str, Any]:
         raise SystemExit(f"farm plan ended with {code}")
     from farm.media.scan import scan_video
     from farm.plan import estimate_work, plan_render
-    from farm.spec import build_spec
+    from farm.spec.load import build_spec
 
     scan = scan_video(str(film))
     spec = build_spec({"video": str(film), "styles": ["style.png"], "output": "out.mp4"})

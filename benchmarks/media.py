@@ -33,7 +33,7 @@ from farm.media.source import ffmpeg_url
 from farm.plan import plan_tasks
 from farm.prepare import prepare_job
 from farm.render import ChunkRenderer
-from farm.spec import build_spec
+from farm.spec.load import build_spec
 from farm.stitch import stitch_film
 from farm.video import VideoProbe
 

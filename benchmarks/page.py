@@ -27,7 +27,7 @@ from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.scan import scan_video
 from farm.page.report import write_report
 from farm.plan import plan_render, plan_tasks
-from farm.spec import build_spec
+from farm.spec.load import build_spec
 
 SHOT = 90
 PICTURES = 12

@@ -37,7 +37,7 @@ from farm.bench.clip import render_alone, warp_error
 from farm.flow import create_matcher
 from farm.job import JobDirectory
 from farm.render import SourceFrames, stage_frame
-from farm.spec import build_spec
+from farm.spec.load import build_spec
 from farm.style.device import choose_precision, configure_threads
 from farm.style.objective import Objective, OptimizeSettings
 from farm.style.picture import image_to_tensor, read_picture, resize, write_picture

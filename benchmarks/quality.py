@@ -37,11 +37,12 @@ import numpy as np
 
 from farm.flow import reliability, warp
 from farm.flow.dense_search import smooth_search
-from farm.frames import evenly
 from farm.job import JobDirectory, JobRecord
 from farm.plan import RenderPlan, plan_render
 from farm.render import COLOR_SAMPLE, SourceFrames, stage_frame
-from farm.spec import RenderSpec, build_spec
+from farm.spec.frames import evenly
+from farm.spec.load import build_spec
+from farm.spec.render import RenderSpec
 from farm.styler import FrameStyler
 
 NEAR = 6

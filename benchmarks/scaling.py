@@ -38,7 +38,7 @@ from virtual import Chances, Outcome, simulate
 from farm.bench.report import processor
 from farm.plan import Task, plan_render, plan_tasks
 from farm.schedule import Schedule
-from farm.spec import build_spec
+from farm.spec.load import build_spec
 from farm.video import ColorTags, VideoProbe
 
 RATE = 24

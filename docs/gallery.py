@@ -17,12 +17,12 @@ import numpy as np
 from PIL import Image
 
 from farm.demo import demo_clip, demo_spec, run_demo
-from farm.frames import FrameRange
 from farm.media.decode import FrameReader
 from farm.media.scan import scan_video
 from farm.page.report import write_report
 from farm.previewing import preview_film
 from farm.progress import JobProgress
+from farm.spec.frames import FrameRange
 
 FRAME = 24
 ANIMATION_MS = 42

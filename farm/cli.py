@@ -16,14 +16,15 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from farm.choices import FlowMethod
 from farm.cli_live import living
 from farm.cli_see import seeing
 from farm.cli_service import service
 from farm.cli_train import training
 from farm.errors import FarmError, UsageError
 from farm.options import FILM, PAINT, STILL, film_spec, still_spec, takes
-from farm.spec import RenderSpec, absolute_path
+from farm.spec.choices import FlowMethod
+from farm.spec.load import absolute_path
+from farm.spec.render import RenderSpec
 
 app = typer.Typer(
     name="farm",

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from farm.choices import Precision, Steadiness
 from farm.options import choice
+from farm.spec.choices import Precision, Steadiness
 
 living = typer.Typer()
 

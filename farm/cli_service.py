@@ -16,10 +16,10 @@ from typing import Annotated, Any
 import typer
 
 from farm.errors import UsageError
-from farm.frames import FrameRange
 from farm.options import FILM, PAINT, film_spec, takes
 from farm.shares import DEFAULT_PRIORITY
-from farm.spec import absolute_path
+from farm.spec.frames import FrameRange
+from farm.spec.load import absolute_path
 
 Job = Annotated[str, typer.Argument(metavar="JOB", help="job directory or URL, or submission id")]
 Dashboard = Annotated[

@@ -8,7 +8,7 @@ from typing import Any
 
 from farm.errors import UsageError
 from farm.progress import JobProgress
-from farm.spec import RenderSpec
+from farm.spec.render import RenderSpec
 
 CLIP = "datasets/data/bigbuckbunny.mp4"
 FRAMES = "0-47"
@@ -65,9 +65,9 @@ def run_demo(folder: Path, workers: int | None, progress: JobProgress) -> dict[s
 def film_sheet(spec: RenderSpec) -> Any:
     """Source frames above, the finished film's frames below: both decoded from the files as a viewer would."""
     from farm.contactsheet import contact_sheet
-    from farm.frames import FrameRange, evenly
     from farm.media.decode import FrameReader
     from farm.media.scan import scan_video
+    from farm.spec.frames import FrameRange, evenly
 
     film = scan_video(spec.output).probe
     source = scan_video(spec.video, allow_truncated=spec.allow_truncated).probe

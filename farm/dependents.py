@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from farm.frames import FrameRange
 from farm.plan import (
     RenderPlan,
     Task,
@@ -24,7 +23,8 @@ from farm.plan import (
     task_id,
     travels_back,
 )
-from farm.spec import RenderSpec
+from farm.spec.frames import FrameRange
+from farm.spec.render import RenderSpec
 
 
 def reads(plan: RenderPlan, spec: RenderSpec, task: Task, frame: int) -> Iterator[tuple[str, int]]:

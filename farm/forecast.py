@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from farm.job import JobDirectory
 from farm.plan import RenderPlan, Task, plan_tasks, relay_reads
 from farm.schedule import Assign, Schedule, TaskSucceeded, WorkerJoined
-from farm.spec import RenderSpec
-from farm.video import Model
+from farm.spec.base import Model
+from farm.spec.render import RenderSpec
 
 USUAL_WORKERS = (1, 2, 8, 64)
 FORECAST = "forecast.json"

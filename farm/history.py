@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from farm.errors import StorageError
 from farm.job import JobDirectory
-from farm.video import Model
+from farm.spec.base import Model
 
 Kind = Literal["run", "joined", "lost", "retry", "failed", "avoided", "regained", "note", "stitch", "end"]
 

@@ -38,8 +38,10 @@ from farm.files.checked_json import seal, unseal
 from farm.files.png import decode_png, encode_png
 from farm.files.storage import Storage
 from farm.plan import RenderPlan, Task
-from farm.spec import RenderSpec, spec_differences
-from farm.video import Model, VideoProbe
+from farm.spec.base import Model
+from farm.spec.load import spec_differences
+from farm.spec.render import RenderSpec
+from farm.video import VideoProbe
 
 FLOW_STORE_VERSION = 2
 LEDGER_ROWS_KEPT = 4096

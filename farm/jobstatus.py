@@ -10,7 +10,7 @@ from farm.errors import UsageError
 from farm.job import JobDirectory
 from farm.jobstate import load_state
 from farm.plan import plan_tasks
-from farm.spec import absolute_path
+from farm.spec.load import absolute_path
 
 
 def job_status(job_url: str) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from farm.choices import (
+from farm.errors import UsageError
+from farm.spec.choices import (
     ColorMode,
     FlowMethod,
     HdrPolicy,
@@ -31,10 +32,10 @@ from farm.choices import (
     Pooling,
     Precision,
 )
-from farm.errors import UsageError
-from farm.paintspec import StillSpec
-from farm.spec import RenderSpec, build_spec, load_spec, validated, with_absolute_paths
-from farm.trainspec import TrainSpec
+from farm.spec.load import build_spec, load_spec, validated, with_absolute_paths
+from farm.spec.paint import StillSpec
+from farm.spec.render import RenderSpec
+from farm.spec.train import TrainSpec
 
 Table = Mapping[str, Any]
 

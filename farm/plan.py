@@ -22,10 +22,11 @@ import math
 from collections.abc import Iterator, Sequence
 
 from farm.errors import UsageError, VideoError
-from farm.frames import FrameRange
-from farm.paintspec import SMALLEST_SIZE
-from farm.spec import Iterations, RenderSpec
-from farm.video import Model, VideoProbe
+from farm.spec.base import Model
+from farm.spec.frames import FrameRange
+from farm.spec.paint import SMALLEST_SIZE
+from farm.spec.render import Iterations, RenderSpec
+from farm.video import VideoProbe
 
 RELAY_SHARE = 1 / 8
 """Of a frame's steps, spent in pass 1 where others follow; these share the rest evenly. A warm-started sequence settles

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from farm.durations import format_seconds
 from farm.plan import RenderPlan, WorkEstimate
+from farm.spec.units import format_seconds
 from farm.storageplan import StorageEstimate
 from farm.video import VideoProbe
 

@@ -13,7 +13,7 @@ from farm.options import FILM, PAINT, film_spec
 from farm.page.preview import Shown, preview_page, preview_sheet
 from farm.plan import RenderPlan
 from farm.progress import JobProgress
-from farm.spec import RenderSpec
+from farm.spec.render import RenderSpec
 from farm.variants import Variant, parse_frames, parse_vary, spread
 
 SHEET, PAGE = "sheet.png", "sheet.html"

@@ -9,7 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from farm.durations import format_seconds
+from farm.spec.units import format_seconds
 
 LOG_EVERY_SECONDS = 15.0
 RATE_SECONDS = 60.0

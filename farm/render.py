@@ -24,7 +24,6 @@ from farm.files.remote import local_path
 from farm.files.storage import Storage
 from farm.flow import Match, create_matcher, external_flow_name, match_both_ways, read_external_flow, warp, warp_sharp
 from farm.flowstore import FlowStore
-from farm.frames import FrameRange, evenly
 from farm.instant.networkfile import style_picture
 from farm.instant.painter import InstantPainter
 from farm.job import FrameRecord, JobDirectory, JobRecord, record_flow_key
@@ -33,6 +32,7 @@ from farm.pipeline import in_stages
 from farm.plan import Chunk, Task, frames_in_order, relay_reads, task_id, travels_back
 from farm.regions.masks import RegionMasks
 from farm.revealed import painted_alike
+from farm.spec.frames import FrameRange, evenly
 from farm.stopwatch import stage
 from farm.style.guided import paste
 from farm.style.optimize import StylizedFrame

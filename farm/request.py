@@ -16,11 +16,11 @@ from pydantic import Field, ValidationError
 
 from farm import __version__
 from farm.errors import StorageError, UsageError
-from farm.inputs import input_files
 from farm.job import JobDirectory
 from farm.shares import DEFAULT_PRIORITY
-from farm.spec import RenderSpec
-from farm.video import Model
+from farm.spec.base import Model
+from farm.spec.named_files import input_files
+from farm.spec.render import RenderSpec
 
 SECRET_WORDS = ("signature", "credential", "token", "password", "passwd", "secret", "apikey", "accesskey")
 SECRET_NAMES = ("sig", "pwd", "auth")

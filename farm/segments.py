@@ -14,9 +14,9 @@ import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from farm.frames import FrameRange
 from farm.plan import RenderPlan, Task, task_id
-from farm.video import Model
+from farm.spec.base import Model
+from farm.spec.frames import FrameRange
 
 SEGMENT_FRAMES = 192
 """After so many frames a segment ends with its chunk; with a shot already after half as many."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from farm.errors import OutputError
 from farm.files.atomic import check_can_write
-from farm.paintspec import StillSpec
 from farm.plan import output_size
+from farm.spec.paint import StillSpec
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 WINDOW = 50

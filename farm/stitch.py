@@ -23,7 +23,6 @@ import tenacity
 
 from farm.errors import EncodeError, StorageError
 from farm.files.checked_json import seal, unseal
-from farm.frames import FrameRange
 from farm.job import JobDirectory, JobRecord
 from farm.media.encode import join_segments
 from farm.media.ffmpeg import ffmpeg_binary, ffmpeg_version
@@ -34,7 +33,8 @@ from farm.pipeline import ahead
 from farm.plan import task_id
 from farm.render import stage_frame
 from farm.segments import Segment, plan_segments
-from farm.spec import EncodeSettings, RenderSpec
+from farm.spec.frames import FrameRange
+from farm.spec.render import EncodeSettings, RenderSpec
 from farm.video import VideoProbe
 
 READ_AHEAD = 8

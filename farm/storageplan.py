@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from farm.plan import RenderPlan
 from farm.segments import held_at_once, plan_segments, segments_ahead
-from farm.spec import RenderSpec
-from farm.video import Model
+from farm.spec.base import Model
+from farm.spec.render import RenderSpec
 
 PNG_SHARE = 0.8
 FLOW_SHARE = 2.0

@@ -14,10 +14,10 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from farm.choices import Precision
-from farm.inputs import with_small_files_here
 from farm.job import Runtime
-from farm.paintspec import PaintSpec
+from farm.spec.choices import Precision
+from farm.spec.named_files import with_small_files_here
+from farm.spec.paint import PaintSpec
 from farm.style.device import available_memory, choose_device, choose_precision, configure_threads
 from farm.style.guided import RegionStyles, StyledRegion
 from farm.style.memory import MemoryModel, plan_memory

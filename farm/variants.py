@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from farm.errors import UsageError
-from farm.frames import FrameRange
 from farm.plan import RenderPlan
+from farm.spec.frames import FrameRange
 
 MOST_VARIED = 2
 MOST_VARIANTS = 64

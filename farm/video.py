@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from pydantic import BaseModel, ConfigDict
-
-
-class Model(BaseModel):
-    """Frozen, and a field nobody knows is refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from farm.spec.base import Model
 
 
 class ColorTags(Model):

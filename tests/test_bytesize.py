@@ -1,8 +1,8 @@
 import pytest
 
-from farm.bytesize import format_bytes, parse_bytes
 from farm.errors import UsageError
-from farm.spec import build_spec
+from farm.spec.load import build_spec
+from farm.spec.units import format_bytes, parse_bytes
 
 
 @pytest.mark.parametrize(

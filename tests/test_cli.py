@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from farm.cli import main
-from farm.spec import RenderSpec
+from farm.spec.render import RenderSpec
 from tests.conftest import make_clip
 
 PAINT_FAULTS = [

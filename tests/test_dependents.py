@@ -9,12 +9,12 @@ import pytest
 
 from farm import plan as planning
 from farm.dependents import dependents, reads
-from farm.frames import FrameRange
 from farm.job import Runtime
 from farm.plan import plan_render, plan_tasks
 from farm.prepare import prepare_job
 from farm.render import ChunkRenderer
-from farm.spec import build_spec
+from farm.spec.frames import FrameRange
+from farm.spec.load import build_spec
 from tests.test_plan import make_probe
 
 

@@ -1,7 +1,7 @@
 import pytest
 
-from farm.durations import parse_duration
 from farm.errors import UsageError
+from farm.spec.units import parse_duration
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from farm.plan import plan_tasks
 from farm.prepare import prepare_job
 from farm.render import ChunkRenderer, stage_frame
 from farm.segments import SegmentProgress, settled_tasks
-from farm.spec import build_spec
+from farm.spec.load import build_spec
 from farm.stitch import Segments, is_own_film, stitch_film
 from farm.verification import verify_job
 from tests.conftest import make_clip

@@ -18,7 +18,7 @@ from farm.forecast import (
 )
 from farm.job import JobDirectory
 from farm.plan import estimate_work, plan_render, plan_tasks
-from farm.spec import build_spec
+from farm.spec.load import build_spec
 from tests.test_plan import make_probe
 
 NOTHING = dict.fromkeys(Costs.model_fields, 0.0)

@@ -26,12 +26,13 @@ from farm.flow import read_flow, write_flow
 from farm.flow.codec import decode_match
 from farm.flow.files import read_mask
 from farm.flow.raft import load_raft_weights
-from farm.frames import FrameRange
 from farm.media.encode import film_command
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.probe import probe_video
 from farm.prepare import check_inputs
-from farm.spec import EncodeSettings, build_spec, load_spec
+from farm.spec.frames import FrameRange
+from farm.spec.load import build_spec, load_spec
+from farm.spec.render import EncodeSettings
 from farm.style.picture import read_picture
 from farm.style.weights import load_weights
 from tests.conftest import make_clip
@@ -276,7 +277,7 @@ FIELDS = sorted(build_spec({"video": "v", "output": "o.mp4", "method": "identity
 @example({"styles": ["~nobody-here/x.png"], "video": "v", "output": "o"})
 @example({"video": "a\0b", "output": "o.mp4", "method": "identity"})
 def test_fuzz_any_mapping_is_a_spec_or_refused(values):
-    from farm.spec import with_absolute_paths
+    from farm.spec.load import with_absolute_paths
 
     refused = ""
     try:

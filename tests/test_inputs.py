@@ -6,9 +6,9 @@ from pathlib import Path
 
 import fsspec
 
-from farm.inputs import input_files, picture_files, with_files, with_small_files_here
-from farm.paintspec import StillSpec
-from farm.spec import build_spec
+from farm.spec.load import build_spec
+from farm.spec.named_files import input_files, picture_files, with_files, with_small_files_here
+from farm.spec.paint import StillSpec
 
 FILM = {
     "video": "/film.mp4",

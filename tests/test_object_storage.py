@@ -10,7 +10,6 @@ import pytest
 
 from farm.errors import InputError, StorageError
 from farm.files.storage import Storage
-from farm.frames import FrameRange
 from farm.job import JobDirectory, Runtime
 from farm.media.decode import FrameReader
 from farm.media.ffmpeg import ffmpeg_binary
@@ -18,7 +17,8 @@ from farm.media.probe import probe_video
 from farm.plan import plan_tasks
 from farm.prepare import prepare_job
 from farm.render import ChunkRenderer, stage_frame
-from farm.spec import build_spec
+from farm.spec.frames import FrameRange
+from farm.spec.load import build_spec
 from farm.stitch import stitch_film
 
 BUCKET = "s3://farm"

@@ -7,8 +7,8 @@ from typer.main import get_command
 
 from farm.cli import app
 from farm.options import FILM, LISTS, PAINT, SECTIONS, STILL, film_spec, still_spec
-from farm.paintspec import PaintSpec, StillSpec
-from farm.spec import RenderSpec
+from farm.spec.paint import PaintSpec, StillSpec
+from farm.spec.render import RenderSpec
 
 WRITTEN = {
     "style": (["/a.jpg:2", "/b.jpg"], "styles"),

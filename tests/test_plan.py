@@ -20,7 +20,8 @@ from farm.plan import (
     split_evenly,
     task_id,
 )
-from farm.spec import Iterations, build_spec
+from farm.spec.load import build_spec
+from farm.spec.render import Iterations
 from farm.video import ColorTags, VideoProbe
 
 

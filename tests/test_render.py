@@ -18,7 +18,7 @@ from farm.plan import plan_tasks
 from farm.prepare import prepare_job
 from farm.render import ChunkRenderer, SourceFrames, stage_frame
 from farm.revealed import painted_alike
-from farm.spec import build_spec
+from farm.spec.load import build_spec
 from farm.style.color import YIQ_FROM_RGB
 from tests.conftest import small_vgg
 from tests.media.clips import LOSSLESS, write_clip

@@ -13,7 +13,7 @@ from farm.request import (
     save_request,
     submission_base,
 )
-from farm.spec import build_spec
+from farm.spec.load import build_spec
 
 
 def spec_of(**options):

@@ -8,7 +8,7 @@ from farm.cluster import service
 from farm.files.checked_json import seal
 from farm.job import JobDirectory, Runtime
 from farm.prepare import prepare_job
-from farm.spec import build_spec
+from farm.spec.load import build_spec
 
 
 @pytest.mark.parametrize("spare", [False, True])

@@ -13,7 +13,7 @@ from farm.plan import plan_tasks
 from farm.prepare import prepare_job
 from farm.render import ChunkRenderer
 from farm.sampling import REFINED, SEQUENTIAL, chunks_to_sample, sample_chunk
-from farm.spec import build_spec
+from farm.spec.load import build_spec
 
 RUNTIME = Runtime(device="cpu", precision="fp32", threads=1)
 

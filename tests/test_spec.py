@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from farm.errors import UsageError
-from farm.frames import FrameRange
-from farm.spec import RenderSpec, build_spec, load_spec, spec_differences
+from farm.spec.frames import FrameRange
+from farm.spec.load import build_spec, load_spec, spec_differences
+from farm.spec.render import RenderSpec
 
 MINIMAL = {"video": "in.mp4", "styles": ["wave.jpg"], "output": "out.mp4"}
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from farm.errors import UsageError, WeightsError
 from farm.job import Runtime
-from farm.spec import build_spec
+from farm.spec.load import build_spec
 from farm.style.color import YIQ_FROM_RGB, color_statistics
 from farm.styler import SHOTS_KEPT, FrameStyler, optimize_settings
 from farm.ties import Neighbour

@@ -13,7 +13,7 @@ from farm.media.source import content_hash
 from farm.plan import plan_tasks
 from farm.prepare import prepare_job
 from farm.render import ChunkRenderer
-from farm.spec import build_spec
+from farm.spec.load import build_spec
 from farm.stitch import stitch_film
 from farm.verification import verify_job
 from tests.conftest import make_clip

@@ -20,7 +20,7 @@ from farm.job import JobDirectory
 from farm.plan import plan_tasks
 from farm.prepare import prepare_job
 from farm.render import ChunkRenderer, stage_frame
-from farm.spec import RenderSpec
+from farm.spec.render import RenderSpec
 from farm.stopwatch import taken
 from farm.style.device import choose_device, peak_memory
 from farm.styler import local_runtime

@@ -18,14 +18,14 @@ import torch
 
 from farm.bench.clip import AloneTimes, render_alone, render_with_ray
 from farm.bench.step import measure_step
-from farm.bytesize import format_bytes
 from farm.errors import UsageError
 from farm.files.atomic import write_atomically
-from farm.frames import FrameRange
 from farm.media.decode import FrameReader
 from farm.media.scan import scan_video
 from farm.plan import output_size
-from farm.spec import RenderSpec
+from farm.spec.frames import FrameRange
+from farm.spec.render import RenderSpec
+from farm.spec.units import format_bytes
 from farm.style.device import choose_device, configure_threads
 from farm.style.picture import read_picture
 from farm.style.targets import Style, StyleTargets

@@ -16,13 +16,13 @@ from typing import Any
 
 import ray
 
-from farm.choices import Precision
 from farm.cluster.metrics import Meters
-from farm.frames import FrameRange
 from farm.job import JobDirectory, Runtime
 from farm.plan import Task
 from farm.render import ChunkRenderer, FrameReport, SourceFrames, open_flow_store
 from farm.sampling import Sample, sample_chunk
+from farm.spec.choices import Precision
+from farm.spec.frames import FrameRange
 
 
 @dataclass(frozen=True)

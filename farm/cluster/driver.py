@@ -20,7 +20,6 @@ from farm.cluster.pool import WorkerPool, cause_of, last_line
 from farm.cluster.tally import FrameTally
 from farm.cluster.worker_logs import last_log_lines
 from farm.errors import ChunkFailedError, InputError, UsageError
-from farm.frames import FrameRange
 from farm.history import History
 from farm.losttime import LostTime
 from farm.plan import Task
@@ -41,6 +40,7 @@ from farm.schedule import (
     WorkerLost,
     WorkersAllowed,
 )
+from farm.spec.frames import FrameRange
 from farm.watchdog import LEAST_SECONDS, Watchdog
 
 WATCH_SECONDS = 1.0

@@ -9,7 +9,7 @@ from farm.cluster.measure import measure_costs
 from farm.forecast import USUAL_WORKERS, floor_seconds, forecast_rows, save_forecast, storage_bytes
 from farm.job import JobDirectory
 from farm.progress import JobProgress
-from farm.spec import RenderSpec
+from farm.spec.render import RenderSpec
 
 
 def forecast_render(

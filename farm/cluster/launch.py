@@ -15,12 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from farm.cluster.errand import make_segment, run_errand
 from farm.cluster.local import RaySession, ray_session
-from farm.durations import format_seconds
 from farm.errors import CancelledError, OutputError
 from farm.filmmaker import FilmMaker
-from farm.frames import FrameRange
 from farm.history import History
-from farm.inputs import input_files
 from farm.instant.onfilm import with_network
 from farm.interruption import Interruption, noted_interruption
 from farm.job import JobRecord
@@ -36,7 +33,10 @@ from farm.request import check_no_secrets, film_title
 from farm.schedule import Window
 from farm.segments import Segment, SegmentProgress, segment_of_tasks, segments_ahead, settled_tasks
 from farm.shares import DEFAULT_PRIORITY
-from farm.spec import RenderSpec
+from farm.spec.frames import FrameRange
+from farm.spec.named_files import input_files
+from farm.spec.render import RenderSpec
+from farm.spec.units import format_seconds
 from farm.stitch import Segments, is_own_film
 from farm.watchdog import LEAST_SECONDS
 

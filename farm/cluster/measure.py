@@ -22,14 +22,14 @@ from farm.cluster.launch import LaunchOptions, job_pool, logical_cpus
 from farm.cluster.local import ray_session
 from farm.errors import CancelledError, ChunkFailedError, FarmError, UsageError
 from farm.forecast import Costs, Forecast
-from farm.frames import FrameRange
 from farm.interruption import noted_interruption
 from farm.job import JobDirectory, JobRecord
 from farm.media.encode import encode_film
 from farm.prepare import prepare_job
 from farm.progress import JobProgress
 from farm.sampling import Sample, chunks_to_sample
-from farm.spec import RenderSpec
+from farm.spec.frames import FrameRange
+from farm.spec.render import RenderSpec
 from farm.stitch import encode_settings, shown_probe
 
 if TYPE_CHECKING:

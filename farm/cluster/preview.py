@@ -29,7 +29,7 @@ from farm.media.scan import VideoScan
 from farm.prepare import Prepared, prepare_job
 from farm.progress import JobProgress
 from farm.render import SourceFrames, read_committed, still_task
-from farm.spec import RenderSpec
+from farm.spec.render import RenderSpec
 from farm.variants import first_seconds, frames_to_show
 
 if TYPE_CHECKING:

@@ -21,7 +21,6 @@ from farm.cluster.launch import LaunchOptions, render_job
 from farm.cluster.submission import Cluster, SubmittedJob
 from farm.dependents import dependents
 from farm.errors import CancelledError, ChunkFailedError, FarmError, StorageError, TimedOutError, UsageError
-from farm.frames import FrameRange, runs
 from farm.job import JobDirectory
 from farm.jobstate import FINISHED, JobState, State, load_state, save_state
 from farm.lease import job_lease
@@ -37,7 +36,8 @@ from farm.request import (
     submission_base,
     submission_number,
 )
-from farm.spec import absolute_path, spec_differences
+from farm.spec.frames import FrameRange, runs
+from farm.spec.load import absolute_path, spec_differences
 
 CANCEL_SECONDS = 60.0
 LAST_WORDS_SECONDS = 20.0  # to end after its state is written: a summary to print and actors to let go

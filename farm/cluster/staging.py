@@ -7,9 +7,9 @@ from pathlib import Path
 
 from farm.errors import UsageError
 from farm.files.storage import Storage
-from farm.inputs import with_files
 from farm.prepare import check_inputs
-from farm.spec import RenderSpec
+from farm.spec.named_files import with_files
+from farm.spec.render import RenderSpec
 
 BLOCK = 1 << 20
 

@@ -19,7 +19,7 @@ from farm.errors import CancelledError, UsageError
 from farm.instant.course import begin_training, training_folder
 from farm.instant.train import TrainingProgress
 from farm.interruption import Interruption, noted_interruption
-from farm.trainspec import TrainSpec
+from farm.spec.train import TrainSpec
 
 if TYPE_CHECKING:
     from farm.cluster.trainworkers import Run

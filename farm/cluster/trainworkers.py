@@ -32,8 +32,8 @@ from farm.instant.course import Told, run_course
 from farm.instant.pictures import load_pictures
 from farm.instant.team import TeamEnded, TorchTeam
 from farm.instant.training import Trainer
+from farm.spec.train import TrainSpec
 from farm.styler import local_runtime
-from farm.trainspec import TrainSpec
 
 MOST_FAILURES = 5
 """Of one run of the command. Where a node is taken away on notice (a spot instance) that is not counted."""

@@ -22,10 +22,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from farm.choices import FlowMethod
 from farm.errors import UsageError
 from farm.flow.dense_search import dense_inverse_search, smooth_search
 from farm.flow.epicflow import epicflow
+from farm.spec.choices import FlowMethod
 
 FLOW_METHODS: tuple[FlowMethod, ...] = get_args(FlowMethod)
 

@@ -27,14 +27,14 @@ from farm import __version__
 from farm.errors import JobMismatchError, OptimizationError, OutputError, UsageError
 from farm.files.atomic import check_can_write, write_atomically
 from farm.files.remote import local_path
-from farm.inputs import input_files
 from farm.instant.networkfile import card_of, save_network
 from farm.instant.pictures import photo_files
 from farm.instant.sheets import write_learning_curve, write_sample_sheet
 from farm.instant.training import Losses, Trainer, mean_losses, work_done
 from farm.media.source import content_hash
-from farm.spec import differing_fields
-from farm.trainspec import TrainSpec
+from farm.spec.load import differing_fields
+from farm.spec.named_files import input_files
+from farm.spec.train import TrainSpec
 
 EVALUATIONS = 16
 """Of a training, evenly spaced."""

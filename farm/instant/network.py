@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from farm.choices import NetworkKind
+from farm.spec.choices import NetworkKind
 
 SMALLEST_SIDE = 16
 HALF_RANGE = 127.5

@@ -26,7 +26,7 @@ from torch import Tensor
 from farm.errors import WeightsError
 from farm.files.atomic import write_atomically
 from farm.instant.network import Architecture, StyleNetwork
-from farm.video import Model
+from farm.spec.base import Model
 
 FORMAT = 1
 KEY = "farm_network"

@@ -17,13 +17,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from farm.durations import parse_duration
 from farm.instant.course import input_hashes
 from farm.job import JobDirectory
 from farm.media.scan import scan_video
 from farm.plan import output_size
-from farm.spec import RenderSpec, validated
-from farm.trainspec import TEMPORAL_EMPHASIS, TrainSpec
+from farm.spec.load import validated
+from farm.spec.render import RenderSpec
+from farm.spec.train import TEMPORAL_EMPHASIS, TrainSpec
+from farm.spec.units import parse_duration
 
 DEFAULT_BUDGET = parse_duration("10m")
 CARRIED_OVER = (

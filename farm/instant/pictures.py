@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.errors import PictureError
-from farm.frames import FrameRange, evenly
 from farm.media.decode import FrameReader
 from farm.media.scan import scan_video
-from farm.paintspec import PICTURE_SUFFIXES
+from farm.spec.frames import FrameRange, evenly
+from farm.spec.paint import PICTURE_SUFFIXES
+from farm.spec.train import TrainSpec
 from farm.style.picture import read_picture, resize
-from farm.trainspec import TrainSpec
 
 Frame = NDArray[np.uint8]
 

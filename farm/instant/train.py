@@ -16,8 +16,8 @@ from farm.instant.course import Told, begin_training, run_course, training_folde
 from farm.instant.pictures import load_pictures
 from farm.instant.training import Trainer
 from farm.interruption import noted_interruption
+from farm.spec.train import TrainSpec
 from farm.styler import local_runtime
-from farm.trainspec import TrainSpec
 
 
 def train_network(spec: TrainSpec, *, threads: int | None = None, overwrite: bool = False) -> dict[str, Any]:

@@ -25,13 +25,14 @@ from torch import Tensor
 
 from farm.errors import UsageError
 from farm.flow import Match, create_matcher, warp
-from farm.inputs import with_small_files_here
 from farm.instant.descent import Descent
 from farm.instant.network import ARCHITECTURES, StyleNetwork
 from farm.instant.networkfile import load_network_file
 from farm.instant.pictures import Picture, Pictures, crop_shape, painted_shape
 from farm.instant.team import ALONE, Team
 from farm.job import Runtime
+from farm.spec.named_files import with_small_files_here
+from farm.spec.train import TrainSpec
 from farm.style.device import choose_device, configure_threads
 from farm.style.losses import CONTENT_WEIGHT, STYLE_WEIGHT
 from farm.style.objective import Anchor, Objective, OptimizeSettings, TemporalTie
@@ -39,7 +40,6 @@ from farm.style.picture import image_to_tensor, read_picture, tensor_to_exact
 from farm.style.targets import Style, StyleTargets
 from farm.style.vgg import VGGFeatures
 from farm.styler import load_network, objective_settings
-from farm.trainspec import TrainSpec
 
 WARM_UP = 0.02
 """Share of the training over which the learning rate rises: Adam's first steps know no variances yet."""

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.choices import Precision, Steadiness
 from farm.errors import UsageError
 from farm.files.atomic import check_can_write
 from farm.instant.painter import InstantPainter
@@ -21,6 +20,7 @@ from farm.live.show import Tally, show
 from farm.live.sources import open_source
 from farm.live.window import LiveWindow
 from farm.media.livefile import LiveWriter
+from farm.spec.choices import Precision, Steadiness
 from farm.styler import local_runtime
 
 

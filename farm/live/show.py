@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.choices import Steadiness
 from farm.live.pacing import TimeForFlow
 from farm.live.sources import Source
 from farm.live.steady import Steadier
+from farm.spec.choices import Steadiness
 
 Frame = NDArray[np.uint8]
 

@@ -18,11 +18,11 @@ from av.filter import Graph
 from av.video.stream import VideoStream
 
 from farm.errors import VideoError
-from farm.frames import FrameRange
 from farm.media.color import yuv_coding
 from farm.media.orientation import Orientation, set_upright
 from farm.media.source import display_name, open_source
 from farm.media.tonemap import tone_map
+from farm.spec.frames import FrameRange
 from farm.video import VideoProbe
 
 _SEEK_ATTEMPTS = 3

@@ -23,13 +23,13 @@ from farm.errors import EncodeError, StorageError, UsageError
 from farm.files.atomic import check_can_write, move_into_place
 from farm.files.remote import fetch
 from farm.files.storage import again
-from farm.frames import FrameRange
 from farm.media.ffmpeg import FfmpegProcess, ffmpeg_binary, reason_of_failure
 from farm.media.segment import SUFFIX, Pipe, encode_segment, packets_in_order, wrong_count
 from farm.media.source import ffmpeg_url, is_object, open_source, reading_limits
 from farm.media.tracks import audio_tracks, check_video_encoder, container_extension, subtitle_tracks
 from farm.media.verify import sounding_streams, verify_film
-from farm.spec import EncodeSettings
+from farm.spec.frames import FrameRange
+from farm.spec.render import EncodeSettings
 from farm.video import VideoProbe
 
 _NO_STREAM = "v:999?"

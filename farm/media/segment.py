@@ -17,11 +17,11 @@ import ffmpeg
 import numpy as np
 
 from farm.errors import EncodeError
-from farm.frames import FrameRange
 from farm.media.color import YuvCoding, output_tags, yuv_coding
 from farm.media.ffmpeg import FfmpegProcess, ffmpeg_binary
 from farm.media.source import ffmpeg_url, open_source
-from farm.spec import EncodeSettings
+from farm.spec.frames import FrameRange
+from farm.spec.render import EncodeSettings
 from farm.video import VideoProbe
 
 SUFFIX = ".mkv"

@@ -12,7 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from farm.durations import format_seconds
+from farm.spec.units import format_seconds
 
 
 def asset(name: str) -> Markup:

@@ -19,7 +19,7 @@ from farm.history import Happening, load_history
 from farm.job import FrameRecord, JobDirectory, JobRecord
 from farm.jobstate import JobState, load_state
 from farm.plan import Task, plan_tasks
-from farm.spec import absolute_path
+from farm.spec.load import absolute_path
 from farm.steadiness import Seam, seam_table
 
 

@@ -17,15 +17,16 @@ from typing import Any, Protocol
 import yaml
 from markupsafe import Markup
 
-from farm.durations import format_seconds
 from farm.forecast import render_seconds
-from farm.frames import evenly
 from farm.page.document import ENVIRONMENT, asset, content_policy
 from farm.page.facts import JobFacts, Shown
 from farm.page.gauge import Outlier, WorkerTime, find_outliers, time_by_worker
 from farm.page.plots import frame_plot, stage_ink, time_plot
 from farm.plan import Shot
-from farm.spec import RenderSpec, spec_differences
+from farm.spec.frames import evenly
+from farm.spec.load import spec_differences
+from farm.spec.render import RenderSpec
+from farm.spec.units import format_seconds
 from farm.steadiness import NEAR
 
 SHOTS_SHOWN = 36

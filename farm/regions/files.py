@@ -14,8 +14,8 @@ from farm.errors import PictureError, UsageError, VideoError
 from farm.files.remote import local_path
 from farm.media.probe import probe_video
 from farm.media.source import content_hash, open_source, pick_video_stream
-from farm.paintspec import Region
 from farm.plan import RenderPlan
+from farm.spec.paint import Region
 from farm.style.picture import read_picture
 
 DARKEST_WHITE = 8

@@ -20,14 +20,14 @@ from farm.files.png import decode_png, encode_png, is_whole_png
 from farm.files.remote import local_path
 from farm.files.storage import Storage
 from farm.flowstore import FlowStore
-from farm.frames import FrameRange
 from farm.job import JobDirectory, JobRecord, record_flow_key
 from farm.media.decode import FrameReader
 from farm.media.probe import probe_video
-from farm.paintspec import Region
 from farm.plan import Shot
 from farm.regions.carry import View, carry, sources, stations
 from farm.regions.files import mask_offset, read_mask_picture
+from farm.spec.frames import FrameRange
+from farm.spec.paint import Region
 from farm.style.guided import layer_weights
 
 MASK_STORE_VERSION = 1

@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from farm.choices import Precision
 from farm.errors import UsageError
+from farm.spec.choices import Precision
 
 
 def choose_device(name: str = "auto") -> torch.device:

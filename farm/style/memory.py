@@ -16,8 +16,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from farm.bytesize import format_bytes
 from farm.errors import OptimizationError
+from farm.spec.units import format_bytes
 from farm.style.tiles import SMALLEST_TILE, cut_tiles, layer_stride, network_reach
 
 if TYPE_CHECKING:

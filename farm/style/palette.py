@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.choices import ColorMode
+from farm.spec.choices import ColorMode
 from farm.style.color import (
     Matrix,
     Method,

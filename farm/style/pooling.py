@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from farm.choices import Pooling
 from farm.errors import UsageError
+from farm.spec.choices import Pooling
 
 _TWO, _NONE, _ONE = [2, 2], [0, 0], [1, 1]
 

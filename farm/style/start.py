@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.choices import InitName
+from farm.spec.choices import InitName
 from farm.style.picture import cover, read_picture
 from farm.style.targets import Style
 

@@ -18,8 +18,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from farm.choices import Pooling
 from farm.errors import InputError, UsageError
+from farm.spec.choices import Pooling
 from farm.stopwatch import stage
 from farm.style.convolution import Convolution, relu_gradient_
 from farm.style.pooling import Pool, pool_kind

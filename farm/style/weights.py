@@ -23,8 +23,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from farm.choices import Normalization
 from farm.errors import WeightsError
+from farm.spec.choices import Normalization
 
 CONVOLUTIONS = {
     "vgg11": (1, 1, 2, 2, 2),

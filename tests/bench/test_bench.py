@@ -12,7 +12,7 @@ from farm.bench.clip import render_alone, warp_error
 from farm.bench.report import AROUND, OPTIMISER, _last_report, bench_table, run_bench
 from farm.bench.step import bare_convolutions, measure_step
 from farm.errors import InputError, UsageError
-from farm.spec import build_spec
+from farm.spec.load import build_spec
 from farm.stopwatch import taken
 from farm.style.objective import OptimizeSettings
 from farm.style.targets import Style, StyleTargets

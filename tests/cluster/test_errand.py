@@ -15,7 +15,7 @@ from farm.job import Runtime
 from farm.plan import plan_tasks
 from farm.prepare import prepare_job
 from farm.render import ChunkRenderer
-from farm.spec import build_spec
+from farm.spec.load import build_spec
 from farm.stitch import stitch_film
 from tests.conftest import make_clip
 

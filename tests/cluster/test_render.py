@@ -27,7 +27,8 @@ from farm.media.probe import probe_video
 from farm.plan import plan_tasks
 from farm.progress import JobProgress
 from farm.render import stage_frame
-from farm.spec import RenderSpec, build_spec
+from farm.spec.load import build_spec
+from farm.spec.render import RenderSpec
 from tests.conftest import make_clip
 
 pytestmark = pytest.mark.usefixtures("ray_here")
@@ -88,8 +89,8 @@ def test_the_film_has_the_frames_times_and_sound_of_its_source(clip, reference):
 
 
 def test_frames_are_painted_not_copied(clip, reference):
-    from farm.frames import FrameRange
     from farm.media.decode import FrameReader
+    from farm.spec.frames import FrameRange
 
     with FrameReader(probe_video(str(clip)), (64, 43)) as reader:
         source = np.stack(list(reader.read(FrameRange(0, 12)))).astype(float)
@@ -311,7 +312,7 @@ def test_a_truncated_film_renders_what_decodes_only_when_asked(tmp_path):
 
 def test_a_range_of_a_job_of_this_machine_is_rendered_again(clip, tmp_path):
     from farm.cluster.service import cancel_job, drop_frames, find_job, resume_job
-    from farm.frames import FrameRange
+    from farm.spec.frames import FrameRange
 
     spec = build_spec({"video": str(clip), "output": str(tmp_path / "out.mp4"), "method": "identity"})
     job = render(spec)["job"]

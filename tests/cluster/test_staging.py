@@ -12,7 +12,7 @@ from farm.files.remote import local_path
 from farm.files.storage import Storage
 from farm.job import JobDirectory
 from farm.media.probe import probe_video
-from farm.spec import build_spec
+from farm.spec.load import build_spec
 from tests.cluster.commands import farm, final_frames, submit
 from tests.conftest import make_clip
 

@@ -18,7 +18,7 @@ from farm.errors import CancelledError, PictureError, UsageError
 from farm.instant.course import Told, training_folder
 from farm.instant.network import ARCHITECTURES, StyleNetwork
 from farm.instant.train import TrainingProgress, train_network
-from farm.trainspec import TrainSpec
+from farm.spec.train import TrainSpec
 from tests.cluster.commands import farm
 from tests.instant.conftest import photos
 from tests.instant.test_training import make_spec, same, weights

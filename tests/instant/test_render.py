@@ -10,7 +10,6 @@ import pytest
 
 from farm.cluster.launch import LaunchOptions, render_job
 from farm.errors import UsageError, WeightsError
-from farm.frames import evenly
 from farm.instant.networkfile import load_network_file, style_picture
 from farm.instant.onfilm import network_key, training_spec
 from farm.instant.painter import InstantPainter
@@ -18,7 +17,9 @@ from farm.job import JobDirectory, Runtime
 from farm.media.probe import probe_video
 from farm.progress import JobProgress
 from farm.render import COLOR_SAMPLE, SourceFrames, stage_frame
-from farm.spec import RenderSpec, build_spec
+from farm.spec.frames import evenly
+from farm.spec.load import build_spec
+from farm.spec.render import RenderSpec
 from farm.style.color import YIQ_FROM_RGB
 from farm.style.palette import color_treatment_after
 from tests.instant.conftest import SHALLOW

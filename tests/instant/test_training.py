@@ -20,11 +20,11 @@ from farm.instant.train import train_network
 from farm.instant.training import GROWN, NEAR, TINY, Trainer, heard, rate_at, work_done
 from farm.job import Runtime
 from farm.options import train_spec
-from farm.spec import validated
+from farm.spec.load import validated
+from farm.spec.train import TrainSpec
 from farm.style.objective import Objective
 from farm.style.picture import read_picture
 from farm.style.targets import StyleTargets
-from farm.trainspec import TrainSpec
 from tests.instant.conftest import SHALLOW
 
 

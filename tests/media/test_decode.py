@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from farm.errors import VideoError
-from farm.frames import FrameRange
 from farm.media.decode import FrameReader
 from farm.media.probe import probe_video
+from farm.spec.frames import FrameRange
 from farm.video import VideoProbe
 from tests.media.clips import numbered, read_number, run_ffmpeg, write_clip
 

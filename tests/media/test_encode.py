@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from farm.errors import EncodeError, FarmError, OutputError, UsageError
-from farm.frames import FrameRange
 from farm.media.decode import FrameReader
 from farm.media.encode import (
     EncodeSettings,
@@ -26,6 +25,7 @@ from farm.media.encode import (
 from farm.media.probe import probe_video
 from farm.media.segment import encode_segment, output_pixel_aspect, segment_command
 from farm.media.source import FILM_FORMATS
+from farm.spec.frames import FrameRange
 from farm.video import ColorTags, StreamInfo, VideoProbe
 from tests.media.clips import numbered, read_number, run_ffmpeg, tone, write_clip, write_numbered
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from farm.errors import VideoError
-from farm.frames import FrameRange
 from farm.media.decode import FrameReader
 from farm.media.probe import probe_video, repair_pts
+from farm.spec.frames import FrameRange
 from farm.video import ColorTags
 from tests.media.clips import numbered, read_number, write_clip
 

@@ -5,12 +5,12 @@ import pytest
 
 from benchmarks.media_kinds import KINDS
 from farm.errors import VideoError
-from farm.frames import FrameRange
 from farm.media.decode import FrameReader
 from farm.media.probe import probe_video
 from farm.media.tonemap import nits_to_pq, pq_to_nits, tone_map
 from farm.plan import plan_render
-from farm.spec import build_spec
+from farm.spec.frames import FrameRange
+from farm.spec.load import build_spec
 from farm.video import ColorTags
 
 PQ = ColorTags(transfer="smpte2084", primaries="bt2020")

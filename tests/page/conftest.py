@@ -14,7 +14,7 @@ from farm.job import FrameRecord, JobDirectory, JobRecord, Runtime
 from farm.jobstate import JobState, save_state
 from farm.media.scan import scan_video
 from farm.plan import plan_render, plan_tasks
-from farm.spec import build_spec
+from farm.spec.load import build_spec
 from tests.conftest import make_clip
 
 CUTS = (12, 20)

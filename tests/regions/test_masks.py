@@ -15,7 +15,7 @@ from farm.plan import plan_tasks
 from farm.prepare import prepare_job
 from farm.regions.masks import RegionMasks
 from farm.render import ChunkRenderer, SourceFrames, open_flow_store, stage_frame
-from farm.spec import build_spec
+from farm.spec.load import build_spec
 from tests.conftest import make_clip
 from tests.media.clips import LOSSLESS, write_clip
 from tests.regions.test_carry import HEIGHT, WIDTH, exact_flow, labels, overlap, picture

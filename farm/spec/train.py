@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from farm.choices import NetworkKind
-from farm.durations import parse_duration
-from farm.paintspec import LossWeights, PaintSpec, Weight, from_text
+from farm.spec.base import from_text
+from farm.spec.choices import NetworkKind
+from farm.spec.paint import LossWeights, PaintSpec, Weight
+from farm.spec.units import parse_duration
 
 UNUSED = ("regions", "init", "upscale", "color", "optimizer", "max_memory")
 """Fields of a paint spec that say how one picture is painted, and mean nothing to a training."""

@@ -1,37 +1,25 @@
 """How a picture is to be painted: what a still and a film have in common.
 
-`RenderSpec` (farm.spec) and `StillSpec` are a `PaintSpec` with something to paint and somewhere to put it.
+`RenderSpec` (farm.spec.render) and `StillSpec` are a `PaintSpec` with something to paint and somewhere to put it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from farm.bytesize import parse_bytes
-from farm.choices import ColorMode, Normalization, Optimizer, Pooling, Precision
-from farm.errors import UsageError
-from farm.video import Model
+from farm.spec.base import Model, from_text
+from farm.spec.choices import ColorMode, Normalization, Optimizer, Pooling, Precision
+from farm.spec.units import parse_bytes
 
 SMALLEST_SIZE = 16
 """Pixels. VGG-19 halves a picture four times before relu5_1: anything smaller leaves no features."""
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".pgm")
 """A mask whose name ends otherwise is a video."""
-
-
-def from_text(value: Any, parse: Callable[[str], float]) -> Any:
-    """A number written as text (`10m`, `6GiB`), for validators; what is no text is left to them. Raises ValueError."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return parse(value)
-    except UsageError as error:
-        raise ValueError(str(error)) from error
 
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]

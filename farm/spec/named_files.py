@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, get_args
 
-from farm.choices import InitName
 from farm.files.remote import local_path
-from farm.paintspec import PaintSpec, StyleImage
+from farm.spec.choices import InitName
+from farm.spec.paint import PaintSpec, StyleImage
 
 Spec = TypeVar("Spec", bound=PaintSpec)
 
