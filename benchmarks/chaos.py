@@ -43,7 +43,7 @@ from PIL import Image
 from benchmarks.chaos_watch import Watch
 from farm.job import JobDirectory
 from farm.media.ffmpeg import ffmpeg_binary
-from farm.plan import plan_tasks
+from farm.plan.tasks import plan_tasks
 
 ROOT = Path(__file__).parents[1]
 FRAMES = 24

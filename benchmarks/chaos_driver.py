@@ -11,9 +11,9 @@ import signal
 import sys
 from pathlib import Path
 
-from farm import segments
 from farm.cluster.launch import LaunchOptions, render_job
 from farm.errors import FarmError
+from farm.plan import segments
 from farm.progress import JobProgress
 from farm.spec.load import build_spec
 

@@ -27,8 +27,8 @@ from benchmarks.chaos import (
     kill_driver,
 )
 from farm.job import JobDirectory
-from farm.plan import plan_tasks
-from farm.segments import unread_tasks
+from farm.plan.segments import unread_tasks
+from farm.plan.tasks import plan_tasks
 
 START_ATTEMPTS = 3
 WORKER = r"^ray::pass"

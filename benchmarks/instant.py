@@ -40,7 +40,7 @@ from farm.instant.networkfile import load_network_file
 from farm.instant.painter import InstantPainter
 from farm.instant.pictures import photo_files
 from farm.job import JobDirectory, JobRecord
-from farm.plan import output_size
+from farm.plan.render_plan import output_size
 from farm.render import SourceFrames, stage_frame
 from farm.spec.frames import evenly
 from farm.spec.load import validated

@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from farm.contactsheet import contact_sheet
 from farm.flow import create_matcher
 from farm.instant.painter import InstantPainter
-from farm.job import Runtime
 from farm.media.decode import FrameReader
 from farm.media.scan import scan_video
-from farm.plan import output_size
+from farm.plan.render_plan import output_size
+from farm.plan.runtime import Runtime
 from farm.spec.frames import FrameRange, evenly
 from farm.steadiness import warp_error
 from farm.style.device import configure_threads

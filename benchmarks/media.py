@@ -25,17 +25,17 @@ import numpy as np
 
 from benchmarks.media_kinds import KINDS, REFUSED
 from farm.errors import FarmError
-from farm.job import Runtime
 from farm.media.color import yuv_coding
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.probe import probe_video
 from farm.media.source import ffmpeg_url
-from farm.plan import plan_tasks
+from farm.plan.runtime import Runtime
+from farm.plan.tasks import plan_tasks
+from farm.plan.video import VideoProbe
 from farm.prepare import prepare_job
 from farm.render import ChunkRenderer
 from farm.spec.load import build_spec
 from farm.stitch import stitch_film
-from farm.video import VideoProbe
 
 LOWEST_PSNR = 30.0
 LOWEST_TONE_MAPPED = 0.97

@@ -21,12 +21,14 @@ import cv2
 import numpy as np
 
 from farm.files.png import decode_png, encode_png
-from farm.job import FrameRecord, JobDirectory, JobRecord, Runtime, frame_name
+from farm.job import FrameRecord, JobDirectory, JobRecord, frame_name
 from farm.jobstate import JobState, save_state
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.scan import scan_video
 from farm.page.report import write_report
-from farm.plan import plan_render, plan_tasks
+from farm.plan.render_plan import plan_render
+from farm.plan.runtime import Runtime
+from farm.plan.tasks import plan_tasks
 from farm.spec.load import build_spec
 
 SHOT = 90

@@ -38,7 +38,7 @@ import numpy as np
 from farm.flow import reliability, warp
 from farm.flow.dense_search import smooth_search
 from farm.job import JobDirectory, JobRecord
-from farm.plan import RenderPlan, plan_render
+from farm.plan.render_plan import RenderPlan, plan_render
 from farm.render import COLOR_SAMPLE, SourceFrames, stage_frame
 from farm.spec.frames import evenly
 from farm.spec.load import build_spec

@@ -36,10 +36,11 @@ from typing import Any, TextIO
 from virtual import Chances, Outcome, simulate
 
 from farm.bench.report import processor
-from farm.plan import Task, plan_render, plan_tasks
-from farm.schedule import Schedule
+from farm.plan.render_plan import plan_render
+from farm.plan.schedule import Schedule
+from farm.plan.tasks import Task, plan_tasks
+from farm.plan.video import ColorTags, VideoProbe
 from farm.spec.load import build_spec
-from farm.video import ColorTags, VideoProbe
 
 RATE = 24
 SHOT_MEDIAN, SHOT_SIGMA = 2.6, 0.9

@@ -3,7 +3,7 @@
     outcome = simulate(tasks, gpus=1000, chances=Chances(), seed=1)
     outcome.efficiency        # useful seconds over GPUs times the makespan
 
-Nothing sleeps: events are taken from a heap, and `farm.schedule.Schedule` is asked what follows from each. What a
+Nothing sleeps: events are taken from a heap, and `farm.plan.schedule.Schedule` is asked what follows from each. What a
 driver on Ray adds is `Chances.dispatch`, as scaling.py measures it.
 """
 
@@ -17,8 +17,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from farm.plan import Task
-from farm.schedule import Assign, Release, Schedule, TaskFailed, TaskSucceeded, WorkerJoined, WorkerLost
+from farm.plan.schedule import Assign, Release, Schedule, TaskFailed, TaskSucceeded, WorkerJoined, WorkerLost
+from farm.plan.tasks import Task
 
 
 @dataclass(frozen=True)

@@ -99,9 +99,9 @@ def plan(
     if not measure and (price_per_hour is not None or threads is not None or job is not None):
         raise UsageError("--price-per-hour, --threads and --job say how to measure", "add --measure")
     from farm.media.scan import scan_video
-    from farm.plan import estimate_work, plan_render
+    from farm.plan.estimates import estimate_storage, estimate_work
+    from farm.plan.render_plan import plan_render
     from farm.planview import plan_lines
-    from farm.storageplan import estimate_storage
 
     wanted = film_spec(given, {"output": "out.mp4", "styles": ["style.png"]})
     scan = scan_video(wanted.video, allow_truncated=wanted.allow_truncated)

@@ -17,7 +17,7 @@ import typer
 
 from farm.errors import UsageError
 from farm.options import FILM, PAINT, film_spec, takes
-from farm.shares import DEFAULT_PRIORITY
+from farm.plan.fair_share import DEFAULT_PRIORITY
 from farm.spec.frames import FrameRange
 from farm.spec.load import absolute_path
 

@@ -16,8 +16,8 @@ from types import TracebackType
 
 from farm.errors import CancelledError, StorageError
 from farm.job import JobDirectory, JobRecord, frame_name, record_flow_key
-from farm.plan import Task
-from farm.segments import Segment, SegmentProgress, unread_tasks
+from farm.plan.segments import Segment, SegmentProgress, unread_tasks
+from farm.plan.tasks import Task
 from farm.stitch import Segments
 
 POLL_SECONDS = 0.2

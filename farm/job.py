@@ -28,7 +28,7 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -37,11 +37,13 @@ from farm.errors import JobMismatchError, OutputError, StorageError
 from farm.files.checked_json import seal, unseal
 from farm.files.png import decode_png, encode_png
 from farm.files.storage import Storage
-from farm.plan import RenderPlan, Task
+from farm.plan.render_plan import RenderPlan
+from farm.plan.runtime import Runtime
+from farm.plan.tasks import Task
+from farm.plan.video import VideoProbe
 from farm.spec.base import Model
 from farm.spec.load import spec_differences
 from farm.spec.render import RenderSpec
-from farm.video import VideoProbe
 
 FLOW_STORE_VERSION = 2
 LEDGER_ROWS_KEPT = 4096
@@ -49,16 +51,6 @@ LEDGER_ROWS_KEPT = 4096
 RECORD_NAMES = ("job.json", "job.copy.json")
 WRITTEN_FOLDERS = ("frames", "ledger", "flow", "masks", "segments")
 """Where drivers and workers put files."""
-
-
-class Runtime(Model):
-    """How every worker of the job computes, whatever it has: the same frames need the same arithmetic."""
-
-    device: Literal["cpu", "cuda"]
-    precision: Literal["bf16", "fp32"]
-    threads: int
-    max_memory: int | None = None
-    """Bytes that one worker may take: larger frames are painted in tiles."""
 
 
 class JobRecord(Model):

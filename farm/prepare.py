@@ -15,10 +15,11 @@ from farm import __version__
 from farm.errors import FlowFileError, UsageError
 from farm.files.remote import local_path
 from farm.flow import external_flow_name
-from farm.job import JobDirectory, JobRecord, Runtime, record_flow_key
+from farm.job import JobDirectory, JobRecord, record_flow_key
 from farm.media.scan import VideoScan, scan_video
 from farm.media.source import open_source, pick_video_stream
-from farm.plan import RenderPlan, plan_render
+from farm.plan.render_plan import RenderPlan, plan_render
+from farm.plan.runtime import Runtime
 from farm.regions.files import check_regions, hash_masks
 from farm.spec.named_files import BUILT_IN, picture_files, with_small_files_here
 from farm.spec.render import RenderSpec

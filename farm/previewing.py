@@ -11,10 +11,10 @@ from farm.errors import OutputError
 from farm.files.atomic import write_atomically
 from farm.options import FILM, PAINT, film_spec
 from farm.page.preview import Shown, preview_page, preview_sheet
-from farm.plan import RenderPlan
+from farm.plan.render_plan import RenderPlan
+from farm.plan.variants import Variant, parse_frames, parse_vary, spread
 from farm.progress import JobProgress
 from farm.spec.render import RenderSpec
-from farm.variants import Variant, parse_frames, parse_vary, spread
 
 SHEET, PAGE = "sheet.png", "sheet.html"
 

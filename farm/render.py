@@ -29,7 +29,9 @@ from farm.instant.painter import InstantPainter
 from farm.job import FrameRecord, JobDirectory, JobRecord, record_flow_key
 from farm.media.decode import FrameReader
 from farm.pipeline import in_stages
-from farm.plan import Chunk, Task, frames_in_order, relay_reads, task_id, travels_back
+from farm.plan.reads import frames_in_order, relay_reads, travels_back
+from farm.plan.render_plan import Chunk
+from farm.plan.tasks import Task, task_id
 from farm.regions.masks import RegionMasks
 from farm.revealed import painted_alike
 from farm.spec.frames import FrameRange, evenly

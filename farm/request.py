@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 from farm import __version__
 from farm.errors import StorageError, UsageError
 from farm.job import JobDirectory
-from farm.shares import DEFAULT_PRIORITY
+from farm.plan.fair_share import DEFAULT_PRIORITY
 from farm.spec.base import Model
 from farm.spec.named_files import input_files
 from farm.spec.render import RenderSpec

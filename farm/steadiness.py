@@ -20,7 +20,8 @@ import numpy as np
 
 from farm.flow import warp
 from farm.job import JobDirectory, JobRecord
-from farm.plan import RenderPlan, task_id
+from farm.plan.render_plan import RenderPlan
+from farm.plan.tasks import task_id
 from farm.render import SourceFrames, open_flow_store, stage_frame
 
 LEAST_RELIABLE = 0.2

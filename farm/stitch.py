@@ -30,12 +30,12 @@ from farm.media.segment import SUFFIX, encode_segment
 from farm.media.source import content_hash
 from farm.media.tonemap import SDR
 from farm.pipeline import ahead
-from farm.plan import task_id
+from farm.plan.segments import Segment, plan_segments
+from farm.plan.tasks import task_id
+from farm.plan.video import VideoProbe
 from farm.render import stage_frame
-from farm.segments import Segment, plan_segments
 from farm.spec.frames import FrameRange
 from farm.spec.render import EncodeSettings, RenderSpec
-from farm.video import VideoProbe
 
 READ_AHEAD = 8
 SEGMENT_VERSION = 1

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from farm.job import Runtime
+from farm.plan.runtime import Runtime
 from farm.spec.choices import Precision
 from farm.spec.named_files import with_small_files_here
 from farm.spec.paint import PaintSpec

@@ -18,8 +18,8 @@ from farm.files.remote import local_path
 from farm.flow.codec import decode_match
 from farm.job import RECORD_NAMES, JobDirectory, JobRecord, frame_name, ledger_name
 from farm.media.source import content_hash
-from farm.plan import Task, plan_tasks
-from farm.segments import SegmentProgress, unread_tasks
+from farm.plan.segments import SegmentProgress, unread_tasks
+from farm.plan.tasks import Task, plan_tasks
 from farm.spec.load import absolute_path
 from farm.spec.named_files import input_files
 from farm.stitch import Segments

@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from farm import plan as planning
-from farm.dependents import dependents, reads
-from farm.job import Runtime
-from farm.plan import plan_render, plan_tasks
+from farm.plan import render_plan as planning
+from farm.plan.reads import dependents, reads
+from farm.plan.render_plan import plan_render
+from farm.plan.runtime import Runtime
+from farm.plan.tasks import plan_tasks
 from farm.prepare import prepare_job
 from farm.render import ChunkRenderer
 from farm.spec.frames import FrameRange

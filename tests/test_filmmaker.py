@@ -12,12 +12,13 @@ import pytest
 
 from farm.errors import EncodeError, StorageError
 from farm.filmmaker import FilmMaker
-from farm.job import Runtime, frame_name
+from farm.job import frame_name
 from farm.media.probe import probe_video
-from farm.plan import plan_tasks
+from farm.plan.runtime import Runtime
+from farm.plan.segments import SegmentProgress, settled_tasks
+from farm.plan.tasks import plan_tasks
 from farm.prepare import prepare_job
 from farm.render import ChunkRenderer, stage_frame
-from farm.segments import SegmentProgress, settled_tasks
 from farm.spec.load import build_spec
 from farm.stitch import Segments, is_own_film, stitch_film
 from farm.verification import verify_job
@@ -33,7 +34,7 @@ def film(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def short_segments(monkeypatch):
-    monkeypatch.setattr("farm.segments.SEGMENT_FRAMES", 20)
+    monkeypatch.setattr("farm.plan.segments.SEGMENT_FRAMES", 20)
 
 
 class Job:

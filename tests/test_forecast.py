@@ -3,21 +3,22 @@
 import pytest
 
 from farm.errors import StorageError
-from farm.forecast import (
+from farm.job import JobDirectory
+from farm.job_forecast import load_forecast, save_forecast
+from farm.plan.estimates import estimate_work
+from farm.plan.forecast import (
     Costs,
     Forecast,
     floor_seconds,
     forecast_rows,
-    load_forecast,
     longest_chain_seconds,
     render_seconds,
-    save_forecast,
     storage_bytes,
     task_seconds,
     working_seconds,
 )
-from farm.job import JobDirectory
-from farm.plan import estimate_work, plan_render, plan_tasks
+from farm.plan.render_plan import plan_render
+from farm.plan.tasks import plan_tasks
 from farm.spec.load import build_spec
 from tests.test_plan import make_probe
 

@@ -11,8 +11,10 @@ from farm.errors import FarmError, JobMismatchError, StorageError, UsageError
 from farm.files.atomic import write_atomically
 from farm.files.png import decode_png, encode_png
 from farm.files.storage import Storage
-from farm.job import FrameRecord, JobDirectory, JobRecord, Runtime, frame_name
-from farm.plan import Task, plan_render
+from farm.job import FrameRecord, JobDirectory, JobRecord, frame_name
+from farm.plan.render_plan import plan_render
+from farm.plan.runtime import Runtime
+from farm.plan.tasks import Task
 from tests.test_plan import make_probe, make_spec
 
 PASS = "pass-1/00000"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from farm.losttime import LostTime
+from farm.plan.liveness import LostTime
 
 
 @pytest.mark.parametrize(

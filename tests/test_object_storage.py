@@ -10,11 +10,12 @@ import pytest
 
 from farm.errors import InputError, StorageError
 from farm.files.storage import Storage
-from farm.job import JobDirectory, Runtime
+from farm.job import JobDirectory
 from farm.media.decode import FrameReader
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.probe import probe_video
-from farm.plan import plan_tasks
+from farm.plan.runtime import Runtime
+from farm.plan.tasks import plan_tasks
 from farm.prepare import prepare_job
 from farm.render import ChunkRenderer, stage_frame
 from farm.spec.frames import FrameRange

@@ -6,23 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from farm import plan as planning
 from farm.errors import UsageError
-from farm.plan import (
-    LONG_SHOT,
-    estimate_work,
-    frames_in_order,
-    output_size,
-    pass_steps,
-    plan_render,
-    plan_tasks,
-    relay_reads,
-    split_evenly,
-    task_id,
-)
+from farm.plan import render_plan as planning
+from farm.plan.estimates import estimate_work
+from farm.plan.reads import frames_in_order, relay_reads
+from farm.plan.render_plan import LONG_SHOT, output_size, pass_steps, plan_render, split_evenly
+from farm.plan.tasks import plan_tasks, task_id
+from farm.plan.video import ColorTags, VideoProbe
 from farm.spec.load import build_spec
 from farm.spec.render import Iterations
-from farm.video import ColorTags, VideoProbe
 
 
 def make_probe(frames: int, width: int = 640, height: int = 360) -> VideoProbe:

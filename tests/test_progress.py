@@ -2,7 +2,7 @@
 
 import pytest
 
-from farm.progress import RATE_SECONDS, Eta, Rate
+from farm.plan.pace import RATE_SECONDS, Eta, Rate
 
 
 def test_the_rate_is_that_of_the_last_minute():

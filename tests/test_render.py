@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from farm import plan as planning
 from farm.errors import JobMismatchError
 from farm.flow import external_flow_name, write_flow
-from farm.job import FrameRecord, JobDirectory, Runtime
-from farm.plan import plan_tasks
+from farm.job import FrameRecord, JobDirectory
+from farm.plan import render_plan as planning
+from farm.plan.runtime import Runtime
+from farm.plan.tasks import plan_tasks
 from farm.prepare import prepare_job
 from farm.render import ChunkRenderer, SourceFrames, stage_frame
 from farm.revealed import painted_alike

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from farm import plan as planning
-from farm.job import JobDirectory, Runtime
-from farm.plan import plan_tasks
+from farm.job import JobDirectory
+from farm.plan import render_plan as planning
+from farm.plan.runtime import Runtime
+from farm.plan.tasks import plan_tasks
 from farm.prepare import prepare_job
 from farm.render import ChunkRenderer
 from farm.sampling import REFINED, SEQUENTIAL, chunks_to_sample, sample_chunk

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.plan import Task
+from farm.plan.tasks import Task
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 

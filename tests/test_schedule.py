@@ -2,8 +2,7 @@
 
 import pytest
 
-from farm.plan import Task
-from farm.schedule import (
+from farm.plan.schedule import (
     Assign,
     Avoid,
     FilmedUpTo,
@@ -19,6 +18,7 @@ from farm.schedule import (
     WorkerLost,
     WorkersAllowed,
 )
+from farm.plan.tasks import Task
 
 
 def task(name: str, *needs: str, steps: int = 1) -> Task:

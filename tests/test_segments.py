@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from farm.dependents import reads
-from farm.plan import frames_in_order, plan_render, plan_tasks, task_id
-from farm.schedule import Assign, FilmedUpTo, Schedule, TaskSucceeded, Window, WorkerJoined
-from farm.segments import (
+from farm.plan.estimates import estimate_storage
+from farm.plan.reads import frames_in_order, reads
+from farm.plan.render_plan import plan_render
+from farm.plan.schedule import Assign, FilmedUpTo, Schedule, TaskSucceeded, Window, WorkerJoined
+from farm.plan.segments import (
     SEGMENT_FRAMES,
     SegmentProgress,
     held_at_once,
@@ -22,7 +23,7 @@ from farm.segments import (
     tasks_of_segment,
     unread_tasks,
 )
-from farm.storageplan import estimate_storage
+from farm.plan.tasks import plan_tasks, task_id
 from tests.test_plan import make_probe, make_spec
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from farm.shares import Claim, share_workers
+from farm.plan.fair_share import Claim, share_workers
 
 
 @pytest.mark.parametrize(

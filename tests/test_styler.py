@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from farm.errors import UsageError, WeightsError
-from farm.job import Runtime
+from farm.plan.runtime import Runtime
 from farm.spec.load import build_spec
 from farm.style.color import YIQ_FROM_RGB, color_statistics
 from farm.styler import SHOTS_KEPT, FrameStyler, optimize_settings

@@ -4,11 +4,11 @@ import pytest
 
 from farm.errors import UsageError
 from farm.options import FILM, PAINT
-from farm.plan import plan_render
+from farm.plan.render_plan import plan_render
+from farm.plan.variants import Varied, first_seconds, frames_to_show, parse_frames, parse_vary, spread
 from farm.previewing import small
 from farm.spec.frames import FrameRange
 from farm.spec.load import build_spec
-from farm.variants import Varied, first_seconds, frames_to_show, parse_frames, parse_vary, spread
 from tests.test_plan import make_probe
 
 KNOWN = {**FILM, **PAINT}

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from farm.errors import UsageError
-from farm.job import Runtime
 from farm.media.source import content_hash
-from farm.plan import plan_tasks
+from farm.plan.runtime import Runtime
+from farm.plan.tasks import plan_tasks
 from farm.prepare import prepare_job
 from farm.render import ChunkRenderer
 from farm.spec.load import build_spec

@@ -1,6 +1,6 @@
 """A renderer is stuck when it is silent for a generous multiple of what frames take, and never before."""
 
-from farm.watchdog import FACTOR, FIRST_SECONDS, LEAST_SECONDS, UNKNOWN_FACTOR, Watchdog
+from farm.plan.liveness import FACTOR, FIRST_SECONDS, LEAST_SECONDS, UNKNOWN_FACTOR, Watchdog
 
 
 def rendered(watchdog: Watchdog, seconds: float, frames: int) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 
 from farm.flow import warp
 from farm.job import JobDirectory
-from farm.plan import plan_tasks
+from farm.plan.tasks import plan_tasks
 from farm.prepare import prepare_job
 from farm.render import ChunkRenderer, stage_frame
 from farm.spec.render import RenderSpec

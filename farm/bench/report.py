@@ -22,7 +22,7 @@ from farm.errors import UsageError
 from farm.files.atomic import write_atomically
 from farm.media.decode import FrameReader
 from farm.media.scan import scan_video
-from farm.plan import output_size
+from farm.plan.render_plan import output_size
 from farm.spec.frames import FrameRange
 from farm.spec.render import RenderSpec
 from farm.spec.units import format_bytes

@@ -17,8 +17,9 @@ from typing import Any
 import ray
 
 from farm.cluster.metrics import Meters
-from farm.job import JobDirectory, Runtime
-from farm.plan import Task
+from farm.job import JobDirectory
+from farm.plan.runtime import Runtime
+from farm.plan.tasks import Task
 from farm.render import ChunkRenderer, FrameReport, SourceFrames, open_flow_store
 from farm.sampling import Sample, sample_chunk
 from farm.spec.choices import Precision

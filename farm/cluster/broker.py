@@ -14,10 +14,10 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
-from farm.shares import Claim, share_workers
+from farm.plan.fair_share import Claim, share_workers
 
 NAMESPACE = "farm"
-NAME = "broker-2"
+NAME = "broker-3"
 """Counts up when what jobs say to it changes: jobs of two versions of the farm then do not share one."""
 LEASE_SECONDS = 20.0
 """Without a word from a job for so long, its workers go to the others."""
@@ -35,7 +35,7 @@ class Lease:
 
 
 class Broker:
-    """Knows who is there and what they have; the rule is farm.shares."""
+    """Knows who is there and what they have; the rule is farm.plan.fair_share."""
 
     def __init__(self) -> None:
         self._leases: dict[str, Lease] = {}

@@ -17,14 +17,11 @@ from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
 from farm.cluster.actors import spawn_flow_worker
 from farm.cluster.metrics import JobMetrics
 from farm.cluster.pool import WorkerPool, cause_of, last_line
-from farm.cluster.tally import FrameTally
 from farm.cluster.worker_logs import last_log_lines
 from farm.errors import ChunkFailedError, InputError, UsageError
 from farm.history import History
-from farm.losttime import LostTime
-from farm.plan import Task
-from farm.render import FrameReport
-from farm.schedule import (
+from farm.plan.liveness import LEAST_SECONDS, FrameTally, LostTime, Watchdog
+from farm.plan.schedule import (
     Assign,
     Avoid,
     Event,
@@ -40,8 +37,9 @@ from farm.schedule import (
     WorkerLost,
     WorkersAllowed,
 )
+from farm.plan.tasks import Task
+from farm.render import FrameReport
 from farm.spec.frames import FrameRange
-from farm.watchdog import LEAST_SECONDS, Watchdog
 
 WATCH_SECONDS = 1.0
 """How often it is looked whether a renderer is stuck."""
@@ -88,8 +86,8 @@ def run_tasks(
     """Run every task that is not `finished`. `on_frame` hears of each committed frame once, `on_note` of trouble.
 
     A worker that is silent for a multiple of what a frame takes, and for `patience` seconds at the least, is killed,
-    and its task tried again: see farm.watchdog. `on_task` gets the id of each task that succeeded; `filmed_up_to` tells
-    how many segments of the film are encoded, by which tasks outside of `window` are held back. `on_begun` gets
+    and its task tried again (farm.plan.liveness). `on_task` gets the id of each task that succeeded; `filmed_up_to`
+    tells how many segments of the film are encoded, by which tasks outside of `window` are held back. `on_begun` gets
     stage and stream of reports of each task that a renderer is given.
 
     `on_failures` gets, for each task that failed for good, its reason and the last lines of its worker's log.

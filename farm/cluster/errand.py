@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from farm.errors import FarmError, RenderError
 from farm.job import JobDirectory
-from farm.segments import Segment
+from farm.plan.segments import Segment
 from farm.stitch import Segments
 
 POLL_SECONDS = 0.2

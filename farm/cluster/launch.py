@@ -25,20 +25,20 @@ from farm.jobstate import StateRecorder, job_state
 from farm.lease import job_lease
 from farm.media.encode import check_encoding, check_output_writable
 from farm.media.source import content_hash
-from farm.plan import Task, plan_tasks
+from farm.plan.fair_share import DEFAULT_PRIORITY
+from farm.plan.liveness import LEAST_SECONDS
+from farm.plan.schedule import Window
+from farm.plan.segments import Segment, SegmentProgress, segment_of_tasks, segments_ahead, settled_tasks
+from farm.plan.tasks import Task, plan_tasks
 from farm.prepare import Prepared, prepare_job, sibling_flow_sources
 from farm.progress import JobProgress
 from farm.render import FrameReport
 from farm.request import check_no_secrets, film_title
-from farm.schedule import Window
-from farm.segments import Segment, SegmentProgress, segment_of_tasks, segments_ahead, settled_tasks
-from farm.shares import DEFAULT_PRIORITY
 from farm.spec.frames import FrameRange
 from farm.spec.named_files import input_files
 from farm.spec.render import RenderSpec
 from farm.spec.units import format_seconds
 from farm.stitch import Segments, is_own_film
-from farm.watchdog import LEAST_SECONDS
 
 if TYPE_CHECKING:
     from farm.cluster.pool import WorkerPool
@@ -57,7 +57,7 @@ class LaunchOptions:
     priority: int = DEFAULT_PRIORITY
     submission: str = ""
     spare_storage: bool = False
-    """Frames are given up for encoded segments, and no more begun than the window of farm.schedule lets through."""
+    """Frames are given up for encoded segments; no more are begun than the window of the schedule lets through."""
     patience: float = LEAST_SECONDS
     """Seconds for which any renderer may tell of no frame before it counts as stuck."""
 

@@ -21,10 +21,10 @@ import numpy as np
 from farm.cluster.launch import LaunchOptions, job_pool, logical_cpus
 from farm.cluster.local import ray_session
 from farm.errors import CancelledError, ChunkFailedError, FarmError, UsageError
-from farm.forecast import Costs, Forecast
 from farm.interruption import noted_interruption
 from farm.job import JobDirectory, JobRecord
 from farm.media.encode import encode_film
+from farm.plan.forecast import Costs, Forecast
 from farm.prepare import prepare_job
 from farm.progress import JobProgress
 from farm.sampling import Sample, chunks_to_sample

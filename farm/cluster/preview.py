@@ -26,11 +26,11 @@ from farm.interruption import noted_interruption
 from farm.job import JobDirectory, JobRecord
 from farm.media.join import join_films
 from farm.media.scan import VideoScan
+from farm.plan.variants import first_seconds, frames_to_show
 from farm.prepare import Prepared, prepare_job
 from farm.progress import JobProgress
 from farm.render import SourceFrames, read_committed, still_task
 from farm.spec.render import RenderSpec
-from farm.variants import first_seconds, frames_to_show
 
 if TYPE_CHECKING:
     from farm.cluster.pool import WorkerPool

@@ -19,12 +19,12 @@ from typing import Any
 from farm import __version__
 from farm.cluster.launch import LaunchOptions, render_job
 from farm.cluster.submission import Cluster, SubmittedJob
-from farm.dependents import dependents
 from farm.errors import CancelledError, ChunkFailedError, FarmError, StorageError, TimedOutError, UsageError
 from farm.job import JobDirectory
 from farm.jobstate import FINISHED, JobState, State, load_state, save_state
 from farm.lease import job_lease
 from farm.monitoring import monitoring_addresses
+from farm.plan.reads import dependents
 from farm.progress import JobProgress
 from farm.request import (
     JobRequest,

@@ -20,7 +20,7 @@ from pathlib import Path
 from farm.instant.course import input_hashes
 from farm.job import JobDirectory
 from farm.media.scan import scan_video
-from farm.plan import output_size
+from farm.plan.render_plan import output_size
 from farm.spec.load import validated
 from farm.spec.render import RenderSpec
 from farm.spec.train import TEMPORAL_EMPHASIS, TrainSpec

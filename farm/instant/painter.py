@@ -16,7 +16,7 @@ from torch import nn
 from farm.instant.folded import folded
 from farm.instant.network import StyleNetwork
 from farm.instant.networkfile import load_network_file
-from farm.job import Runtime
+from farm.plan.runtime import Runtime
 from farm.style.device import choose_device, configure_threads
 
 Frame = NDArray[np.uint8]

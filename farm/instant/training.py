@@ -30,7 +30,7 @@ from farm.instant.network import ARCHITECTURES, StyleNetwork
 from farm.instant.networkfile import load_network_file
 from farm.instant.pictures import Picture, Pictures, crop_shape, painted_shape
 from farm.instant.team import ALONE, Team
-from farm.job import Runtime
+from farm.plan.runtime import Runtime
 from farm.spec.named_files import with_small_files_here
 from farm.spec.train import TrainSpec
 from farm.style.device import choose_device, configure_threads

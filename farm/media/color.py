@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from farm.video import ColorTags
+from farm.plan.video import ColorTags
 
 _RANGE = {1: "tv", 2: "pc"}
 _SPACE = {

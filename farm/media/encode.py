@@ -28,9 +28,9 @@ from farm.media.segment import SUFFIX, Pipe, encode_segment, packets_in_order, w
 from farm.media.source import ffmpeg_url, is_object, open_source, reading_limits
 from farm.media.tracks import audio_tracks, check_video_encoder, container_extension, subtitle_tracks
 from farm.media.verify import sounding_streams, verify_film
+from farm.plan.video import VideoProbe
 from farm.spec.frames import FrameRange
 from farm.spec.render import EncodeSettings
-from farm.video import VideoProbe
 
 _NO_STREAM = "v:999?"
 

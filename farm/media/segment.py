@@ -20,9 +20,9 @@ from farm.errors import EncodeError
 from farm.media.color import YuvCoding, output_tags, yuv_coding
 from farm.media.ffmpeg import FfmpegProcess, ffmpeg_binary
 from farm.media.source import ffmpeg_url, open_source
+from farm.plan.video import VideoProbe
 from farm.spec.frames import FrameRange
 from farm.spec.render import EncodeSettings
-from farm.video import VideoProbe
 
 SUFFIX = ".mkv"
 """Matroska holds what every encoder here makes."""

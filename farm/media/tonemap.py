@@ -12,7 +12,7 @@ import functools
 
 import numpy as np
 
-from farm.video import ColorTags
+from farm.plan.video import ColorTags
 
 WHITE_NITS = 203.0
 PEAK_NITS = 1000.0

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from farm.errors import OutputError, UsageError
-from farm.video import StreamInfo
+from farm.plan.video import StreamInfo
 
 EXTENSIONS = (".mp4", ".mov", ".mkv", ".webm")
 

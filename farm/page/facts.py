@@ -14,11 +14,12 @@ from functools import cached_property
 from typing import Any
 
 from farm.errors import UsageError
-from farm.forecast import Forecast, load_forecast
 from farm.history import Happening, load_history
 from farm.job import FrameRecord, JobDirectory, JobRecord
+from farm.job_forecast import load_forecast
 from farm.jobstate import JobState, load_state
-from farm.plan import Task, plan_tasks
+from farm.plan.forecast import Forecast
+from farm.plan.tasks import Task, plan_tasks
 from farm.spec.load import absolute_path
 from farm.steadiness import Seam, seam_table
 

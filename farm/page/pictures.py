@@ -11,7 +11,7 @@ import numpy as np
 from farm.errors import FarmError
 from farm.job import JobDirectory, JobRecord
 from farm.page.facts import JobFacts
-from farm.plan import task_id
+from farm.plan.tasks import task_id
 from farm.render import SourceFrames, open_flow_store, read_committed
 from farm.steadiness import difference
 

@@ -17,12 +17,12 @@ from typing import Any, Protocol
 import yaml
 from markupsafe import Markup
 
-from farm.forecast import render_seconds
 from farm.page.document import ENVIRONMENT, asset, content_policy
 from farm.page.facts import JobFacts, Shown
 from farm.page.gauge import Outlier, WorkerTime, find_outliers, time_by_worker
 from farm.page.plots import frame_plot, stage_ink, time_plot
-from farm.plan import Shot
+from farm.plan.forecast import render_seconds
+from farm.plan.render_plan import Shot
 from farm.spec.frames import evenly
 from farm.spec.load import spec_differences
 from farm.spec.render import RenderSpec

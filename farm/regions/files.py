@@ -14,7 +14,7 @@ from farm.errors import PictureError, UsageError, VideoError
 from farm.files.remote import local_path
 from farm.media.probe import probe_video
 from farm.media.source import content_hash, open_source, pick_video_stream
-from farm.plan import RenderPlan
+from farm.plan.render_plan import RenderPlan
 from farm.spec.paint import Region
 from farm.style.picture import read_picture
 

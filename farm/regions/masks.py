@@ -23,7 +23,7 @@ from farm.flowstore import FlowStore
 from farm.job import JobDirectory, JobRecord, record_flow_key
 from farm.media.decode import FrameReader
 from farm.media.probe import probe_video
-from farm.plan import Shot
+from farm.plan.render_plan import Shot
 from farm.regions.carry import View, carry, sources, stations
 from farm.regions.files import mask_offset, read_mask_picture
 from farm.spec.frames import FrameRange

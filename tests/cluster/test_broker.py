@@ -2,7 +2,7 @@
 
 import pytest
 
-from farm.shares import Claim
+from farm.plan.fair_share import Claim
 
 pytestmark = pytest.mark.usefixtures("ray_here")  # the broker imports ray, which the session has to do first
 

@@ -13,7 +13,7 @@ import pytest
 
 from farm.job import JobDirectory
 from farm.jobstate import load_state
-from farm.plan import plan_tasks
+from farm.plan.tasks import plan_tasks
 from tests.cluster.commands import commits, farm, final_frames, submit, until
 from tests.conftest import make_clip
 

@@ -11,8 +11,8 @@ import pytest
 from farm.cluster.errand import END_SECONDS, make_segment, run_errand
 from farm.errors import EncodeError
 from farm.filmmaker import FilmMaker
-from farm.job import Runtime
-from farm.plan import plan_tasks
+from farm.plan.runtime import Runtime
+from farm.plan.tasks import plan_tasks
 from farm.prepare import prepare_job
 from farm.render import ChunkRenderer
 from farm.spec.load import build_spec

@@ -15,7 +15,7 @@ import pytest
     ],
 )
 def test_each_frame_is_new_once(attempts, new):
-    from farm.cluster.tally import FrameTally
+    from farm.plan.liveness import FrameTally
 
     tally = FrameTally()
     told = [frame for attempt in attempts for frame in attempt if tally.is_new("pass-1/00000", frame)]
@@ -24,7 +24,7 @@ def test_each_frame_is_new_once(attempts, new):
 
 
 def test_what_has_ended_is_forgotten():
-    from farm.cluster.tally import FrameTally
+    from farm.plan.liveness import FrameTally
 
     tally = FrameTally()
     for task in map(str, range(100)):

@@ -17,14 +17,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from farm import plan as planning
-from farm import segments
 from farm.cluster.launch import LaunchOptions, render_job
 from farm.errors import ChunkFailedError, JobMismatchError, OutputError, UsageError, VideoError
 from farm.history import load_history
 from farm.job import JobDirectory
 from farm.media.probe import probe_video
-from farm.plan import plan_tasks
+from farm.plan import render_plan as planning
+from farm.plan import segments
+from farm.plan.tasks import plan_tasks
 from farm.progress import JobProgress
 from farm.render import stage_frame
 from farm.spec.load import build_spec

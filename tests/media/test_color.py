@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from farm.media.color import YuvCoding, color_tags, output_tags, yuv_coding
-from farm.video import ColorTags
+from farm.plan.video import ColorTags
 
 
 @pytest.mark.parametrize(

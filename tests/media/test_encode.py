@@ -25,8 +25,8 @@ from farm.media.encode import (
 from farm.media.probe import probe_video
 from farm.media.segment import encode_segment, output_pixel_aspect, segment_command
 from farm.media.source import FILM_FORMATS
+from farm.plan.video import ColorTags, StreamInfo, VideoProbe
 from farm.spec.frames import FrameRange
-from farm.video import ColorTags, StreamInfo, VideoProbe
 from tests.media.clips import numbered, read_number, run_ffmpeg, tone, write_clip, write_numbered
 
 FAST = EncodeSettings(preset="ultrafast", crf=8)

@@ -4,7 +4,7 @@ import pytest
 
 from farm.errors import OutputError, UsageError
 from farm.media.tracks import audio_tracks, check_video_encoder, container_extension, subtitle_tracks
-from farm.video import StreamInfo
+from farm.plan.video import StreamInfo
 
 
 @pytest.mark.parametrize(

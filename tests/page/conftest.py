@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from farm.history import Happening
-from farm.job import FrameRecord, JobDirectory, JobRecord, Runtime
+from farm.job import FrameRecord, JobDirectory, JobRecord
 from farm.jobstate import JobState, save_state
 from farm.media.scan import scan_video
-from farm.plan import plan_render, plan_tasks
+from farm.plan.render_plan import plan_render
+from farm.plan.runtime import Runtime
+from farm.plan.tasks import plan_tasks
 from farm.spec.load import build_spec
 from tests.conftest import make_clip
 

@@ -17,7 +17,7 @@ import pytest
 from farm.job import FrameRecord, JobDirectory
 from farm.jobstate import JobState, save_state
 from farm.page.report import write_report
-from farm.plan import plan_tasks
+from farm.plan.tasks import plan_tasks
 from tests.page.conftest import ODD, make_job, paint
 from tests.page.test_watch import serve
 

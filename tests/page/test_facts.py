@@ -8,7 +8,7 @@ from farm.jobstate import JobState
 from farm.page.facts import JobFacts, JobReader
 from farm.page.gauge import find_outliers, time_by_worker
 from farm.page.report import measured
-from farm.plan import plan_tasks
+from farm.plan.tasks import plan_tasks
 from tests.page.conftest import BEGAN, FRAMES, ODD, paint
 
 

@@ -17,7 +17,7 @@ from farm.jobstate import JobState, save_state
 from farm.page.facts import JobReader
 from farm.page.loopback import serve as serve_app
 from farm.page.watch import JobWatch, run_watch, watch_app
-from farm.plan import plan_tasks
+from farm.plan.tasks import plan_tasks
 from tests.page.conftest import paint
 
 

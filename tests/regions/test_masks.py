@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from farm.flow import external_flow_name, write_flow
-from farm.job import JobDirectory, Runtime
+from farm.job import JobDirectory
 from farm.media.ffmpeg import ffmpeg_binary
-from farm.plan import plan_tasks
+from farm.plan.runtime import Runtime
+from farm.plan.tasks import plan_tasks
 from farm.prepare import prepare_job
 from farm.regions.masks import RegionMasks
 from farm.render import ChunkRenderer, SourceFrames, open_flow_store, stage_frame

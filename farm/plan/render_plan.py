@@ -19,14 +19,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from farm.errors import UsageError, VideoError
+from farm.plan.video import VideoProbe
 from farm.spec.base import Model
 from farm.spec.frames import FrameRange
 from farm.spec.paint import SMALLEST_SIZE
 from farm.spec.render import Iterations, RenderSpec
-from farm.video import VideoProbe
 
 RELAY_SHARE = 1 / 8
 """Of a frame's steps, spent in pass 1 where others follow; these share the rest evenly. A warm-started sequence settles
@@ -74,27 +74,6 @@ class Chunk(Model):
         return FrameRange(self.start, self.stop)
 
 
-class Task(Model):
-    """One chunk in pass `number`; `steps` is an upper bound. `backwards`: pass 1 goes from last frame to first."""
-
-    id: str
-    number: int
-    chunk: int
-    start: int
-    stop: int
-    needs: tuple[str, ...]
-    steps: int
-    backwards: bool = False
-
-    @property
-    def stage(self) -> str:
-        return stage_name(self.number)
-
-    @property
-    def frames(self) -> FrameRange:
-        return FrameRange(self.start, self.stop)
-
-
 class PassSteps(Model):
     """Optimiser steps a frame gets: from nothing, in pass 1, in each later pass."""
 
@@ -136,26 +115,6 @@ class RenderPlan(Model):
     def shot_chunks(self, shot: int) -> list[Chunk]:
         found = self.shots[shot]
         return list(self.chunks[found.first_chunk : found.first_chunk + found.chunks])
-
-
-class WorkEstimate(Model):
-    """Optimiser steps by purpose, and the longest chain of dependent steps.
-
-    `start_steps` and `overlap_steps` are what cutting into chunks costs: nothing, but where they start from scratch.
-    """
-
-    frames: int
-    steps: int
-    sequential_steps: int
-    start_steps: int
-    overlap_steps: int
-    refine_steps: int
-    longest_chain_steps: int
-
-    @property
-    def chunking_overhead(self) -> float:
-        """Extra work that cutting into chunks costs, as a share of the sequential render."""
-        return (self.start_steps + self.overlap_steps) / max(self.sequential_steps, 1)
 
 
 def plan_render(spec: RenderSpec, probe: VideoProbe, cuts: Sequence[int]) -> RenderPlan:
@@ -244,55 +203,6 @@ def pass_steps(iterations: Iterations, passes: int) -> PassSteps:
     )
 
 
-def plan_tasks(plan: RenderPlan) -> list[Task]:
-    """Every task, each after those it needs."""
-    return list(_tasks(plan))
-
-
-def travels_back(number: int) -> bool:
-    """Whether pass `number` of an alternating sweep goes from the last frame to the first; pass 1 went forward."""
-    return number % 2 == 0
-
-
-def frames_in_order(spec: RenderSpec, task: Task) -> list[int]:
-    """The frames of a task in the order in which they are rendered."""
-    back = task.number >= 2 and spec.sweep == "alternating" and travels_back(task.number)
-    return list(task.frames)[:: -1 if back or task.backwards else 1]
-
-
-def relay_reads(plan: RenderPlan, long_term: Sequence[int], chunk: Chunk, frame: int) -> list[int]:
-    """The frames that `frame` of a chunk is made from in pass 1, nearest first: the set J of Ruder 2016.
-
-    They lie towards the frame that the sequence began with; for that one itself there are none.
-    """
-    begin = plan.shots[chunk.shot].begin if plan.relay else chunk.start
-    towards = -1 if frame > begin else 1
-    return [frame + towards * distance for distance in (1, *long_term) if distance <= abs(frame - begin)]
-
-
-def estimate_work(plan: RenderPlan, iterations: Iterations) -> WorkEstimate:
-    """Count optimiser steps; seconds come from measuring, not from here."""
-    tasks = plan_tasks(plan)
-    finish: dict[str, int] = {}
-    for task in tasks:
-        finish[task.id] = task.steps + max((finish[need] for need in task.needs), default=0)
-    optimised = plan.steps != NO_STEPS
-    extra_starts = 0 if plan.relay or not optimised else len(plan.chunks) - len(plan.shots)
-    overlap_frames = sum(max(chunk.reach - chunk.stop, 0) for chunk in plan.chunks)
-    count = len(plan.frames)
-    return WorkEstimate(
-        frames=count,
-        steps=sum(task.steps for task in tasks),
-        sequential_steps=len(plan.shots) * iterations.first + (count - len(plan.shots)) * iterations.next
-        if optimised
-        else 0,
-        start_steps=extra_starts * (plan.steps.first - plan.steps.sequential),
-        overlap_steps=overlap_frames * plan.steps.sequential,
-        refine_steps=count * plan.steps.refine * (plan.passes - 1),
-        longest_chain_steps=max(finish.values(), default=0),
-    )
-
-
 def _check_kind(spec: RenderSpec, probe: VideoProbe) -> None:
     if probe.color.is_hdr and spec.hdr == "refuse":
         raise VideoError(
@@ -322,54 +232,3 @@ def split_evenly(start: int, stop: int, longest: int) -> list[int]:
     """First frames of the fewest runs of at most `longest` frames, their lengths differing by one at most."""
     count = math.ceil((stop - start) / longest)
     return [start + (stop - start) * i // count for i in range(count)]
-
-
-def stage_name(number: int) -> str:
-    return f"pass {number}"
-
-
-def task_id(number: int, chunk: int) -> str:
-    return f"{stage_name(number).replace(' ', '-')}/{chunk:05d}"
-
-
-def _tasks(plan: RenderPlan) -> Iterator[Task]:
-    steps = plan.steps
-    for shot in plan.shots:
-        chunks = plan.shot_chunks(shot.index)
-        before = sum(chunk.start < shot.begin for chunk in chunks)
-        for at in (*range(before, len(chunks)), *reversed(range(before))):
-            chunk = chunks[at]
-            read = _relay_needs(chunks, at, before, plan.look_back) if plan.relay else []
-            from_nothing = at == before or not plan.relay
-            following = chunk.reach - chunk.start - from_nothing
-            yield Task(
-                id=task_id(1, chunk.index),
-                number=1,
-                chunk=chunk.index,
-                start=chunk.start,
-                stop=chunk.reach,
-                needs=tuple(task_id(1, other.index) for other in read),
-                steps=from_nothing * steps.first + following * steps.sequential,
-                backwards=at < before,
-            )
-        for number in range(2, plan.passes + 1):
-            for at, chunk in enumerate(chunks):
-                near = chunks[max(at - 1, 0) : at + 2]
-                yield Task(
-                    id=task_id(number, chunk.index),
-                    number=number,
-                    chunk=chunk.index,
-                    start=chunk.start,
-                    stop=chunk.stop,
-                    needs=tuple(task_id(number - 1, other.index) for other in near),
-                    steps=len(chunk.frames) * steps.refine,
-                )
-
-
-def _relay_needs(chunks: Sequence[Chunk], at: int, begin: int, look_back: int) -> list[Chunk]:
-    """Of a shot's chunks, in order, those that chunk `at` reads in pass 1; the relay began with chunk `begin`."""
-    chunk = chunks[at]
-    if at < begin:
-        return list(itertools.takewhile(lambda one: one.start < chunk.stop + look_back, chunks[at + 1 : begin + 1]))
-    back = itertools.takewhile(lambda one: one.stop > chunk.start - look_back, reversed(chunks[begin:at]))
-    return list(back)[::-1]

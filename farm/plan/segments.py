@@ -14,7 +14,8 @@ import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from farm.plan import RenderPlan, Task, task_id
+from farm.plan.render_plan import RenderPlan
+from farm.plan.tasks import Task, task_id
 from farm.spec.base import Model
 from farm.spec.frames import FrameRange
 

@@ -6,10 +6,11 @@ frames, and the film is measured by nobody before it is there.
 
 from __future__ import annotations
 
-from farm.plan import RenderPlan
-from farm.segments import held_at_once, plan_segments, segments_ahead
+from farm.plan.render_plan import NO_STEPS, RenderPlan
+from farm.plan.segments import held_at_once, plan_segments, segments_ahead
+from farm.plan.tasks import plan_tasks
 from farm.spec.base import Model
-from farm.spec.render import RenderSpec
+from farm.spec.render import Iterations, RenderSpec
 
 PNG_SHARE = 0.8
 FLOW_SHARE = 2.0
@@ -60,4 +61,47 @@ def estimate_storage(plan: RenderPlan, spec: RenderSpec, workers: int) -> Storag
         segments=len(segments),
         workers=workers,
         frames_ahead=held.ahead,
+    )
+
+
+class WorkEstimate(Model):
+    """Optimiser steps by purpose, and the longest chain of dependent steps.
+
+    `start_steps` and `overlap_steps` are what cutting into chunks costs: nothing, but where they start from scratch.
+    """
+
+    frames: int
+    steps: int
+    sequential_steps: int
+    start_steps: int
+    overlap_steps: int
+    refine_steps: int
+    longest_chain_steps: int
+
+    @property
+    def chunking_overhead(self) -> float:
+        """Extra work that cutting into chunks costs, as a share of the sequential render."""
+        return (self.start_steps + self.overlap_steps) / max(self.sequential_steps, 1)
+
+
+def estimate_work(plan: RenderPlan, iterations: Iterations) -> WorkEstimate:
+    """Count optimiser steps; seconds come from measuring, not from here."""
+    tasks = plan_tasks(plan)
+    finish: dict[str, int] = {}
+    for task in tasks:
+        finish[task.id] = task.steps + max((finish[need] for need in task.needs), default=0)
+    optimised = plan.steps != NO_STEPS
+    extra_starts = 0 if plan.relay or not optimised else len(plan.chunks) - len(plan.shots)
+    overlap_frames = sum(max(chunk.reach - chunk.stop, 0) for chunk in plan.chunks)
+    count = len(plan.frames)
+    return WorkEstimate(
+        frames=count,
+        steps=sum(task.steps for task in tasks),
+        sequential_steps=len(plan.shots) * iterations.first + (count - len(plan.shots)) * iterations.next
+        if optimised
+        else 0,
+        start_steps=extra_starts * (plan.steps.first - plan.steps.sequential),
+        overlap_steps=overlap_frames * plan.steps.sequential,
+        refine_steps=count * plan.steps.refine * (plan.passes - 1),
+        longest_chain_steps=max(finish.values(), default=0),
     )

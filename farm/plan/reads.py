@@ -12,17 +12,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from farm.plan import (
-    RenderPlan,
-    Task,
-    frames_in_order,
-    plan_tasks,
-    relay_reads,
-    task_id,
-    travels_back,
-)
+from farm.plan.render_plan import Chunk, RenderPlan
+from farm.plan.tasks import Task, plan_tasks, task_id
 from farm.spec.frames import FrameRange
 from farm.spec.render import RenderSpec
 
@@ -64,3 +57,24 @@ def _stage(plan: RenderPlan, number: int, frame: int) -> Iterator[tuple[str, int
     yield task_id(number, chunk.index), frame
     if number == 1 and not chunk.first_in_shot and frame < plan.chunks[chunk.index - 1].reach:
         yield task_id(1, chunk.index - 1), frame
+
+
+def travels_back(number: int) -> bool:
+    """Whether pass `number` of an alternating sweep goes from the last frame to the first; pass 1 went forward."""
+    return number % 2 == 0
+
+
+def frames_in_order(spec: RenderSpec, task: Task) -> list[int]:
+    """The frames of a task in the order in which they are rendered."""
+    back = task.number >= 2 and spec.sweep == "alternating" and travels_back(task.number)
+    return list(task.frames)[:: -1 if back or task.backwards else 1]
+
+
+def relay_reads(plan: RenderPlan, long_term: Sequence[int], chunk: Chunk, frame: int) -> list[int]:
+    """The frames that `frame` of a chunk is made from in pass 1, nearest first: the set J of Ruder 2016.
+
+    They lie towards the frame that the sequence began with; for that one itself there are none.
+    """
+    begin = plan.shots[chunk.shot].begin if plan.relay else chunk.start
+    towards = -1 if frame > begin else 1
+    return [frame + towards * distance for distance in (1, *long_term) if distance <= abs(frame - begin)]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from farm.errors import UsageError
-from farm.plan import RenderPlan
+from farm.plan.render_plan import RenderPlan
 from farm.spec.frames import FrameRange
 
 MOST_VARIED = 2

@@ -25,7 +25,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from farm.plan import Task
+from farm.plan.tasks import Task
 
 DEFAULT_ATTEMPTS = 3
 AVOID_AFTER = 3

@@ -11,19 +11,16 @@ are chunks are no faster.
 from __future__ import annotations
 
 import heapq
-import json
 from collections.abc import Mapping, Sequence
 
-from pydantic import ValidationError
-
-from farm.job import JobDirectory
-from farm.plan import RenderPlan, Task, plan_tasks, relay_reads
-from farm.schedule import Assign, Schedule, TaskSucceeded, WorkerJoined
+from farm.plan.reads import relay_reads
+from farm.plan.render_plan import RenderPlan
+from farm.plan.schedule import Assign, Schedule, TaskSucceeded, WorkerJoined
+from farm.plan.tasks import Task, plan_tasks
 from farm.spec.base import Model
 from farm.spec.render import RenderSpec
 
 USUAL_WORKERS = (1, 2, 8, 64)
-FORECAST = "forecast.json"
 
 
 class Costs(Model):
@@ -139,16 +136,3 @@ def storage_bytes(plan: RenderPlan, costs: Costs) -> float:
     frames = sum(len(task.frames) for task in plan_tasks(plan))
     pairs = sum(shot.stop - shot.start - 1 for shot in plan.shots)
     return frames * costs.frame_bytes + pairs * costs.flow_bytes
-
-
-def save_forecast(job: JobDirectory, forecast: Forecast) -> None:
-    job.storage.write(FORECAST, forecast.model_dump_json(indent=1).encode())
-
-
-def load_forecast(job: JobDirectory) -> Forecast | None:
-    """None where none was made, or none that this version understands."""
-    data = job.storage.read(FORECAST)
-    try:
-        return None if data is None else Forecast.model_validate(json.loads(data))
-    except (ValueError, ValidationError):
-        return None
