@@ -34,12 +34,13 @@ from typing import Any
 
 import numpy as np
 
-from farm.contactsheet import contact_sheet
 from farm.flow import create_matcher
 from farm.instant.networkfile import load_network_file
 from farm.instant.painter import InstantPainter
 from farm.instant.pictures import photo_files
 from farm.job import JobDirectory, JobRecord
+from farm.media.contact_sheet import contact_sheet
+from farm.media.pictures import cover, read_picture, resize, write_picture
 from farm.plan.render_plan import output_size
 from farm.render import SourceFrames, stage_frame
 from farm.spec.frames import evenly
@@ -47,7 +48,6 @@ from farm.spec.load import validated
 from farm.spec.paint import StillSpec
 from farm.steadiness import warp_error
 from farm.still import WINDOW
-from farm.style.picture import cover, read_picture, resize, write_picture
 from farm.styler import FrameStyler
 
 MOST_PAIRS = 60

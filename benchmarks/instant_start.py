@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.contactsheet import contact_sheet
 from farm.flow import create_matcher
 from farm.instant.painter import InstantPainter
+from farm.media.contact_sheet import contact_sheet
 from farm.media.decode import FrameReader
+from farm.media.pictures import cover, read_picture, write_picture
 from farm.media.scan import scan_video
 from farm.plan.render_plan import output_size
 from farm.plan.runtime import Runtime
@@ -34,7 +35,6 @@ from farm.spec.frames import FrameRange, evenly
 from farm.steadiness import warp_error
 from farm.style.device import configure_threads
 from farm.style.optimize import FrameOptimizer, OptimizeSettings, StepProgress
-from farm.style.picture import cover, read_picture, write_picture
 from farm.style.targets import Style, StyleTargets
 from farm.style.vgg import VGGFeatures
 from farm.style.weights import load_weights

@@ -36,11 +36,12 @@ from stills import LOADED, WORKING, Report, measure, pastiche_way, processor
 from farm.bench.clip import render_alone, warp_error
 from farm.flow import create_matcher
 from farm.job import JobDirectory
+from farm.media.pictures import read_picture, resize, write_picture
+from farm.paint.tensors import image_to_tensor
 from farm.render import SourceFrames, stage_frame
 from farm.spec.load import build_spec
 from farm.style.device import choose_precision, configure_threads
 from farm.style.objective import Objective, OptimizeSettings
-from farm.style.picture import image_to_tensor, read_picture, resize, write_picture
 from farm.style.pyramid import stylize_coarse_to_fine
 from farm.style.targets import Style, StyleTargets, matching_size
 from farm.style.vgg import VGGFeatures

@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 
 from farm.flow import reliability, warp
-from farm.flow.dense_search import smooth_search
+from farm.flow.dis import smooth_search
 from farm.job import JobDirectory, JobRecord
 from farm.plan.render_plan import RenderPlan, plan_render
 from farm.render import COLOR_SAMPLE, SourceFrames, stage_frame

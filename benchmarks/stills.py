@@ -36,9 +36,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from farm.media.pictures import read_picture, resize, write_picture
+from farm.paint.tensors import image_to_tensor, tensor_to_image
 from farm.style.device import configure_threads
 from farm.style.optimize import FrameOptimizer, Objective, OptimizeSettings
-from farm.style.picture import image_to_tensor, read_picture, resize, tensor_to_image, write_picture
 from farm.style.targets import Style, StyleTargets, matching_size
 from farm.style.vgg import VGGFeatures
 from farm.style.weights import load_weights

@@ -203,7 +203,7 @@ def flow_estimate(
 ) -> None:
     """The flow from picture A to picture B: A(x) looks like B(x + flow(x))."""
     from farm.flow import create_estimator, write_flow
-    from farm.style.picture import read_picture
+    from farm.media.pictures import read_picture
 
     a, b = read_picture(first), read_picture(second)
     if a.shape != b.shape:

@@ -47,8 +47,8 @@ def demo_clip() -> Path:
 def run_demo(folder: Path, workers: int | None, progress: JobProgress) -> dict[str, Any]:
     """Paint the style, render the clip, lay out the contact sheet; say where they are."""
     from farm.cluster.launch import LaunchOptions, default_job, render_job
+    from farm.media.pictures import write_picture
     from farm.painting import paint_to_file
-    from farm.style.picture import write_picture
 
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def run_demo(folder: Path, workers: int | None, progress: JobProgress) -> dict[s
 
 def film_sheet(spec: RenderSpec) -> Any:
     """Source frames above, the finished film's frames below: both decoded from the files as a viewer would."""
-    from farm.contactsheet import contact_sheet
+    from farm.media.contact_sheet import contact_sheet
     from farm.media.decode import FrameReader
     from farm.media.scan import scan_video
     from farm.spec.frames import FrameRange, evenly

@@ -126,7 +126,7 @@ def sibling_flow_sources(job: JobDirectory, record: JobRecord) -> tuple[str, ...
 
 def _hash_picture(path: str) -> str:
     """Hash a picture's bytes after decoding it once, so that a bad one is found before rendering begins."""
-    from farm.style.picture import read_picture
+    from farm.media.pictures import read_picture
 
     read_picture(local_path(path))
     return _hash_file(path)

@@ -47,7 +47,7 @@ def preview_film(
     )
     shown = _shown(made, [cell.labels for cell in cells], wanted)
 
-    from farm.style.picture import write_picture
+    from farm.media.pictures import write_picture
 
     write_picture(target / SHEET, preview_sheet(shown))
     write_atomically(target / PAGE, preview_page(shown, SHEET).encode())

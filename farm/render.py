@@ -23,7 +23,7 @@ from farm.errors import StorageError
 from farm.files.remote import local_path
 from farm.files.storage import Storage
 from farm.flow import Match, create_matcher, external_flow_name, match_both_ways, read_external_flow, warp, warp_sharp
-from farm.flowstore import FlowStore
+from farm.flow.store import FlowStore
 from farm.instant.networkfile import style_picture
 from farm.instant.painter import InstantPainter
 from farm.job import FrameRecord, JobDirectory, JobRecord, record_flow_key

@@ -79,21 +79,21 @@ def submission_number(base: str, name: str) -> int:
 
 def film_title(spec: RenderSpec) -> str:
     """The film's name without folder and extension."""
-    return PurePosixPath(_file_name(spec.video)).stem
+    return PurePosixPath(file_name(spec.video)).stem
 
 
 def job_metadata(job_url: str, spec: RenderSpec) -> dict[str, str]:
     """What the dashboard shows of a job: names without folders, queries or anything secret."""
-    styles = ", ".join(_file_name(style.path) for style in spec.styles)
-    title = f"{_file_name(spec.video)} as {styles}" if styles else _file_name(spec.video)
+    styles = ", ".join(file_name(style.path) for style in spec.styles)
+    title = f"{file_name(spec.video)} as {styles}" if styles else file_name(spec.video)
     return {
         "job_name": title,
         "farm_job": job_url,
-        "video": _file_name(spec.video),
+        "video": file_name(spec.video),
         "size": str(spec.size or "source"),
         "styles": styles,
         "method": spec.method,
-        "output": _file_name(spec.output),
+        "output": file_name(spec.output),
     }
 
 
@@ -102,7 +102,7 @@ def check_no_secrets(job_url: str, spec: RenderSpec) -> None:
     for path in [job_url, spec.output, *input_files(spec), spec.flow_dir or ""]:
         if has_credentials(path):
             raise UsageError(
-                f"the URL of {_file_name(path)} contains credentials",
+                f"the URL of {file_name(path)} contains credentials",
                 "leave them out of the URL and give them to the nodes in their environment (s3:// reads those)",
             )
 
@@ -118,5 +118,5 @@ def has_credentials(path: str) -> bool:
     )
 
 
-def _file_name(path: str) -> str:
+def file_name(path: str) -> str:
     return PurePosixPath(urlsplit(path).path if "://" in path else path).name

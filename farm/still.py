@@ -27,9 +27,9 @@ def stylize_file(spec: StillSpec, *, threads: int | None = None, overwrite: bool
     from rich.console import Console
     from rich.progress import Progress
 
+    from farm.media.pictures import read_picture, resize, to_16_bits, write_picture
     from farm.regions.files import read_mask_picture
     from farm.style.guided import layer_weights
-    from farm.style.picture import read_picture, resize, to_16_bits, write_picture
     from farm.styler import FrameStyler, local_runtime
 
     content = read_picture(spec.image)

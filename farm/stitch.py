@@ -24,9 +24,9 @@ import tenacity
 from farm.errors import EncodeError, StorageError
 from farm.files.checked_json import seal, unseal
 from farm.job import JobDirectory, JobRecord
-from farm.media.encode import join_segments
+from farm.media.encode import SUFFIX, encode_segment
 from farm.media.ffmpeg import ffmpeg_binary, ffmpeg_version
-from farm.media.segment import SUFFIX, encode_segment
+from farm.media.film import join_segments
 from farm.media.source import content_hash
 from farm.media.tonemap import SDR
 from farm.pipeline import ahead

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from farm.media.pictures import read_picture
 from farm.plan.runtime import Runtime
 from farm.spec.choices import Precision
 from farm.spec.named_files import with_small_files_here
@@ -23,7 +24,6 @@ from farm.style.guided import RegionStyles, StyledRegion
 from farm.style.memory import MemoryModel, plan_memory
 from farm.style.optimize import FrameOptimizer, OptimizeSettings, StepProgress, StylizedFrame, TemporalTie
 from farm.style.palette import ColorTreatment, color_treatment
-from farm.style.picture import read_picture
 from farm.style.pyramid import pyramid_sizes, stylize_coarse_to_fine
 from farm.style.start import start_picture
 from farm.style.targets import Style, StyleTargets

@@ -6,7 +6,7 @@ import pytest
 from farm.errors import FlowFileError
 from farm.files.storage import Storage
 from farm.flow import match_both_ways
-from farm.flowstore import FlowStore, _bytes
+from farm.flow.store import FlowStore, _bytes
 from farm.plan.render_plan import plan_render
 from farm.prepare import _check_flow_files
 from tests.test_plan import make_probe, make_spec
@@ -119,7 +119,7 @@ def test_weights_are_full_inside_and_none_where_the_scene_left_the_picture(folde
 
 
 def test_the_cache_is_bounded(folder, monkeypatch):
-    monkeypatch.setattr("farm.flowstore.CACHE_BYTES", 5 * 24 * 32 * 8)
+    monkeypatch.setattr("farm.flow.store.CACHE_BYTES", 5 * 24 * 32 * 8)
     store = FlowStore(folder, Drift())
     for frame in range(1, 30):
         store.flow(frame, max(frame - 10, 0))

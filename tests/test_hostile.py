@@ -26,14 +26,14 @@ from farm.flow import read_flow, write_flow
 from farm.flow.codec import decode_match
 from farm.flow.files import read_mask
 from farm.flow.raft import load_raft_weights
-from farm.media.encode import film_command
 from farm.media.ffmpeg import ffmpeg_binary
+from farm.media.film import film_command
+from farm.media.pictures import read_picture
 from farm.media.probe import probe_video
 from farm.prepare import check_inputs
 from farm.spec.frames import FrameRange
 from farm.spec.load import build_spec, load_spec
 from farm.spec.render import EncodeSettings
-from farm.style.picture import read_picture
 from farm.style.weights import load_weights
 from tests.conftest import make_clip
 
@@ -141,7 +141,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path):
     (tmp_path / "bomb.png").write_bytes(png_of(20_000, 12_000))
     assert (tmp_path / "bomb.png").stat().st_size < 2 << 20
     script = (
-        "import resource, sys; from farm.style.picture import read_picture; from farm.errors import PictureError\n"
+        "import resource, sys; from farm.media.pictures import read_picture; from farm.errors import PictureError\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = peak()\n"
         "try: read_picture(sys.argv[1])\n"
@@ -221,7 +221,7 @@ def test_names_with_shell_characters_are_names(tmp_path, name):
     command = [sys.executable, "-m", "farm", "plan", f"./{film.name}", "--style", f"./{name}", "--json"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    from farm.media.encode import encode_film
+    from farm.media.film import encode_film
 
     probe = probe_video(str(film))
     frames = iter([np.zeros((64, 96, 3), np.uint8)] * 2)

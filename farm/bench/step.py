@@ -20,10 +20,10 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from farm.paint.tensors import image_to_tensor
 from farm.stopwatch import stage, taken
 from farm.style.minimize import LBFGS, SmoothingPreconditioner
 from farm.style.objective import Objective, OptimizeSettings
-from farm.style.picture import image_to_tensor
 from farm.style.targets import StyleTargets
 from farm.style.tiles import layer_stride
 from farm.style.vgg import VGGFeatures

@@ -23,7 +23,7 @@ from farm.interruption import Interruption, noted_interruption
 from farm.job import JobRecord
 from farm.jobstate import StateRecorder, job_state
 from farm.lease import job_lease
-from farm.media.encode import check_encoding, check_output_writable
+from farm.media.film import check_encoding, check_output_writable
 from farm.media.source import content_hash
 from farm.plan.fair_share import DEFAULT_PRIORITY
 from farm.plan.liveness import LEAST_SECONDS

@@ -23,7 +23,7 @@ from farm.cluster.local import ray_session
 from farm.errors import CancelledError, ChunkFailedError, FarmError, UsageError
 from farm.interruption import noted_interruption
 from farm.job import JobDirectory, JobRecord
-from farm.media.encode import encode_film
+from farm.media.film import encode_film
 from farm.plan.forecast import Costs, Forecast
 from farm.prepare import prepare_job
 from farm.progress import JobProgress

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from farm.flow.dense_search import dense_inverse_search
+from farm.flow.dis import dense_inverse_search
 from farm.flow.warp import inside_frame, warp
 
 GRID_STEP_PX = 4

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from farm.errors import UsageError
-from farm.flow.dense_search import dense_inverse_search, smooth_search
+from farm.flow.dis import dense_inverse_search, smooth_search
 from farm.flow.epicflow import epicflow
 from farm.spec.choices import FlowMethod
 

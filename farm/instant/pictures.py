@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from farm.errors import PictureError
 from farm.media.decode import FrameReader
+from farm.media.pictures import read_picture, resize
 from farm.media.scan import scan_video
 from farm.spec.frames import FrameRange, evenly
 from farm.spec.paint import PICTURE_SUFFIXES
 from farm.spec.train import TrainSpec
-from farm.style.picture import read_picture, resize
 
 Frame = NDArray[np.uint8]
 

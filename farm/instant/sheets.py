@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.contactsheet import contact_sheet
 from farm.files.atomic import write_atomically
 from farm.instant.pictures import Pictures
-from farm.style.picture import cover, write_picture
+from farm.media.contact_sheet import contact_sheet
+from farm.media.pictures import cover, write_picture
 
 SHEET_PICTURES = 6
 SHEET_SIZE = (180, 240)

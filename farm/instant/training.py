@@ -30,13 +30,14 @@ from farm.instant.network import ARCHITECTURES, StyleNetwork
 from farm.instant.networkfile import load_network_file
 from farm.instant.pictures import Picture, Pictures, crop_shape, painted_shape
 from farm.instant.team import ALONE, Team
+from farm.media.pictures import read_picture
+from farm.paint.tensors import image_to_tensor, tensor_to_exact
 from farm.plan.runtime import Runtime
 from farm.spec.named_files import with_small_files_here
 from farm.spec.train import TrainSpec
 from farm.style.device import choose_device, configure_threads
 from farm.style.losses import CONTENT_WEIGHT, STYLE_WEIGHT
 from farm.style.objective import Anchor, Objective, OptimizeSettings, TemporalTie
-from farm.style.picture import image_to_tensor, read_picture, tensor_to_exact
 from farm.style.targets import Style, StyleTargets
 from farm.style.vgg import VGGFeatures
 from farm.styler import load_network, objective_settings

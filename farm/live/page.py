@@ -18,8 +18,8 @@ from aiohttp import web
 from numpy.typing import NDArray
 
 from farm.live.mjpeg import CONTENT_TYPE, opening, part
+from farm.media.jpeg import jpeg
 from farm.page.loopback import only_this_machine, serve
-from farm.page.pictures import jpeg
 
 T = TypeVar("T")
 

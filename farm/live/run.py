@@ -19,7 +19,7 @@ from farm.live.page import LivePage
 from farm.live.show import Tally, show
 from farm.live.sources import open_source
 from farm.live.window import LiveWindow
-from farm.media.livefile import LiveWriter
+from farm.media.stream import LiveWriter
 from farm.spec.choices import Precision, Steadiness
 from farm.styler import local_runtime
 

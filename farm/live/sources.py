@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from farm.errors import InputError
 from farm.live.pacing import Pacer
-from farm.media.livefile import LiveFilm
-from farm.style.picture import resize
+from farm.media.pictures import resize
+from farm.media.stream import LiveFilm
 
 CAMERA_WAIT = 10.0
 """Seconds without a picture after which a camera counts as gone."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.flow import create_matcher, resize_flow, warp
-from farm.style.picture import resize
+from farm.media.pictures import resize
 
 Frame = NDArray[np.uint8]
 

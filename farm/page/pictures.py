@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections import OrderedDict
 
 import cv2
@@ -15,7 +14,6 @@ from farm.plan.tasks import task_id
 from farm.render import SourceFrames, open_flow_store, read_committed
 from farm.steadiness import difference
 
-QUALITIES = (88, 78, 65, 50, 35, 20)
 KEPT = 8
 BRIGHTEST = 0.15
 """Root of the squared difference, pixels 0..1, that is shown brightest: 38 grey levels are seen as a flash."""
@@ -69,22 +67,3 @@ def picture_of(pictures: JobPictures, facts: JobFacts, kind: str, frame: int) ->
         return pictures.painted(facts, frame) if kind == "painted" else pictures.flicker(facts, frame)
     except FarmError:
         return None
-
-
-def jpeg(picture: np.ndarray, width: int, most_bytes: int | None = None) -> bytes:
-    """At most `width` pixels wide, and of the best quality that stays below `most_bytes`, if there is one."""
-    height, wide = picture.shape[:2]
-    if wide > width:
-        size = (width, max(1, round(height * width / wide)))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    pixels = np.ascontiguousarray(picture[..., ::-1])
-    data = b""
-    for quality in QUALITIES:
-        data = bytes(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
-        if most_bytes is None or len(data) <= most_bytes:
-            break
-    return data
-
-
-def data_url(data: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(data).decode()

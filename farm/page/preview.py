@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from farm.contactsheet import contact_sheet, stacked
+from farm.media.contact_sheet import contact_sheet, stacked
+from farm.media.jpeg import data_url, jpeg
 from farm.page.document import ENVIRONMENT, asset, content_policy
-from farm.page.pictures import data_url, jpeg
 
 COLUMNS = 6
 WIDTH = 640

@@ -13,8 +13,9 @@ from typing import Any
 
 from farm.errors import FarmError
 from farm.files.atomic import check_can_write, write_atomically
+from farm.media.jpeg import data_url, jpeg
 from farm.page.facts import JobFacts, JobReader, Shown
-from farm.page.pictures import JobPictures, data_url, jpeg, picture_of
+from farm.page.pictures import JobPictures, picture_of
 from farm.page.sections import GENERATOR, PAIR_WIDTH, SHOT_WIDTH, STRIP_WIDTH, Page
 from farm.steadiness import Known, load_measures, pair_errors, save_measures
 

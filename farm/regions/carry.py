@@ -7,7 +7,7 @@ Which masks a frame's mask is made of depends on frame numbers alone, so that wh
     others                      likewise: from the last station on the way from G
 
 A pixel takes its value from the nearest of them that shows it (weights as in Ruder et al. 2016, section 4.2), over
-flow that is composed or direct, whichever is more consistent (`farm.flowstore`). So an error is handed on
+flow that is composed or direct, whichever is more consistent (`farm.flow.store`). So an error is handed on
 once in 8 frames only, and what something hid at a station is found again in an earlier one. Where the colours do
 not agree the flow is not believed: composed flow is continuous, so a background that was hidden is squeezed into the
 edge of what hid it, forwards and backwards alike, and no check of the flow alone finds that.

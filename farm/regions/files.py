@@ -12,11 +12,11 @@ from PIL import Image, ImageOps
 
 from farm.errors import PictureError, UsageError, VideoError
 from farm.files.remote import local_path
+from farm.media.pictures import read_picture
 from farm.media.probe import probe_video
 from farm.media.source import content_hash, open_source, pick_video_stream
 from farm.plan.render_plan import RenderPlan
 from farm.spec.paint import Region
-from farm.style.picture import read_picture
 
 DARKEST_WHITE = 8
 """A mask picture with no pixel brighter than this holds no region: a mistake, not a wish."""

@@ -19,7 +19,7 @@ import numpy as np
 from farm.files.png import decode_png, encode_png, is_whole_png
 from farm.files.remote import local_path
 from farm.files.storage import Storage
-from farm.flowstore import FlowStore
+from farm.flow.store import FlowStore
 from farm.job import JobDirectory, JobRecord, record_flow_key
 from farm.media.decode import FrameReader
 from farm.media.probe import probe_video

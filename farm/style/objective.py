@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from farm.errors import UsageError
+from farm.paint.tensors import image_to_tensor
 from farm.style import losses
 from farm.style.guided import KEEP_WEIGHT, Guide
 from farm.style.layerlosses import ContentLoss, StyleLoss
-from farm.style.picture import image_to_tensor
 from farm.style.targets import StyleTargets
 from farm.style.tiles import PerceptualWeights, StyleParts, cut_tiles, network_reach, tiled_features, tiled_losses
 from farm.style.vgg import LayerLoss, VGGFeatures

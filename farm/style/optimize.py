@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from farm.errors import OptimizationError, UsageError
+from farm.paint.tensors import image_to_tensor, tensor_to_exact, tensor_to_image
 from farm.stopwatch import stage
 from farm.style.device import free_memory, is_out_of_memory
 from farm.style.guided import Guide, StyledRegion, paste
 from farm.style.memory import SHORTEST_HISTORY, usable_tiles
 from farm.style.minimize import FIRST_STEP, LBFGS, Adam, Minimizer, SmoothingPreconditioner
 from farm.style.objective import Anchor, Objective, OptimizeSettings, TemporalTie
-from farm.style.picture import image_to_tensor, tensor_to_exact, tensor_to_image
 from farm.style.targets import StyleTargets
 from farm.style.vgg import VGGFeatures
 

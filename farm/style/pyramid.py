@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from farm.media.pictures import resize
 from farm.style.device import free_memory
 from farm.style.guided import RegionStyles
 from farm.style.memory import MemoryModel, plan_memory
 from farm.style.optimize import FrameOptimizer, OptimizeSettings, StepProgress, StylizedFrame
-from farm.style.picture import resize
 from farm.style.targets import Style, StyleTargets
 from farm.style.vgg import VGGFeatures
 

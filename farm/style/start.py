@@ -8,8 +8,8 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from farm.media.pictures import cover, read_picture
 from farm.spec.choices import InitName
-from farm.style.picture import cover, read_picture
 from farm.style.targets import Style
 
 NOISE_DEVIATION = 32.0

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from farm.errors import UsageError
+from farm.media.pictures import resize
+from farm.paint.tensors import image_to_tensor
 from farm.style.losses import STYLE_LAYERS
-from farm.style.picture import image_to_tensor, resize
 from farm.style.tiles import cut_tiles, network_reach, tiled_grams
 from farm.style.vgg import MINIMUM_SIDE, VGGFeatures
 

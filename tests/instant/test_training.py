@@ -18,12 +18,12 @@ from farm.instant.pictures import load_pictures
 from farm.instant.team import Team, TeamEnded
 from farm.instant.train import train_network
 from farm.instant.training import GROWN, NEAR, TINY, Trainer, heard, rate_at, work_done
+from farm.media.pictures import read_picture
 from farm.options import train_spec
 from farm.plan.runtime import Runtime
 from farm.spec.load import validated
 from farm.spec.train import TrainSpec
 from farm.style.objective import Objective
-from farm.style.picture import read_picture
 from farm.style.targets import StyleTargets
 from tests.instant.conftest import SHALLOW
 

@@ -23,7 +23,7 @@ from farm.live.run import LiveOptions, run_live
 from farm.live.show import show
 from farm.live.sources import CameraSource, FilmSource, Moment, open_source
 from farm.live.steady import SHARE, Steadier
-from farm.media.livefile import LiveFilm, LiveWriter
+from farm.media.stream import LiveFilm, LiveWriter
 
 
 class FakeClock:

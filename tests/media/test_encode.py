@@ -14,16 +14,9 @@ import pytest
 
 from farm.errors import EncodeError, FarmError, OutputError, UsageError
 from farm.media.decode import FrameReader
-from farm.media.encode import (
-    EncodeSettings,
-    check_output_writable,
-    encode_film,
-    film_command,
-    film_times,
-    join_segments,
-)
+from farm.media.encode import encode_segment, output_pixel_aspect, segment_command
+from farm.media.film import EncodeSettings, check_output_writable, encode_film, film_command, film_times, join_segments
 from farm.media.probe import probe_video
-from farm.media.segment import encode_segment, output_pixel_aspect, segment_command
 from farm.media.source import FILM_FORMATS
 from farm.plan.video import ColorTags, StreamInfo, VideoProbe
 from farm.spec.frames import FrameRange

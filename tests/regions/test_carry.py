@@ -8,7 +8,7 @@ import pytest
 
 from farm.files.storage import Storage
 from farm.flow import match_both_ways
-from farm.flowstore import FlowStore
+from farm.flow.store import FlowStore
 from farm.regions.carry import View, carry, sources
 from farm.regions.fill import fill_unknown
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from farm.paint.tensors import image_to_tensor
 from farm.style import losses
 from farm.style.guided import (
     Guide,
@@ -20,7 +21,6 @@ from farm.style.guided import (
 )
 from farm.style.layerlosses import StyleLoss
 from farm.style.optimize import FrameOptimizer, Objective, OptimizeSettings
-from farm.style.picture import image_to_tensor
 from farm.style.pyramid import stylize_coarse_to_fine
 from farm.style.targets import Style, StyleTargets
 from tests.style.reference import plain_vgg

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from farm.errors import OptimizationError, UsageError
+from farm.paint.tensors import image_to_tensor
 from farm.style import losses
 from farm.style.optimize import Anchor, FrameOptimizer, Objective, OptimizeSettings, TemporalTie
-from farm.style.picture import image_to_tensor
 from farm.style.targets import Style, StyleTargets
 from farm.style.vgg import VGGFeatures
 from tests.style.reference import plain_vgg

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from farm.errors import OutputError, PictureError
-from farm.style.picture import image_to_tensor, read_picture, resize, tensor_to_image, to_16_bits, write_picture
+from farm.media.pictures import read_picture, resize, to_16_bits, write_picture
+from farm.paint.tensors import image_to_tensor, tensor_to_image
 
 RED = (200, 30, 40)
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from farm.errors import PictureError
-from farm.style.picture import cover
+from farm.media.pictures import cover
 from farm.style.start import NOISE_DEVIATION, start_picture
 from farm.style.targets import Style
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from farm.errors import UsageError
+from farm.paint.tensors import image_to_tensor
 from farm.style.losses import STYLE_LAYERS, gram_matrix
-from farm.style.picture import image_to_tensor
 from farm.style.targets import Style, StyleTargets, matching_size
 
 LAYERS = ("relu1_1", "relu2_1")

@@ -9,10 +9,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
-from torch import Tensor
 
 from farm.errors import OutputError, PictureError
 from farm.files.atomic import write_atomically
@@ -101,22 +99,6 @@ def cover(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     scaled = resize(image, (max(height, round(image.shape[0] * scale)), max(width, round(image.shape[1] * scale))))
     top, left = (scaled.shape[0] - height) // 2, (scaled.shape[1] - width) // 2
     return scaled[top : top + height, left : left + width]
-
-
-def image_to_tensor(image: NDArray[Any], device: torch.device | str = "cpu") -> Tensor:
-    """(H, W, 3) in 0..255, any dtype -> (1, 3, H, W) float32, channels-last in memory."""
-    return torch.from_numpy(np.array(image, dtype=np.float32)).to(device).permute(2, 0, 1).unsqueeze(0)
-
-
-def tensor_to_image(tensor: Tensor) -> NDArray[np.uint8]:
-    """(1, 3, H, W) float in 0..255 -> (H, W, 3) uint8, clipped and rounded."""
-    pixels = tensor.detach()[0].permute(1, 2, 0).clamp(0, 255).round()
-    return np.ascontiguousarray(pixels.to(torch.uint8).cpu().numpy())
-
-
-def tensor_to_exact(image: Tensor) -> NDArray[np.float32]:
-    """(1, 3, H, W) -> (H, W, 3) float32, clipped to 0..255 and not rounded."""
-    return image.detach()[0].permute(1, 2, 0).clamp(0, 255).float().cpu().numpy()
 
 
 def to_16_bits(image: NDArray[np.float32]) -> NDArray[np.uint16]:
