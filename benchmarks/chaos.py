@@ -41,7 +41,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.chaos_watch import Watch
-from farm.job import JobDirectory
+from farm.job.directory import JobDirectory
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.plan.tasks import plan_tasks
 

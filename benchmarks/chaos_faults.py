@@ -26,7 +26,7 @@ from benchmarks.chaos import (
     hit,
     kill_driver,
 )
-from farm.job import JobDirectory
+from farm.job.directory import JobDirectory
 from farm.plan.segments import unread_tasks
 from farm.plan.tasks import plan_tasks
 

@@ -38,7 +38,8 @@ from farm.flow import create_matcher
 from farm.instant.networkfile import load_network_file
 from farm.instant.painter import InstantPainter
 from farm.instant.pictures import photo_files
-from farm.job import JobDirectory, JobRecord
+from farm.job.directory import JobDirectory
+from farm.job.record import JobRecord
 from farm.media.contact_sheet import contact_sheet
 from farm.media.pictures import cover, read_picture, resize, write_picture
 from farm.plan.render_plan import output_size

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.chaos import below, command_of
-from farm.job import JobDirectory
+from farm.job.directory import JobDirectory
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.plan.estimates import estimate_storage
 from farm.plan.tasks import plan_tasks

@@ -21,8 +21,9 @@ import cv2
 import numpy as np
 
 from farm.files.png import decode_png, encode_png
-from farm.job import FrameRecord, JobDirectory, JobRecord, frame_name
-from farm.jobstate import JobState, save_state
+from farm.job.directory import JobDirectory, frame_name
+from farm.job.record import FrameRecord, JobRecord
+from farm.job.state import JobState, save_state
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.scan import scan_video
 from farm.page.report import write_report

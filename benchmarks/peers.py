@@ -35,7 +35,7 @@ from stills import LOADED, WORKING, Report, measure, pastiche_way, processor
 
 from farm.bench.clip import render_alone, warp_error
 from farm.flow import create_matcher
-from farm.job import JobDirectory
+from farm.job.directory import JobDirectory
 from farm.media.pictures import read_picture, resize, write_picture
 from farm.paint.tensors import image_to_tensor
 from farm.render import SourceFrames, stage_frame

@@ -37,7 +37,8 @@ import numpy as np
 
 from farm.flow import reliability, warp
 from farm.flow.dis import smooth_search
-from farm.job import JobDirectory, JobRecord
+from farm.job.directory import JobDirectory
+from farm.job.record import JobRecord
 from farm.plan.render_plan import RenderPlan, plan_render
 from farm.render import COLOR_SAMPLE, SourceFrames, stage_frame
 from farm.spec.frames import evenly

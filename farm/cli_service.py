@@ -52,7 +52,7 @@ def submit(
     from farm.cluster.service import submit_job
     from farm.cluster.staging import stage_inputs
     from farm.cluster.submission import Cluster
-    from farm.request import JobRequest
+    from farm.job.request import JobRequest
 
     spec = film_spec(given)
     where = absolute_path(job) if job else str(Path(spec.output).with_suffix(".farm"))
@@ -101,7 +101,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """How far a job is, read from its directory alone."""
-    from farm.jobstatus import job_status, status_lines
+    from farm.job.status import job_status, status_lines
     from farm.verification import verify_job
 
     job = directory_of(job, address)

@@ -15,7 +15,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
 from farm.errors import CancelledError, StorageError
-from farm.job import JobDirectory, JobRecord, frame_name, record_flow_key
+from farm.job.directory import JobDirectory, frame_name
+from farm.job.record import JobRecord, record_flow_key
 from farm.plan.segments import Segment, SegmentProgress, unread_tasks
 from farm.plan.tasks import Task
 from farm.stitch import Segments

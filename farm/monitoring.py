@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from farm.request import has_credentials
+from farm.job.credentials import has_credentials
 
 DASHBOARD = "farm"
 """Identifier of deploy/grafana/dashboards/farm.json."""

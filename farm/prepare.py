@@ -15,7 +15,8 @@ from farm import __version__
 from farm.errors import FlowFileError, UsageError
 from farm.files.remote import local_path
 from farm.flow import external_flow_name
-from farm.job import JobDirectory, JobRecord, record_flow_key
+from farm.job.directory import JobDirectory
+from farm.job.record import JobRecord, record_flow_key
 from farm.media.scan import VideoScan, scan_video
 from farm.media.source import open_source, pick_video_stream
 from farm.plan.render_plan import RenderPlan, plan_render

@@ -26,7 +26,8 @@ from farm.flow import Match, create_matcher, external_flow_name, match_both_ways
 from farm.flow.store import FlowStore
 from farm.instant.networkfile import style_picture
 from farm.instant.painter import InstantPainter
-from farm.job import FrameRecord, JobDirectory, JobRecord, record_flow_key
+from farm.job.directory import JobDirectory
+from farm.job.record import FrameRecord, JobRecord, record_flow_key
 from farm.media.decode import FrameReader
 from farm.pipeline import in_stages
 from farm.plan.reads import frames_in_order, relay_reads, travels_back

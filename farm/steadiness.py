@@ -10,7 +10,6 @@ than LEAST_RELIABLE can be followed.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,9 @@ from statistics import median
 import numpy as np
 
 from farm.flow import warp
-from farm.job import JobDirectory, JobRecord
+from farm.job.directory import JobDirectory
+from farm.job.measures import Known
+from farm.job.record import JobRecord
 from farm.plan.render_plan import RenderPlan
 from farm.plan.tasks import task_id
 from farm.render import SourceFrames, open_flow_store, stage_frame
@@ -27,7 +28,6 @@ from farm.render import SourceFrames, open_flow_store, stage_frame
 LEAST_RELIABLE = 0.2
 NEAR = 6
 """Frames to either side of a boundary that a seam is looked for in."""
-MEASURES = "measures.json"
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,6 @@ class Seam:
     worst: int | None
     style_low: float | None
     style_high: float | None
-
-
-Known = dict[int, tuple[str, float | None]]
-"""Of each frame: what its pair was named by when it was measured, and its warp error."""
 
 
 def pair_errors(
@@ -138,19 +134,3 @@ def _usual(values: Mapping[int, float], near: Collection[int]) -> float:
     """The median away from boundaries, or of all where chunks are too short for that; 0 where there is none."""
     away = [value for frame, value in values.items() if frame not in near]
     return median(away or values.values()) if values else 0.0
-
-
-def load_measures(job: JobDirectory) -> Known:
-    """What was measured before, for `pair_errors`; nothing where there is none."""
-    data = job.storage.read(MEASURES)
-    try:
-        rows = {} if data is None else json.loads(data)
-        return {int(frame): (str(key), None if value is None else float(value)) for frame, (key, value) in rows.items()}
-    except (ValueError, TypeError, AttributeError):
-        return {}
-
-
-def save_measures(job: JobDirectory, known: Known) -> None:
-    """Raises StorageError."""
-    rows = {str(frame): value for frame, value in sorted(known.items())}
-    job.storage.write(MEASURES, json.dumps(rows, indent=0).encode())

@@ -23,7 +23,8 @@ import tenacity
 
 from farm.errors import EncodeError, StorageError
 from farm.files.checked_json import seal, unseal
-from farm.job import JobDirectory, JobRecord
+from farm.job.directory import JobDirectory
+from farm.job.record import JobRecord
 from farm.media.encode import SUFFIX, encode_segment
 from farm.media.ffmpeg import ffmpeg_binary, ffmpeg_version
 from farm.media.film import join_segments

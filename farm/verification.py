@@ -16,7 +16,8 @@ from farm.files.checked_json import unseal
 from farm.files.png import is_whole_png
 from farm.files.remote import local_path
 from farm.flow.codec import decode_match
-from farm.job import RECORD_NAMES, JobDirectory, JobRecord, frame_name, ledger_name
+from farm.job.directory import RECORD_NAMES, JobDirectory, frame_name, ledger_name
+from farm.job.record import JobRecord
 from farm.media.source import content_hash
 from farm.plan.segments import SegmentProgress, unread_tasks
 from farm.plan.tasks import Task, plan_tasks

@@ -12,7 +12,7 @@ import pytest
 
 from farm.errors import EncodeError, StorageError
 from farm.filmmaker import FilmMaker
-from farm.job import frame_name
+from farm.job.directory import frame_name
 from farm.media.probe import probe_video
 from farm.plan.runtime import Runtime
 from farm.plan.segments import SegmentProgress, settled_tasks

@@ -3,8 +3,8 @@
 import pytest
 
 from farm.errors import StorageError
-from farm.job import JobDirectory
-from farm.job_forecast import load_forecast, save_forecast
+from farm.job.directory import JobDirectory
+from farm.job.forecast import load_forecast, save_forecast
 from farm.plan.estimates import estimate_work
 from farm.plan.forecast import (
     Costs,

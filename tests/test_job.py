@@ -11,7 +11,8 @@ from farm.errors import FarmError, JobMismatchError, StorageError, UsageError
 from farm.files.atomic import write_atomically
 from farm.files.png import decode_png, encode_png
 from farm.files.storage import Storage
-from farm.job import FrameRecord, JobDirectory, JobRecord, frame_name
+from farm.job.directory import JobDirectory, frame_name
+from farm.job.record import FrameRecord, JobRecord
 from farm.plan.render_plan import plan_render
 from farm.plan.runtime import Runtime
 from farm.plan.tasks import Task
@@ -139,7 +140,7 @@ def test_names_are_those_of_whole_files(job):
 
 
 def test_many_ledgers_do_not_stay_in_memory(job, monkeypatch):
-    monkeypatch.setattr("farm.job.LEDGER_ROWS_KEPT", 10)
+    monkeypatch.setattr("farm.job.directory.LEDGER_ROWS_KEPT", 10)
     for number in range(30):
         job.commit_frame(f"pass-1/{number:05d}", picture(1), FrameRecord(frame=number, sha256=""))
     assert sum(map(len, job._ledgers.values())) <= 10

@@ -6,9 +6,9 @@ import json
 import pytest
 
 from farm.errors import CancelledError, ChunkFailedError, UsageError
-from farm.job import JobDirectory
-from farm.jobstate import JobState, job_state, load_state, save_state
-from farm.jobstatus import job_status, status_lines
+from farm.job.directory import JobDirectory
+from farm.job.state import JobState, job_state, load_state, save_state
+from farm.job.status import job_status, status_lines
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from farm import lease
 from farm.errors import UsageError
 from farm.files.storage import Storage
-from farm.lease import job_lease
+from farm.job import lease
+from farm.job.lease import job_lease
 
 HOLD = """
 import sys, time

@@ -10,7 +10,7 @@ import pytest
 
 from farm.errors import InputError, StorageError
 from farm.files.storage import Storage
-from farm.job import JobDirectory
+from farm.job.directory import JobDirectory
 from farm.media.decode import FrameReader
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.probe import probe_video

@@ -12,7 +12,8 @@ import torch
 
 from farm.errors import JobMismatchError
 from farm.flow import external_flow_name, write_flow
-from farm.job import FrameRecord, JobDirectory
+from farm.job.directory import JobDirectory
+from farm.job.record import FrameRecord
 from farm.plan import render_plan as planning
 from farm.plan.runtime import Runtime
 from farm.plan.tasks import plan_tasks

@@ -6,7 +6,7 @@ import pytest
 
 from farm.cluster import service
 from farm.files.checked_json import seal
-from farm.job import JobDirectory
+from farm.job.directory import JobDirectory
 from farm.plan.runtime import Runtime
 from farm.prepare import prepare_job
 from farm.spec.load import build_spec

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from farm.job import JobDirectory
+from farm.job.directory import JobDirectory
 from farm.plan import render_plan as planning
 from farm.plan.runtime import Runtime
 from farm.plan.tasks import plan_tasks

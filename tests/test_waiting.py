@@ -8,8 +8,8 @@ from farm.cluster import service
 from farm.cluster.service import Found, wait_for_job
 from farm.cluster.submission import SubmittedJob
 from farm.errors import ChunkFailedError, UsageError
-from farm.job import JobDirectory
-from farm.jobstate import JobState, save_state
+from farm.job.directory import JobDirectory
+from farm.job.state import JobState, save_state
 
 
 class Slow(Found):

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from farm.flow import warp
-from farm.job import JobDirectory
+from farm.job.directory import JobDirectory
 from farm.plan.tasks import plan_tasks
 from farm.prepare import prepare_job
 from farm.render import ChunkRenderer, stage_frame

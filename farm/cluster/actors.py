@@ -17,7 +17,7 @@ from typing import Any
 import ray
 
 from farm.cluster.metrics import Meters
-from farm.job import JobDirectory
+from farm.job.directory import JobDirectory
 from farm.plan.runtime import Runtime
 from farm.plan.tasks import Task
 from farm.render import ChunkRenderer, FrameReport, SourceFrames, open_flow_store

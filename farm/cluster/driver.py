@@ -19,7 +19,7 @@ from farm.cluster.metrics import JobMetrics
 from farm.cluster.pool import WorkerPool, cause_of, last_line
 from farm.cluster.worker_logs import last_log_lines
 from farm.errors import ChunkFailedError, InputError, UsageError
-from farm.history import History
+from farm.job.history import History
 from farm.plan.liveness import LEAST_SECONDS, FrameTally, LostTime, Watchdog
 from farm.plan.schedule import (
     Assign,

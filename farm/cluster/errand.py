@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from farm.errors import FarmError, RenderError
-from farm.job import JobDirectory
+from farm.job.directory import JobDirectory
 from farm.plan.segments import Segment
 from farm.stitch import Segments
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from farm.cluster.launch import LaunchOptions
 from farm.cluster.measure import measure_costs
-from farm.job import JobDirectory
-from farm.job_forecast import save_forecast
+from farm.job.directory import JobDirectory
+from farm.job.forecast import save_forecast
 from farm.plan.forecast import USUAL_WORKERS, floor_seconds, forecast_rows, storage_bytes
 from farm.progress import JobProgress
 from farm.spec.render import RenderSpec

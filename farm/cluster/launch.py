@@ -17,12 +17,14 @@ from farm.cluster.errand import make_segment, run_errand
 from farm.cluster.local import RaySession, ray_session
 from farm.errors import CancelledError, OutputError
 from farm.filmmaker import FilmMaker
-from farm.history import History
 from farm.instant.onfilm import with_network
 from farm.interruption import Interruption, noted_interruption
-from farm.job import JobRecord
-from farm.jobstate import StateRecorder, job_state
-from farm.lease import job_lease
+from farm.job.credentials import check_no_secrets
+from farm.job.history import History
+from farm.job.lease import job_lease
+from farm.job.record import JobRecord
+from farm.job.request import film_title
+from farm.job.state import StateRecorder, job_state
 from farm.media.film import check_encoding, check_output_writable
 from farm.media.source import content_hash
 from farm.plan.fair_share import DEFAULT_PRIORITY
@@ -33,7 +35,6 @@ from farm.plan.tasks import Task, plan_tasks
 from farm.prepare import Prepared, prepare_job, sibling_flow_sources
 from farm.progress import JobProgress
 from farm.render import FrameReport
-from farm.request import check_no_secrets, film_title
 from farm.spec.frames import FrameRange
 from farm.spec.named_files import input_files
 from farm.spec.render import RenderSpec

@@ -22,7 +22,8 @@ from farm.cluster.launch import LaunchOptions, job_pool, logical_cpus
 from farm.cluster.local import ray_session
 from farm.errors import CancelledError, ChunkFailedError, FarmError, UsageError
 from farm.interruption import noted_interruption
-from farm.job import JobDirectory, JobRecord
+from farm.job.directory import JobDirectory
+from farm.job.record import JobRecord
 from farm.media.film import encode_film
 from farm.plan.forecast import Costs, Forecast
 from farm.prepare import prepare_job

@@ -23,7 +23,8 @@ from farm.cluster.launch import LaunchOptions, job_pool, logical_cpus, render_jo
 from farm.cluster.local import ray_session
 from farm.errors import CancelledError, ChunkFailedError, FarmError
 from farm.interruption import noted_interruption
-from farm.job import JobDirectory, JobRecord
+from farm.job.directory import JobDirectory
+from farm.job.record import JobRecord
 from farm.media.join import join_films
 from farm.media.scan import VideoScan
 from farm.plan.variants import first_seconds, frames_to_show

@@ -20,15 +20,11 @@ from farm import __version__
 from farm.cluster.launch import LaunchOptions, render_job
 from farm.cluster.submission import Cluster, SubmittedJob
 from farm.errors import CancelledError, ChunkFailedError, FarmError, StorageError, TimedOutError, UsageError
-from farm.job import JobDirectory
-from farm.jobstate import FINISHED, JobState, State, load_state, save_state
-from farm.lease import job_lease
-from farm.monitoring import monitoring_addresses
-from farm.plan.reads import dependents
-from farm.progress import JobProgress
-from farm.request import (
+from farm.job.credentials import check_no_secrets
+from farm.job.directory import JobDirectory
+from farm.job.lease import job_lease
+from farm.job.request import (
     JobRequest,
-    check_no_secrets,
     job_metadata,
     load_request,
     next_submission,
@@ -36,6 +32,10 @@ from farm.request import (
     submission_base,
     submission_number,
 )
+from farm.job.state import FINISHED, JobState, State, load_state, save_state
+from farm.monitoring import monitoring_addresses
+from farm.plan.reads import dependents
+from farm.progress import JobProgress
 from farm.spec.frames import FrameRange, runs
 from farm.spec.load import absolute_path, spec_differences
 

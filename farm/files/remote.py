@@ -74,3 +74,7 @@ def _unreadable(url: str, error: Exception) -> InputError:
     shown = urlsplit(url)._replace(query="").geturl()  # a query may hold a signature
     reason = " ".join(str(error).split()) if not isinstance(error, FileNotFoundError) else "it is not there"
     return InputError(f"{shown} cannot be read: {reason or type(error).__name__}", "check the address and the access")
+
+
+def file_name(path: str) -> str:
+    return PurePosixPath(urlsplit(path).path if "://" in path else path).name

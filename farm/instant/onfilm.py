@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from farm.instant.course import input_hashes
-from farm.job import JobDirectory
+from farm.job.directory import JobDirectory
 from farm.media.scan import scan_video
 from farm.plan.render_plan import output_size
 from farm.spec.load import validated

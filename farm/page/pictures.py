@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from farm.errors import FarmError
-from farm.job import JobDirectory, JobRecord
+from farm.job.directory import JobDirectory
+from farm.job.record import JobRecord
 from farm.page.facts import JobFacts
 from farm.plan.tasks import task_id
 from farm.render import SourceFrames, open_flow_store, read_committed

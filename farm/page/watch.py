@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from farm.errors import FarmError, UsageError
+from farm.job.measures import Known
 from farm.media.jpeg import jpeg
 from farm.page.document import asset, content_policy
 from farm.page.facts import JobFacts, JobReader, Shown
@@ -25,7 +26,6 @@ from farm.page.loopback import only_this_machine, serve
 from farm.page.pictures import JobPictures, picture_of
 from farm.page.report import measured
 from farm.page.sections import Page, Section
-from farm.steadiness import Known
 
 WIDTHS = range(16, 2049)
 SLOW = ("strip", "look", "curves", "seams", "time")

@@ -20,7 +20,8 @@ from farm.files.png import decode_png, encode_png, is_whole_png
 from farm.files.remote import local_path
 from farm.files.storage import Storage
 from farm.flow.store import FlowStore
-from farm.job import JobDirectory, JobRecord, record_flow_key
+from farm.job.directory import JobDirectory
+from farm.job.record import JobRecord, record_flow_key
 from farm.media.decode import FrameReader
 from farm.media.probe import probe_video
 from farm.plan.render_plan import Shot

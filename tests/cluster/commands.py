@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from farm.cli import main
-from farm.job import JobDirectory
-from farm.jobstate import load_state
+from farm.job.directory import JobDirectory
+from farm.job.state import load_state
 from farm.render import stage_frame
 
 ROOT = Path(__file__).parents[2]

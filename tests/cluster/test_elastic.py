@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from farm.job import JobDirectory
-from farm.jobstate import load_state
+from farm.job.directory import JobDirectory
+from farm.job.state import load_state
 from farm.plan.tasks import plan_tasks
 from tests.cluster.commands import commits, farm, final_frames, submit, until
 from tests.conftest import make_clip

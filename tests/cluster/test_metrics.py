@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 
-from farm.job import FrameRecord
+from farm.job.record import FrameRecord
 from farm.render import FrameReport
 
 

@@ -19,8 +19,8 @@ import pytest
 
 from farm.cluster.launch import LaunchOptions, render_job
 from farm.errors import ChunkFailedError, JobMismatchError, OutputError, UsageError, VideoError
-from farm.history import load_history
-from farm.job import JobDirectory
+from farm.job.directory import JobDirectory
+from farm.job.history import load_history
 from farm.media.probe import probe_video
 from farm.plan import render_plan as planning
 from farm.plan import segments
@@ -201,7 +201,7 @@ def test_with_spare_storage_a_long_shot_is_rendered_from_its_middle(style, tmp_p
 
 def test_a_second_driver_is_refused_in_one_line(clip, style, tmp_path):
     from farm.files.storage import Storage
-    from farm.lease import job_lease
+    from farm.job.lease import job_lease
 
     with (
         job_lease(Storage(str(tmp_path / "busy.farm"))),

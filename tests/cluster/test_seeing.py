@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from farm.errors import JobMismatchError, OutputError, UsageError
-from farm.job import JobDirectory
-from farm.job_forecast import load_forecast
+from farm.job.directory import JobDirectory
+from farm.job.forecast import load_forecast
 from farm.previewing import preview_film
 from farm.progress import JobProgress
 from tests.cluster.test_render import make_spec

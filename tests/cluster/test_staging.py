@@ -10,7 +10,7 @@ import pytest
 from farm.errors import VideoError
 from farm.files.remote import local_path
 from farm.files.storage import Storage
-from farm.job import JobDirectory
+from farm.job.directory import JobDirectory
 from farm.media.probe import probe_video
 from farm.spec.load import build_spec
 from tests.cluster.commands import farm, final_frames, submit

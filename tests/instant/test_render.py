@@ -13,7 +13,7 @@ from farm.errors import UsageError, WeightsError
 from farm.instant.networkfile import load_network_file, style_picture
 from farm.instant.onfilm import network_key, training_spec
 from farm.instant.painter import InstantPainter
-from farm.job import JobDirectory
+from farm.job.directory import JobDirectory
 from farm.media.probe import probe_video
 from farm.plan.runtime import Runtime
 from farm.progress import JobProgress

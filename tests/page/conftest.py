@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from farm.history import Happening
-from farm.job import FrameRecord, JobDirectory, JobRecord
-from farm.jobstate import JobState, save_state
+from farm.job.directory import JobDirectory
+from farm.job.history import Happening
+from farm.job.record import FrameRecord, JobRecord
+from farm.job.state import JobState, save_state
 from farm.media.scan import scan_video
 from farm.plan.render_plan import plan_render
 from farm.plan.runtime import Runtime

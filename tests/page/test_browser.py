@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from farm.job import FrameRecord, JobDirectory
-from farm.jobstate import JobState, save_state
+from farm.job.directory import JobDirectory
+from farm.job.record import FrameRecord
+from farm.job.state import JobState, save_state
 from farm.page.report import write_report
 from farm.plan.tasks import plan_tasks
 from tests.page.conftest import ODD, make_job, paint

@@ -3,8 +3,8 @@
 import pytest
 
 from farm.errors import UsageError
-from farm.job import FrameRecord
-from farm.jobstate import JobState
+from farm.job.record import FrameRecord
+from farm.job.state import JobState
 from farm.page.facts import JobFacts, JobReader
 from farm.page.gauge import find_outliers, time_by_worker
 from farm.page.report import measured

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from farm.errors import OutputError
-from farm.job import JobDirectory
-from farm.jobstate import JobState
+from farm.job.directory import JobDirectory
+from farm.job.state import JobState
 from farm.page.facts import Span
 from farm.page.plots import joined, thinned
 from farm.page.report import write_report
@@ -81,7 +81,7 @@ def test_a_job_whose_source_is_gone_has_a_report_all_the_same(painted_job, tmp_p
 
 
 def test_a_job_that_has_only_failed_to_start(tmp_path):
-    from farm.jobstate import save_state
+    from farm.job.state import save_state
 
     job = JobDirectory(str(tmp_path / "early.farm"))
     save_state(job, JobState(state="FAILED", reason="the video is gone"))

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from farm.errors import UsageError
-from farm.job import FrameRecord, JobDirectory
-from farm.jobstate import JobState, save_state
+from farm.job.directory import JobDirectory
+from farm.job.record import FrameRecord
+from farm.job.state import JobState, save_state
 from farm.page.facts import JobReader
 from farm.page.loopback import serve as serve_app
 from farm.page.watch import JobWatch, run_watch, watch_app

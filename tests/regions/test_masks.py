@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from farm.flow import external_flow_name, write_flow
-from farm.job import JobDirectory
+from farm.job.directory import JobDirectory
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.plan.runtime import Runtime
 from farm.plan.tasks import plan_tasks

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from farm.errors import UsageError
-from farm.job import JobDirectory
-from farm.jobstate import load_state
+from farm.job.directory import JobDirectory
+from farm.job.state import load_state
 from farm.plan.tasks import plan_tasks
 from farm.spec.load import absolute_path
 

@@ -10,21 +10,16 @@ import json
 import re
 from collections.abc import Collection
 from pathlib import PurePosixPath
-from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, ValidationError
 
 from farm import __version__
-from farm.errors import StorageError, UsageError
-from farm.job import JobDirectory
+from farm.errors import StorageError
+from farm.files.remote import file_name
+from farm.job.directory import JobDirectory
 from farm.plan.fair_share import DEFAULT_PRIORITY
 from farm.spec.base import Model
-from farm.spec.named_files import input_files
 from farm.spec.render import RenderSpec
-
-SECRET_WORDS = ("signature", "credential", "token", "password", "passwd", "secret", "apikey", "accesskey")
-SECRET_NAMES = ("sig", "pwd", "auth")
-"""Parts and whole names of what a query says when it opens a door: links signed for S3, GCS or Azure, and API keys."""
 
 
 class JobRequest(Model):
@@ -95,28 +90,3 @@ def job_metadata(job_url: str, spec: RenderSpec) -> dict[str, str]:
         "method": spec.method,
         "output": file_name(spec.output),
     }
-
-
-def check_no_secrets(job_url: str, spec: RenderSpec) -> None:
-    """Refuse URLs that carry a password or a key: they would stand in files, logs and `ps`. Raises UsageError."""
-    for path in [job_url, spec.output, *input_files(spec), spec.flow_dir or ""]:
-        if has_credentials(path):
-            raise UsageError(
-                f"the URL of {file_name(path)} contains credentials",
-                "leave them out of the URL and give them to the nodes in their environment (s3:// reads those)",
-            )
-
-
-def has_credentials(path: str) -> bool:
-    """Whether it is a URL with a user, a password, a signature or a key in it."""
-    if "://" not in path:
-        return False
-    parts = urlsplit(path)
-    names = [re.sub(r"[-_]", "", name.lower()) for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
-    return "@" in parts.netloc or any(
-        name in SECRET_NAMES or any(word in name for word in SECRET_WORDS) for name in names
-    )
-
-
-def file_name(path: str) -> str:
-    return PurePosixPath(urlsplit(path).path if "://" in path else path).name

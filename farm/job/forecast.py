@@ -6,7 +6,7 @@ import json
 
 from pydantic import ValidationError
 
-from farm.job import JobDirectory
+from farm.job.directory import JobDirectory
 from farm.plan.forecast import Forecast
 
 FORECAST = "forecast.json"

@@ -17,7 +17,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from farm.errors import StorageError
-from farm.job import JobDirectory
+from farm.job.directory import JobDirectory
 from farm.spec.base import Model
 
 Kind = Literal["run", "joined", "lost", "retry", "failed", "avoided", "regained", "note", "stitch", "end"]

@@ -12,7 +12,7 @@
     state.json                what the job is doing, for people; nothing is decided by it
     history.json              runs, workers that came and went, retries: for people too
     request.json              what was submitted to a cluster, if it was
-    lock, lease.json          which driver is at work here: farm.lease
+    lock, lease.json          which driver is at work here: farm.job.lease
     inputs/                   what `farm submit --stage` copied here
 
 job.json, the ledgers and the report carry their own checksum (farm.files.checked_json).
@@ -24,66 +24,27 @@ is bit-identical to one that did not.
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from farm.errors import JobMismatchError, OutputError, StorageError
 from farm.files.checked_json import seal, unseal
 from farm.files.png import decode_png, encode_png
 from farm.files.storage import Storage
-from farm.plan.render_plan import RenderPlan
-from farm.plan.runtime import Runtime
+from farm.job.record import FrameRecord, JobRecord
 from farm.plan.tasks import Task
-from farm.plan.video import VideoProbe
-from farm.spec.base import Model
 from farm.spec.load import spec_differences
 from farm.spec.render import RenderSpec
 
-FLOW_STORE_VERSION = 2
 LEDGER_ROWS_KEPT = 4096
 """Of the ledgers that were read last: all of a long film's would take more memory than its frames in work."""
 RECORD_NAMES = ("job.json", "job.copy.json")
 WRITTEN_FOLDERS = ("frames", "ledger", "flow", "masks", "segments")
 """Where drivers and workers put files."""
-
-
-class JobRecord(Model):
-    """`job.json`. `input_hashes` maps every file that the render reads to the hash of its bytes; `spare_storage` is how
-    the render was begun, for whoever goes on with it.
-    """
-
-    spec: RenderSpec
-    input_hashes: dict[str, str]
-    probe: VideoProbe
-    cuts: tuple[int, ...]
-    plan: RenderPlan
-    runtime: Runtime
-    versions: dict[str, str]
-    spare_storage: bool = False
-
-
-class FrameRecord(Model):
-    """One committed frame, as the ledger has it. `seconds` are of work, waiting for storage included; `bytes` are those
-    of its file; `worker` committed it at `committed` seconds since 1970.
-    """
-
-    frame: int
-    sha256: str
-    steps: int = 0
-    stop: str = ""
-    restarts: int = 0
-    notes: tuple[str, ...] = ()
-    losses: dict[str, float] = Field(default_factory=dict)
-    seconds: float = 0.0
-    bytes: int = 0
-    worker: str = ""
-    committed: float = 0.0
 
 
 class JobDirectory:
@@ -251,15 +212,6 @@ class JobDirectory:
             return None if data is None else unseal(data)
         except ValueError:
             return None
-
-
-def record_flow_key(record: JobRecord) -> str:
-    """Names all that the flow fields of a job depend on: the video, the size, and the estimator or the given files."""
-    spec, size = record.spec, (record.plan.width, record.plan.height)
-    method = "given" if spec.flow_dir else spec.flow
-    beside = record.input_hashes.get(spec.flow_dir or spec.flow_weights or "", "")
-    parts = json.dumps([FLOW_STORE_VERSION, record.probe.content_hash, size, method, beside, *sorted(spec.as_stored)])
-    return f"{method}-{size[0]}x{size[1]}-{hashlib.sha256(parts.encode()).hexdigest()[:16]}"
 
 
 def ledger_name(task: str) -> str:

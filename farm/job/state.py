@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from farm.errors import CancelledError, FarmError, StorageError
-from farm.job import JobDirectory
+from farm.job.directory import JobDirectory
 from farm.spec.base import Model
 
 BEAT_SECONDS = 15.0

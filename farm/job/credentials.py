@@ -1,0 +1,38 @@
+"""What is secret in a URL, and the refusal to keep it in a job directory."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qsl, urlsplit
+
+from farm.errors import UsageError
+from farm.files.remote import file_name
+from farm.spec.named_files import input_files
+from farm.spec.render import RenderSpec
+
+SECRET_WORDS = ("signature", "credential", "token", "password", "passwd", "secret", "apikey", "accesskey")
+
+
+SECRET_NAMES = ("sig", "pwd", "auth")
+"""Parts and whole names of what a query says when it opens a door: links signed for S3, GCS or Azure, and API keys."""
+
+
+def check_no_secrets(job_url: str, spec: RenderSpec) -> None:
+    """Refuse URLs that carry a password or a key: they would stand in files, logs and `ps`. Raises UsageError."""
+    for path in [job_url, spec.output, *input_files(spec), spec.flow_dir or ""]:
+        if has_credentials(path):
+            raise UsageError(
+                f"the URL of {file_name(path)} contains credentials",
+                "leave them out of the URL and give them to the nodes in their environment (s3:// reads those)",
+            )
+
+
+def has_credentials(path: str) -> bool:
+    """Whether it is a URL with a user, a password, a signature or a key in it."""
+    if "://" not in path:
+        return False
+    parts = urlsplit(path)
+    names = [re.sub(r"[-_]", "", name.lower()) for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    return "@" in parts.netloc or any(
+        name in SECRET_NAMES or any(word in name for word in SECRET_WORDS) for name in names
+    )
