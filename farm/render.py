@@ -38,11 +38,11 @@ from farm.revealed import painted_alike
 from farm.spec.frames import FrameRange, evenly
 from farm.stopwatch import stage
 from farm.style.guided import paste
+from farm.style.objective import TemporalTie
 from farm.style.optimize import StylizedFrame
 from farm.style.palette import ColorTreatment, color_treatment_after
 from farm.styler import FrameStyler, ShotStyler
 from farm.ties import (
-    Neighbour,
     blended_start,
     cross_fade,
     looks_alike,
@@ -302,14 +302,14 @@ class ChunkRenderer:
             for number in relay_reads(self.plan, self.spec.long_term, chunk, frame)
         ]
 
-    def _warped(self, frame: int, other: int, image: np.ndarray) -> Neighbour:
+    def _warped(self, frame: int, other: int, image: np.ndarray) -> TemporalTie:
         with stage("flow"):
             match = self.flows.match(frame, other)
             weight = match.weight
             if abs(frame - other) > 1:
                 weight = weight * looks_alike(self.source(frame), warp(self.source(other), match.flow))
         with stage("warp"):
-            return Neighbour(warp_sharp(image, match.flow), weight)
+            return TemporalTie(warp_sharp(image, match.flow), weight)
 
     def _committed(self, number: int, frame: int) -> np.ndarray:
         return stage_frame(self.job, self.record, number, frame)

@@ -29,7 +29,6 @@ from farm.style.start import start_picture
 from farm.style.targets import Style, StyleTargets
 from farm.style.vgg import VGGFeatures, check_layers
 from farm.style.weights import VGGWeights, load_weights
-from farm.ties import Neighbour
 
 WINDOW = 20
 """Steps over which the convergence of a frame is judged. Ruder's 50 suits his 1000 steps a frame, not ours."""
@@ -147,7 +146,7 @@ class ShotStyler:
         content: np.ndarray,
         start: np.ndarray,
         steps: int,
-        ties: Sequence[Neighbour],
+        ties: Sequence[TemporalTie],
         regions: Sequence[np.ndarray] = (),
         average_last: int = 1,
     ) -> StylizedFrame:
@@ -161,7 +160,7 @@ class ShotStyler:
             if weight.any()
         ]
         see = self._colors.content
-        tied = [TemporalTie(see(tie.image), tie.weight) for tie in ties]
+        tied = [replace(tie, image=see(tie.image)) for tie in ties]
         made = self._optimizer.stylize(see(content), see(start), steps, tied, regions=styled, average_last=average_last)
         return self._finished(made, content)
 

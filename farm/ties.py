@@ -7,32 +7,24 @@ to be trusted, 0 where the pixel was hidden, left the picture, or lies on a moti
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from farm.flow import long_term_weights
+from farm.style.objective import TemporalTie
 
 ALIKE, UNLIKE = 10.0, 25.0
 """Grey levels of 255. Noise, blur and sampling come to 3 to 8 in hand-held video, other things to 30 and more."""
 
 
-@dataclass(frozen=True)
-class Neighbour:
-    """A stylised frame warped into the present frame: (H, W, 3) float32 0..255; weight (H, W) float32 0..1."""
-
-    image: np.ndarray
-    weight: np.ndarray
-
-
-def nearest_visible(neighbours: Sequence[Neighbour]) -> list[Neighbour]:
+def nearest_visible(neighbours: Sequence[TemporalTie]) -> list[TemporalTie]:
     """Tie each pixel to the nearest frame that shows it (Ruder 2016, section 4.2); nearest first.
 
     `c_long^(j) = max(c^(j) - sum of c^(k) over nearer k, 0)`: the weights of one pixel sum to 1 at the most.
     """
     weights = long_term_weights([neighbour.weight for neighbour in neighbours])
-    return [Neighbour(neighbour.image, weight) for neighbour, weight in zip(neighbours, weights, strict=True)]
+    return [TemporalTie(neighbour.image, weight) for neighbour, weight in zip(neighbours, weights, strict=True)]
 
 
 def looks_alike(frame: np.ndarray, warped: np.ndarray) -> np.ndarray:
@@ -48,7 +40,7 @@ def looks_alike(frame: np.ndarray, warped: np.ndarray) -> np.ndarray:
     return np.clip((UNLIKE - level) / (UNLIKE - ALIKE), 0, 1)
 
 
-def warped_start(elsewhere: np.ndarray, neighbours: Sequence[Neighbour]) -> np.ndarray:
+def warped_start(elsewhere: np.ndarray, neighbours: Sequence[TemporalTie]) -> np.ndarray:
     """The warped neighbours where they are known, `elsewhere` where not: (H, W, 3) float32.
 
     The neighbours' weights must sum to 1 at the most, as `nearest_visible` leaves them.
@@ -61,7 +53,7 @@ def warped_start(elsewhere: np.ndarray, neighbours: Sequence[Neighbour]) -> np.n
     return total + np.clip(1 - known, 0, 1)[..., None] * elsewhere
 
 
-def blended_start(own: np.ndarray, neighbours: Sequence[Neighbour], blend: float) -> np.ndarray:
+def blended_start(own: np.ndarray, neighbours: Sequence[TemporalTie], blend: float) -> np.ndarray:
     """A frame of the previous pass drawn towards its neighbours (Ruder 2016, section 4.4), two-sided.
 
     `x' = (x + b sum c_k w_k) / (1 + b sum c_k)`, (H, W, 3) float32, with `b` = `blend`.

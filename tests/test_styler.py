@@ -14,8 +14,8 @@ from farm.errors import UsageError, WeightsError
 from farm.plan.runtime import Runtime
 from farm.spec.load import build_spec
 from farm.style.color import YIQ_FROM_RGB, color_statistics
+from farm.style.objective import TemporalTie
 from farm.styler import SHOTS_KEPT, FrameStyler, optimize_settings
-from farm.ties import Neighbour
 from tests.conftest import small_vgg
 
 SIZE = (48, 40)
@@ -73,7 +73,7 @@ def test_luminance_keeps_the_colours_of_each_frame(style, way):
     if way == "first":
         made = shot.first(content, 6)
     else:
-        tie = Neighbour(frame(6).astype(np.float32), np.ones((SIZE[1], SIZE[0]), np.float32))
+        tie = TemporalTie(frame(6).astype(np.float32), np.ones((SIZE[1], SIZE[0]), np.float32))
         made = shot.next(content, frame(6).astype(np.float32), 6, [tie])
     assert np.abs((made.image.astype(float) - content) @ YIQ_FROM_RGB[1:].T).max() < 1e-9
     assert np.abs((made.image.astype(float) - content) @ YIQ_FROM_RGB[0]).mean() > 2
@@ -85,7 +85,7 @@ def test_a_tie_is_to_the_luminance_of_a_coloured_frame(style):
     content, neighbour = frame(5), frame(6).astype(np.float32)
     grey = np.repeat((neighbour @ YIQ_FROM_RGB[0])[..., None], 3, axis=2).astype(np.float32)
     weight = np.ones((SIZE[1], SIZE[0]), np.float32)
-    made = [shot.next(content, content, 4, [Neighbour(image, weight)]).image for image in (neighbour, grey, 255 - grey)]
+    made = [shot.next(content, content, 4, [TemporalTie(image, weight)]).image for image in (neighbour, grey, 255 - grey)]
     assert np.abs(made[0].astype(int) - made[1]).max() <= 1
     assert np.abs(made[0].astype(int) - made[2]).max() > 20
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from farm.style.objective import TemporalTie
 from farm.ties import (
     ALIKE,
     UNLIKE,
-    Neighbour,
     blended_start,
     cross_fade,
     looks_alike,
@@ -15,9 +15,9 @@ from farm.ties import (
 )
 
 
-def neighbour(value: float, weight) -> Neighbour:
+def neighbour(value: float, weight) -> TemporalTie:
     weight = np.asarray(weight, np.float32)
-    return Neighbour(np.full((*weight.shape, 3), value, np.float32), weight)
+    return TemporalTie(np.full((*weight.shape, 3), value, np.float32), weight)
 
 
 def weights(neighbours) -> list:
