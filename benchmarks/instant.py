@@ -35,13 +35,14 @@ from typing import Any
 import numpy as np
 
 from farm.flow import create_matcher
-from farm.instant.networkfile import load_network_file
-from farm.instant.painter import InstantPainter
-from farm.instant.pictures import photo_files
 from farm.job.directory import JobDirectory
 from farm.job.record import JobRecord
 from farm.media.contact_sheet import contact_sheet
 from farm.media.pictures import cover, read_picture, resize, write_picture
+from farm.paint.network.network_file import load_network_file
+from farm.paint.network.painter import InstantPainter
+from farm.paint.styler import FrameStyler
+from farm.paint.training.pictures import photo_files
 from farm.plan.render_plan import output_size
 from farm.render import SourceFrames, stage_frame
 from farm.spec.frames import evenly
@@ -49,7 +50,6 @@ from farm.spec.load import validated
 from farm.spec.paint import StillSpec
 from farm.steadiness import warp_error
 from farm.still import WINDOW
-from farm.styler import FrameStyler
 
 MOST_PAIRS = 60
 SHOWN = (240, 320)

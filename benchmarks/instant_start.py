@@ -24,20 +24,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.flow import create_matcher
-from farm.instant.painter import InstantPainter
 from farm.media.contact_sheet import contact_sheet
 from farm.media.decode import FrameReader
 from farm.media.pictures import cover, read_picture, write_picture
 from farm.media.scan import scan_video
+from farm.paint.device import configure_threads
+from farm.paint.features.vgg import VGGFeatures
+from farm.paint.features.weights import load_weights
+from farm.paint.losses.targets import Style, StyleTargets
+from farm.paint.network.painter import InstantPainter
+from farm.paint.optimizer.frame import FrameOptimizer, OptimizeSettings, StepProgress
 from farm.plan.render_plan import output_size
 from farm.plan.runtime import Runtime
 from farm.spec.frames import FrameRange, evenly
 from farm.steadiness import warp_error
-from farm.style.device import configure_threads
-from farm.style.optimize import FrameOptimizer, OptimizeSettings, StepProgress
-from farm.style.targets import Style, StyleTargets
-from farm.style.vgg import VGGFeatures
-from farm.style.weights import load_weights
 
 Picture = NDArray[np.uint8]
 STEPS = (0, 5, 10, 20, 50, 100, 200)

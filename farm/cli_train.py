@@ -24,7 +24,7 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout and nothing else")] = False,
 ) -> None:
     """Train a network that paints in one go. The same command again continues what was interrupted."""
-    from farm.instant.train import summary, train_network
+    from farm.paint.training.run import summary, train_network
 
     spec = train_spec(given)
     if workers == 1 and address is None:

@@ -74,7 +74,7 @@ def _accelerator() -> Check:
 def _precision() -> Check:
     import torch
 
-    from farm.style.device import choose_device, choose_precision
+    from farm.paint.device import choose_device, choose_precision
 
     dtype = choose_precision("auto", choose_device())
     name = str(dtype).removeprefix("torch.")
@@ -95,7 +95,7 @@ def _ray() -> Check:
 
 
 def _weights() -> Check:
-    from farm.style.weights import load_weights
+    from farm.paint.features.weights import load_weights
 
     try:
         load_weights()

@@ -135,7 +135,7 @@ def _hash_picture(path: str) -> str:
 
 def _hash_network(spec: RenderSpec) -> dict[str, str]:
     """The hash of the feature network's file, read once as it will be; the built-in one is the package's."""
-    from farm.styler import load_network
+    from farm.paint.styler import load_network
 
     load_network(with_small_files_here(spec))
     return {} if spec.features == BUILT_IN else {spec.features: _hash_file(spec.features)}
@@ -143,7 +143,7 @@ def _hash_network(spec: RenderSpec) -> dict[str, str]:
 
 def _hash_trained(path: str) -> str:
     """The hash of a trained network, read once as it will be."""
-    from farm.instant.networkfile import load_network_file
+    from farm.paint.network.network_file import load_network_file
 
     load_network_file(local_path(path))
     return _hash_file(path)

@@ -24,11 +24,17 @@ from farm.files.remote import local_path
 from farm.files.storage import Storage
 from farm.flow import Match, create_matcher, external_flow_name, match_both_ways, read_external_flow, warp, warp_sharp
 from farm.flow.store import FlowStore
-from farm.instant.networkfile import style_picture
-from farm.instant.painter import InstantPainter
 from farm.job.directory import JobDirectory
 from farm.job.record import FrameRecord, JobRecord, record_flow_key
 from farm.media.decode import FrameReader
+from farm.paint.color.treatment import ColorTreatment, color_treatment_after
+from farm.paint.losses.guided import paste
+from farm.paint.losses.objective import TemporalTie
+from farm.paint.network.network_file import style_picture
+from farm.paint.network.painter import InstantPainter
+from farm.paint.optimizer.frame import StylizedFrame
+from farm.paint.stopwatch import stage
+from farm.paint.styler import FrameStyler, ShotStyler
 from farm.pipeline import in_stages
 from farm.plan.reads import frames_in_order, relay_reads, travels_back
 from farm.plan.render_plan import Chunk
@@ -36,12 +42,6 @@ from farm.plan.tasks import Task, task_id
 from farm.regions.masks import RegionMasks
 from farm.revealed import painted_alike
 from farm.spec.frames import FrameRange, evenly
-from farm.stopwatch import stage
-from farm.style.guided import paste
-from farm.style.objective import TemporalTie
-from farm.style.optimize import StylizedFrame
-from farm.style.palette import ColorTreatment, color_treatment_after
-from farm.styler import FrameStyler, ShotStyler
 from farm.ties import (
     blended_start,
     cross_fade,

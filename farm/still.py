@@ -28,9 +28,9 @@ def stylize_file(spec: StillSpec, *, threads: int | None = None, overwrite: bool
     from rich.progress import Progress
 
     from farm.media.pictures import read_picture, resize, to_16_bits, write_picture
+    from farm.paint.losses.guided import layer_weights
+    from farm.paint.styler import FrameStyler, local_runtime
     from farm.regions.files import read_mask_picture
-    from farm.style.guided import layer_weights
-    from farm.styler import FrameStyler, local_runtime
 
     content = read_picture(spec.image)
     size = output_size(content.shape[1], content.shape[0], spec.size, upscale=spec.upscale)

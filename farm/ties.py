@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from farm.flow import long_term_weights
-from farm.style.objective import TemporalTie
+from farm.paint.losses.objective import TemporalTie
 
 ALIKE, UNLIKE = 10.0, 25.0
 """Grey levels of 255. Noise, blur and sampling come to 3 to 8 in hand-held video, other things to 30 and more."""

@@ -30,11 +30,11 @@ from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.film import film_command
 from farm.media.pictures import read_picture
 from farm.media.probe import probe_video
+from farm.paint.features.weights import load_weights
 from farm.prepare import check_inputs
 from farm.spec.frames import FrameRange
 from farm.spec.load import build_spec, load_spec
 from farm.spec.render import EncodeSettings
-from farm.style.weights import load_weights
 from tests.conftest import make_clip
 
 SECRET = "film with a secret"

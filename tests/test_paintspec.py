@@ -12,7 +12,7 @@ FILM = {"video": "in.mp4", "styles": ["wave.jpg"], "output": "out.mp4"}
 
 
 def test_defaults_are_those_of_the_losses():
-    from farm.style import losses
+    from farm.paint.losses import functional as losses
 
     spec = build_spec(FILM)
     assert spec.content_layers == dict.fromkeys(losses.CONTENT_LAYERS, 1.0)

@@ -14,6 +14,7 @@ from farm.errors import JobMismatchError
 from farm.flow import external_flow_name, write_flow
 from farm.job.directory import JobDirectory
 from farm.job.record import FrameRecord
+from farm.paint.color.matching import YIQ_FROM_RGB
 from farm.plan import render_plan as planning
 from farm.plan.runtime import Runtime
 from farm.plan.tasks import plan_tasks
@@ -21,7 +22,6 @@ from farm.prepare import prepare_job
 from farm.render import ChunkRenderer, SourceFrames, stage_frame
 from farm.revealed import painted_alike
 from farm.spec.load import build_spec
-from farm.style.color import YIQ_FROM_RGB
 from tests.conftest import small_vgg
 from tests.media.clips import LOSSLESS, write_clip
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from farm import stopwatch
-from farm.stopwatch import stage, taken
+from farm.paint import stopwatch
+from farm.paint.stopwatch import stage, taken
 
 
 @pytest.fixture

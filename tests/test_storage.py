@@ -84,7 +84,7 @@ def test_a_writer_that_is_killed_leaves_what_is_swept(tmp_path):
     """The name that a sweep knows is the one that is really there."""
     script = """if True:
         import os, signal, sys
-        from farm.storage import Storage
+        from farm.files.storage import Storage
         os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
         Storage(sys.argv[1]).write("ledger/pass-1/00002.json", b"{}")
     """

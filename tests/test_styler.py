@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 
 from farm.errors import UsageError, WeightsError
+from farm.paint.color.matching import YIQ_FROM_RGB, color_statistics
+from farm.paint.losses.objective import TemporalTie
+from farm.paint.styler import SHOTS_KEPT, FrameStyler, optimize_settings
 from farm.plan.runtime import Runtime
 from farm.spec.load import build_spec
-from farm.style.color import YIQ_FROM_RGB, color_statistics
-from farm.style.objective import TemporalTie
-from farm.styler import SHOTS_KEPT, FrameStyler, optimize_settings
 from tests.conftest import small_vgg
 
 SIZE = (48, 40)
@@ -85,7 +85,9 @@ def test_a_tie_is_to_the_luminance_of_a_coloured_frame(style):
     content, neighbour = frame(5), frame(6).astype(np.float32)
     grey = np.repeat((neighbour @ YIQ_FROM_RGB[0])[..., None], 3, axis=2).astype(np.float32)
     weight = np.ones((SIZE[1], SIZE[0]), np.float32)
-    made = [shot.next(content, content, 4, [TemporalTie(image, weight)]).image for image in (neighbour, grey, 255 - grey)]
+    made = [
+        shot.next(content, content, 4, [TemporalTie(image, weight)]).image for image in (neighbour, grey, 255 - grey)
+    ]
     assert np.abs(made[0].astype(int) - made[1]).max() <= 1
     assert np.abs(made[0].astype(int) - made[2]).max() > 20
 

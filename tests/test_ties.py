@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from farm.style.objective import TemporalTie
+from farm.paint.losses.objective import TemporalTie
 from farm.ties import (
     ALIKE,
     UNLIKE,

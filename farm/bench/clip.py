@@ -17,13 +17,13 @@ import numpy as np
 
 from farm.flow import warp
 from farm.job.directory import JobDirectory
+from farm.paint.device import choose_device, peak_memory
+from farm.paint.stopwatch import taken
+from farm.paint.styler import local_runtime
 from farm.plan.tasks import plan_tasks
 from farm.prepare import prepare_job
 from farm.render import ChunkRenderer, stage_frame
 from farm.spec.render import RenderSpec
-from farm.stopwatch import taken
-from farm.style.device import choose_device, peak_memory
-from farm.styler import local_runtime
 
 LEAST_RELIABLE = 0.2
 """Share of reliable pixels below which a pair says nothing: a cut, or motion too fast."""

@@ -23,14 +23,14 @@ from farm.files.atomic import write_atomically
 from farm.media.decode import FrameReader
 from farm.media.pictures import read_picture
 from farm.media.scan import scan_video
+from farm.paint.device import choose_device, configure_threads
+from farm.paint.features.vgg import VGGFeatures
+from farm.paint.losses.targets import Style, StyleTargets
+from farm.paint.styler import load_network, local_runtime, objective_settings
 from farm.plan.render_plan import output_size
 from farm.spec.frames import FrameRange
 from farm.spec.render import RenderSpec
 from farm.spec.units import format_bytes
-from farm.style.device import choose_device, configure_threads
-from farm.style.targets import Style, StyleTargets
-from farm.style.vgg import VGGFeatures
-from farm.styler import load_network, local_runtime, objective_settings
 
 OPTIMISER = ("forward", "backward", "losses", "optimizer")
 """Stages that are the optimiser's. The others are what it waits for."""

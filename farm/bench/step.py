@@ -20,13 +20,13 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from farm.paint.features.vgg import VGGFeatures
+from farm.paint.losses.objective import Objective, OptimizeSettings
+from farm.paint.losses.targets import StyleTargets
+from farm.paint.losses.tiles import layer_stride
+from farm.paint.optimizer.minimize import LBFGS, SmoothingPreconditioner
+from farm.paint.stopwatch import stage, taken
 from farm.paint.tensors import image_to_tensor
-from farm.stopwatch import stage, taken
-from farm.style.minimize import LBFGS, SmoothingPreconditioner
-from farm.style.objective import Objective, OptimizeSettings
-from farm.style.targets import StyleTargets
-from farm.style.tiles import layer_stride
-from farm.style.vgg import VGGFeatures
 
 Clock = Callable[[], float]
 

@@ -50,8 +50,8 @@ class RenderWorker:
 
     def facts(self, precision: Precision, job_url: str, inputs: tuple[str, ...]) -> WorkerFacts:
         """Load torch, fix the threads, and say how this worker would compute and whether it sees the files."""
-        from farm.style.device import configure_threads
-        from farm.styler import local_runtime
+        from farm.paint.device import configure_threads
+        from farm.paint.styler import local_runtime
 
         configure_threads(self._threads)
         return WorkerFacts(

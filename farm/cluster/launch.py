@@ -17,7 +17,6 @@ from farm.cluster.errand import make_segment, run_errand
 from farm.cluster.local import RaySession, ray_session
 from farm.errors import CancelledError, OutputError
 from farm.filmmaker import FilmMaker
-from farm.instant.onfilm import with_network
 from farm.interruption import Interruption, noted_interruption
 from farm.job.credentials import check_no_secrets
 from farm.job.history import History
@@ -27,6 +26,7 @@ from farm.job.request import film_title
 from farm.job.state import StateRecorder, job_state
 from farm.media.film import check_encoding, check_output_writable
 from farm.media.source import content_hash
+from farm.network_for_film import with_network
 from farm.plan.fair_share import DEFAULT_PRIORITY
 from farm.plan.liveness import LEAST_SECONDS
 from farm.plan.schedule import Window

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from farm.cluster.launch import default_threads
 from farm.cluster.local import RaySession, ray_session
 from farm.errors import CancelledError, UsageError
-from farm.instant.course import begin_training, training_folder
-from farm.instant.train import TrainingProgress
 from farm.interruption import Interruption, noted_interruption
+from farm.paint.training.course import begin_training, training_folder
+from farm.paint.training.run import TrainingProgress
 from farm.spec.train import TrainSpec
 
 if TYPE_CHECKING:

@@ -28,12 +28,12 @@ from torch import distributed
 
 from farm.cluster.stagebars import beside_the_driver
 from farm.errors import CancelledError, FarmError, RenderError
-from farm.instant.course import Told, run_course
-from farm.instant.pictures import load_pictures
-from farm.instant.team import TeamEnded, TorchTeam
-from farm.instant.training import Trainer
+from farm.paint.styler import local_runtime
+from farm.paint.training.course import Told, run_course
+from farm.paint.training.pictures import load_pictures
+from farm.paint.training.step import Trainer
+from farm.paint.training.team import TeamEnded, TorchTeam
 from farm.spec.train import TrainSpec
-from farm.styler import local_runtime
 
 MOST_FAILURES = 5
 """Of one run of the command. Where a node is taken away on notice (a spot instance) that is not counted."""

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from farm.errors import UsageError
 from farm.files.atomic import check_can_write
-from farm.instant.painter import InstantPainter
 from farm.live.page import LivePage
 from farm.live.show import Tally, show
 from farm.live.sources import open_source
 from farm.live.window import LiveWindow
 from farm.media.stream import LiveWriter
+from farm.paint.network.painter import InstantPainter
+from farm.paint.styler import local_runtime
 from farm.spec.choices import Precision, Steadiness
-from farm.styler import local_runtime
 
 
 @dataclass(frozen=True)

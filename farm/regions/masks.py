@@ -24,12 +24,12 @@ from farm.job.directory import JobDirectory
 from farm.job.record import JobRecord, record_flow_key
 from farm.media.decode import FrameReader
 from farm.media.probe import probe_video
+from farm.paint.losses.guided import layer_weights
 from farm.plan.render_plan import Shot
 from farm.regions.carry import View, carry, sources, stations
 from farm.regions.files import mask_offset, read_mask_picture
 from farm.spec.frames import FrameRange
 from farm.spec.paint import Region
-from farm.style.guided import layer_weights
 
 MASK_STORE_VERSION = 1
 KEPT_BYTES = 1 << 27

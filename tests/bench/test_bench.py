@@ -12,12 +12,12 @@ from farm.bench.clip import render_alone, warp_error
 from farm.bench.report import AROUND, OPTIMISER, _last_report, bench_table, run_bench
 from farm.bench.step import bare_convolutions, measure_step
 from farm.errors import InputError, UsageError
+from farm.paint.features.vgg import VGGFeatures
+from farm.paint.features.weights import load_weights
+from farm.paint.losses.objective import OptimizeSettings
+from farm.paint.losses.targets import Style, StyleTargets
+from farm.paint.stopwatch import taken
 from farm.spec.load import build_spec
-from farm.stopwatch import taken
-from farm.style.objective import OptimizeSettings
-from farm.style.targets import Style, StyleTargets
-from farm.style.vgg import VGGFeatures
-from farm.style.weights import load_weights
 
 
 @pytest.fixture

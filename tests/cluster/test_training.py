@@ -15,9 +15,9 @@ import torch
 
 from farm.cluster.training import train_on_ray
 from farm.errors import CancelledError, PictureError, UsageError
-from farm.instant.course import Told, training_folder
-from farm.instant.network import ARCHITECTURES, StyleNetwork
-from farm.instant.train import TrainingProgress, train_network
+from farm.paint.network.network import ARCHITECTURES, StyleNetwork
+from farm.paint.training.course import Told, training_folder
+from farm.paint.training.run import TrainingProgress, train_network
 from farm.spec.train import TrainSpec
 from tests.cluster.commands import farm
 from tests.instant.conftest import photos

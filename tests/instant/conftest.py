@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from farm.instant.network import ARCHITECTURES, StyleNetwork
-from farm.instant.networkfile import card_of, save_network
+from farm.paint.network.network import ARCHITECTURES, StyleNetwork
+from farm.paint.network.network_file import card_of, save_network
 
 SHALLOW = {"content_layers": "relu2_1", "style_layers": "relu1_1,relu2_1"}
 

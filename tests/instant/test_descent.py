@@ -7,8 +7,8 @@ from copy import deepcopy
 import pytest
 import torch
 
-from farm.instant.descent import KERNEL_RATE, Descent, as_matrix
-from farm.instant.network import Architecture, StyleNetwork
+from farm.paint.network.network import Architecture, StyleNetwork
+from farm.paint.training.descent import KERNEL_RATE, Descent, as_matrix
 
 TINY = Architecture(down=(4,), trunk=8, blocks=1, up=(4, 4), stem=3, head=3, coarse=8)
 RATE = 1e-3

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from farm.instant.muon import Muon, orthogonal
+from farm.paint.training.muon import Muon, orthogonal
 
 SHAPES = [(8, 72), (48, 27), (16, 16)]
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from farm.instant.folded import folded
-from farm.instant.network import ARCHITECTURES, InstanceNorm, StyleNetwork
+from farm.paint.network.folded import folded
+from farm.paint.network.network import ARCHITECTURES, InstanceNorm, StyleNetwork
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)

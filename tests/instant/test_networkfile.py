@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from farm.errors import WeightsError
-from farm.instant.networkfile import KEY, load_network_file, style_picture
+from farm.paint.network.network_file import KEY, load_network_file, style_picture
 
 
 def test_what_is_written_is_read(network_file):

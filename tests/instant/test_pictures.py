@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from farm.errors import PictureError
-from farm.instant.pictures import Picture, Pictures, load_pictures, split
+from farm.paint.training.pictures import Picture, Pictures, load_pictures, split
 from farm.spec.load import validated
 from farm.spec.train import TrainSpec
 

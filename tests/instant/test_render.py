@@ -10,19 +10,19 @@ import pytest
 
 from farm.cluster.launch import LaunchOptions, render_job
 from farm.errors import UsageError, WeightsError
-from farm.instant.networkfile import load_network_file, style_picture
-from farm.instant.onfilm import network_key, training_spec
-from farm.instant.painter import InstantPainter
 from farm.job.directory import JobDirectory
 from farm.media.probe import probe_video
+from farm.network_for_film import network_key, training_spec
+from farm.paint.color.matching import YIQ_FROM_RGB
+from farm.paint.color.treatment import color_treatment_after
+from farm.paint.network.network_file import load_network_file, style_picture
+from farm.paint.network.painter import InstantPainter
 from farm.plan.runtime import Runtime
 from farm.progress import JobProgress
 from farm.render import COLOR_SAMPLE, SourceFrames, stage_frame
 from farm.spec.frames import evenly
 from farm.spec.load import build_spec
 from farm.spec.render import RenderSpec
-from farm.style.color import YIQ_FROM_RGB
-from farm.style.palette import color_treatment_after
 from tests.instant.conftest import SHALLOW
 
 
@@ -146,7 +146,7 @@ def test_without_a_network_one_is_trained_for_the_film_and_kept(clip, style, tmp
 
 
 def test_a_job_of_a_cluster_leaves_the_users_cache_alone(clip, style, tmp_path, monkeypatch):
-    from farm.instant import onfilm
+    from farm import network_for_film as onfilm
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     trained = []

@@ -11,26 +11,26 @@ import pytest
 import torch
 
 from farm.errors import JobMismatchError, OutputError, UsageError
-from farm.instant.course import begin_training, run_course, training_folder
-from farm.instant.networkfile import load_network_file
-from farm.instant.painter import InstantPainter
-from farm.instant.pictures import load_pictures
-from farm.instant.team import Team, TeamEnded
-from farm.instant.train import train_network
-from farm.instant.training import GROWN, NEAR, TINY, Trainer, heard, rate_at, work_done
 from farm.media.pictures import read_picture
 from farm.options import train_spec
+from farm.paint.losses.objective import Objective
+from farm.paint.losses.targets import StyleTargets
+from farm.paint.network.network_file import load_network_file
+from farm.paint.network.painter import InstantPainter
+from farm.paint.training.course import begin_training, run_course, training_folder
+from farm.paint.training.pictures import load_pictures
+from farm.paint.training.run import train_network
+from farm.paint.training.step import GROWN, NEAR, TINY, Trainer, heard, rate_at, work_done
+from farm.paint.training.team import Team, TeamEnded
 from farm.plan.runtime import Runtime
 from farm.spec.load import validated
 from farm.spec.train import TrainSpec
-from farm.style.objective import Objective
-from farm.style.targets import StyleTargets
 from tests.instant.conftest import SHALLOW
 
 
 @pytest.fixture(autouse=True)
 def _few_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("farm.instant.course.EVALUATIONS", 4)
+    monkeypatch.setattr("farm.paint.training.course.EVALUATIONS", 4)
 
 
 RUNTIME = Runtime(device="cpu", precision="fp32", threads=1)
@@ -77,7 +77,7 @@ def test_a_film_is_tied_to_itself(style, clip, tmp_path):
 
 def test_crops_come_round_and_are_renewed(style, photos, tmp_path, monkeypatch):
     """Two are kept here, each for four rounds; which one it is depends on the number alone."""
-    monkeypatch.setattr("farm.instant.training.KEPT_PIXELS", 2 * 32**2)
+    monkeypatch.setattr("farm.paint.training.step.KEPT_PIXELS", 2 * 32**2)
     spec = make_spec(style, tmp_path / "net.safetensors", photos=str(photos))
     trainer = Trainer(spec, load_pictures(spec), RUNTIME)
     first = trainer._crop(0)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from farm.style.vgg import VGGFeatures
-from farm.style.weights import VGGWeights, load_weights
+from farm.paint.features.vgg import VGGFeatures
+from farm.paint.features.weights import VGGWeights, load_weights
 
 SIZE = (64, 80)
 

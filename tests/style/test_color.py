@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from farm.errors import UsageError
-from farm.style.color import (
+from farm.paint.color.matching import (
     VARIANCE_FLOOR,
     YIQ_FROM_RGB,
     color_statistics,

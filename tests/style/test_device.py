@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from farm.errors import UsageError
-from farm.style import device
-from farm.style.device import choose_device, choose_precision, configure_threads
+from farm.paint import device
+from farm.paint.device import choose_device, choose_precision, configure_threads
 
 
 def test_auto_takes_cuda_where_there_is_one():
@@ -61,7 +61,7 @@ def test_threads():
 def test_memory_that_was_freed_is_taken_again_without_page_faults():
     script = """
 import resource, sys, torch
-from farm.style.device import configure_threads
+from farm.paint.device import configure_threads
 if sys.argv[1] == "kept":
     configure_threads(1)
 faults = []
@@ -88,7 +88,7 @@ def test_the_maps_of_large_pictures_are_given_back():
     script = """
 import torch
 from pathlib import Path
-from farm.style.device import configure_threads
+from farm.paint.device import configure_threads
 def resident():
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("VmRSS"))) // 1024

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from farm.paint.tensors import image_to_tensor
-from farm.style import losses
-from farm.style.guided import (
+from farm.paint.losses import functional as losses
+from farm.paint.losses.guided import (
     Guide,
     GuidedStyleLoss,
     RegionStyles,
@@ -19,10 +18,11 @@ from farm.style.guided import (
     paste,
     pool_to_layer,
 )
-from farm.style.layerlosses import StyleLoss
-from farm.style.optimize import FrameOptimizer, Objective, OptimizeSettings
-from farm.style.pyramid import stylize_coarse_to_fine
-from farm.style.targets import Style, StyleTargets
+from farm.paint.losses.layer_losses import StyleLoss
+from farm.paint.losses.targets import Style, StyleTargets
+from farm.paint.optimizer.frame import FrameOptimizer, Objective, OptimizeSettings
+from farm.paint.optimizer.pyramid import stylize_coarse_to_fine
+from farm.paint.tensors import image_to_tensor
 from tests.style.reference import plain_vgg
 
 SIZE = (64, 80)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from farm.style.layerlosses import ContentLoss, StyleLoss
-from farm.style.losses import (
+from farm.paint.losses.functional import (
     content_loss,
     flatten_positions,
     gram_matrix,
@@ -16,6 +15,7 @@ from farm.style.losses import (
     temporal_loss,
     total_variation,
 )
+from farm.paint.losses.layer_losses import ContentLoss, StyleLoss
 
 
 def test_gram_of_a_known_tensor():

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from farm.errors import OptimizationError
-from farm.style.memory import HEADROOM, SMALLEST_TILE, MemoryModel, MemoryPlan, plan_memory, usable_tiles
-from farm.style.optimize import OptimizeSettings
+from farm.paint.optimizer.frame import OptimizeSettings
+from farm.paint.optimizer.memory import HEADROOM, SMALLEST_TILE, MemoryModel, MemoryPlan, plan_memory, usable_tiles
 
 GIB = 1024**3
 UHD, HD = (2160, 3840), (1080, 1920)
@@ -75,11 +75,11 @@ MEASURE = """
 import json, re, sys
 from pathlib import Path
 import numpy as np
-from farm.style.memory import MemoryModel
-from farm.style.optimize import FrameOptimizer, OptimizeSettings
-from farm.style.targets import Style, StyleTargets
-from farm.style.vgg import VGGFeatures
-from farm.style.weights import load_weights
+from farm.paint.optimizer.memory import MemoryModel
+from farm.paint.optimizer.frame import FrameOptimizer, OptimizeSettings
+from farm.paint.losses.targets import Style, StyleTargets
+from farm.paint.features.vgg import VGGFeatures
+from farm.paint.features.weights import load_weights
 height, width, tile = map(int, sys.argv[1:])
 noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 features, settings = VGGFeatures(load_weights()), OptimizeSettings(history=2)

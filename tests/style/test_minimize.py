@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from farm.style.minimize import BACKTRACKS, BOLDER, LBFGS, LONGEST_STEP, Adam, SmoothingPreconditioner
+from farm.paint.optimizer.minimize import BACKTRACKS, BOLDER, LBFGS, LONGEST_STEP, Adam, SmoothingPreconditioner
 
 
 def minimize(minimizer, function, evaluations):

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from farm.errors import OptimizationError, UsageError
+from farm.paint.features.vgg import VGGFeatures
+from farm.paint.losses import functional as losses
+from farm.paint.losses.targets import Style, StyleTargets
+from farm.paint.optimizer.frame import Anchor, FrameOptimizer, Objective, OptimizeSettings, TemporalTie
 from farm.paint.tensors import image_to_tensor
-from farm.style import losses
-from farm.style.optimize import Anchor, FrameOptimizer, Objective, OptimizeSettings, TemporalTie
-from farm.style.targets import Style, StyleTargets
-from farm.style.vgg import VGGFeatures
 from tests.style.reference import plain_vgg
 
 SMALL = OptimizeSettings(style_layers={"relu1_1": 1.0, "relu2_1": 1.0}, content_layers={"relu2_2": 1.0})
@@ -72,7 +72,7 @@ def test_losses_weighed_anew_are_as_made_with_those_weights(features, targets, c
 
 
 def test_the_objective_is_the_sum_of_the_plain_losses(features, targets, content, tie, generator):
-    """Values and gradient, every term on, against `farm.style.losses` and autograd."""
+    """Values and gradient, every term on, against `farm.paint.losses.functional` and autograd."""
     settings = OptimizeSettings(tv_weight=3.0, style_layers={**dict.fromkeys(losses.STYLE_LAYERS, 1.0), "relu3_1": 0.5})
     other = TemporalTie(255 - tie.image, 1 - 0.7 * tie.weight)
     objective = Objective(features, targets, settings, content, Anchor.of([tie, other], torch.device("cpu")))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from farm.style.color import YIQ_FROM_RGB, color_statistics, luminance
-from farm.style.palette import ColorTreatment, color_treatment, color_treatment_after
+from farm.paint.color.matching import YIQ_FROM_RGB, color_statistics, luminance
+from farm.paint.color.treatment import ColorTreatment, color_treatment, color_treatment_after
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from farm.style import memory
-from farm.style.optimize import FrameOptimizer, OptimizeSettings
-from farm.style.pyramid import pyramid_sizes, split_iterations, stylize_coarse_to_fine
-from farm.style.targets import Style, StyleTargets
+from farm.paint.losses.targets import Style, StyleTargets
+from farm.paint.optimizer import memory
+from farm.paint.optimizer.frame import FrameOptimizer, OptimizeSettings
+from farm.paint.optimizer.pyramid import pyramid_sizes, split_iterations, stylize_coarse_to_fine
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from PIL import Image
 
 from farm.errors import PictureError
 from farm.media.pictures import cover
-from farm.style.start import NOISE_DEVIATION, start_picture
-from farm.style.targets import Style
+from farm.paint.losses.targets import Style
+from farm.paint.optimizer.start import NOISE_DEVIATION, start_picture
 
 DARK, LIGHT = np.full((20, 20, 3), 30, np.uint8), np.full((30, 60, 3), 220, np.uint8)
 STYLES = [Style(DARK, 1.0), Style(LIGHT, 2.0)]

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from farm.errors import UsageError
+from farm.paint.losses.functional import STYLE_LAYERS, gram_matrix
+from farm.paint.losses.targets import Style, StyleTargets, matching_size
 from farm.paint.tensors import image_to_tensor
-from farm.style.losses import STYLE_LAYERS, gram_matrix
-from farm.style.targets import Style, StyleTargets, matching_size
 
 LAYERS = ("relu1_1", "relu2_1")
 

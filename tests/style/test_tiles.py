@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from farm.errors import OptimizationError
-from farm.style import losses, optimize
-from farm.style.guided import Guide, StyledRegion
-from farm.style.optimize import Anchor, FrameOptimizer, Objective, OptimizeSettings, TemporalTie
-from farm.style.targets import Style, StyleTargets
-from farm.style.tiles import Reach, cut_tiles, network_reach, tiled_features, tiled_grams
-from farm.style.vgg import VGGFeatures, relu_names
+from farm.paint.features.vgg import VGGFeatures, relu_names
+from farm.paint.losses import functional as losses
+from farm.paint.losses.guided import Guide, StyledRegion
+from farm.paint.losses.targets import Style, StyleTargets
+from farm.paint.losses.tiles import Reach, cut_tiles, network_reach, tiled_features, tiled_grams
+from farm.paint.optimizer import frame as optimize
+from farm.paint.optimizer.frame import Anchor, FrameOptimizer, Objective, OptimizeSettings, TemporalTie
 from tests.style.reference import plain_vgg
 
 

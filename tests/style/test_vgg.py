@@ -9,9 +9,9 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from farm.errors import InputError, UsageError
-from farm.style.layerlosses import ContentLoss, StyleLoss
-from farm.style.losses import gram_matrix
-from farm.style.vgg import VGGFeatures
+from farm.paint.features.vgg import VGGFeatures
+from farm.paint.losses.functional import gram_matrix
+from farm.paint.losses.layer_losses import ContentLoss, StyleLoss
 from tests.style.reference import plain_vgg
 
 

@@ -9,8 +9,15 @@ import torch
 from safetensors.torch import save_file
 
 from farm.errors import WeightsError
-from farm.style.vgg import VGGFeatures
-from farm.style.weights import CHANNELS, CONVOLUTIONS, TORCHVISION_MEAN, TORCHVISION_STD, layer_names, load_weights
+from farm.paint.features.vgg import VGGFeatures
+from farm.paint.features.weights import (
+    CHANNELS,
+    CONVOLUTIONS,
+    TORCHVISION_MEAN,
+    TORCHVISION_STD,
+    layer_names,
+    load_weights,
+)
 from tests.conftest import small_vgg
 
 

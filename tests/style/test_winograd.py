@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from farm.style.winograd import FINITE, RECIPROCAL, WinogradKernel, pays, transforms
+from farm.paint.features.winograd import FINITE, RECIPROCAL, WinogradKernel, pays, transforms
 
 SIZES = [(4, 4), (8, 12), (3, 5), (17, 22), (1, 1), (33, 2)]
 

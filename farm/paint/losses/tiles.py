@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from farm.style.losses import flatten_positions, gram_sum
-from farm.style.vgg import LayerLoss, VGGFeatures
+from farm.paint.features.vgg import LayerLoss, VGGFeatures
+from farm.paint.losses.functional import flatten_positions, gram_sum
 
 SMALLEST_TILE = 64
 """Pixels of a tile's core. With the halo of relu5_1, 80 pixels on each side, a tile of 64 costs 12 times its area."""
@@ -88,7 +88,7 @@ class PerceptualWeights:
 class StyleParts:
     """What a layer is to look like: `grams` (R, C, C) of R parts of the picture.
 
-    `masks` (R, H', W') float32, on the layer's grid: how far each position belongs to each part (`farm.style.guided`).
+    `masks` (R, H', W') float32, on the layer's grid: how far each position belongs to each part (guided.py).
     None: one part that is the whole picture.
     """
 
@@ -173,10 +173,10 @@ def tiled_losses(
     tiles: Sequence[Tile],
     with_gradient: bool = True,
 ) -> TiledLosses:
-    """Content and style loss of `image` (1, 3, H, W), as `farm.style.losses` defines them, and their gradient.
+    """Content and style loss of `image` (1, 3, H, W), as functional.py defines them, and their gradient.
 
     `contents[layer]` (1, C, H', W') float32 for every content layer; `styles[layer]` for every style layer. Parts of
-    a picture count by their area, as in `farm.style.guided`.
+    a picture count by their area, as in `farm.paint.losses.guided`.
     """
     masks = {name: part.masks for name, part in styles.items()}
     sums = _FeatureSums(features, image.shape[2:], masks, contents)

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.files.atomic import write_atomically
-from farm.instant.pictures import Pictures
 from farm.media.contact_sheet import contact_sheet
 from farm.media.pictures import cover, write_picture
+from farm.paint.training.pictures import Pictures
 
 SHEET_PICTURES = 6
 SHEET_SIZE = (180, 240)
@@ -32,7 +32,7 @@ def write_sample_sheet(path: Path, pictures: Pictures, paint: Callable[[NDArray[
 
 
 def write_learning_curve(path: Path, curve: Sequence[Mapping[str, Any]]) -> None:
-    """Loss terms by step on training crops and held-out pictures, PNG. `curve` as in `farm.instant.course`."""
+    """Loss terms by step on training crops and held-out pictures, PNG. `curve` as in `farm.paint.training.course`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

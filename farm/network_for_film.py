@@ -17,9 +17,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from farm.instant.course import input_hashes
 from farm.job.directory import JobDirectory
 from farm.media.scan import scan_video
+from farm.paint.training.course import input_hashes
 from farm.plan.render_plan import output_size
 from farm.spec.load import validated
 from farm.spec.render import RenderSpec
@@ -66,7 +66,7 @@ def _find_or_train(cached: Path, training: TrainSpec, threads: int | None, note:
     if cached.exists():
         note(f"the network for this style and film is in {cached}")
         return
-    from farm.instant.train import summary, train_network
+    from farm.paint.training.run import summary, train_network
 
     note(f"training a network for {training.budget:.0f} s; {cached.parent} keeps it for the next render")
     cached.parent.mkdir(parents=True, exist_ok=True)

@@ -23,8 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.spec.choices import ColorMode
-from farm.style.color import (
+from farm.paint.color.matching import (
     Matrix,
     Method,
     color_statistics,
@@ -36,6 +35,7 @@ from farm.style.color import (
     move_colors,
     recombine,
 )
+from farm.spec.choices import ColorMode
 
 Picture = NDArray[np.uint8]
 

@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from farm.instant.folded import folded
-from farm.instant.network import StyleNetwork
-from farm.instant.networkfile import load_network_file
+from farm.paint.device import choose_device, configure_threads
+from farm.paint.network.folded import folded
+from farm.paint.network.network import StyleNetwork
+from farm.paint.network.network_file import load_network_file
 from farm.plan.runtime import Runtime
-from farm.style.device import choose_device, configure_threads
 
 Frame = NDArray[np.uint8]
 

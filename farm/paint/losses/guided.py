@@ -29,11 +29,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from farm.style.layerlosses import positions_of
-from farm.style.losses import flatten_positions
-from farm.style.targets import Style, StyleTargets
-from farm.style.tiles import StyleParts, layer_stride
-from farm.style.vgg import VGGFeatures
+from farm.paint.features.vgg import VGGFeatures
+from farm.paint.losses.functional import flatten_positions
+from farm.paint.losses.layer_losses import positions_of
+from farm.paint.losses.targets import Style, StyleTargets
+from farm.paint.losses.tiles import StyleParts, layer_stride
 
 KEEP_WEIGHT = 1000.0
 """Of the squared distance to the photograph where it is kept, as a mean over the picture; a temporal tie's weight."""
@@ -134,7 +134,7 @@ class Guide:
         }
 
     def parts(self, size: Sequence[int]) -> dict[str, StyleParts]:
-        """The same for `farm.style.tiles`, which computes a picture of (height, width) = `size` piece by piece."""
+        """The same for tiles.py, which computes a picture of (height, width) = `size` piece by piece."""
         return {
             name: StyleParts(
                 self._targets[name], weights.reshape(-1, size[0] // layer_stride(name), size[1] // layer_stride(name))

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 
 from farm.errors import InputError, UsageError
+from farm.paint.features.convolution import Convolution, relu_gradient_
+from farm.paint.features.pooling import Pool, pool_kind
+from farm.paint.features.weights import VGGWeights, layer_names
+from farm.paint.stopwatch import stage
 from farm.spec.choices import Pooling
-from farm.stopwatch import stage
-from farm.style.convolution import Convolution, relu_gradient_
-from farm.style.pooling import Pool, pool_kind
-from farm.style.weights import VGGWeights, layer_names
 
 Look = Callable[[str, Tensor], None]
 
@@ -49,7 +49,7 @@ class VGGFeatures:
 
     `pooling`: Gatys et al. 2015 report slightly more appealing results for "avg"; the network was trained,
     and the reference systems run, with "max". Outputs have the features' `dtype`, in channels-last memory.
-    `winograd`: in float32 on a CPU, wide layers are convolved by `farm.style.winograd`, in half the time and to a
+    `winograd`: in float32 on a CPU, wide layers are convolved by winograd.py, in half the time and to a
     millionth: for training. L-BFGS compares losses that differ by less, and on black frames had to begin anew.
     """
 

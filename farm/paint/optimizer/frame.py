@@ -4,7 +4,7 @@
     first = optimizer.stylize(frame, start=frame, iterations=400)
     later = optimizer.stylize(frame, start=warped, iterations=80, ties=[TemporalTie(warped, reliability)])
 
-The loss is `farm.style.objective`'s; the minimiser is `farm.style.minimize`'s. A frame that goes wrong (NaN, or an
+The loss is that of losses/objective.py; the minimiser is that of minimize.py. A frame that goes wrong (NaN, or an
 optimiser that gives up) is noticed, redone from a safer start, and never handed on silently.
 """
 
@@ -22,15 +22,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from farm.errors import OptimizationError, UsageError
+from farm.paint.device import free_memory, is_out_of_memory
+from farm.paint.features.vgg import VGGFeatures
+from farm.paint.losses.guided import Guide, StyledRegion, paste
+from farm.paint.losses.objective import Anchor, Objective, OptimizeSettings, TemporalTie
+from farm.paint.losses.targets import StyleTargets
+from farm.paint.optimizer.memory import SHORTEST_HISTORY, usable_tiles
+from farm.paint.optimizer.minimize import FIRST_STEP, LBFGS, Adam, Minimizer, SmoothingPreconditioner
+from farm.paint.stopwatch import stage
 from farm.paint.tensors import image_to_tensor, tensor_to_exact, tensor_to_image
-from farm.stopwatch import stage
-from farm.style.device import free_memory, is_out_of_memory
-from farm.style.guided import Guide, StyledRegion, paste
-from farm.style.memory import SHORTEST_HISTORY, usable_tiles
-from farm.style.minimize import FIRST_STEP, LBFGS, Adam, Minimizer, SmoothingPreconditioner
-from farm.style.objective import Anchor, Objective, OptimizeSettings, TemporalTie
-from farm.style.targets import StyleTargets
-from farm.style.vgg import VGGFeatures
 
 Stop = Literal["iterations", "converged"]
 
@@ -72,7 +72,7 @@ class FrameOptimizer:
     """Repaints frames of one size in one style. Holds no state from frame to frame.
 
     `tile`: side in pixels of the tiles that the losses are computed in, None for the whole frame at once. It changes
-    memory and time, not the result (but for the order of sums); `farm.style.memory` says which fits.
+    memory and time, not the result (but for the order of sums); `farm.paint.optimizer.memory` says which fits.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class FrameOptimizer:
         evaluated: with 0 iterations, the start. A step is one evaluation of loss and gradient, and one more of the loss
         alone ends the frame: at the mean of the last `average_last` points (Polyak and Juditsky 1992), which lies in
         the valley that they jump across. `regions` have styles of their own, or stay the content; see
-        `farm.style.guided`. If memory runs out the frame is begun again in smaller tiles, and `notes`
+        `farm.paint.losses.guided`. If memory runs out the frame is begun again in smaller tiles, and `notes`
         of the result says so. `keep_exact` keeps the image before rounding.
         Raises OptimizationError if the loss is not finite, or does not fall, from any start, or if the smallest
         tiles do not fit into memory.

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from farm.style.device import multiplies_bfloat16
+from farm.paint.device import multiplies_bfloat16
 
 CONTENT_WEIGHT = 5.0
 STYLE_WEIGHT = 100.0

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from farm.errors import UsageError
 from farm.media.pictures import resize
+from farm.paint.features.vgg import MINIMUM_SIDE, VGGFeatures
+from farm.paint.losses.functional import STYLE_LAYERS
+from farm.paint.losses.tiles import cut_tiles, network_reach, tiled_grams
 from farm.paint.tensors import image_to_tensor
-from farm.style.losses import STYLE_LAYERS
-from farm.style.tiles import cut_tiles, network_reach, tiled_grams
-from farm.style.vgg import MINIMUM_SIDE, VGGFeatures
 
 PAINTING_TILE = 768
 """Pixels: a larger painting is seen in tiles of this side, within 0.7 GB. Its Gram matrices are those of the whole."""

@@ -1,6 +1,6 @@
 """Content and style loss of one layer, with their gradients in closed form, as `VGGFeatures.evaluate` asks for them.
 
-Same values as `farm.style.losses`, which the tests hold them to. The gradient of a Gram loss is
+Same values as `farm.paint.losses.functional`, which the tests hold them to. The gradient of a Gram loss is
 `4 w / (C^2 C H W) F (G - A)`: one matrix product, in the precision of the features, which adds to the gradient from
 the deeper layers without a pass of its own.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from farm.style.losses import flatten_positions, gram_matrix
+from farm.paint.losses.functional import flatten_positions, gram_matrix
 
 
 class ContentLoss:

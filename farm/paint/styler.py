@@ -15,20 +15,20 @@ import numpy as np
 import torch
 
 from farm.media.pictures import read_picture
+from farm.paint.color.treatment import ColorTreatment, color_treatment
+from farm.paint.device import available_memory, choose_device, choose_precision, configure_threads
+from farm.paint.features.vgg import VGGFeatures, check_layers
+from farm.paint.features.weights import VGGWeights, load_weights
+from farm.paint.losses.guided import RegionStyles, StyledRegion
+from farm.paint.losses.targets import Style, StyleTargets
+from farm.paint.optimizer.frame import FrameOptimizer, OptimizeSettings, StepProgress, StylizedFrame, TemporalTie
+from farm.paint.optimizer.memory import MemoryModel, plan_memory
+from farm.paint.optimizer.pyramid import pyramid_sizes, stylize_coarse_to_fine
+from farm.paint.optimizer.start import start_picture
 from farm.plan.runtime import Runtime
 from farm.spec.choices import Precision
 from farm.spec.named_files import with_small_files_here
 from farm.spec.paint import PaintSpec
-from farm.style.device import available_memory, choose_device, choose_precision, configure_threads
-from farm.style.guided import RegionStyles, StyledRegion
-from farm.style.memory import MemoryModel, plan_memory
-from farm.style.optimize import FrameOptimizer, OptimizeSettings, StepProgress, StylizedFrame, TemporalTie
-from farm.style.palette import ColorTreatment, color_treatment
-from farm.style.pyramid import pyramid_sizes, stylize_coarse_to_fine
-from farm.style.start import start_picture
-from farm.style.targets import Style, StyleTargets
-from farm.style.vgg import VGGFeatures, check_layers
-from farm.style.weights import VGGWeights, load_weights
 
 WINDOW = 20
 """Steps over which the convergence of a frame is judged. Ruder's 50 suits his 1000 steps a frame, not ours."""

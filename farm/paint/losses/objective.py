@@ -17,20 +17,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from farm.errors import UsageError
+from farm.paint.features.vgg import LayerLoss, VGGFeatures
+from farm.paint.losses import functional as losses
+from farm.paint.losses.guided import KEEP_WEIGHT, Guide
+from farm.paint.losses.layer_losses import ContentLoss, StyleLoss
+from farm.paint.losses.targets import StyleTargets
+from farm.paint.losses.tiles import (
+    PerceptualWeights,
+    StyleParts,
+    cut_tiles,
+    network_reach,
+    tiled_features,
+    tiled_losses,
+)
 from farm.paint.tensors import image_to_tensor
-from farm.style import losses
-from farm.style.guided import KEEP_WEIGHT, Guide
-from farm.style.layerlosses import ContentLoss, StyleLoss
-from farm.style.targets import StyleTargets
-from farm.style.tiles import PerceptualWeights, StyleParts, cut_tiles, network_reach, tiled_features, tiled_losses
-from farm.style.vgg import LayerLoss, VGGFeatures
 
 LOSSES = ("content", "style", "temporal", "tv", "range")
 
 
 @dataclass(frozen=True)
 class OptimizeSettings:
-    """Weights as in `farm.style.losses`. The layers are mapped to their weights in a sum."""
+    """Weights as in `farm.paint.losses.functional`. The layers are mapped to their weights in a sum."""
 
     content_weight: float = losses.CONTENT_WEIGHT
     style_weight: float = losses.STYLE_WEIGHT

@@ -3,7 +3,7 @@
     trainer = Trainer(spec, pictures, runtime)
     losses = trainer.step(0)
 
-The loss of a painted crop is `farm.style.objective`'s, value and gradient in closed form; only the network is
+The loss of a painted crop is `farm.paint.losses.objective`'s, value and gradient in closed form; only the network is
 differentiated by autograd. Every crop of a batch has a thread of its own, and one core each; their gradients are added
 up in order. For a pair of frames (Ruder et al. 2018, section 4) both are painted, and each is
 tied to the other, warped to it: the gradient of the two-frame loss to both pictures, without differentiating the warp.
@@ -25,22 +25,22 @@ from torch import Tensor
 
 from farm.errors import UsageError
 from farm.flow import Match, create_matcher, warp
-from farm.instant.descent import Descent
-from farm.instant.network import ARCHITECTURES, StyleNetwork
-from farm.instant.networkfile import load_network_file
-from farm.instant.pictures import Picture, Pictures, crop_shape, painted_shape
-from farm.instant.team import ALONE, Team
 from farm.media.pictures import read_picture
+from farm.paint.device import choose_device, configure_threads
+from farm.paint.features.vgg import VGGFeatures
+from farm.paint.losses.functional import CONTENT_WEIGHT, STYLE_WEIGHT
+from farm.paint.losses.objective import Anchor, Objective, OptimizeSettings, TemporalTie
+from farm.paint.losses.targets import Style, StyleTargets
+from farm.paint.network.network import ARCHITECTURES, StyleNetwork
+from farm.paint.network.network_file import load_network_file
+from farm.paint.styler import load_network, objective_settings
 from farm.paint.tensors import image_to_tensor, tensor_to_exact
+from farm.paint.training.descent import Descent
+from farm.paint.training.pictures import Picture, Pictures, crop_shape, painted_shape
+from farm.paint.training.team import ALONE, Team
 from farm.plan.runtime import Runtime
 from farm.spec.named_files import with_small_files_here
 from farm.spec.train import TrainSpec
-from farm.style.device import choose_device, configure_threads
-from farm.style.losses import CONTENT_WEIGHT, STYLE_WEIGHT
-from farm.style.objective import Anchor, Objective, OptimizeSettings, TemporalTie
-from farm.style.targets import Style, StyleTargets
-from farm.style.vgg import VGGFeatures
-from farm.styler import load_network, objective_settings
 
 WARM_UP = 0.02
 """Share of the training over which the learning rate rises: Adam's first steps know no variances yet."""

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from farm.instant.muon import Muon
-from farm.instant.network import StyleNetwork
+from farm.paint.network.network import StyleNetwork
+from farm.paint.training.muon import Muon
 
 LARGEST_GRADIENT = 3.0
 """Times the mean length of the gradients before."""

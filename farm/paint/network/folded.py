@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from farm.instant.network import HALF_RANGE, InstanceNorm, Layer, StyleNetwork, in_range, padded
-from farm.style.winograd import WinogradKernel, pays
+from farm.paint.features.winograd import WinogradKernel, pays
+from farm.paint.network.network import HALF_RANGE, InstanceNorm, Layer, StyleNetwork, in_range, padded
 
 TAPS = torch.tensor([[[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]], dtype=torch.float32)
 """`TAPS[a, s, d]`: whether tap d of the enlarged map's kernel, at place a, falls on tap s of the small map's."""

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from farm.errors import WeightsError
 from farm.files.atomic import write_atomically
-from farm.instant.network import Architecture, StyleNetwork
+from farm.paint.network.network import Architecture, StyleNetwork
 from farm.spec.base import Model
 
 FORMAT = 1

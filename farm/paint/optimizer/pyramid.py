@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.media.pictures import resize
-from farm.style.device import free_memory
-from farm.style.guided import RegionStyles
-from farm.style.memory import MemoryModel, plan_memory
-from farm.style.optimize import FrameOptimizer, OptimizeSettings, StepProgress, StylizedFrame
-from farm.style.targets import Style, StyleTargets
-from farm.style.vgg import VGGFeatures
+from farm.paint.device import free_memory
+from farm.paint.features.vgg import VGGFeatures
+from farm.paint.losses.guided import RegionStyles
+from farm.paint.losses.targets import Style, StyleTargets
+from farm.paint.optimizer.frame import FrameOptimizer, OptimizeSettings, StepProgress, StylizedFrame
+from farm.paint.optimizer.memory import MemoryModel, plan_memory
 
 COARSEST_SIDE = 192
 """Pixels of the shorter side below which no level is started: about the receptive field of relu5_1."""
@@ -71,7 +71,7 @@ def stylize_coarse_to_fine(
     `start` may have any size of the same aspect: it is brought to that of the first level.
     `progress` counts through all levels. Of the result, `steps` and `restarts` are sums, the rest is the full size's.
     `regions` have styles of their own. The style targets are computed for every level: see StyleTargets. Every level is
-    painted within `max_memory` bytes, in tiles if need be (`farm.style.memory`); `keep_exact` as in FrameOptimizer.
+    painted within `max_memory` bytes, in tiles if need be (memory.py); `keep_exact` as in FrameOptimizer.
     Raises OptimizationError.
     """
     settings = settings or OptimizeSettings()

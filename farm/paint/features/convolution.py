@@ -7,7 +7,7 @@
 On a CPU that multiplies in bfloat16, weights are reordered once into the blocks in which oneDNN wants them, and bias
 and ReLU are part of the convolution's own pass. The gradient by the input of a 3x3 convolution of stride 1 is
 the convolution with the kernel turned by 180 degrees and its channels exchanged, so it takes the same way.
-In float32 on a CPU, wide layers may go Winograd's way (`farm.style.winograd`), where a millionth does not matter.
+In float32 on a CPU, wide layers may go Winograd's way (winograd.py), where a millionth does not matter.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from farm.style.device import packs_convolutions
-from farm.style.winograd import WinogradKernel, pays
+from farm.paint.device import packs_convolutions
+from farm.paint.features.winograd import WinogradKernel, pays
 
 _ONE = [1, 1]
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.media.pictures import cover, read_picture
+from farm.paint.losses.targets import Style
 from farm.spec.choices import InitName
-from farm.style.targets import Style
 
 NOISE_DEVIATION = 32.0
 """Grey levels, about the middle: noise of full range leaves speckles that a few hundred steps do not remove."""

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from farm.errors import OptimizationError
+from farm.paint.losses.tiles import SMALLEST_TILE, cut_tiles, layer_stride, network_reach
 from farm.spec.units import format_bytes
-from farm.style.tiles import SMALLEST_TILE, cut_tiles, layer_stride, network_reach
 
 if TYPE_CHECKING:
-    from farm.style.optimize import OptimizeSettings
-    from farm.style.vgg import VGGFeatures
+    from farm.paint.features.vgg import VGGFeatures
+    from farm.paint.optimizer.frame import OptimizeSettings
 
 PROCESS_BYTES = 830_000_000
 """Python, PyTorch, OpenCV, two copies of VGG-19's convolutions and oneDNN's buffers."""

@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from farm.errors import CancelledError
-from farm.instant.course import Told, begin_training, run_course, training_folder
-from farm.instant.pictures import load_pictures
-from farm.instant.training import Trainer
 from farm.interruption import noted_interruption
+from farm.paint.styler import local_runtime
+from farm.paint.training.course import Told, begin_training, run_course, training_folder
+from farm.paint.training.pictures import load_pictures
+from farm.paint.training.step import Trainer
 from farm.spec.train import TrainSpec
-from farm.styler import local_runtime
 
 
 def train_network(spec: TrainSpec, *, threads: int | None = None, overwrite: bool = False) -> dict[str, Any]:
