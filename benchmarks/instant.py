@@ -44,11 +44,12 @@ from farm.paint.network.painter import InstantPainter
 from farm.paint.styler import FrameStyler
 from farm.paint.training.pictures import photo_files
 from farm.plan.render_plan import output_size
-from farm.render import SourceFrames, stage_frame
+from farm.render.committed import stage_frame
+from farm.render.source_frames import SourceFrames
+from farm.render.steadiness import warp_error
 from farm.spec.frames import evenly
 from farm.spec.load import validated
 from farm.spec.paint import StillSpec
-from farm.steadiness import warp_error
 from farm.still import WINDOW
 
 MOST_PAIRS = 60

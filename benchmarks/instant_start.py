@@ -36,8 +36,8 @@ from farm.paint.network.painter import InstantPainter
 from farm.paint.optimizer.frame import FrameOptimizer, OptimizeSettings, StepProgress
 from farm.plan.render_plan import output_size
 from farm.plan.runtime import Runtime
+from farm.render.steadiness import warp_error
 from farm.spec.frames import FrameRange, evenly
-from farm.steadiness import warp_error
 
 Picture = NDArray[np.uint8]
 STEPS = (0, 5, 10, 20, 50, 100, 200)

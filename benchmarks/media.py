@@ -32,10 +32,10 @@ from farm.media.source import ffmpeg_url
 from farm.plan.runtime import Runtime
 from farm.plan.tasks import plan_tasks
 from farm.plan.video import VideoProbe
-from farm.prepare import prepare_job
-from farm.render import ChunkRenderer
+from farm.render.chunk import ChunkRenderer
+from farm.render.prepare import prepare_job
+from farm.render.stitch import stitch_film
 from farm.spec.load import build_spec
-from farm.stitch import stitch_film
 
 LOWEST_PSNR = 30.0
 LOWEST_TONE_MAPPED = 0.97

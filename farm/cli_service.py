@@ -102,7 +102,7 @@ def status(
 ) -> None:
     """How far a job is, read from its directory alone."""
     from farm.job.status import job_status, status_lines
-    from farm.verification import verify_job
+    from farm.render.verify_job import verify_job
 
     job = directory_of(job, address)
     told = job_status(job)

@@ -30,7 +30,7 @@ def stylize_file(spec: StillSpec, *, threads: int | None = None, overwrite: bool
     from farm.media.pictures import read_picture, resize, to_16_bits, write_picture
     from farm.paint.losses.guided import layer_weights
     from farm.paint.styler import FrameStyler, local_runtime
-    from farm.regions.files import read_mask_picture
+    from farm.render.regions.files import read_mask_picture
 
     content = read_picture(spec.image)
     size = output_size(content.shape[1], content.shape[0], spec.size, upscale=spec.upscale)

@@ -12,8 +12,8 @@ from farm.plan.reads import dependents, reads
 from farm.plan.render_plan import plan_render
 from farm.plan.runtime import Runtime
 from farm.plan.tasks import plan_tasks
-from farm.prepare import prepare_job
-from farm.render import ChunkRenderer
+from farm.render.chunk import ChunkRenderer
+from farm.render.prepare import prepare_job
 from farm.spec.frames import FrameRange
 from farm.spec.load import build_spec
 from tests.test_plan import make_probe

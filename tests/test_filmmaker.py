@@ -11,17 +11,18 @@ import numpy as np
 import pytest
 
 from farm.errors import EncodeError, StorageError
-from farm.filmmaker import FilmMaker
 from farm.job.directory import frame_name
 from farm.media.probe import probe_video
 from farm.plan.runtime import Runtime
 from farm.plan.segments import SegmentProgress, settled_tasks
 from farm.plan.tasks import plan_tasks
-from farm.prepare import prepare_job
-from farm.render import ChunkRenderer, stage_frame
+from farm.render.chunk import ChunkRenderer
+from farm.render.committed import stage_frame
+from farm.render.film_in_progress import FilmMaker
+from farm.render.prepare import prepare_job
+from farm.render.stitch import Segments, is_own_film, stitch_film
+from farm.render.verify_job import verify_job
 from farm.spec.load import build_spec
-from farm.stitch import Segments, is_own_film, stitch_film
-from farm.verification import verify_job
 from tests.conftest import make_clip
 
 FRAMES = 90
@@ -202,7 +203,7 @@ def test_an_encoder_that_never_works_is_told_of_and_leaves_nothing(job, monkeypa
     def fails(*_: object) -> None:
         raise EncodeError("no")
 
-    monkeypatch.setattr("farm.stitch.encode_segment", fails)
+    monkeypatch.setattr("farm.render.stitch.encode_segment", fails)
     maker = FilmMaker(job.job.url, job.record, job.tasks, (), [task.id for task in job.tasks])
     with maker, pytest.raises(EncodeError):
         maker.finish(str(job.output), lambda: None, lambda _: None)

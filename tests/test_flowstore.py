@@ -8,7 +8,7 @@ from farm.files.storage import Storage
 from farm.flow import match_both_ways
 from farm.flow.store import FlowStore, _bytes
 from farm.plan.render_plan import plan_render
-from farm.prepare import _check_flow_files
+from farm.render.prepare import _check_flow_files
 from tests.test_plan import make_probe, make_spec
 
 

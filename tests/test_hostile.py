@@ -31,7 +31,7 @@ from farm.media.film import film_command
 from farm.media.pictures import read_picture
 from farm.media.probe import probe_video
 from farm.paint.features.weights import load_weights
-from farm.prepare import check_inputs
+from farm.render.prepare import check_inputs
 from farm.spec.frames import FrameRange
 from farm.spec.load import build_spec, load_spec
 from farm.spec.render import EncodeSettings

@@ -16,11 +16,12 @@ from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.probe import probe_video
 from farm.plan.runtime import Runtime
 from farm.plan.tasks import plan_tasks
-from farm.prepare import prepare_job
-from farm.render import ChunkRenderer, stage_frame
+from farm.render.chunk import ChunkRenderer
+from farm.render.committed import stage_frame
+from farm.render.prepare import prepare_job
+from farm.render.stitch import stitch_film
 from farm.spec.frames import FrameRange
 from farm.spec.load import build_spec
-from farm.stitch import stitch_film
 
 BUCKET = "s3://farm"
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from farm.pipeline import in_stages
+from farm.render.read_ahead import in_stages
 
 
 def test_order_is_kept_and_each_stage_has_its_thread():

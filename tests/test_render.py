@@ -18,9 +18,11 @@ from farm.paint.color.matching import YIQ_FROM_RGB
 from farm.plan import render_plan as planning
 from farm.plan.runtime import Runtime
 from farm.plan.tasks import plan_tasks
-from farm.prepare import prepare_job
-from farm.render import ChunkRenderer, SourceFrames, stage_frame
-from farm.revealed import painted_alike
+from farm.render.chunk import ChunkRenderer
+from farm.render.committed import stage_frame
+from farm.render.prepare import prepare_job
+from farm.render.source_frames import SourceFrames
+from farm.render.temporal import painted_alike
 from farm.spec.load import build_spec
 from tests.conftest import small_vgg
 from tests.media.clips import LOSSLESS, write_clip

@@ -8,7 +8,7 @@ from farm.cluster import service
 from farm.files.checked_json import seal
 from farm.job.directory import JobDirectory
 from farm.plan.runtime import Runtime
-from farm.prepare import prepare_job
+from farm.render.prepare import prepare_job
 from farm.spec.load import build_spec
 
 

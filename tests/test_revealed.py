@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from farm.revealed import SHRINKAGE, color_change, painted_alike
+from farm.render.temporal import SHRINKAGE, color_change, painted_alike
 
 HEIGHT, WIDTH = 24, 40
 STILL = np.zeros((HEIGHT, WIDTH, 2), np.float32)

@@ -4,15 +4,7 @@ import numpy as np
 import pytest
 
 from farm.paint.losses.objective import TemporalTie
-from farm.ties import (
-    ALIKE,
-    UNLIKE,
-    blended_start,
-    cross_fade,
-    looks_alike,
-    nearest_visible,
-    warped_start,
-)
+from farm.render.temporal import ALIKE, UNLIKE, blended_start, cross_fade, looks_alike, nearest_visible, warped_start
 
 
 def neighbour(value: float, weight) -> TemporalTie:

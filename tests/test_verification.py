@@ -11,11 +11,11 @@ from farm.errors import UsageError
 from farm.media.source import content_hash
 from farm.plan.runtime import Runtime
 from farm.plan.tasks import plan_tasks
-from farm.prepare import prepare_job
-from farm.render import ChunkRenderer
+from farm.render.chunk import ChunkRenderer
+from farm.render.prepare import prepare_job
+from farm.render.stitch import stitch_film
+from farm.render.verify_job import verify_job
 from farm.spec.load import build_spec
-from farm.stitch import stitch_film
-from farm.verification import verify_job
 from tests.conftest import make_clip
 
 

@@ -21,8 +21,9 @@ from farm.paint.device import choose_device, peak_memory
 from farm.paint.stopwatch import taken
 from farm.paint.styler import local_runtime
 from farm.plan.tasks import plan_tasks
-from farm.prepare import prepare_job
-from farm.render import ChunkRenderer, stage_frame
+from farm.render.chunk import ChunkRenderer
+from farm.render.committed import stage_frame
+from farm.render.prepare import prepare_job
 from farm.spec.render import RenderSpec
 
 LEAST_RELIABLE = 0.2

@@ -38,7 +38,7 @@ from farm.plan.schedule import (
     WorkersAllowed,
 )
 from farm.plan.tasks import Task
-from farm.render import FrameReport
+from farm.render.chunk import FrameReport
 from farm.spec.frames import FrameRange
 
 WATCH_SECONDS = 1.0

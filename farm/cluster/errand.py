@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from farm.errors import FarmError, RenderError
 from farm.job.directory import JobDirectory
 from farm.plan.segments import Segment
-from farm.stitch import Segments
+from farm.render.stitch import Segments
 
 POLL_SECONDS = 0.2
 END_SECONDS = 10.0

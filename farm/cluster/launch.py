@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from farm.cluster.errand import make_segment, run_errand
 from farm.cluster.local import RaySession, ray_session
 from farm.errors import CancelledError, OutputError
-from farm.filmmaker import FilmMaker
 from farm.interruption import Interruption, noted_interruption
 from farm.job.credentials import check_no_secrets
 from farm.job.history import History
@@ -26,20 +25,21 @@ from farm.job.request import film_title
 from farm.job.state import StateRecorder, job_state
 from farm.media.film import check_encoding, check_output_writable
 from farm.media.source import content_hash
-from farm.network_for_film import with_network
 from farm.plan.fair_share import DEFAULT_PRIORITY
 from farm.plan.liveness import LEAST_SECONDS
 from farm.plan.schedule import Window
 from farm.plan.segments import Segment, SegmentProgress, segment_of_tasks, segments_ahead, settled_tasks
 from farm.plan.tasks import Task, plan_tasks
-from farm.prepare import Prepared, prepare_job, sibling_flow_sources
 from farm.progress import JobProgress
-from farm.render import FrameReport
+from farm.render.chunk import FrameReport
+from farm.render.film_in_progress import FilmMaker
+from farm.render.network_for_film import with_network
+from farm.render.prepare import Prepared, prepare_job, sibling_flow_sources
+from farm.render.stitch import Segments, is_own_film
 from farm.spec.frames import FrameRange
 from farm.spec.named_files import input_files
 from farm.spec.render import RenderSpec
 from farm.spec.units import format_seconds
-from farm.stitch import Segments, is_own_film
 
 if TYPE_CHECKING:
     from farm.cluster.pool import WorkerPool

@@ -26,12 +26,12 @@ from farm.job.directory import JobDirectory
 from farm.job.record import JobRecord
 from farm.media.film import encode_film
 from farm.plan.forecast import Costs, Forecast
-from farm.prepare import prepare_job
 from farm.progress import JobProgress
-from farm.sampling import Sample, chunks_to_sample
+from farm.render.cost_sample import Sample, chunks_to_sample
+from farm.render.prepare import prepare_job
+from farm.render.stitch import encode_settings, shown_probe
 from farm.spec.frames import FrameRange
 from farm.spec.render import RenderSpec
-from farm.stitch import encode_settings, shown_probe
 
 if TYPE_CHECKING:
     from farm.cluster.pool import WorkerPool

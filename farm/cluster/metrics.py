@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from ray.util.metrics import Counter, Gauge, Histogram
 
-from farm.render import FrameReport
+from farm.render.chunk import FrameReport
 
 LEVELS = 255.0
 SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0)

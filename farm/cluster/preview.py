@@ -28,9 +28,11 @@ from farm.job.record import JobRecord
 from farm.media.join import join_films
 from farm.media.scan import VideoScan
 from farm.plan.variants import first_seconds, frames_to_show
-from farm.prepare import Prepared, prepare_job
 from farm.progress import JobProgress
-from farm.render import SourceFrames, read_committed, still_task
+from farm.render.chunk import still_task
+from farm.render.committed import read_committed
+from farm.render.prepare import Prepared, prepare_job
+from farm.render.source_frames import SourceFrames
 from farm.spec.render import RenderSpec
 
 if TYPE_CHECKING:

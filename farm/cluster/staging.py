@@ -7,7 +7,7 @@ from pathlib import Path
 
 from farm.errors import UsageError
 from farm.files.storage import Storage
-from farm.prepare import check_inputs
+from farm.render.prepare import check_inputs
 from farm.spec.named_files import with_files
 from farm.spec.render import RenderSpec
 

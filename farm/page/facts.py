@@ -21,8 +21,8 @@ from farm.job.record import FrameRecord, JobRecord
 from farm.job.state import JobState, load_state
 from farm.plan.forecast import Forecast
 from farm.plan.tasks import Task, plan_tasks
+from farm.render.steadiness import Seam, seam_table
 from farm.spec.load import absolute_path
-from farm.steadiness import Seam, seam_table
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Shown:
 
 @dataclass
 class JobFacts:
-    """A job at one moment. `ledgers` by task id, then by frame; `errors` as `farm.steadiness.pair_errors` has them."""
+    """A job at one moment. `ledgers` by task id, then by frame; `errors` as `pair_errors` returns them."""
 
     url: str
     record: JobRecord | None

@@ -12,8 +12,9 @@ from farm.job.directory import JobDirectory
 from farm.job.record import JobRecord
 from farm.page.facts import JobFacts
 from farm.plan.tasks import task_id
-from farm.render import SourceFrames, open_flow_store, read_committed
-from farm.steadiness import difference
+from farm.render.committed import read_committed
+from farm.render.source_frames import SourceFrames, open_flow_store
+from farm.render.steadiness import difference
 
 KEPT = 8
 BRIGHTEST = 0.15

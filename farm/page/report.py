@@ -18,7 +18,7 @@ from farm.media.jpeg import data_url, jpeg
 from farm.page.facts import JobFacts, JobReader, Shown
 from farm.page.pictures import JobPictures, picture_of
 from farm.page.sections import GENERATOR, PAIR_WIDTH, SHOT_WIDTH, STRIP_WIDTH, Page
-from farm.steadiness import pair_errors
+from farm.render.steadiness import pair_errors
 
 MOST_BYTES = {SHOT_WIDTH: 70_000, PAIR_WIDTH: 40_000, STRIP_WIDTH: 6_000}
 """Of one JPEG of that width: 36 sliders, 12 pairs of five pictures and the strip stay below 9 MB as base64."""

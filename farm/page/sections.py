@@ -23,11 +23,11 @@ from farm.page.gauge import Outlier, WorkerTime, find_outliers, time_by_worker
 from farm.page.plots import frame_plot, stage_ink, time_plot
 from farm.plan.forecast import render_seconds
 from farm.plan.render_plan import Shot
+from farm.render.steadiness import NEAR
 from farm.spec.frames import evenly
 from farm.spec.load import spec_differences
 from farm.spec.render import RenderSpec
 from farm.spec.units import format_seconds
-from farm.steadiness import NEAR
 
 SHOTS_SHOWN = 36
 STRIP = 144

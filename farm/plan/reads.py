@@ -2,7 +2,7 @@
 
     dependents(plan, spec, FrameRange(120, 240))   -> {"pass-1/00005": {120, 121, ...}, "pass-2/00005": ...}
 
-`reads` follows farm.render, stage by stage:
+`reads` follows farm.render.chunk, stage by stage:
 
     pass 1     a frame reads its neighbour and its long-term frames, as far back as its relay began: with the shot, or
                both ways from the middle of a long one; where chunks start from scratch, with the chunk

@@ -17,7 +17,7 @@ import pytest
 from farm.cli import main
 from farm.job.directory import JobDirectory
 from farm.job.state import load_state
-from farm.render import stage_frame
+from farm.render.committed import stage_frame
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_SECONDS = 300

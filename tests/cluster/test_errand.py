@@ -10,13 +10,13 @@ import pytest
 
 from farm.cluster.errand import END_SECONDS, make_segment, run_errand
 from farm.errors import EncodeError
-from farm.filmmaker import FilmMaker
 from farm.plan.runtime import Runtime
 from farm.plan.tasks import plan_tasks
-from farm.prepare import prepare_job
-from farm.render import ChunkRenderer
+from farm.render.chunk import ChunkRenderer
+from farm.render.film_in_progress import FilmMaker
+from farm.render.prepare import prepare_job
+from farm.render.stitch import stitch_film
 from farm.spec.load import build_spec
-from farm.stitch import stitch_film
 from tests.conftest import make_clip
 
 pytestmark = pytest.mark.usefixtures("ray_here")

@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 
 from farm.job.record import FrameRecord
-from farm.render import FrameReport
+from farm.render.chunk import FrameReport
 
 
 def scrape() -> dict[tuple[str, str, str], float]:

@@ -26,7 +26,7 @@ from farm.plan import render_plan as planning
 from farm.plan import segments
 from farm.plan.tasks import plan_tasks
 from farm.progress import JobProgress
-from farm.render import stage_frame
+from farm.render.committed import stage_frame
 from farm.spec.load import build_spec
 from farm.spec.render import RenderSpec
 from tests.conftest import make_clip

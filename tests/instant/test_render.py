@@ -12,14 +12,16 @@ from farm.cluster.launch import LaunchOptions, render_job
 from farm.errors import UsageError, WeightsError
 from farm.job.directory import JobDirectory
 from farm.media.probe import probe_video
-from farm.network_for_film import network_key, training_spec
 from farm.paint.color.matching import YIQ_FROM_RGB
 from farm.paint.color.treatment import color_treatment_after
 from farm.paint.network.network_file import load_network_file, style_picture
 from farm.paint.network.painter import InstantPainter
 from farm.plan.runtime import Runtime
 from farm.progress import JobProgress
-from farm.render import COLOR_SAMPLE, SourceFrames, stage_frame
+from farm.render.chunk import COLOR_SAMPLE
+from farm.render.committed import stage_frame
+from farm.render.network_for_film import network_key, training_spec
+from farm.render.source_frames import SourceFrames
 from farm.spec.frames import evenly
 from farm.spec.load import build_spec
 from farm.spec.render import RenderSpec
@@ -146,7 +148,7 @@ def test_without_a_network_one_is_trained_for_the_film_and_kept(clip, style, tmp
 
 
 def test_a_job_of_a_cluster_leaves_the_users_cache_alone(clip, style, tmp_path, monkeypatch):
-    from farm import network_for_film as onfilm
+    from farm.render import network_for_film as onfilm
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     trained = []

@@ -9,8 +9,8 @@ import pytest
 from farm.files.storage import Storage
 from farm.flow import match_both_ways
 from farm.flow.store import FlowStore
-from farm.regions.carry import View, carry, sources
-from farm.regions.fill import fill_unknown
+from farm.render.regions.carry import View, carry, sources
+from farm.render.regions.fill import fill_unknown
 
 WIDTH, HEIGHT, FRAMES = 128, 96, 32
 RADIUS = 24

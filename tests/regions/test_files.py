@@ -8,7 +8,7 @@ from PIL import Image
 
 from farm.errors import PictureError, UsageError, VideoError
 from farm.plan.render_plan import plan_render
-from farm.regions.files import check_regions, hash_masks, read_mask_picture
+from farm.render.regions.files import check_regions, hash_masks, read_mask_picture
 from tests.conftest import make_clip
 from tests.test_plan import make_probe, make_spec
 

@@ -13,9 +13,11 @@ from farm.job.directory import JobDirectory
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.plan.runtime import Runtime
 from farm.plan.tasks import plan_tasks
-from farm.prepare import prepare_job
-from farm.regions.masks import RegionMasks
-from farm.render import ChunkRenderer, SourceFrames, open_flow_store, stage_frame
+from farm.render.chunk import ChunkRenderer
+from farm.render.committed import stage_frame
+from farm.render.prepare import prepare_job
+from farm.render.regions.masks import RegionMasks
+from farm.render.source_frames import SourceFrames, open_flow_store
 from farm.spec.load import build_spec
 from tests.conftest import make_clip
 from tests.media.clips import LOSSLESS, write_clip
@@ -76,7 +78,7 @@ def test_a_late_frame_asked_for_first_makes_its_stations_in_order_not_inside_eac
     discs, style, tmp_path, monkeypatch
 ):
     """With a station in every frame: as deep as the shot is long would be 13, and a RecursionError in a real one."""
-    monkeypatch.setattr("farm.regions.carry.STATION_FRAMES", 1)
+    monkeypatch.setattr("farm.render.regions.carry.STATION_FRAMES", 1)
     masks = open_masks(begin(discs, style, tmp_path / "deep.farm", [f"{discs}/disc0.png=none"]))
     load, depth, deepest = masks._load, 0, []
 

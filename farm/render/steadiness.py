@@ -23,7 +23,8 @@ from farm.job.measures import Known
 from farm.job.record import JobRecord
 from farm.plan.render_plan import RenderPlan
 from farm.plan.tasks import task_id
-from farm.render import SourceFrames, open_flow_store, stage_frame
+from farm.render.committed import stage_frame
+from farm.render.source_frames import SourceFrames, open_flow_store
 
 LEAST_RELIABLE = 0.2
 NEAR = 6

@@ -11,22 +11,17 @@ taken up by another worker in the middle goes on exactly where, and exactly as, 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 
 import numpy as np
 
 from farm.errors import StorageError
 from farm.files.remote import local_path
-from farm.files.storage import Storage
-from farm.flow import Match, create_matcher, external_flow_name, match_both_ways, read_external_flow, warp, warp_sharp
-from farm.flow.store import FlowStore
+from farm.flow import warp, warp_sharp
 from farm.job.directory import JobDirectory
-from farm.job.record import FrameRecord, JobRecord, record_flow_key
-from farm.media.decode import FrameReader
+from farm.job.record import FrameRecord
 from farm.paint.color.treatment import ColorTreatment, color_treatment_after
 from farm.paint.losses.guided import paste
 from farm.paint.losses.objective import TemporalTie
@@ -35,28 +30,15 @@ from farm.paint.network.painter import InstantPainter
 from farm.paint.optimizer.frame import StylizedFrame
 from farm.paint.stopwatch import stage
 from farm.paint.styler import FrameStyler, ShotStyler
-from farm.pipeline import in_stages
 from farm.plan.reads import frames_in_order, relay_reads, travels_back
 from farm.plan.render_plan import Chunk
-from farm.plan.tasks import Task, task_id
-from farm.regions.masks import RegionMasks
-from farm.revealed import painted_alike
-from farm.spec.frames import FrameRange, evenly
-from farm.ties import (
-    blended_start,
-    cross_fade,
-    looks_alike,
-    nearest_visible,
-    warped_start,
-)
-
-DECODED_BYTES_KEPT, DECODED_FRAMES_KEPT = 1 << 28, 128
-"""Of decoded frames, the lesser: flow over long distances asks again for frames that a long GOP makes slow to reach."""
-
-BACKWARDS_BLOCK = 16
-"""Frames decoded at once where they are asked for from the last to the first: a decoder only goes forwards, and begins
-each time at a key frame.
-"""
+from farm.plan.tasks import Task
+from farm.render.committed import read_committed, stage_frame
+from farm.render.read_ahead import in_stages
+from farm.render.regions.masks import RegionMasks
+from farm.render.source_frames import SourceFrames, open_flow_store
+from farm.render.temporal import blended_start, looks_alike, nearest_visible, painted_alike, warped_start
+from farm.spec.frames import evenly
 
 INDEPENDENT_BATCH = 8
 """Frames that are decoded, painted and committed together where none depends on another."""
@@ -85,55 +67,6 @@ class _Source:
     frame: int
     picture: np.ndarray
     regions: Sequence[np.ndarray]
-
-
-class SourceFrames:
-    """Single frames of the source by number, the last few kept: flow and optimiser ask for the same ones.
-
-    `backwards` says that they will be asked for from the last to the first.
-    """
-
-    def __init__(self, record: JobRecord) -> None:
-        width, height = record.plan.width, record.plan.height
-        self._reader = FrameReader(record.probe, (width, height), record.spec.as_stored)
-        self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
-        self._fit = max(min(DECODED_BYTES_KEPT // (3 * width * height), DECODED_FRAMES_KEPT), 4)
-        self.backwards = False
-
-    def __call__(self, frame: int) -> np.ndarray:
-        if frame not in self._kept:
-            # a quarter of what is kept: the frames at the four distances that flow asks for have one block each
-            block = min(BACKWARDS_BLOCK, self._fit // 4) if self.backwards else 1
-            wanted = FrameRange(max(frame + 1 - block, 0), frame + 1)
-            with stage("decode"):
-                for number, picture in zip(wanted, self._reader.read(wanted), strict=True):
-                    self._kept[number] = picture
-                    self._kept.move_to_end(number)
-            while len(self._kept) > self._fit:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(frame)
-        return self._kept[frame]
-
-
-def open_flow_store(
-    job: JobDirectory, record: JobRecord, frames: Callable[[int], np.ndarray], others: Sequence[str] = ()
-) -> FlowStore:
-    """The flow store of a job; `others` are URLs of earlier jobs' flow directories of the same key."""
-    spec, size = record.spec, (record.plan.width, record.plan.height)
-    matcher = None if spec.flow_dir else create_matcher(spec.flow, weights=spec.flow_weights)
-
-    def measure(source: int, target: int) -> tuple[Match, Match] | None:
-        if matcher is not None:
-            return matcher.match(frames(source), frames(target))
-        folder = str(spec.flow_dir)
-        ways = ((source, target), (target, source))
-        if abs(target - source) > 1 and not all((Path(folder) / external_flow_name(*way)).exists() for way in ways):
-            return None
-        there, back = (read_external_flow(folder, *way, size) for way in ways)
-        return match_both_ways([(there, back)])
-
-    storage = job.storage.below(f"flow/{record_flow_key(record)}")
-    return FlowStore(storage, measure, [Storage(url) for url in others])
 
 
 class ChunkRenderer:
@@ -328,27 +261,6 @@ def _kept(painted: np.ndarray, source: _Source) -> np.ndarray:
     if not any(weight.any() for weight in source.regions):
         return painted
     return paste(painted, source.picture, np.sum(source.regions, axis=0, dtype=np.float32))
-
-
-def read_committed(job: JobDirectory, task: str, frame: int) -> np.ndarray:
-    with stage("reread"):
-        image = job.read_frame(task, frame)
-    if image is None:
-        raise StorageError(f"frame {frame} of {task} is gone or damaged in {job.url}", "run the same command again")
-    return image
-
-
-def stage_frame(job: JobDirectory, record: JobRecord, number: int, frame: int) -> np.ndarray:
-    """Frame `frame` as stage `number` left it: (H, W, 3) uint8, overlaps faded. Raises StorageError."""
-    chunk = record.plan.chunk_of(frame)
-    own = read_committed(job, task_id(number, chunk.index), frame)
-    if number != 1 or chunk.first_in_shot:
-        return own
-    before = record.plan.chunks[chunk.index - 1]
-    if frame >= before.reach:
-        return own
-    ending = read_committed(job, task_id(1, before.index), frame)
-    return cross_fade(ending, own, frame - chunk.start, before.reach - before.stop)
 
 
 def _with_record(frame: int, made: StylizedFrame) -> tuple[np.ndarray, FrameRecord]:

@@ -30,11 +30,11 @@ from farm.media.ffmpeg import ffmpeg_binary, ffmpeg_version
 from farm.media.film import join_segments
 from farm.media.source import content_hash
 from farm.media.tonemap import SDR
-from farm.pipeline import ahead
 from farm.plan.segments import Segment, plan_segments
 from farm.plan.tasks import task_id
 from farm.plan.video import VideoProbe
-from farm.render import stage_frame
+from farm.render.committed import stage_frame
+from farm.render.read_ahead import ahead
 from farm.spec.frames import FrameRange
 from farm.spec.render import EncodeSettings, RenderSpec
 

@@ -21,7 +21,7 @@ from farm.media.scan import VideoScan, scan_video
 from farm.media.source import open_source, pick_video_stream
 from farm.plan.render_plan import RenderPlan, plan_render
 from farm.plan.runtime import Runtime
-from farm.regions.files import check_regions, hash_masks
+from farm.render.regions.files import check_regions, hash_masks
 from farm.spec.named_files import BUILT_IN, picture_files, with_small_files_here
 from farm.spec.render import RenderSpec
 

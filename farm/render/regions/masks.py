@@ -3,7 +3,7 @@
     masks/NN-KEY/000123.png     8 bits, the mask of region NN in frame 123; KEY names all that it depends on
 
 What is used is always the kept picture, and it is a function of the user's mask, the source frames and the stored
-flow alone (see `farm.regions.carry`), so it makes no difference who made it.
+flow alone (see `farm.render.regions.carry`), so it makes no difference who made it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from farm.media.decode import FrameReader
 from farm.media.probe import probe_video
 from farm.paint.losses.guided import layer_weights
 from farm.plan.render_plan import Shot
-from farm.regions.carry import View, carry, sources, stations
-from farm.regions.files import mask_offset, read_mask_picture
+from farm.render.regions.carry import View, carry, sources, stations
+from farm.render.regions.files import mask_offset, read_mask_picture
 from farm.spec.frames import FrameRange
 from farm.spec.paint import Region
 

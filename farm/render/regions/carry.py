@@ -11,7 +11,7 @@ flow that is composed or direct, whichever is more consistent (`farm.flow.store`
 once in 8 frames only, and what something hid at a station is found again in an earlier one. Where the colours do
 not agree the flow is not believed: composed flow is continuous, so a background that was hidden is squeezed into the
 edge of what hid it, forwards and backwards alike, and no check of the flow alone finds that.
-What none of them shows is decided by `farm.regions.fill`.
+What none of them shows is decided by `farm.render.regions.fill`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 
 from farm.flow import warp
-from farm.regions.fill import fill_unknown
+from farm.render.regions.fill import fill_unknown
 
 STATION_FRAMES = 8
 STATIONS_BACK = (0, 1, 3)

@@ -18,7 +18,7 @@ import numpy as np
 
 from farm.plan.render_plan import Chunk, RenderPlan
 from farm.plan.tasks import Task, plan_tasks, task_id
-from farm.render import INDEPENDENT_BATCH, ChunkRenderer, FrameReport
+from farm.render.chunk import INDEPENDENT_BATCH, ChunkRenderer, FrameReport
 
 SEQUENTIAL = 3
 REFINED = 2

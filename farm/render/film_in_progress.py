@@ -19,7 +19,7 @@ from farm.job.directory import JobDirectory, frame_name
 from farm.job.record import JobRecord, record_flow_key
 from farm.plan.segments import Segment, SegmentProgress, unread_tasks
 from farm.plan.tasks import Task
-from farm.stitch import Segments
+from farm.render.stitch import Segments
 
 POLL_SECONDS = 0.2
 

@@ -21,9 +21,9 @@ from farm.job.record import JobRecord
 from farm.media.source import content_hash
 from farm.plan.segments import SegmentProgress, unread_tasks
 from farm.plan.tasks import Task, plan_tasks
+from farm.render.stitch import Segments
 from farm.spec.load import absolute_path
 from farm.spec.named_files import input_files
-from farm.stitch import Segments
 
 MADE_AGAIN = "the same command makes it again"
 LISTED = 20

@@ -1,0 +1,76 @@
+"""Frames of the source by number, and the optical flow between them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from farm.files.storage import Storage
+from farm.flow import Match, create_matcher, external_flow_name, match_both_ways, read_external_flow
+from farm.flow.store import FlowStore
+from farm.job.directory import JobDirectory
+from farm.job.record import JobRecord, record_flow_key
+from farm.media.decode import FrameReader
+from farm.paint.stopwatch import stage
+from farm.spec.frames import FrameRange
+
+DECODED_BYTES_KEPT, DECODED_FRAMES_KEPT = 1 << 28, 128
+"""Of decoded frames, the lesser: flow over long distances asks again for frames that a long GOP makes slow to reach."""
+
+
+BACKWARDS_BLOCK = 16
+"""Frames decoded at once where they are asked for from the last to the first: a decoder only goes forwards, and begins
+each time at a key frame.
+"""
+
+
+class SourceFrames:
+    """Single frames of the source by number, the last few kept: flow and optimiser ask for the same ones.
+
+    `backwards` says that they will be asked for from the last to the first.
+    """
+
+    def __init__(self, record: JobRecord) -> None:
+        width, height = record.plan.width, record.plan.height
+        self._reader = FrameReader(record.probe, (width, height), record.spec.as_stored)
+        self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._fit = max(min(DECODED_BYTES_KEPT // (3 * width * height), DECODED_FRAMES_KEPT), 4)
+        self.backwards = False
+
+    def __call__(self, frame: int) -> np.ndarray:
+        if frame not in self._kept:
+            # a quarter of what is kept: the frames at the four distances that flow asks for have one block each
+            block = min(BACKWARDS_BLOCK, self._fit // 4) if self.backwards else 1
+            wanted = FrameRange(max(frame + 1 - block, 0), frame + 1)
+            with stage("decode"):
+                for number, picture in zip(wanted, self._reader.read(wanted), strict=True):
+                    self._kept[number] = picture
+                    self._kept.move_to_end(number)
+            while len(self._kept) > self._fit:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(frame)
+        return self._kept[frame]
+
+
+def open_flow_store(
+    job: JobDirectory, record: JobRecord, frames: Callable[[int], np.ndarray], others: Sequence[str] = ()
+) -> FlowStore:
+    """The flow store of a job; `others` are URLs of earlier jobs' flow directories of the same key."""
+    spec, size = record.spec, (record.plan.width, record.plan.height)
+    matcher = None if spec.flow_dir else create_matcher(spec.flow, weights=spec.flow_weights)
+
+    def measure(source: int, target: int) -> tuple[Match, Match] | None:
+        if matcher is not None:
+            return matcher.match(frames(source), frames(target))
+        folder = str(spec.flow_dir)
+        ways = ((source, target), (target, source))
+        if abs(target - source) > 1 and not all((Path(folder) / external_flow_name(*way)).exists() for way in ways):
+            return None
+        there, back = (read_external_flow(folder, *way, size) for way in ways)
+        return match_both_ways([(there, back)])
+
+    storage = job.storage.below(f"flow/{record_flow_key(record)}")
+    return FlowStore(storage, measure, [Storage(url) for url in others])
