@@ -11,7 +11,8 @@ import signal
 import sys
 from pathlib import Path
 
-from farm.cluster.launch import LaunchOptions, render_job
+from farm.cluster.render_job import render_job
+from farm.cluster.sizing import LaunchOptions
 from farm.errors import FarmError
 from farm.plan import segments
 from farm.progress import JobProgress

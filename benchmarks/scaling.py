@@ -191,7 +191,7 @@ class Sleeper:
 
 
 def on_ray(options: argparse.Namespace) -> dict[str, Any]:
-    from farm.cluster.local import ray_session
+    from farm.cluster.session import ray_session
 
     print(f"frames of {options.frame_seconds:g} s, tasks of {options.task_frames} frames")
     print(f"{'workers':>8}{'seconds':>9}{'efficiency':>12}{'between tasks, ms':>19}{'decision, ms a task':>21}")

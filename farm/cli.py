@@ -65,7 +65,8 @@ def render(
     as_json: AsJson = False,
 ) -> None:
     """Repaint a film. The same command again continues what was interrupted."""
-    from farm.cluster.launch import LaunchOptions, default_job, render_job, summary
+    from farm.cluster.render_job import default_job, render_job, summary
+    from farm.cluster.sizing import LaunchOptions
     from farm.progress import JobProgress
 
     wanted = film_spec(given)
@@ -115,8 +116,9 @@ def plan(
     }
     lines = list(plan_lines(made, work, storage, scan.probe))
     if measure:
-        from farm.cluster.forecasting import forecast_render
-        from farm.cluster.launch import LaunchOptions, default_job
+        from farm.cluster.measure import forecast_render
+        from farm.cluster.render_job import default_job
+        from farm.cluster.sizing import LaunchOptions
         from farm.planview import forecast_lines
         from farm.progress import JobProgress
 

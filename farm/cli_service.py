@@ -49,9 +49,9 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Hand a render to a cluster and return at once. The same command again finds the running job."""
+    from farm.cluster.jobs_api import Cluster
     from farm.cluster.service import submit_job
     from farm.cluster.staging import stage_inputs
-    from farm.cluster.submission import Cluster
     from farm.job.request import JobRequest
 
     spec = film_spec(given)
@@ -74,7 +74,7 @@ def submit(
 @service.command("list")
 def list_jobs(address: Dashboard = None, as_json: AsJson = False) -> None:
     """The jobs of a cluster, latest first."""
-    from farm.cluster.submission import Cluster
+    from farm.cluster.jobs_api import Cluster
 
     jobs = Cluster(address).jobs()
     told = [

@@ -30,7 +30,7 @@ def train(
     if workers == 1 and address is None:
         report = train_network(spec, threads=threads, overwrite=overwrite)
     else:
-        from farm.cluster.training import train_on_ray
+        from farm.cluster.train import train_on_ray
 
         report = train_on_ray(spec, workers, threads=threads, address=address, overwrite=overwrite)
     print(json.dumps(report) if as_json else summary(report))

@@ -46,7 +46,8 @@ def demo_clip() -> Path:
 
 def run_demo(folder: Path, workers: int | None, progress: JobProgress) -> dict[str, Any]:
     """Paint the style, render the clip, lay out the contact sheet; say where they are."""
-    from farm.cluster.launch import LaunchOptions, default_job, render_job
+    from farm.cluster.render_job import default_job, render_job
+    from farm.cluster.sizing import LaunchOptions
     from farm.media.pictures import write_picture
     from farm.painting import paint_to_file
 

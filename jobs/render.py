@@ -10,7 +10,7 @@ import sys
 
 
 def main(job_url: str, submission: str) -> int:
-    from farm.cluster.launch import summary
+    from farm.cluster.render_job import summary
     from farm.cluster.service import run_submitted
     from farm.errors import FarmError
 

@@ -103,7 +103,7 @@ def small_vgg(prefix: str = "features.") -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="session")
 def ray_here() -> Iterator[None]:
     """One Ray for all tests that need it: loopback, token, no dashboard."""
-    from farm.cluster.local import ray_session
+    from farm.cluster.session import ray_session
 
     with ray_session(cpus=2, dashboard=False):
         yield

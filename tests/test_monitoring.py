@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.monitoring import DASHBOARD, monitoring_addresses
+from farm.cluster.monitoring import DASHBOARD, monitoring_addresses
 
 GRAFANA = {"RAY_GRAFANA_HOST": "http://grafana:3000/"}
 

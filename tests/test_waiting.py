@@ -5,8 +5,8 @@ import time
 import pytest
 
 from farm.cluster import service
+from farm.cluster.jobs_api import SubmittedJob
 from farm.cluster.service import Found, wait_for_job
-from farm.cluster.submission import SubmittedJob
 from farm.errors import ChunkFailedError, UsageError
 from farm.job.directory import JobDirectory
 from farm.job.state import JobState, save_state

@@ -14,18 +14,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from farm.cluster.launch import LaunchOptions, job_pool, logical_cpus
-from farm.cluster.local import ray_session
+from farm.cluster.session import ray_session
+from farm.cluster.sizing import LaunchOptions, job_pool, logical_cpus
 from farm.errors import CancelledError, ChunkFailedError, FarmError, UsageError
 from farm.interruption import noted_interruption
 from farm.job.directory import JobDirectory
+from farm.job.forecast import save_forecast
 from farm.job.record import JobRecord
 from farm.media.film import encode_film
-from farm.plan.forecast import Costs, Forecast
+from farm.plan.forecast import USUAL_WORKERS, Costs, Forecast, floor_seconds, forecast_rows, storage_bytes
 from farm.progress import JobProgress
 from farm.render.cost_sample import Sample, chunks_to_sample
 from farm.render.prepare import prepare_job
@@ -148,3 +149,26 @@ def _encoding_seconds(record: JobRecord, painted: Sequence[np.ndarray], folder: 
         return 0.0, took[1]
     each = max((took[1] - took[0]) / (lengths[1] - lengths[0]), 0.0)
     return each, max(took[0] - each * lengths[0], 0.0)
+
+
+def forecast_render(
+    spec: RenderSpec, options: LaunchOptions, price_per_hour: float | None, progress: JobProgress, *, keep: bool
+) -> dict[str, Any]:
+    """Time, storage and money for 1, 2, 8, 64 and as many workers as there are here.
+
+    With `keep` the forecast goes into the job directory, where the report sets the fact beside it. Raises FarmError.
+    """
+    forecast, record = measure_costs(spec, options, progress)
+    if keep:
+        save_forecast(JobDirectory(options.job), forecast)
+    counts = {*USUAL_WORKERS, forecast.workers, *([options.workers] if options.workers else [])}
+    rows = forecast_rows(record.plan, spec, forecast.costs, sorted(counts), price_per_hour)
+    return {
+        "measured_workers": forecast.workers,
+        "costs": forecast.costs.model_dump(),
+        "rows": [row.model_dump() for row in rows],
+        "floor_seconds": floor_seconds(record.plan, spec, forecast.costs),
+        "storage_bytes": storage_bytes(record.plan, forecast.costs),
+        "price_per_hour": price_per_hour,
+        "kept": options.job if keep else None,
+    }

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from farm.cluster.launch import LaunchOptions, job_pool, logical_cpus, render_job
-from farm.cluster.local import ray_session
+from farm.cluster.render_job import render_job
+from farm.cluster.session import ray_session
+from farm.cluster.sizing import LaunchOptions, job_pool, logical_cpus
 from farm.errors import CancelledError, ChunkFailedError, FarmError
 from farm.interruption import noted_interruption
 from farm.job.directory import JobDirectory

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from farm import __version__
-from farm.cluster.launch import LaunchOptions, render_job
-from farm.cluster.submission import Cluster, SubmittedJob
+from farm.cluster.jobs_api import Cluster, SubmittedJob
+from farm.cluster.monitoring import monitoring_addresses
+from farm.cluster.render_job import render_job
+from farm.cluster.sizing import LaunchOptions
 from farm.errors import CancelledError, ChunkFailedError, FarmError, StorageError, TimedOutError, UsageError
 from farm.job.credentials import check_no_secrets
 from farm.job.directory import JobDirectory
@@ -33,7 +35,6 @@ from farm.job.request import (
     submission_number,
 )
 from farm.job.state import FINISHED, JobState, State, load_state, save_state
-from farm.monitoring import monitoring_addresses
 from farm.plan.reads import dependents
 from farm.progress import JobProgress
 from farm.spec.frames import FrameRange, runs

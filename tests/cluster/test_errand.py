@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.cluster.errand import END_SECONDS, make_segment, run_errand
+from farm.cluster.driver_tasks import END_SECONDS, make_segment, run_errand
 from farm.errors import EncodeError
 from farm.plan.runtime import Runtime
 from farm.plan.tasks import plan_tasks
@@ -136,7 +136,8 @@ def test_leaving_in_the_middle_ends_the_encoder_elsewhere(tmp_path):
 
 
 def test_a_render_on_a_cluster_is_that_of_one_here(tmp_path):
-    from farm.cluster.launch import LaunchOptions, render_job
+    from farm.cluster.render_job import render_job
+    from farm.cluster.sizing import LaunchOptions
     from farm.progress import JobProgress
 
     film = make_clip(tmp_path / "film.mp4", frames=24, size="64x48")

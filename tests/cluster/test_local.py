@@ -14,7 +14,7 @@ OURS = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ENABLE_WI
 
 LISTENING = """
 from pathlib import Path
-from farm.cluster.local import ray_session
+from farm.cluster.session import ray_session
 
 LOOPBACK = ("0100007F", "0" * 24 + "01000000", "0" * 16 + "FFFF00000100007F")  # as /proc/net has it
 
@@ -86,7 +86,7 @@ def test_nothing_that_ray_prints_reaches_stdout_and_no_other_ray_is_joined():
     """
     script = """
 import os, ray, sys, time
-from farm.cluster.local import ray_session
+from farm.cluster.session import ray_session
 
 with ray_session(cpus=1, dashboard=False):
 

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from farm.cluster.launch import LaunchOptions, render_job
+from farm.cluster.render_job import render_job
+from farm.cluster.sizing import LaunchOptions
 from farm.errors import ChunkFailedError, JobMismatchError, OutputError, UsageError, VideoError
 from farm.job.directory import JobDirectory
 from farm.job.history import load_history

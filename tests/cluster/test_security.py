@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.cluster.submission import Cluster
+from farm.cluster.jobs_api import Cluster
 from tests.cluster.commands import farm, farm_alone, submit, until
 
 

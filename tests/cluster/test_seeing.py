@@ -75,8 +75,8 @@ def test_a_style_that_is_painted_over_makes_new_stills(clip, style, tmp_path):
 
 
 def test_costs_are_measured_and_the_forecast_is_kept(clip, style, tmp_path):
-    from farm.cluster.forecasting import forecast_render
-    from farm.cluster.launch import LaunchOptions
+    from farm.cluster.measure import forecast_render
+    from farm.cluster.sizing import LaunchOptions
 
     spec = make_spec(clip, style, tmp_path / "out.mp4", long_term=[2, 4])
     options = LaunchOptions(job=str(tmp_path / "out.farm"), workers=2, threads=1)
@@ -94,8 +94,8 @@ def test_costs_are_measured_and_the_forecast_is_kept(clip, style, tmp_path):
 
 
 def test_without_a_network_there_is_nothing_to_measure(clip, style, tmp_path):
-    from farm.cluster.launch import LaunchOptions
     from farm.cluster.measure import measure_costs
+    from farm.cluster.sizing import LaunchOptions
 
     spec = make_spec(clip, style, tmp_path / "out.mp4", method="instant")
     with pytest.raises(UsageError, match="no network to measure"):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from farm.cluster.training import train_on_ray
+from farm.cluster.train import train_on_ray
 from farm.errors import CancelledError, PictureError, UsageError
 from farm.paint.network.network import ARCHITECTURES, StyleNetwork
 from farm.paint.training.course import Told, training_folder
@@ -78,7 +78,7 @@ def at_step(monkeypatch: pytest.MonkeyPatch, step: int, act: Callable[[], None])
             act()
 
     monkeypatch.setattr(TrainingProgress, "__call__", told_of)
-    monkeypatch.setattr("farm.cluster.training.POLL_SECONDS", 0.02)
+    monkeypatch.setattr("farm.cluster.train.POLL_SECONDS", 0.02)
     return steps
 
 

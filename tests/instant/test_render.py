@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from farm.cluster.launch import LaunchOptions, render_job
+from farm.cluster.render_job import render_job
+from farm.cluster.sizing import LaunchOptions
 from farm.errors import UsageError, WeightsError
 from farm.job.directory import JobDirectory
 from farm.media.probe import probe_video

@@ -26,7 +26,7 @@ from ray.train.backend import Backend
 from ray.train.torch import TorchConfig, TorchTrainer
 from torch import distributed
 
-from farm.cluster.stagebars import beside_the_driver
+from farm.cluster.phase_bars import beside_the_driver
 from farm.errors import CancelledError, FarmError, RenderError
 from farm.paint.styler import local_runtime
 from farm.paint.training.course import Told, run_course

@@ -13,8 +13,8 @@ import os
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any
 
-from farm.cluster.launch import default_threads
-from farm.cluster.local import RaySession, ray_session
+from farm.cluster.session import RaySession, ray_session
+from farm.cluster.sizing import default_threads
 from farm.errors import CancelledError, UsageError
 from farm.interruption import Interruption, noted_interruption
 from farm.paint.training.course import begin_training, training_folder
@@ -22,7 +22,7 @@ from farm.paint.training.run import TrainingProgress
 from farm.spec.train import TrainSpec
 
 if TYPE_CHECKING:
-    from farm.cluster.trainworkers import Run
+    from farm.cluster.train_workers import Run
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 60.0
@@ -53,7 +53,7 @@ def train_on_ray(
         ray_session(address, cpus=max(cores, workers * (threads or 1)), dashboard=False) as session,
     ):
         try:
-            from farm.cluster.trainworkers import Run
+            from farm.cluster.train_workers import Run
         except ImportError as error:
             raise UsageError(f"Ray Train cannot be used: {error}", "pip install 'farm[train]'") from None
         gpu = session.gpus > 0

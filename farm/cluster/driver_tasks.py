@@ -41,7 +41,7 @@ def run_errand(name: str, work: Callable[..., T], *arguments: Any, check: Callab
     import ray
     from ray.exceptions import RayError, RayTaskError
 
-    from farm.cluster.stagebars import beside_the_driver
+    from farm.cluster.phase_bars import beside_the_driver
 
     result = ray.remote(_interruptible).options(name=name, **beside_the_driver()).remote(work, *arguments)
     try:
