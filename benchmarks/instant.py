@@ -34,6 +34,7 @@ from typing import Any
 
 import numpy as np
 
+from farm.commands.stylize import WINDOW
 from farm.flow import create_matcher
 from farm.job.directory import JobDirectory
 from farm.job.record import JobRecord
@@ -50,7 +51,6 @@ from farm.render.steadiness import warp_error
 from farm.spec.frames import evenly
 from farm.spec.load import validated
 from farm.spec.paint import StillSpec
-from farm.still import WINDOW
 
 MOST_PAIRS = 60
 SHOWN = (240, 320)

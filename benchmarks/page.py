@@ -26,7 +26,7 @@ from farm.job.record import FrameRecord, JobRecord
 from farm.job.state import JobState, save_state
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.scan import scan_video
-from farm.page.report import write_report
+from farm.pages.report import write_report
 from farm.plan.render_plan import plan_render
 from farm.plan.runtime import Runtime
 from farm.plan.tasks import plan_tasks

@@ -33,7 +33,7 @@ import torch
 from numpy.typing import NDArray
 from stills import LOADED, WORKING, Report, measure, pastiche_way, processor
 
-from farm.bench.clip import render_alone, warp_error
+from farm.commands.bench.clip import render_alone, warp_error
 from farm.flow import create_matcher
 from farm.job.directory import JobDirectory
 from farm.media.pictures import read_picture, resize, write_picture

@@ -35,7 +35,7 @@ from typing import Any, TextIO
 
 from virtual import Chances, Outcome, simulate
 
-from farm.bench.report import processor
+from farm.commands.bench.report import processor
 from farm.plan.render_plan import plan_render
 from farm.plan.schedule import Schedule
 from farm.plan.tasks import Task, plan_tasks
@@ -285,7 +285,7 @@ def between_tasks(reports: list[SleptReport]) -> list[float]:
 
 
 def local(options: argparse.Namespace) -> dict[str, Any]:
-    from farm.bench.clip import render_with_ray
+    from farm.commands.bench.clip import render_with_ray
 
     values: dict[str, Any] = {"video": str(options.video.absolute()), "styles": [str(options.style.absolute())]}
     values |= {"output": str((options.output / "film.mp4").absolute()), "size": options.size, "frames": options.frames}

@@ -138,7 +138,7 @@ def stylize(
     given: Mapping[str, Any], threads: Threads = None, overwrite: Overwrite = False, as_json: AsJson = False
 ) -> None:
     """Repaint one picture."""
-    from farm.still import stylize_file
+    from farm.commands.stylize import stylize_file
 
     told = stylize_file(still_spec(given), threads=threads, overwrite=overwrite)
     for note in told["notes"]:
@@ -155,7 +155,7 @@ def schema() -> None:
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """What this machine has, what is missing and how to get it."""
-    from farm.doctor import examine, report_lines
+    from farm.commands.doctor import examine, report_lines
 
     found = examine()
     _print([check.as_dict() for check in found], as_json, "\n".join(report_lines(found)))
@@ -170,7 +170,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Paint a real clip end to end, in a few minutes on a laptop."""
-    from farm.demo import run_demo
+    from farm.commands.demo.run import run_demo
     from farm.progress import JobProgress
 
     with JobProgress() as progress:
@@ -188,7 +188,7 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """How fast this machine paints a film: seconds a step and a frame by stage, frames an hour."""
-    from farm.bench.report import bench_table, run_bench
+    from farm.commands.bench.report import bench_table, run_bench
 
     wanted = film_spec(given, {"output": str(folder / "film.mp4")})
     told = run_bench(wanted, folder.absolute(), workers, threads)

@@ -31,8 +31,8 @@ def live(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout and nothing else")] = False,
 ) -> None:
     """Paint a film or a camera in real time; frames that there is no time for are dropped. End with Ctrl-C."""
-    from farm.live.run import LiveOptions, run_live, summary
-    from farm.live.ticker import LiveTicker
+    from farm.commands.live.run import LiveOptions, run_live, summary
+    from farm.commands.live.ticker import LiveTicker
 
     options = LiveOptions(
         source=source,

@@ -75,7 +75,7 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """All about a job as one HTML file: pictures, plots, seams, time, faults, settings."""
-    from farm.page.report import write_report
+    from farm.pages.report import write_report
     from farm.progress import ReadingProgress
 
     with ReadingProgress() as progress:
@@ -91,7 +91,7 @@ def watch(
     address: Dashboard = None,
 ) -> None:
     """The report of a job while it renders, live on this machine; from its storage alone. End with Ctrl-C."""
-    from farm.page.watch import run_watch
+    from farm.pages.watch import run_watch
 
     run_watch(directory_of(job, address), port, every, lambda address: print(address, flush=True))
 

@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from farm.commands.demo import paint_picture, paint_to_file
+from farm.commands.demo.brush import BODY, Canvas
+from farm.commands.demo.scene import FIELD, HILLS, LAKE, RAMPS, SKY, compose_scene, ramp_color
 from farm.errors import OutputError, UsageError
-from farm.painting import paint_picture, paint_to_file
-from farm.painting.brush import BODY, Canvas
-from farm.painting.scene import FIELD, HILLS, LAKE, RAMPS, SKY, compose_scene, ramp_color
 
 WIDTH, HEIGHT, SEED = 192, 128, 7
 Floats = NDArray[np.floating]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from farm.bench.clip import render_alone, warp_error
-from farm.bench.report import AROUND, OPTIMISER, _last_report, bench_table, run_bench
-from farm.bench.step import bare_convolutions, measure_step
+from farm.commands.bench.clip import render_alone, warp_error
+from farm.commands.bench.report import AROUND, OPTIMISER, _last_report, bench_table, run_bench
+from farm.commands.bench.step import bare_convolutions, measure_step
 from farm.errors import InputError, UsageError
 from farm.paint.features.vgg import VGGFeatures
 from farm.paint.features.weights import load_weights

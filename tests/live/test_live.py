@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 import pytest
 
+from farm.commands.live.page import LivePage
+from farm.commands.live.run import LiveOptions, run_live
+from farm.commands.live.show import show
+from farm.commands.live.sources import CameraSource, FilmSource, Moment, open_source
+from farm.commands.live.steady import SHARE, Steadier
 from farm.errors import InputError, UsageError
 from farm.flow import warp
-from farm.live.page import LivePage
-from farm.live.run import LiveOptions, run_live
-from farm.live.show import show
-from farm.live.sources import CameraSource, FilmSource, Moment, open_source
-from farm.live.steady import SHARE, Steadier
 from farm.media.stream import LiveFilm, LiveWriter
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from farm.live.mjpeg import CONTENT_TYPE, opening, part
-from farm.live.pacing import MOST_DROPPED, Pacer, TimeForFlow, Verdict
+from farm.commands.live.mjpeg import CONTENT_TYPE, opening, part
+from farm.commands.live.pacing import MOST_DROPPED, Pacer, TimeForFlow, Verdict
 
 SHOW, DROP = Verdict("show"), Verdict("drop")
 

@@ -17,7 +17,7 @@ import pytest
 from farm.job.directory import JobDirectory
 from farm.job.record import FrameRecord
 from farm.job.state import JobState, save_state
-from farm.page.report import write_report
+from farm.pages.report import write_report
 from farm.plan.tasks import plan_tasks
 from tests.page.conftest import ODD, make_job, paint
 from tests.page.test_watch import serve

@@ -5,9 +5,9 @@ import pytest
 from farm.errors import UsageError
 from farm.job.record import FrameRecord
 from farm.job.state import JobState
-from farm.page.facts import JobFacts, JobReader
-from farm.page.gauge import find_outliers, time_by_worker
-from farm.page.report import measured
+from farm.pages.facts import JobFacts, JobReader
+from farm.pages.findings import find_outliers, time_by_worker
+from farm.pages.report import measured
 from farm.plan.tasks import plan_tasks
 from tests.page.conftest import BEGAN, FRAMES, ODD, paint
 

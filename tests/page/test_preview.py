@@ -6,7 +6,7 @@ from html import unescape
 import numpy as np
 import pytest
 
-from farm.page.preview import Shown, preview_page, preview_sheet
+from farm.pages.preview import Shown, preview_page, preview_sheet
 
 SIZE = (48, 32)
 

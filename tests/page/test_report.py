@@ -9,9 +9,9 @@ import pytest
 from farm.errors import OutputError
 from farm.job.directory import JobDirectory
 from farm.job.state import JobState
-from farm.page.facts import Span
-from farm.page.plots import joined, thinned
-from farm.page.report import write_report
+from farm.pages.facts import Span
+from farm.pages.plots import joined, thinned
+from farm.pages.report import write_report
 from tests.page.conftest import FRAMES, ODD
 
 

@@ -15,9 +15,9 @@ from farm.errors import UsageError
 from farm.job.directory import JobDirectory
 from farm.job.record import FrameRecord
 from farm.job.state import JobState, save_state
-from farm.page.facts import JobReader
-from farm.page.loopback import serve as serve_app
-from farm.page.watch import JobWatch, run_watch, watch_app
+from farm.pages.facts import JobReader
+from farm.pages.loopback import serve as serve_app
+from farm.pages.watch import JobWatch, run_watch, watch_app
 from farm.plan.tasks import plan_tasks
 from tests.page.conftest import paint
 

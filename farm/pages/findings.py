@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from farm.page.facts import JobFacts, Span
+from farm.pages.facts import JobFacts, Span
 
 MOST_OUTLIERS = 12
 APART = 3

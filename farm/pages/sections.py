@@ -17,10 +17,10 @@ from typing import Any, Protocol
 import yaml
 from markupsafe import Markup
 
-from farm.page.document import ENVIRONMENT, asset, content_policy
-from farm.page.facts import JobFacts, Shown
-from farm.page.gauge import Outlier, WorkerTime, find_outliers, time_by_worker
-from farm.page.plots import frame_plot, stage_ink, time_plot
+from farm.pages.document import ENVIRONMENT, asset, content_policy
+from farm.pages.facts import JobFacts, Shown
+from farm.pages.findings import Outlier, WorkerTime, find_outliers, time_by_worker
+from farm.pages.plots import frame_plot, stage_ink, time_plot
 from farm.plan.forecast import render_seconds
 from farm.plan.render_plan import Shot
 from farm.render.steadiness import NEAR

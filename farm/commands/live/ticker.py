@@ -7,7 +7,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.status import Status
 
-from farm.live.show import Tally
+from farm.commands.live.show import Tally
 
 
 class LiveTicker:

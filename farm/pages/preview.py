@@ -13,7 +13,7 @@ import numpy as np
 
 from farm.media.contact_sheet import contact_sheet, stacked
 from farm.media.jpeg import data_url, jpeg
-from farm.page.document import ENVIRONMENT, asset, content_policy
+from farm.pages.document import ENVIRONMENT, asset, content_policy
 
 COLUMNS = 6
 WIDTH = 640

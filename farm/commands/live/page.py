@@ -17,9 +17,9 @@ import numpy as np
 from aiohttp import web
 from numpy.typing import NDArray
 
-from farm.live.mjpeg import CONTENT_TYPE, opening, part
+from farm.commands.live.mjpeg import CONTENT_TYPE, opening, part
 from farm.media.jpeg import jpeg
-from farm.page.loopback import only_this_machine, serve
+from farm.pages.loopback import only_this_machine, serve
 
 T = TypeVar("T")
 

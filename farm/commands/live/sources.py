@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from farm.commands.live.pacing import Pacer
 from farm.errors import InputError
-from farm.live.pacing import Pacer
 from farm.media.pictures import resize
 from farm.media.stream import LiveFilm
 

@@ -48,6 +48,6 @@ def _bytes(value: float) -> str:
 
 
 ENVIRONMENT = Environment(
-    loader=PackageLoader("farm.page"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    loader=PackageLoader("farm.pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
 ENVIRONMENT.filters |= {"short": _short, "duration": format_seconds, "filesize": _bytes}

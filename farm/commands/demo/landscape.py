@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from farm.commands.demo.brush import Canvas
+from farm.commands.demo.scene import RAMPS, Scene, compose_scene, ramp_color
 from farm.errors import OutputError, UsageError
-from farm.painting.brush import Canvas
-from farm.painting.scene import RAMPS, Scene, compose_scene, ramp_color
 
 Floats = NDArray[np.float64]
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from farm.commands.live.page import LivePage
+from farm.commands.live.show import Tally, show
+from farm.commands.live.sources import open_source
+from farm.commands.live.window import LiveWindow
 from farm.errors import UsageError
 from farm.files.atomic import check_can_write
-from farm.live.page import LivePage
-from farm.live.show import Tally, show
-from farm.live.sources import open_source
-from farm.live.window import LiveWindow
 from farm.media.stream import LiveWriter
 from farm.paint.network.painter import InstantPainter
 from farm.paint.styler import local_runtime

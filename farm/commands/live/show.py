@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.live.pacing import TimeForFlow
-from farm.live.sources import Source
-from farm.live.steady import Steadier
+from farm.commands.live.pacing import TimeForFlow
+from farm.commands.live.sources import Source
+from farm.commands.live.steady import Steadier
 from farm.spec.choices import Steadiness
 
 Frame = NDArray[np.uint8]

@@ -15,9 +15,9 @@ from farm.errors import FarmError
 from farm.files.atomic import check_can_write, write_atomically
 from farm.job.measures import Known, load_measures, save_measures
 from farm.media.jpeg import data_url, jpeg
-from farm.page.facts import JobFacts, JobReader, Shown
-from farm.page.pictures import JobPictures, picture_of
-from farm.page.sections import GENERATOR, PAIR_WIDTH, SHOT_WIDTH, STRIP_WIDTH, Page
+from farm.pages.facts import JobFacts, JobReader, Shown
+from farm.pages.job_pictures import JobPictures, picture_of
+from farm.pages.sections import GENERATOR, PAIR_WIDTH, SHOT_WIDTH, STRIP_WIDTH, Page
 from farm.render.steadiness import pair_errors
 
 MOST_BYTES = {SHOT_WIDTH: 70_000, PAIR_WIDTH: 40_000, STRIP_WIDTH: 6_000}

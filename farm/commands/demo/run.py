@@ -48,8 +48,8 @@ def run_demo(folder: Path, workers: int | None, progress: JobProgress) -> dict[s
     """Paint the style, render the clip, lay out the contact sheet; say where they are."""
     from farm.cluster.render_job import default_job, render_job
     from farm.cluster.sizing import LaunchOptions
+    from farm.commands.demo import paint_to_file
     from farm.media.pictures import write_picture
-    from farm.painting import paint_to_file
 
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from farm.page.facts import JobFacts, Span
-from farm.page.gauge import Outlier, WorkerTime
+from farm.pages.facts import JobFacts, Span
+from farm.pages.findings import Outlier, WorkerTime
 
 INKS = {
     "ink": "#0a0b01",

@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from farm.bench.clip import AloneTimes, render_alone, render_with_ray
-from farm.bench.step import measure_step
+from farm.commands.bench.clip import AloneTimes, render_alone, render_with_ray
+from farm.commands.bench.step import measure_step
 from farm.errors import UsageError
 from farm.files.atomic import write_atomically
 from farm.media.decode import FrameReader

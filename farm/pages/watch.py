@@ -4,7 +4,7 @@
 
 The job is read every few seconds; browsers hear over server-sent events that something has changed, fetch the page
 anew and put in the sections that differ. Frames are fetched one by one, by the hash that the ledger names.
-Only this machine can reach it: see `farm.page.loopback`.
+Only this machine can reach it: see `farm.pages.loopback`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from aiohttp import web
 from farm.errors import FarmError, UsageError
 from farm.job.measures import Known
 from farm.media.jpeg import jpeg
-from farm.page.document import asset, content_policy
-from farm.page.facts import JobFacts, JobReader, Shown
-from farm.page.loopback import only_this_machine, serve
-from farm.page.pictures import JobPictures, picture_of
-from farm.page.report import measured
-from farm.page.sections import Page, Section
+from farm.pages.document import asset, content_policy
+from farm.pages.facts import JobFacts, JobReader, Shown
+from farm.pages.job_pictures import JobPictures, picture_of
+from farm.pages.loopback import only_this_machine, serve
+from farm.pages.report import measured
+from farm.pages.sections import Page, Section
 
 WIDTHS = range(16, 2049)
 SLOW = ("strip", "look", "curves", "seams", "time")

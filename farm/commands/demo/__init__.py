@@ -11,6 +11,6 @@ as NumPy keeps its random streams and OpenCV its rasteriser.
 
 from __future__ import annotations
 
-from farm.painting.picture import paint_picture, paint_to_file
+from farm.commands.demo.landscape import paint_picture, paint_to_file
 
 __all__ = ["paint_picture", "paint_to_file"]
