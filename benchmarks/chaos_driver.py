@@ -11,11 +11,11 @@ import signal
 import sys
 from pathlib import Path
 
+from farm.cli.progress import JobProgress
 from farm.cluster.render_job import render_job
 from farm.cluster.sizing import LaunchOptions
 from farm.errors import FarmError
 from farm.plan import segments
-from farm.progress import JobProgress
 from farm.spec.load import build_spec
 
 

@@ -149,9 +149,9 @@ def seams(found: Measured, base: Measured, boundaries: list[int], first: int) ->
 
 def render_variant(name: str, base: RenderSpec, changes: dict[str, Any], folder: Path, workers: int | None) -> Any:
     """Render through the farm; returns frames, steps, seconds and the job's record."""
+    from farm.cli.progress import JobProgress
     from farm.cluster.render_job import render_job
     from farm.cluster.sizing import LaunchOptions
-    from farm.progress import JobProgress
 
     stem = name.replace(" ", "-")
     spec = build_spec({**base.model_dump(), **changes, "output": str(folder / f"{stem}.mp4")})

@@ -5,7 +5,7 @@ python benchmarks/throughput.py VIDEO --style IMG --size 512 --frames 0-23 --wor
 
 import sys
 
-from farm.cli import main
+from farm.cli.main import main
 
 if __name__ == "__main__":
     sys.argv.insert(1, "bench")

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from farm.cli.preview import preview_film
+from farm.cli.progress import JobProgress
 from farm.commands.demo.run import demo_clip, demo_spec, run_demo
 from farm.media.decode import FrameReader
 from farm.media.scan import scan_video
 from farm.pages.report import write_report
-from farm.previewing import preview_film
-from farm.progress import JobProgress
 from farm.spec.frames import FrameRange
 
 FRAME = 24

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from farm.cli import main
+from farm.cli.main import main
 from farm.spec.render import RenderSpec
 from tests.conftest import make_clip
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from typer.main import get_command
 
-from farm.cli import app
-from farm.options import FILM, LISTS, PAINT, SECTIONS, STILL, film_spec, still_spec
+from farm.cli.main import app
+from farm.cli.options import FILM, LISTS, PAINT, SECTIONS, STILL, film_spec, still_spec
 from farm.spec.paint import PaintSpec, StillSpec
 from farm.spec.render import RenderSpec
 

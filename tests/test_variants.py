@@ -2,11 +2,11 @@
 
 import pytest
 
+from farm.cli.options import FILM, PAINT
+from farm.cli.preview import small
 from farm.errors import UsageError
-from farm.options import FILM, PAINT
 from farm.plan.render_plan import plan_render
 from farm.plan.variants import Varied, first_seconds, frames_to_show, parse_frames, parse_vary, spread
-from farm.previewing import small
 from farm.spec.frames import FrameRange
 from farm.spec.load import build_spec
 from tests.test_plan import make_probe

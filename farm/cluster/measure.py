@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from farm.cli.progress import JobProgress
 from farm.cluster.session import ray_session
 from farm.cluster.sizing import LaunchOptions, job_pool, logical_cpus
 from farm.errors import CancelledError, ChunkFailedError, FarmError, UsageError
@@ -27,7 +28,6 @@ from farm.job.forecast import save_forecast
 from farm.job.record import JobRecord
 from farm.media.film import encode_film
 from farm.plan.forecast import USUAL_WORKERS, Costs, Forecast, floor_seconds, forecast_rows, storage_bytes
-from farm.progress import JobProgress
 from farm.render.cost_sample import Sample, chunks_to_sample
 from farm.render.prepare import prepare_job
 from farm.render.stitch import encode_settings, shown_probe

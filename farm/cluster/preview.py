@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from farm.cli.progress import JobProgress
 from farm.cluster.render_job import render_job
 from farm.cluster.session import ray_session
 from farm.cluster.sizing import LaunchOptions, job_pool, logical_cpus
@@ -29,7 +30,6 @@ from farm.job.record import JobRecord
 from farm.media.join import join_films
 from farm.media.scan import VideoScan
 from farm.plan.variants import first_seconds, frames_to_show
-from farm.progress import JobProgress
 from farm.render.chunk import still_task
 from farm.render.committed import read_committed
 from farm.render.prepare import Prepared, prepare_job

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from farm.cli.progress import JobProgress
 from farm.cluster.driver_tasks import make_segment, run_errand
 from farm.cluster.session import RaySession, ray_session
 from farm.cluster.sizing import LaunchOptions, _workers_a_node, job_pool, logical_cpus
@@ -27,7 +28,6 @@ from farm.media.source import content_hash
 from farm.plan.schedule import Window
 from farm.plan.segments import Segment, SegmentProgress, segment_of_tasks, segments_ahead, settled_tasks
 from farm.plan.tasks import Task, plan_tasks
-from farm.progress import JobProgress
 from farm.render.chunk import FrameReport
 from farm.render.film_in_progress import FilmMaker
 from farm.render.network_for_film import with_network

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from farm import __version__
+from farm.cli.progress import JobProgress
 from farm.cluster.jobs_api import Cluster, SubmittedJob
 from farm.cluster.monitoring import monitoring_addresses
 from farm.cluster.render_job import render_job
@@ -36,7 +37,6 @@ from farm.job.request import (
 )
 from farm.job.state import FINISHED, JobState, State, load_state, save_state
 from farm.plan.reads import dependents
-from farm.progress import JobProgress
 from farm.spec.frames import FrameRange, runs
 from farm.spec.load import absolute_path, spec_differences
 

@@ -6,11 +6,11 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from farm.cli.progress import JobProgress
 from farm.cluster.session import RaySession
 from farm.job.request import film_title
 from farm.plan.fair_share import DEFAULT_PRIORITY
 from farm.plan.liveness import LEAST_SECONDS
-from farm.progress import JobProgress
 from farm.render.prepare import Prepared
 from farm.spec.named_files import input_files
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.cli import main
+from farm.cli.main import main
 from farm.job.directory import JobDirectory
 from farm.job.state import load_state
 from farm.render.committed import stage_frame

@@ -136,9 +136,9 @@ def test_leaving_in_the_middle_ends_the_encoder_elsewhere(tmp_path):
 
 
 def test_a_render_on_a_cluster_is_that_of_one_here(tmp_path):
+    from farm.cli.progress import JobProgress
     from farm.cluster.render_job import render_job
     from farm.cluster.sizing import LaunchOptions
-    from farm.progress import JobProgress
 
     film = make_clip(tmp_path / "film.mp4", frames=24, size="64x48")
     films = []

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from farm.cli.progress import JobProgress
 from farm.cluster.render_job import render_job
 from farm.cluster.sizing import LaunchOptions
 from farm.errors import ChunkFailedError, JobMismatchError, OutputError, UsageError, VideoError
@@ -26,7 +27,6 @@ from farm.media.probe import probe_video
 from farm.plan import render_plan as planning
 from farm.plan import segments
 from farm.plan.tasks import plan_tasks
-from farm.progress import JobProgress
 from farm.render.committed import stage_frame
 from farm.spec.load import build_spec
 from farm.spec.render import RenderSpec

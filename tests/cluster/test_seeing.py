@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from farm.cli.preview import preview_film
+from farm.cli.progress import JobProgress
 from farm.errors import JobMismatchError, OutputError, UsageError
 from farm.job.directory import JobDirectory
 from farm.job.forecast import load_forecast
-from farm.previewing import preview_film
-from farm.progress import JobProgress
 from tests.cluster.test_render import make_spec
 
 pytestmark = pytest.mark.usefixtures("ray_here")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from farm.cli.progress import JobProgress
 from farm.cluster.render_job import render_job
 from farm.cluster.sizing import LaunchOptions
 from farm.errors import UsageError, WeightsError
@@ -18,7 +19,6 @@ from farm.paint.color.treatment import color_treatment_after
 from farm.paint.network.network_file import load_network_file, style_picture
 from farm.paint.network.painter import InstantPainter
 from farm.plan.runtime import Runtime
-from farm.progress import JobProgress
 from farm.render.chunk import COLOR_SAMPLE
 from farm.render.committed import stage_frame
 from farm.render.network_for_film import network_key, training_spec

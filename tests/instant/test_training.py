@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from farm.cli.options import train_spec
 from farm.errors import JobMismatchError, OutputError, UsageError
 from farm.media.pictures import read_picture
-from farm.options import train_spec
 from farm.paint.losses.objective import Objective
 from farm.paint.losses.targets import StyleTargets
 from farm.paint.network.network_file import load_network_file

@@ -105,9 +105,9 @@ def warp_error(image: np.ndarray, before: np.ndarray, flow: np.ndarray, weight: 
 
 def render_with_ray(spec: RenderSpec, folder: Path, workers: int, threads: int | None = None) -> dict[str, Any]:
     """`farm render` with so many workers: seconds a frame while rendering, and the share that workers waited."""
+    from farm.cli.progress import JobProgress
     from farm.cluster.render_job import render_job
     from farm.cluster.sizing import LaunchOptions
-    from farm.progress import JobProgress
 
     job = fresh_job(folder / f"workers-{workers}.farm")
     with JobProgress() as progress:

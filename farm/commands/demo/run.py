@@ -6,8 +6,8 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+from farm.cli.progress import JobProgress
 from farm.errors import UsageError
-from farm.progress import JobProgress
 from farm.spec.render import RenderSpec
 
 CLIP = "datasets/data/bigbuckbunny.mp4"

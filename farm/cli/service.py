@@ -15,8 +15,8 @@ from typing import Annotated, Any
 
 import typer
 
+from farm.cli.options import FILM, PAINT, film_spec, takes
 from farm.errors import UsageError
-from farm.options import FILM, PAINT, film_spec, takes
 from farm.plan.fair_share import DEFAULT_PRIORITY
 from farm.spec.frames import FrameRange
 from farm.spec.load import absolute_path

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from farm.cli.options import FILM, PAINT, film_spec
+from farm.cli.progress import JobProgress
 from farm.cluster.preview import Cell, Preview, PreviewRequest, make_preview
 from farm.errors import OutputError
 from farm.files.atomic import write_atomically
-from farm.options import FILM, PAINT, film_spec
 from farm.pages.preview import Shown, preview_page, preview_sheet
 from farm.plan.render_plan import RenderPlan
 from farm.plan.variants import Variant, parse_frames, parse_vary, spread
-from farm.progress import JobProgress
 from farm.spec.render import RenderSpec
 
 SHEET, PAGE = "sheet.png", "sheet.html"

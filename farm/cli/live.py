@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from farm.options import choice
+from farm.cli.options import choice
 from farm.spec.choices import Precision, Steadiness
 
 living = typer.Typer()

@@ -16,12 +16,12 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from farm.cli_live import living
-from farm.cli_see import seeing
-from farm.cli_service import service
-from farm.cli_train import training
+from farm.cli.live import living
+from farm.cli.options import FILM, PAINT, STILL, film_spec, still_spec, takes
+from farm.cli.pages import seeing
+from farm.cli.service import service
+from farm.cli.train import training
 from farm.errors import FarmError, UsageError
-from farm.options import FILM, PAINT, STILL, film_spec, still_spec, takes
 from farm.spec.choices import FlowMethod
 from farm.spec.load import absolute_path
 from farm.spec.render import RenderSpec
@@ -65,9 +65,9 @@ def render(
     as_json: AsJson = False,
 ) -> None:
     """Repaint a film. The same command again continues what was interrupted."""
+    from farm.cli.progress import JobProgress
     from farm.cluster.render_job import default_job, render_job, summary
     from farm.cluster.sizing import LaunchOptions
-    from farm.progress import JobProgress
 
     wanted = film_spec(given)
     options = LaunchOptions(
@@ -99,10 +99,10 @@ def plan(
     """Shots, chunks, work and storage of a render; with --measure time and money, from frames rendered here."""
     if not measure and (price_per_hour is not None or threads is not None or job is not None):
         raise UsageError("--price-per-hour, --threads and --job say how to measure", "add --measure")
+    from farm.cli.plan_text import plan_lines
     from farm.media.scan import scan_video
     from farm.plan.estimates import estimate_storage, estimate_work
     from farm.plan.render_plan import plan_render
-    from farm.planview import plan_lines
 
     wanted = film_spec(given, {"output": "out.mp4", "styles": ["style.png"]})
     scan = scan_video(wanted.video, allow_truncated=wanted.allow_truncated)
@@ -116,11 +116,11 @@ def plan(
     }
     lines = list(plan_lines(made, work, storage, scan.probe))
     if measure:
+        from farm.cli.plan_text import forecast_lines
+        from farm.cli.progress import JobProgress
         from farm.cluster.measure import forecast_render
         from farm.cluster.render_job import default_job
         from farm.cluster.sizing import LaunchOptions
-        from farm.planview import forecast_lines
-        from farm.progress import JobProgress
 
         named = job is not None or "output" in given or "spec" in given
         where = absolute_path(job) if job else default_job(wanted.output)
@@ -170,8 +170,8 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Paint a real clip end to end, in a few minutes on a laptop."""
+    from farm.cli.progress import JobProgress
     from farm.commands.demo.run import run_demo
-    from farm.progress import JobProgress
 
     with JobProgress() as progress:
         told = run_demo(folder, workers, progress)

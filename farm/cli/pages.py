@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from farm.cli_service import AsJson, Dashboard, Job, directory_of
-from farm.options import FILM, PAINT, takes
+from farm.cli.options import FILM, PAINT, takes
+from farm.cli.service import AsJson, Dashboard, Job, directory_of
 
 seeing = typer.Typer()
 
@@ -45,8 +45,8 @@ def preview(
     as_json: AsJson = False,
 ) -> None:
     """A frame of each shot, painted small and soon, on a contact sheet; with --vary a grid to choose from."""
-    from farm.previewing import preview_film
-    from farm.progress import JobProgress
+    from farm.cli.preview import preview_film
+    from farm.cli.progress import JobProgress
 
     with JobProgress() as progress:
         told = preview_film(
@@ -75,8 +75,8 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """All about a job as one HTML file: pictures, plots, seams, time, faults, settings."""
+    from farm.cli.progress import ReadingProgress
     from farm.pages.report import write_report
-    from farm.progress import ReadingProgress
 
     with ReadingProgress() as progress:
         told = write_report(directory_of(job, address), output, progress.show, overwrite=overwrite, measure=measure)

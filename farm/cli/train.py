@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from farm.options import TRAIN, takes, train_spec
+from farm.cli.options import TRAIN, takes, train_spec
 
 training = typer.Typer()
 
