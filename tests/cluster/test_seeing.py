@@ -13,7 +13,7 @@ from farm.cli.progress import JobProgress
 from farm.errors import JobMismatchError, OutputError, UsageError
 from farm.job.directory import JobDirectory
 from farm.job.forecast import load_forecast
-from tests.cluster.test_render import make_spec
+from tests.cluster.test_render_job import make_spec
 
 pytestmark = pytest.mark.usefixtures("ray_here")
 

@@ -1,0 +1,130 @@
+"""The live page over real HTTP: what it hands out, and to whom."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import threading
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from farm.errors import UsageError
+from farm.job.directory import JobDirectory
+from farm.job.record import FrameRecord
+from farm.job.state import JobState, save_state
+from farm.pages.facts import JobReader
+from farm.pages.loopback import serve as serve_app
+from farm.pages.watch import JobWatch, run_watch, watch_app
+from farm.plan.tasks import plan_tasks
+from tests.pages.conftest import paint
+
+
+def serve(job: JobDirectory) -> Iterator[str]:
+    """The address of a server in a thread of its own, until the generator is closed."""
+    loop, ready, address = asyncio.new_event_loop(), threading.Event(), []
+
+    def told(url: str) -> None:
+        address.append(url)
+        ready.set()
+
+    watch = JobWatch(JobReader(job.url))
+    watch.look(0.0)
+    task = loop.create_task(serve_app(watch_app(watch, 0.2), 0, told))
+
+    def run() -> None:
+        asyncio.set_event_loop(loop)
+        with contextlib.suppress(asyncio.CancelledError):
+            loop.run_until_complete(task)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    assert ready.wait(20)
+    yield address[0]
+    loop.call_soon_threadsafe(task.cancel)
+    thread.join(20)
+
+
+@pytest.fixture
+def running(painted_job) -> Iterator[tuple[str, JobDirectory]]:
+    job = painted_job(upto=1, state=JobState(state="RUNNING"))
+    server = serve(job)
+    yield next(server), job
+    next(server, None)
+
+
+def get(address: str, path: str, host: str | None = None) -> tuple[int, bytes, dict[str, str]]:
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=20)
+    connection.request("GET", path, headers={"Host": host} if host else {})
+    answer = connection.getresponse()
+    return answer.status, answer.read(), dict(answer.getheaders())
+
+
+def test_the_page_and_its_pictures(running):
+    address, _ = running
+    status, page, headers = get(address, "/")
+    assert status == 200
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert b"pass 2" in page
+    sources = [part.split(b'"')[0].decode() for part in page.split(b'src="')[1:]]
+    assert {source.split("/")[0] for source in sources} == {"committed", "picture"}
+    for source in (sources[0], sources[-1]):
+        status, picture, headers = get(address, f"/{source}")
+        assert (status, headers["Content-Type"], picture[:2]) == (200, "image/jpeg", b"\xff\xd8")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/committed/pass-1/00000/29/320/x.jpg",
+        "/committed/still/000001/1/320/x.jpg",
+        "/committed/../job.json",
+        "/committed/%2e%2e/00000/1/320/x.jpg",
+        "/picture/painted/1/99999/x.jpg",
+        "/picture/painted/1000/320/x.jpg",
+        "/picture/other/1/320/x.jpg",
+        "/job.json",
+    ],
+)
+def test_nothing_but_frames_of_the_job_is_handed_out(running, path):
+    assert get(running[0], path)[0] == 404
+
+
+def test_a_name_that_leads_here_from_elsewhere_is_refused(running):
+    assert get(running[0], "/", host="rebound.example:80")[0] == 403
+    assert get(running[0], "/", host="localhost")[0] == 200
+
+
+def test_a_browser_hears_of_a_committed_frame(running):
+    address, job = running
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=20)
+    connection.request("GET", "/events")
+    stream = connection.getresponse()
+    assert stream.readline() == b"event: changed\n"
+    first = stream.readline()
+    assert stream.readline() == b"\n"
+    task = next(task for task in plan_tasks(job.load_record().plan) if task.number == 2)
+    job.commit_frame(task.id, paint(3), FrameRecord(frame=task.start, sha256=""))
+    assert stream.readline() == b"event: changed\n"
+    assert stream.readline() != first
+    connection.close()
+
+
+def test_a_job_that_fails_shows_why(running):
+    address, job = running
+    save_state(job, JobState(state="FAILED", reason="the disk is full"))
+    deadline = threading.Event()
+    for _ in range(60):
+        if b"the disk is full" in get(address, "/")[1]:
+            return
+        deadline.wait(0.2)
+    pytest.fail("the page does not tell")
+
+
+def test_no_job_and_a_port_that_is_taken(tmp_path, running, painted_job):
+    with pytest.raises(UsageError, match="holds no job"):
+        run_watch(str(tmp_path / "none.farm"), 0, 1.0, print)
+    with pytest.raises(UsageError, match="cannot be had"):
+        run_watch(running[1].url, urlsplit(running[0]).port, 1.0, print)
