@@ -45,7 +45,7 @@ from farm.paint.network.painter import InstantPainter
 from farm.paint.styler import FrameStyler
 from farm.paint.training.pictures import photo_files
 from farm.plan.render_plan import output_size
-from farm.render.committed import stage_frame
+from farm.render.committed import frame_of_pass
 from farm.render.source_frames import SourceFrames
 from farm.render.steadiness import warp_error
 from farm.spec.frames import evenly
@@ -106,7 +106,7 @@ def warp_errors(job: JobDirectory, record: JobRecord) -> list[float]:
     errors = []
     for before, after in (pairs[i] for i in evenly(MOST_PAIRS, len(pairs))):
         back, _ = matcher.match(source(after), source(before))
-        was, now = (stage_frame(job, record, 1, frame) for frame in (before, after))
+        was, now = (frame_of_pass(job, record, 1, frame) for frame in (before, after))
         error = warp_error(was, now, back.flow, back.weight)
         errors += [] if error is None else [error]
     return errors

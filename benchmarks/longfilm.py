@@ -151,7 +151,7 @@ def pace(job: Path) -> dict[str, Any]:
 def render(folder: Path, frames: int, workers: int, chunk_frames: int | None, picture: Path) -> dict[str, Any]:
     film, job, output = make_film(folder / "film.mp4", frames), folder / "out.farm", folder / "out.mp4"
     command = [sys.executable, "-m", "farm", "render", str(film), "--method", "identity", "-o", str(output)]
-    command += ["--workers", str(workers), "--threads", "1", "--spare-storage", "--json"]
+    command += ["--workers", str(workers), "--threads", "1", "--save-storage", "--json"]
     command += ["--chunk-frames", str(chunk_frames)] if chunk_frames else []
     began = time.monotonic()
     code, series, storage, peak = run(command, job)

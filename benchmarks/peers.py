@@ -44,7 +44,7 @@ from farm.paint.losses.objective import Objective, OptimizeSettings
 from farm.paint.losses.targets import Style, StyleTargets, matching_size
 from farm.paint.optimizer.pyramid import stylize_coarse_to_fine
 from farm.paint.tensors import image_to_tensor
-from farm.render.committed import stage_frame
+from farm.render.committed import frame_of_pass
 from farm.render.source_frames import SourceFrames
 from farm.spec.load import build_spec
 
@@ -150,7 +150,7 @@ def clip(options: argparse.Namespace) -> dict[str, Any]:
     for pair in options.pairs:
         numbers = [record.plan.start + pair, record.plan.start + pair + 1]
         contents = [source(number) for number in numbers]
-        ours = [stage_frame(job, record, record.plan.passes, number) for number in numbers]
+        ours = [frame_of_pass(job, record, record.plan.passes, number) for number in numbers]
         theirs = []
         for content in contents:
             write_picture(options.output / "content.png", content)

@@ -42,7 +42,7 @@ from farm.job.record import JobRecord
 from farm.paint.styler import FrameStyler
 from farm.plan.render_plan import RenderPlan, plan_render
 from farm.render.chunk import COLOR_SAMPLE
-from farm.render.committed import stage_frame
+from farm.render.committed import frame_of_pass
 from farm.render.source_frames import SourceFrames
 from farm.spec.frames import evenly
 from farm.spec.load import build_spec
@@ -163,7 +163,7 @@ def render_variant(name: str, base: RenderSpec, changes: dict[str, Any], folder:
     job = JobDirectory(report["job"])
     record = job.load_record()
     assert record is not None
-    painted = [stage_frame(job, record, record.plan.passes, frame) for frame in record.plan.frames]
+    painted = [frame_of_pass(job, record, record.plan.passes, frame) for frame in record.plan.frames]
     return painted, report, record
 
 

@@ -235,7 +235,7 @@ def test_names_with_shell_characters_are_names(tmp_path, name):
 )
 def test_a_spec_that_names_a_private_file_gets_none_of_it(tmp_path, clip, style, field, kind):
     """Nothing of the file is in the message, and nothing is copied when it is staged."""
-    from farm.cluster.staging import stage_inputs
+    from farm.cluster.staging import copy_inputs
 
     (tmp_path / "id_rsa").write_text(SECRET)
     values = {"video": str(clip), "styles": [str(style)], "output": str(tmp_path / "out.mp4")}
@@ -246,7 +246,7 @@ def test_a_spec_that_names_a_private_file_gets_none_of_it(tmp_path, clip, style,
     assert refused.value.exit_code == 2
     assert SECRET not in str(refused.value)
     with pytest.raises(FarmError):
-        stage_inputs(spec, str(tmp_path / "job"))
+        copy_inputs(spec, str(tmp_path / "job"))
     assert not (tmp_path / "job").exists()
 
 

@@ -47,7 +47,10 @@ Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of a worke
 Address = Annotated[str | None, typer.Option(help="Ray cluster to join; default: start Ray here")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace an output that is there already")]
 Spare = Annotated[
-    bool, typer.Option("--spare-storage", help="give up frames as soon as they are in the film: see farm plan")
+    bool,
+    typer.Option(
+        "--save-storage", "--spare-storage", help="give up frames as soon as they are in the film: see farm plan"
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout and nothing else")]
 
@@ -60,7 +63,7 @@ def render(
     workers: Workers = None,
     threads: Threads = None,
     address: Address = None,
-    spare_storage: Spare = False,
+    save_storage: Spare = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -76,7 +79,7 @@ def render(
         threads=threads,
         address=address,
         overwrite=overwrite,
-        spare_storage=spare_storage,
+        save_storage=save_storage,
     )
     with JobProgress() as progress:
         report = render_job(wanted, options, progress)

@@ -39,7 +39,7 @@ def plan_lines(plan: RenderPlan, work: WorkEstimate, storage: StorageEstimate, p
         f"flow {_mib(storage.flow)}, film {_mib(storage.film)} twice"
     )
     yield (
-        f"         with --spare-storage about {_mib(storage.at_once)} at any time: {storage.workers} worker(s) begin "
+        f"         with --save-storage about {_mib(storage.at_once)} at any time: {storage.workers} worker(s) begin "
         f"{storage.segments_at_once} of {storage.segments} segments at once, whose frames are given up for the film"
     )
     if storage.frames_ahead:
@@ -47,7 +47,7 @@ def plan_lines(plan: RenderPlan, work: WorkEstimate, storage: StorageEstimate, p
 
 
 def forecast_lines(told: dict[str, Any]) -> Iterator[str]:
-    """Of what `farm.cluster.forecasting` tells."""
+    """Of what `farm.cluster.measure` tells."""
     costs, count = told["costs"], told["measured_workers"]
     yield f"measured on {count} worker{'s' if count > 1 else ''} here, seconds a frame:"
     first, following, later = (costs[name] for name in ("first", "sequential", "refine"))

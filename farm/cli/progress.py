@@ -21,7 +21,7 @@ class JobProgress:
         self.console = console or Console(stderr=True)
         self._bar = Progress(
             SpinnerColumn(),
-            TextColumn("{task.fields[stage]:<8}"),
+            TextColumn("{task.fields[phase]:<8}"),
             BarColumn(),
             TextColumn("{task.completed:.0f}/{task.total:.0f} frames"),
             TextColumn("{task.fields[rate]}"),
@@ -30,11 +30,11 @@ class JobProgress:
             disable=not self.console.is_terminal,
             transient=True,
         )
-        self._task = self._bar.add_task("render", total=1, stage="", rate="", eta="")
+        self._task = self._bar.add_task("render", total=1, phase="", rate="", eta="")
         self._eta, self._rate = Eta(0), Rate(0.0)
         self._logged = 0.0
         self._completed = self._total = 0
-        self._stage = ""
+        self._phase = ""
 
     def __enter__(self) -> JobProgress:
         self._bar.start()
@@ -49,18 +49,18 @@ class JobProgress:
         """A line above the bar."""
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def stage(self, name: str, frames: int, steps: int) -> None:
+    def phase(self, name: str, frames: int, steps: int) -> None:
         """A part of the job begins that is `frames` commits and `steps` optimiser steps long."""
-        self._stage, self._total, self._completed = name, frames, 0
+        self._phase, self._total, self._completed = name, frames, 0
         self._logged = now = time.monotonic()
         self._eta, self._rate = Eta(steps), Rate(now)
         self._eta.start(now)
         self._show(now)
 
-    def advance(self, stage: str, planned_steps: float) -> None:
+    def advance(self, phase: str, planned_steps: float) -> None:
         """One more frame is done, for which `planned_steps` had been planned."""
         now = time.monotonic()
-        self._stage = stage
+        self._phase = phase
         self._completed += 1
         self._eta.done(planned_steps, now)
         self._rate.done(now)
@@ -68,12 +68,12 @@ class JobProgress:
         if not self.console.is_terminal and now - self._logged >= LOG_EVERY_SECONDS:
             self._logged = now
             rate, eta = self._texts(now)
-            self.note(f"{self._stage}: {self._completed}/{self._total} frames  {rate}  {eta}")
+            self.note(f"{self._phase}: {self._completed}/{self._total} frames  {rate}  {eta}")
 
     def _show(self, now: float) -> None:
         rate, eta = self._texts(now)
         self._bar.update(
-            self._task, total=self._total, completed=self._completed, stage=self._stage, rate=rate, eta=eta
+            self._task, total=self._total, completed=self._completed, phase=self._phase, rate=rate, eta=eta
         )
 
     def _texts(self, now: float) -> tuple[str, str]:

@@ -27,7 +27,7 @@ Dashboard = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout and nothing else")]
 Priority = Annotated[int, typer.Option(min=1, max=1000, help="share of the cluster against other jobs")]
-Stage = Annotated[bool, typer.Option("--stage", help="copy local inputs into the job's storage first")]
+Stage = Annotated[bool, typer.Option("--copy-inputs", "--stage", help="copy local inputs into the job's storage first")]
 
 service = typer.Typer()
 
@@ -42,8 +42,11 @@ def submit(
     address: Dashboard = None,
     priority: Priority = DEFAULT_PRIORITY,
     stage: Stage = False,
-    spare_storage: Annotated[
-        bool, typer.Option("--spare-storage", help="give up frames as soon as they are in the film: see farm plan")
+    save_storage: Annotated[
+        bool,
+        typer.Option(
+            "--save-storage", "--spare-storage", help="give up frames as soon as they are in the film: see farm plan"
+        ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an output that is there already")] = False,
     as_json: AsJson = False,
@@ -51,21 +54,21 @@ def submit(
     """Hand a render to a cluster and return at once. The same command again finds the running job."""
     from farm.cluster.jobs_api import Cluster
     from farm.cluster.service import submit_job
-    from farm.cluster.staging import stage_inputs
+    from farm.cluster.staging import copy_inputs
     from farm.job.request import JobRequest
 
     spec = film_spec(given)
     where = absolute_path(job) if job else str(Path(spec.output).with_suffix(".farm"))
     cluster = Cluster(address)
     if stage:
-        spec = stage_inputs(spec, where)
+        spec = copy_inputs(spec, where)
     request = JobRequest(
         spec=spec,
         workers=workers,
         threads=threads,
         priority=priority,
         overwrite=overwrite,
-        spare_storage=spare_storage,
+        save_storage=save_storage,
     )
     told = submit_job(request, where, cluster)
     _print(told, as_json, "\n".join(_submitted_lines(told)))

@@ -94,7 +94,7 @@ def run_tasks(
     Raises ChunkFailedError when a task failed as often as it may; what could be finished is finished then.
     """
     schedule = Schedule(tasks, finished, window=window)
-    stages = {task.id: task.stage for task in tasks}
+    stages = {task.id: task.pass_name for task in tasks}
     lost_time = LostTime()
     run = TaskRun()
     began = time.perf_counter()
@@ -112,14 +112,14 @@ def run_tasks(
             if isinstance(instruction, Assign):
                 task = instruction.task
                 actor = pool.actors[instruction.worker]
-                call = actor.render.options(name=task.stage, num_returns="streaming")
+                call = actor.render.options(name=task.pass_name, num_returns="streaming")
                 begun[task.id] += 1
                 lost_time.sign(task.id, time.monotonic())
-                watchdog.began(instruction.worker, task.stage, time.monotonic())
+                watchdog.began(instruction.worker, task.pass_name, time.monotonic())
                 stream = call.remote(job_url, task, flow_sources)
                 streams[stream] = instruction.worker
                 if on_begun:
-                    on_begun(task.stage, stream)
+                    on_begun(task.pass_name, stream)
             elif isinstance(instruction, Release):
                 pool.remove(instruction.worker)
             elif isinstance(instruction, Avoid):

@@ -52,7 +52,7 @@ def measure_costs(spec: RenderSpec, options: LaunchOptions, progress: JobProgres
     with tempfile.TemporaryDirectory(prefix="farm-measure-") as folder:
         began = time.perf_counter()
         options = replace(options, job=str(Path(folder) / "0.farm"), dashboard=False)
-        progress.stage("probe", 1, 1)
+        progress.phase("probe", 1, 1)
         prepared = prepare_job(spec, options.job)
         prepared.job.check_writable()
         try:
@@ -63,7 +63,7 @@ def measure_costs(spec: RenderSpec, options: LaunchOptions, progress: JobProgres
                     start = time.perf_counter() - began
                     memory = spec.max_memory or (runtime.max_memory and runtime.max_memory // max(pool.allowed, 1))
                     record = prepared.begin(runtime.model_copy(update={"max_memory": memory}))
-                    progress.stage("measure", 1, 1)
+                    progress.phase("measure", 1, 1)
                     samples = _sample(pool, record, Path(folder), interruption.check)
                 finally:
                     pool.close()

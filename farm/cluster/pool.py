@@ -229,7 +229,7 @@ class WorkerPool:
         if able <= self.avoided:
             raise StorageError(
                 f"no node of the cluster can work on this job: on {facts.host} {facts.problem}",
-                "put it on storage that every node sees, give a URL, or submit with --stage",
+                "put it on storage that every node sees, give a URL, or submit with --copy-inputs",
             )
 
 

@@ -87,7 +87,7 @@ class Preview:
 def make_preview(request: PreviewRequest, progress: JobProgress) -> Preview:
     """Paint what is not painted yet. Raises FarmError as a render does; CancelledError on Ctrl-C, what is made kept."""
     began = time.perf_counter()
-    progress.stage("probe", 1, 1)
+    progress.phase("probe", 1, 1)
     jobs = request.folder / "jobs"
     base = _prepared(request.cells[0].spec, jobs, None)
     prepared = [base, *(_prepared(cell.spec, jobs, base.scan) for cell in request.cells[1:])]
@@ -148,7 +148,7 @@ def _paint(
 
     steps = [max(one.plan.steps.first, 1) for one in prepared]
     todo = [(cell, frame) for cell in range(len(prepared)) for frame in frames][::-1]
-    progress.stage("preview", len(todo), sum(steps) * len(frames))
+    progress.phase("preview", len(todo), sum(steps) * len(frames))
     found: list[dict[int, Painted]] = [{} for _ in prepared]
     busy: dict[Any, tuple[str, int, int]] = {}
     idle = list(pool.facts)

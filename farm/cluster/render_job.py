@@ -68,7 +68,7 @@ def _render_job(spec: RenderSpec, options: LaunchOptions, progress: JobProgress)
     began = time.monotonic()
     own = options.address is None
     spec = with_network(spec, options.job, options.threads, progress.note, use_cache=own)
-    progress.stage("probe", 1, 1)
+    progress.phase("probe", 1, 1)
     prepared = prepare_job(spec, options.job) if own else run_errand("probe", prepare_job, spec, options.job)
     if (finished := _finished_report(prepared, progress)) is not None:
         return finished
@@ -143,7 +143,7 @@ def _run(
 
     def new_film(record: JobRecord) -> FilmMaker:
         make = None if options.address is None else stitch
-        maker = FilmMaker(prepared.job.url, record, tasks, made, done, spare=options.spare_storage, make=make)
+        maker = FilmMaker(prepared.job.url, record, tasks, made, done, save_storage=options.save_storage, make=make)
         return until_the_end.enter_context(maker)
 
     def stitch(segment: Segment, check: Callable[[], None]) -> None:
@@ -166,11 +166,11 @@ def _run(
             runtime.max_memory and runtime.max_memory // _workers_a_node(pool, session)
         )
         runtime = runtime.model_copy(update={"max_memory": memory})
-        record = prepared.begin(runtime, spare_storage=options.spare_storage)
+        record = prepared.begin(runtime, save_storage=options.save_storage)
         sources = sibling_flow_sources(prepared.job, record)
         film = new_film(record)
         window = None
-        if options.spare_storage:
+        if options.save_storage:
             at_once = segments_ahead(record.plan, options.workers or session.cpus)
             window = Window(segment_of_tasks(record.plan, tasks), at_once)
         elif prepared.spec.method == "optimize":
@@ -178,8 +178,8 @@ def _run(
             ahead = FlowAhead(prepared.job.url, ranges, sources, title=film_title(prepared.spec), label=label)
         steps = _planned_steps(tasks)
         frames = sum(len(task.frames) for task in todo)
-        progress.stage("start", frames, sum(task.steps or len(task.frames) for task in todo))
-        stages = {task.id: task.stage for task in tasks}
+        progress.phase("start", frames, sum(task.steps or len(task.frames) for task in todo))
+        stages = {task.id: task.pass_name for task in tasks}
         latest, committed = "start", 0
 
         def on_frame(report: FrameReport) -> None:
@@ -252,7 +252,7 @@ def _stitch(
     state: StateRecorder,
 ) -> list[str]:
     frames = len(record.plan.frames)
-    progress.stage("stitch", frames, frames)
+    progress.phase("stitch", frames, frames)
 
     def on_frame(frame: int) -> None:
         interruption.check()

@@ -115,7 +115,7 @@ def run_submitted(job_url: str, submission: str) -> dict[str, Any]:
         address="auto",
         overwrite=request.overwrite,
         priority=request.priority,
-        spare_storage=request.spare_storage,
+        save_storage=request.save_storage,
         submission=submission,
     )
     try:
@@ -247,12 +247,12 @@ def resume_job(found: Found, address: str | None, *, overwrite: bool = False) ->
     if request is None and record is None:
         raise UsageError(f"{found.job.url} holds no job", "give the job directory, usually the film's name with .farm")
     if request is None and record is not None and address is None:
-        options = LaunchOptions(job=found.job.url, overwrite=overwrite, spare_storage=record.spare_storage)
+        options = LaunchOptions(job=found.job.url, overwrite=overwrite, save_storage=record.save_storage)
         with JobProgress() as progress:
             return render_job(record.spec, options, progress)
     if request is None:
         assert record is not None
-        request = JobRequest(spec=record.spec, spare_storage=record.spare_storage)
+        request = JobRequest(spec=record.spec, save_storage=record.save_storage)
     cluster = Cluster(address or found.dashboard)
     return submit_job(request.model_copy(update={"overwrite": overwrite or request.overwrite}), found.job.url, cluster)
 

@@ -134,3 +134,10 @@ def _describe(dashboard: str | None) -> RaySession:
 
 def _first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def ray_version() -> str:
+    """The version of the Ray that this Python imports. Raises ImportError where there is none."""
+    import ray
+
+    return str(ray.__version__)

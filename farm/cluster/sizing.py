@@ -30,7 +30,7 @@ class LaunchOptions:
     dashboard: bool = True
     priority: int = DEFAULT_PRIORITY
     submission: str = ""
-    spare_storage: bool = False
+    save_storage: bool = False
     """Frames are given up for encoded segments; no more are begun than the window of the schedule lets through."""
     patience: float = LEAST_SECONDS
     """Seconds for which any renderer may tell of no frame before it counts as stuck."""

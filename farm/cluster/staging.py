@@ -14,7 +14,7 @@ from farm.spec.render import RenderSpec
 BLOCK = 1 << 20
 
 
-def stage_inputs(spec: RenderSpec, job_url: str) -> RenderSpec:
+def copy_inputs(spec: RenderSpec, job_url: str) -> RenderSpec:
     """Copy every film, picture and state dict that is a local file below `inputs/`; the spec that names the copies.
 
     Each is first opened as what it should be: a spec from elsewhere may name any file of this machine.

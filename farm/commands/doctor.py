@@ -87,11 +87,12 @@ def _cores() -> Check:
 
 
 def _ray() -> Check:
+    from farm.cluster.session import ray_version
+
     try:
-        import ray
+        return Check("ray", "ok", ray_version())
     except ImportError as error:
         return Check("ray", "missing", str(error), "pip install 'ray[default]'")
-    return Check("ray", "ok", str(ray.__version__))
 
 
 def _weights() -> Check:

@@ -13,7 +13,7 @@
     history.json              runs, workers that came and went, retries: for people too
     request.json              what was submitted to a cluster, if it was
     lock, lease.json          which driver is at work here: farm.job.lease
-    inputs/                   what `farm submit --stage` copied here
+    inputs/                   what `farm submit --copy-inputs` copied here
 
 job.json, the ledgers and the report carry their own checksum (farm.files.checked_json).
 A frame counts as committed when the ledger names it *and* the file has the hash that the ledger says.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from farm.plan.render_plan import RenderPlan
 from farm.plan.runtime import Runtime
@@ -17,7 +17,7 @@ FLOW_STORE_VERSION = 2
 
 
 class JobRecord(Model):
-    """`job.json`. `input_hashes` maps every file that the render reads to the hash of its bytes; `spare_storage` is how
+    """`job.json`. `input_hashes` maps every file that the render reads to the hash of its bytes; `save_storage` is how
     the render was begun, for whoever goes on with it.
     """
 
@@ -28,7 +28,7 @@ class JobRecord(Model):
     plan: RenderPlan
     runtime: Runtime
     versions: dict[str, str]
-    spare_storage: bool = False
+    save_storage: bool = Field(default=False, validation_alias=AliasChoices("save_storage", "spare_storage"))
 
 
 class FrameRecord(Model):

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection
 from pathlib import PurePosixPath
 
-from pydantic import Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError
 
 from farm import __version__
 from farm.errors import StorageError
@@ -30,7 +30,7 @@ class JobRequest(Model):
     threads: int | None = Field(default=None, ge=1)
     priority: int = Field(default=DEFAULT_PRIORITY, ge=1, le=1000)
     overwrite: bool = False
-    spare_storage: bool = False
+    save_storage: bool = Field(default=False, validation_alias=AliasChoices("save_storage", "spare_storage"))
     farm: str = __version__
     dashboard: str = ""
     submissions: tuple[str, ...] = ()

@@ -24,7 +24,7 @@ def job_status(job_url: str) -> dict[str, Any]:
         raise UsageError(f"{job_url} holds no job", "give the job directory, usually the film's name with .farm")
     stages: dict[str, dict[str, int]] = {}
     for task in plan_tasks(record.plan) if record else ():
-        stage = stages.setdefault(task.stage, {"frames": 0, "committed": 0})
+        stage = stages.setdefault(task.pass_name, {"frames": 0, "committed": 0})
         stage["frames"] += len(task.frames)
         stage["committed"] += len(job.ledger(task.id).keys() & set(task.frames))
     report = job.load_report()

@@ -34,7 +34,7 @@ class Span:
 
     worker: str
     task: str
-    stage: str
+    pass_name: str
     begin: float
     end: float
     busy: float
@@ -80,16 +80,16 @@ class JobFacts:
     def stages(self) -> dict[str, tuple[int, int]]:
         """Frames committed and frames in all, by stage in the order of work."""
         found: dict[str, tuple[int, int]] = {}
-        for task in sorted(self.tasks, key=lambda task: task.number):
-            done, total = found.get(task.stage, (0, 0))
-            found[task.stage] = (done + len(self.ledgers.get(task.id, {})), total + len(task.frames))
+        for task in sorted(self.tasks, key=lambda task: task.pass_index):
+            done, total = found.get(task.pass_name, (0, 0))
+            found[task.pass_name] = (done + len(self.ledgers.get(task.id, {})), total + len(task.frames))
         return found
 
     @cached_property
     def shown(self) -> dict[int, Shown]:
         """Every frame of the film that any pass has committed, in order."""
         latest: dict[int, Shown] = {}
-        for task in sorted(self.tasks, key=lambda task: task.number):
+        for task in sorted(self.tasks, key=lambda task: task.pass_index):
             own = self.record.plan.chunks[task.chunk] if self.record else None
             for frame, row in self.ledgers.get(task.id, {}).items():
                 if own is not None and frame < own.stop:  # the overlap belongs to the next chunk
@@ -100,7 +100,7 @@ class JobFacts:
         """A loss (`style`, `content`, ...), `seconds` or `steps` of each frame in one stage, by frame."""
         found: dict[int, float] = {}
         for task in self.tasks:
-            if task.stage == stage:
+            if task.pass_name == stage:
                 for frame, row in self.ledgers.get(task.id, {}).items():
                     value = getattr(row, name) if name in ("seconds", "steps") else row.losses.get(name)
                     if value is not None:
@@ -139,7 +139,7 @@ class JobFacts:
                 yield Span(
                     worker=worker,
                     task=task.id,
-                    stage=task.stage,
+                    pass_name=task.pass_name,
                     begin=min(row.committed - row.seconds for row in rows),
                     end=max(row.committed for row in rows),
                     busy=sum(row.seconds for row in rows),

@@ -59,8 +59,8 @@ def frame_plot(facts: JobFacts, outliers: Sequence[Outlier], *, narrow: bool) ->
     if record is None or not facts.shown:
         return None
     plan = record.plan
-    numbers = {task.stage: task.number for task in facts.tasks}
-    stages = sorted({task.stage for task in facts.tasks}, key=numbers.__getitem__)
+    numbers = {task.pass_name: task.pass_index for task in facts.tasks}
+    stages = sorted({task.pass_name for task in facts.tasks}, key=numbers.__getitem__)
     errors = {frame: error for frame, error in facts.errors.items() if error is not None}
     panels: list[tuple[str, Mapping[str, Mapping[int, float]], bool]] = []
     if any(facts.values("style", stage) for stage in stages):
@@ -113,7 +113,7 @@ def time_plot(facts: JobFacts, workers: Sequence[WorkerTime], *, narrow: bool) -
     unit, name = (60.0, "minutes") if ended - began > 180 else (1.0, "seconds")
     rows = len(workers)
     figure, (axis,) = _figure(1, narrow, height=0.5 + 0.3 * rows)
-    numbers = {task.id: task.number for task in facts.tasks}
+    numbers = {task.id: task.pass_index for task in facts.tasks}
     for row, worker in enumerate(workers):
         y = rows - 1 - row
         here = [((worker.begin - began) / unit, (worker.end - worker.begin) / unit)]
@@ -145,7 +145,7 @@ def joined(spans: Sequence[Span], shortest: float) -> list[Span]:
     found: list[Span] = []
     for span in spans:
         last = found[-1] if found else None
-        if last and last.stage == span.stage and span.end - last.begin < shortest:
+        if last and last.pass_name == span.pass_name and span.end - last.begin < shortest:
             found[-1] = replace(last, end=span.end, busy=last.busy + span.busy, frames=last.frames + span.frames)
         else:
             found.append(span)

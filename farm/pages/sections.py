@@ -167,7 +167,7 @@ class Page:
         return time_by_worker(self.facts)
 
     def ink(self, stage: str) -> str:
-        numbers = {task.stage: task.number for task in self.facts.tasks}
+        numbers = {task.pass_name: task.pass_index for task in self.facts.tasks}
         return f"var(--{stage_ink(numbers.get(stage, 0))})"
 
     def _tell_overview(self) -> dict[str, Any]:
@@ -213,7 +213,7 @@ class Page:
         return {
             "shot": shot,
             "frame": frame,
-            "stage": one.task.stage if one else "",
+            "stage": one.task.pass_name if one else "",
             "before": self.src("source", frame, SHOT_WIDTH),
             "after": self.src("painted", frame, SHOT_WIDTH) if one else None,
         }
@@ -275,7 +275,7 @@ class Page:
                     frame,
                     chunk.shot + 1 if chunk else 0,
                     chunk.index + 1 if chunk else 0,
-                    one.task.stage,
+                    one.task.pass_name,
                     round(losses["style"]) if "style" in losses else None,
                     round(losses["content"]) if "content" in losses else None,
                     None if error is None else float(f"{error:.3g}"),

@@ -1,6 +1,6 @@
 """Where a process spends its time: named stages, each second counted once.
 
-    with stage("flow"):
+    with timed("flow"):
         frames(3)               # its own stage, "decode": those seconds are not counted as flow
     taken()                     # {"flow": 2.1, "decode": 0.8}, and everything begins anew
 
@@ -20,7 +20,7 @@ _of_thread = threading.local()
 
 
 @contextmanager
-def stage(name: str) -> Iterator[None]:
+def timed(name: str) -> Iterator[None]:
     """Count the seconds spent inside, those of stages within it excepted. May be entered again while it runs."""
     inner: list[float] = _of_thread.__dict__.setdefault("inner", [])
     inner.append(0.0)

@@ -21,7 +21,7 @@ FILM_SHARE = 0.1
 class StorageEstimate(Model):
     """`frames` of all stages and `flow` are kept to the end; `film` is once: its segments are as large for as long.
 
-    `at_once` is the most that there is at any time with --spare-storage, film and segments included: the frames of the
+    `at_once` is the most that there is at any time with --save-storage, film and segments included: the frames of the
     `segments_at_once` segments that may be begun, `frames_ahead` of pass 1 that a long shot among them has beyond, and
     flow and masks of the shots that are not through.
     """

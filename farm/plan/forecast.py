@@ -69,7 +69,7 @@ def _seconds(task: Task, plan: RenderPlan, spec: RenderSpec, costs: Costs) -> fl
     chunk = plan.chunks[task.chunk]
     if spec.method != "optimize":
         return len(task.frames) * costs.sequential
-    if task.number >= 2:
+    if task.pass_index >= 2:
         return len(task.frames) * costs.refine
     reads = [len(relay_reads(plan, spec.long_term, chunk, frame)) for frame in task.frames]
     first, following = reads.count(0), len(reads) - reads.count(0)

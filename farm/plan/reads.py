@@ -25,14 +25,14 @@ def reads(plan: RenderPlan, spec: RenderSpec, task: Task, frame: int) -> Iterato
     if spec.method == "identity":
         return
     chunk = plan.chunks[task.chunk]
-    if task.number >= 2:
+    if task.pass_index >= 2:
         shot = plan.shots[chunk.shot]
         if spec.sweep == "two-sided":
-            near = [(task.number - 1, frame - 1), (task.number - 1, frame + 1)]
+            near = [(task.pass_index - 1, frame - 1), (task.pass_index - 1, frame + 1)]
         else:
-            side = frame + 1 if travels_back(task.number) else frame - 1
-            near = [(task.number if side in task.frames else task.number - 1, side)]
-        for number, other in [(task.number - 1, frame), *near]:
+            side = frame + 1 if travels_back(task.pass_index) else frame - 1
+            near = [(task.pass_index if side in task.frames else task.pass_index - 1, side)]
+        for number, other in [(task.pass_index - 1, frame), *near]:
             if shot.start <= other < shot.stop:
                 yield from _stage(plan, number, other)
     else:
@@ -66,7 +66,7 @@ def travels_back(number: int) -> bool:
 
 def frames_in_order(spec: RenderSpec, task: Task) -> list[int]:
     """The frames of a task in the order in which they are rendered."""
-    back = task.number >= 2 and spec.sweep == "alternating" and travels_back(task.number)
+    back = task.pass_index >= 2 and spec.sweep == "alternating" and travels_back(task.pass_index)
     return list(task.frames)[:: -1 if back or task.backwards else 1]
 
 

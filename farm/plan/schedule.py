@@ -14,7 +14,7 @@ there is one, and a node where several different tasks failed gets no more of th
 as it may is FAILED, whatever needs it is SKIPPED, and the rest is finished, so that nothing already paid for is
 thrown away.
 
-Where storage is spare, tasks belong to segments of the film and go out by segment: those that are far ahead of the
+With --save-storage, tasks belong to segments of the film and go out by segment: those that are far ahead of the
 first segment that is not encoded yet are held back, so that only so many frames have to be kept at a time.
 """
 
@@ -144,7 +144,7 @@ class Window:
 
 
 class Schedule:
-    """The state of one job's tasks. `finished` need not be run; `window` is given where storage is spare."""
+    """The state of one job's tasks. `finished` need not be run; `window` is given with --save-storage."""
 
     def __init__(
         self,

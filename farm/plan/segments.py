@@ -100,7 +100,7 @@ class _Readers:
 
     def want(self, task: Task) -> bool:
         """Whether a frame of it will be read. Right as soon as all that come after it in the plan have been added."""
-        if task.number == self._plan.passes and (
+        if task.pass_index == self._plan.passes and (
             self._shows(task.chunk) or (_fades_in(self._plan, task.chunk + 1) and self._shows(task.chunk + 1))
         ):
             return True
@@ -140,14 +140,14 @@ def segment_of_tasks(plan: RenderPlan, tasks: Sequence[Task]) -> dict[str, int]:
     for task in tasks:
         chunk = plan.chunks[task.chunk]
         shot = plan.shots[chunk.shot]
-        early = task.number == 1 and chunk.start <= shot.begin
+        early = task.pass_index == 1 and chunk.start <= shot.begin
         found[task.id] = of_chunk[shot.first_chunk if early else chunk.index]
     return found
 
 
 @dataclass(frozen=True)
 class Held:
-    """The most that a render with spare storage holds at a time, in frames: `begun`, of the segments that may be begun,
+    """Frames that a render with --save-storage holds at most: `begun`, of the segments that may be begun,
     in all passes; `ahead` of them, in pass 1, as far as the middle of a long shot; `flow`, of shots not through.
     """
 

@@ -11,10 +11,13 @@ from farm.spec.frames import FrameRange
 
 
 class Task(Model):
-    """One chunk in pass `number`; `steps` is an upper bound. `backwards`: pass 1 goes from last frame to first."""
+    """One chunk in pass `pass_index`, counted from 1; `steps` is an upper bound of its optimiser steps.
+
+    `backwards`: pass 1 goes through the chunk from its last frame to its first.
+    """
 
     id: str
-    number: int
+    pass_index: int
     chunk: int
     start: int
     stop: int
@@ -23,8 +26,9 @@ class Task(Model):
     backwards: bool = False
 
     @property
-    def stage(self) -> str:
-        return stage_name(self.number)
+    def pass_name(self) -> str:
+        """`pass 1`, `pass 2`, ...: as people, the dashboard and the report name it."""
+        return pass_name(self.pass_index)
 
     @property
     def frames(self) -> FrameRange:
@@ -36,12 +40,12 @@ def plan_tasks(plan: RenderPlan) -> list[Task]:
     return list(_tasks(plan))
 
 
-def stage_name(number: int) -> str:
-    return f"pass {number}"
+def pass_name(pass_index: int) -> str:
+    return f"pass {pass_index}"
 
 
-def task_id(number: int, chunk: int) -> str:
-    return f"{stage_name(number).replace(' ', '-')}/{chunk:05d}"
+def task_id(pass_index: int, chunk: int) -> str:
+    return f"{pass_name(pass_index).replace(' ', '-')}/{chunk:05d}"
 
 
 def _tasks(plan: RenderPlan) -> Iterator[Task]:
@@ -56,7 +60,7 @@ def _tasks(plan: RenderPlan) -> Iterator[Task]:
             following = chunk.reach - chunk.start - from_nothing
             yield Task(
                 id=task_id(1, chunk.index),
-                number=1,
+                pass_index=1,
                 chunk=chunk.index,
                 start=chunk.start,
                 stop=chunk.reach,
@@ -69,7 +73,7 @@ def _tasks(plan: RenderPlan) -> Iterator[Task]:
                 near = chunks[max(at - 1, 0) : at + 2]
                 yield Task(
                     id=task_id(number, chunk.index),
-                    number=number,
+                    pass_index=number,
                     chunk=chunk.index,
                     start=chunk.start,
                     stop=chunk.stop,

@@ -28,12 +28,12 @@ from farm.paint.losses.objective import TemporalTie
 from farm.paint.network.network_file import style_picture
 from farm.paint.network.painter import InstantPainter
 from farm.paint.optimizer.frame import StylizedFrame
-from farm.paint.stopwatch import stage
+from farm.paint.stopwatch import timed
 from farm.paint.styler import FrameStyler, ShotStyler
 from farm.plan.reads import frames_in_order, relay_reads, travels_back
 from farm.plan.render_plan import Chunk
 from farm.plan.tasks import Task
-from farm.render.committed import read_committed, stage_frame
+from farm.render.committed import frame_of_pass, read_committed
 from farm.render.read_ahead import in_stages
 from farm.render.regions.masks import RegionMasks
 from farm.render.source_frames import SourceFrames, open_flow_store
@@ -118,7 +118,7 @@ class ChunkRenderer:
             image, record = self._make(task, chunk, frame)
             seconds = time.perf_counter() - began
             facts = {"seconds": round(seconds, 4), "worker": self.worker}
-            with stage("commit"):
+            with timed("commit"):
                 record = self.job.commit_frame(task.id, image, record.model_copy(update=facts))
             yield FrameReport(task.id, frame, record)
 
@@ -185,7 +185,7 @@ class ChunkRenderer:
     # the kinds of stage ----------------------------------------------------------------------------
 
     def _make(self, task: Task, chunk: Chunk, frame: int) -> tuple[np.ndarray, FrameRecord]:
-        if task.number >= 2:
+        if task.pass_index >= 2:
             return self._refine(task, frame)
         earlier = self._earlier(task, chunk, frame)
         if not earlier:
@@ -202,7 +202,7 @@ class ChunkRenderer:
         ties = nearest_visible([self._warped(frame, other, image) for other, image in earlier])
         content, regions = self.source(frame), self.masks.weights(frame)
         near, painted = earlier[0]
-        with stage("warp"):
+        with timed("warp"):
             alike = painted_alike(content, self.source(near), painted, self.flows.match(frame, near).flow)
             start = warped_start(alike, ties)
         return _with_record(frame, self.styler(frame).next(content, start, steps, ties, regions))
@@ -215,13 +215,13 @@ class ChunkRenderer:
         """
         shot = self.plan.shots[self.plan.chunk_of(frame).shot]
         if self.spec.sweep == "two-sided":
-            sides = [(task.number - 1, frame - 1), (task.number - 1, frame + 1)]
+            sides = [(task.pass_index - 1, frame - 1), (task.pass_index - 1, frame + 1)]
         else:
-            side = frame + 1 if travels_back(task.number) else frame - 1
-            sides = [(task.number if side in task.frames else task.number - 1, side)]
+            side = frame + 1 if travels_back(task.pass_index) else frame - 1
+            sides = [(task.pass_index if side in task.frames else task.pass_index - 1, side)]
         sides = [(number, other) for number, other in sides if shot.start <= other < shot.stop]
         ties = [self._warped(frame, other, self._committed(number, other)) for number, other in sides]
-        start = blended_start(self._committed(task.number - 1, frame), ties, self.spec.blend)
+        start = blended_start(self._committed(task.pass_index - 1, frame), ties, self.spec.blend)
         content, regions, steps = self.source(frame), self.masks.weights(frame), self.plan.steps.refine
         painted = self.styler(frame).next(content, start, steps, ties, regions, average_last=AVERAGED_POINTS)
         return _with_record(frame, painted)
@@ -236,16 +236,16 @@ class ChunkRenderer:
         ]
 
     def _warped(self, frame: int, other: int, image: np.ndarray) -> TemporalTie:
-        with stage("flow"):
+        with timed("flow"):
             match = self.flows.match(frame, other)
             weight = match.weight
             if abs(frame - other) > 1:
                 weight = weight * looks_alike(self.source(frame), warp(self.source(other), match.flow))
-        with stage("warp"):
+        with timed("warp"):
             return TemporalTie(warp_sharp(image, match.flow), weight)
 
     def _committed(self, number: int, frame: int) -> np.ndarray:
-        return stage_frame(self.job, self.record, number, frame)
+        return frame_of_pass(self.job, self.record, number, frame)
 
     def _read(self, task: str, frame: int) -> np.ndarray:
         return read_committed(self.job, task, frame)

@@ -7,20 +7,20 @@ import numpy as np
 from farm.errors import StorageError
 from farm.job.directory import JobDirectory
 from farm.job.record import JobRecord
-from farm.paint.stopwatch import stage
+from farm.paint.stopwatch import timed
 from farm.plan.tasks import task_id
 from farm.render.temporal import cross_fade
 
 
 def read_committed(job: JobDirectory, task: str, frame: int) -> np.ndarray:
-    with stage("reread"):
+    with timed("reread"):
         image = job.read_frame(task, frame)
     if image is None:
         raise StorageError(f"frame {frame} of {task} is gone or damaged in {job.url}", "run the same command again")
     return image
 
 
-def stage_frame(job: JobDirectory, record: JobRecord, number: int, frame: int) -> np.ndarray:
+def frame_of_pass(job: JobDirectory, record: JobRecord, number: int, frame: int) -> np.ndarray:
     """Frame `frame` as stage `number` left it: (H, W, 3) uint8, overlaps faded. Raises StorageError."""
     chunk = record.plan.chunk_of(frame)
     own = read_committed(job, task_id(number, chunk.index), frame)

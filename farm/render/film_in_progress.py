@@ -1,6 +1,8 @@
-"""Segments are encoded in a thread of their own while others are rendered; with `spare`, frames are given up for them.
+"""Segments are encoded in a thread of their own while later frames are rendered.
 
-with FilmMaker(job_url, record, tasks, made, done, spare=False) as film:
+With `save_storage`, the frames of a segment are given up once the segment is encoded.
+
+with FilmMaker(job_url, record, tasks, made, done, save_storage=False) as film:
     film.task_done("pass-3/00007")     # from the driver's loop, as tasks succeed
     film.floor                         # the first segment that is not encoded yet
     film.finish(output, ...)           # the film
@@ -40,12 +42,12 @@ class FilmMaker:
         made: Collection[int],
         done: Collection[str],
         *,
-        spare: bool = False,
+        save_storage: bool = False,
         make: Callable[[Segment, Callable[[], None]], None] | None = None,
     ) -> None:
         # ledgers are read by two threads at once: each has its own
         self._job = JobDirectory(job_url)
-        self._record, self._spare = record, spare
+        self._record, self._save_storage = record, save_storage
         self._tasks = tasks  # whose frames are kept: what is given up need not be asked about for every segment
         self._segments = Segments(self._job, record)
         self._progress = SegmentProgress(record.plan, made, done)
@@ -55,7 +57,7 @@ class FilmMaker:
         self._waiting: list[Future[Segment]] = []
         self._stopped = threading.Event()
         self._make_elsewhere = make
-        if spare:
+        if save_storage:
             there = {name.rpartition("/")[0].partition("/")[2] for name in self._job.storage.names("frames")}
             given_up = self._done - there
             self._tasks = [task for task in tasks if task.id not in given_up]
@@ -97,7 +99,7 @@ class FilmMaker:
 
     def tidy(self) -> None:
         """The film is there, and the report: segments whose frames are kept have done their work."""
-        if not self._spare:
+        if not self._save_storage:
             with contextlib.suppress(StorageError):  # they cost room, and nothing else
                 self._segments.remove()
 
@@ -118,7 +120,7 @@ class FilmMaker:
     def _collect(self) -> None:
         while self._waiting and self._waiting[0].done():
             self._progress.segment_made(self._waiting.pop(0).result().index)
-            if self._spare:
+            if self._save_storage:
                 self._give_up_frames()
 
     def _give_up_frames(self) -> None:

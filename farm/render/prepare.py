@@ -49,7 +49,7 @@ class Prepared:
         self.job.check_same(record, self.spec, self.input_hashes)
         return dataclasses.replace(self, record=record, plan=record.plan)
 
-    def begin(self, runtime: Runtime, *, spare_storage: bool = False) -> JobRecord:
+    def begin(self, runtime: Runtime, *, save_storage: bool = False) -> JobRecord:
         """The job's record: the earlier one where the job is continued, otherwise written now."""
         if self.record is not None:
             return self.record
@@ -61,7 +61,7 @@ class Prepared:
             plan=self.plan,
             runtime=runtime,
             versions={"farm": __version__, **{name: _version(name) for name in RECORDED_PACKAGES}},
-            spare_storage=spare_storage,
+            save_storage=save_storage,
         )
         self.job.save_record(record)
         return record

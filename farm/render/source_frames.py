@@ -14,7 +14,7 @@ from farm.flow.store import FlowStore
 from farm.job.directory import JobDirectory
 from farm.job.record import JobRecord, record_flow_key
 from farm.media.decode import FrameReader
-from farm.paint.stopwatch import stage
+from farm.paint.stopwatch import timed
 from farm.spec.frames import FrameRange
 
 DECODED_BYTES_KEPT, DECODED_FRAMES_KEPT = 1 << 28, 128
@@ -45,7 +45,7 @@ class SourceFrames:
             # a quarter of what is kept: the frames at the four distances that flow asks for have one block each
             block = min(BACKWARDS_BLOCK, self._fit // 4) if self.backwards else 1
             wanted = FrameRange(max(frame + 1 - block, 0), frame + 1)
-            with stage("decode"):
+            with timed("decode"):
                 for number, picture in zip(wanted, self._reader.read(wanted), strict=True):
                     self._kept[number] = picture
                     self._kept.move_to_end(number)

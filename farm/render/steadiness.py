@@ -23,7 +23,7 @@ from farm.job.measures import Known
 from farm.job.record import JobRecord
 from farm.plan.render_plan import RenderPlan
 from farm.plan.tasks import task_id
-from farm.render.committed import stage_frame
+from farm.render.committed import frame_of_pass
 from farm.render.source_frames import SourceFrames, open_flow_store
 
 LEAST_RELIABLE = 0.2
@@ -80,8 +80,8 @@ def pair_errors(
         if known.get(frame, ("",))[0] != key:
             if most_seconds is not None and time.monotonic() - began > most_seconds:
                 continue
-            before = last[1] if last and last[0] == frame - 1 else stage_frame(job, record, plan.passes, frame - 1)
-            after = stage_frame(job, record, plan.passes, frame)
+            before = last[1] if last and last[0] == frame - 1 else frame_of_pass(job, record, plan.passes, frame - 1)
+            after = frame_of_pass(job, record, plan.passes, frame)
             match = store.match(frame, frame - 1)
             known[frame] = (key, warp_error(before, after, match.flow, match.weight))
             last = (frame, after)

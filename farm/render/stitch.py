@@ -33,7 +33,7 @@ from farm.media.tonemap import SDR
 from farm.plan.segments import Segment, plan_segments
 from farm.plan.tasks import task_id
 from farm.plan.video import VideoProbe
-from farm.render.committed import stage_frame
+from farm.render.committed import frame_of_pass
 from farm.render.read_ahead import ahead
 from farm.spec.frames import FrameRange
 from farm.spec.render import EncodeSettings, RenderSpec
@@ -105,7 +105,7 @@ class Segments:
     @_again
     def _encode(self, segment: Segment, path: Path, progress: Callable[[int], None] | None) -> None:
         def read(frame: int) -> np.ndarray:
-            return stage_frame(self._job, self._record, self._record.plan.passes, frame)
+            return frame_of_pass(self._job, self._record, self._record.plan.passes, frame)
 
         frames = ahead(segment.frames, read, READ_AHEAD)
         encode_segment(frames, self._probe, segment.frames, path, self._settings, progress)

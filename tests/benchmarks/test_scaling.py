@@ -18,7 +18,7 @@ CERTAIN = Chances(step=1.0, dispatch=0.0, noise=0.0, slow_share=0.0, between_los
 
 
 def task(name, steps, needs=(), frames=10):
-    return Task(id=name, number=1, chunk=0, start=0, stop=frames, needs=needs, steps=steps)
+    return Task(id=name, pass_index=1, chunk=0, start=0, stop=frames, needs=needs, steps=steps)
 
 
 def test_equal_tasks_fill_all_gpus():
@@ -60,4 +60,4 @@ def test_the_film_is_cut_as_stated_and_the_same_every_time():
     assert len(probe.pts) == 3600 * 24
     assert 3 < 3600 / (len(cuts) + 1) < 5  # seconds a shot
     assert film(3600, 1)[1] == cuts
-    assert {task.number for task in film_tasks(60, 1)} >= {1, 2, 3}
+    assert {task.pass_index for task in film_tasks(60, 1)} >= {1, 2, 3}

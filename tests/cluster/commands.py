@@ -17,7 +17,7 @@ import pytest
 from farm.cli.main import main
 from farm.job.directory import JobDirectory
 from farm.job.state import load_state
-from farm.render.committed import stage_frame
+from farm.render.committed import frame_of_pass
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_SECONDS = 300
@@ -55,7 +55,7 @@ def submit(film: Path | str, style: Path | str, output: Path, *more: str) -> sub
 def final_frames(job: str) -> list[bytes]:
     directory = JobDirectory(job)
     record = directory.load_record()
-    return [stage_frame(directory, record, record.plan.passes, frame).tobytes() for frame in record.plan.frames]
+    return [frame_of_pass(directory, record, record.plan.passes, frame).tobytes() for frame in record.plan.frames]
 
 
 def commits(job: Path) -> dict[str, int]:

@@ -106,7 +106,7 @@ def test_a_finished_job_has_all_of_them(page, undisturbed):
     found = bars(page)
     page.screenshot(path=PICTURES / "finished.png", full_page=True)
     tasks = plan_tasks(JobDirectory(undisturbed["job"]).load_record().plan)
-    stages = Counter(task.stage for task in tasks)
+    stages = Counter(task.pass_name for task in tasks)
     expected = {"probe": (1, 1), "stitch": (1, 1), **{stage: (count, count) for stage, count in stages.items()}}
     assert {name: found.get(name) for name in expected} == expected
 

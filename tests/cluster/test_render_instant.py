@@ -20,7 +20,7 @@ from farm.paint.network.network_file import load_network_file, style_picture
 from farm.paint.network.painter import InstantPainter
 from farm.plan.runtime import Runtime
 from farm.render.chunk import COLOR_SAMPLE
-from farm.render.committed import stage_frame
+from farm.render.committed import frame_of_pass
 from farm.render.network_for_film import network_key, training_spec
 from farm.render.source_frames import SourceFrames
 from farm.spec.frames import evenly
@@ -42,7 +42,7 @@ def render(spec: RenderSpec, workers: int = 1) -> dict:
 def frames_of(report: dict) -> list[np.ndarray]:
     job = JobDirectory(report["job"])
     record = job.load_record()
-    return [stage_frame(job, record, 1, frame) for frame in record.plan.frames]
+    return [frame_of_pass(job, record, 1, frame) for frame in record.plan.frames]
 
 
 @pytest.fixture(scope="module")

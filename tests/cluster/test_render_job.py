@@ -27,7 +27,7 @@ from farm.media.probe import probe_video
 from farm.plan import render_plan as planning
 from farm.plan import segments
 from farm.plan.tasks import plan_tasks
-from farm.render.committed import stage_frame
+from farm.render.committed import frame_of_pass
 from farm.spec.load import build_spec
 from farm.spec.render import RenderSpec
 from tests.conftest import make_clip
@@ -49,7 +49,7 @@ def render(spec: RenderSpec, workers: int = 1, **options: object) -> dict:
 def final_frames(job: str) -> list[np.ndarray]:
     directory = JobDirectory(job)
     record = directory.load_record()
-    return [stage_frame(directory, record, record.plan.passes, frame) for frame in record.plan.frames]
+    return [frame_of_pass(directory, record, record.plan.passes, frame) for frame in record.plan.frames]
 
 
 @pytest.fixture(scope="module")
@@ -173,11 +173,11 @@ def test_a_stuck_renderer_is_ended_and_its_task_begun_again(clip, style, tmp_pat
 
 
 def test_with_spare_storage_the_film_is_the_same_and_its_frames_are_given_up(clip, style, tmp_path, reference):
-    report = render(make_spec(clip, style, tmp_path / "spare.mp4"), workers=2, spare_storage=True)
+    report = render(make_spec(clip, style, tmp_path / "spare.mp4"), workers=2, save_storage=True)
     assert list(Path(report["job"]).glob("frames/*/*/*.png")) == []
     assert packets(report["output"]) == packets(reference["output"])
     Path(report["output"]).unlink()
-    again = render(make_spec(clip, style, tmp_path / "spare.mp4"), workers=2, spare_storage=True)
+    again = render(make_spec(clip, style, tmp_path / "spare.mp4"), workers=2, save_storage=True)
     assert again["rendered"] == 0
     assert packets(again["output"]) == packets(reference["output"])
 
@@ -192,7 +192,7 @@ def test_with_spare_storage_a_long_shot_is_rendered_from_its_middle(style, tmp_p
     for name, spare in (("kept", False), ("spare", True)):
         spec = make_spec(clip, style, tmp_path / f"{name}.mp4", **options)
         with within(300):
-            reports.append(render(spec, workers=1, spare_storage=spare))
+            reports.append(render(spec, workers=1, save_storage=spare))
     plan = JobDirectory(reports[1]["job"]).load_record().plan
     assert segments.segments_ahead(plan, 1) == 5
     assert [one.start for one in segments.plan_segments(plan)].index(plan.shots[0].middle) == 5

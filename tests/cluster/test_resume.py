@@ -16,10 +16,10 @@ from farm.spec.load import build_spec
 def test_resuming_here_or_on_a_cluster_spares_storage_where_the_render_did(clip, tmp_path, monkeypatch, spare):
     url = str(tmp_path / "out.farm")
     spec = build_spec({"video": str(clip), "output": str(tmp_path / "out.mp4"), "method": "identity"})
-    prepare_job(spec, url).begin(Runtime(device="cpu", precision="fp32", threads=1), spare_storage=spare)
+    prepare_job(spec, url).begin(Runtime(device="cpu", precision="fp32", threads=1), save_storage=spare)
     told = []
-    monkeypatch.setattr(service, "render_job", lambda spec, options, progress: told.append(options.spare_storage))
-    monkeypatch.setattr(service, "submit_job", lambda request, job, cluster: told.append(request.spare_storage))
+    monkeypatch.setattr(service, "render_job", lambda spec, options, progress: told.append(options.save_storage))
+    monkeypatch.setattr(service, "submit_job", lambda request, job, cluster: told.append(request.save_storage))
     monkeypatch.setattr(service, "Cluster", lambda address: None)
     found = service.find_job(url, None)
     service.resume_job(found, None)
@@ -31,7 +31,7 @@ def test_a_record_from_before_this_was_kept_is_read(clip, tmp_path):
     url = str(tmp_path / "out.farm")
     spec = build_spec({"video": str(clip), "output": str(tmp_path / "out.mp4"), "method": "identity"})
     record = prepare_job(spec, url).begin(Runtime(device="cpu", precision="fp32", threads=1))
-    old = record.model_dump(mode="json", exclude={"spare_storage"})
+    old = record.model_dump(mode="json", exclude={"save_storage"})
     for name in ("job.json", "job.copy.json"):
         JobDirectory(url).storage.write(name, seal(old))
     assert JobDirectory(url).load_record() == record

@@ -26,7 +26,7 @@ def picture(seed: int) -> np.ndarray:
 
 
 def first_task(frames: int) -> Task:
-    return Task(id=PASS, number=1, chunk=0, start=0, stop=frames, needs=(), steps=1)
+    return Task(id=PASS, pass_index=1, chunk=0, start=0, stop=frames, needs=(), steps=1)
 
 
 @pytest.fixture(params=["disk", "memory"])

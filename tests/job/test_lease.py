@@ -19,7 +19,7 @@ from farm.job.lease import job_lease
 
 HOLD = """
 import sys, time
-from farm.lease import job_lease
+from farm.job.lease import job_lease
 from farm.files.storage import Storage
 with job_lease(Storage(sys.argv[1])):
     print("held", flush=True)

@@ -58,7 +58,7 @@ def make_job(film: Path, style: Path, folder: Path, upto: int = 2, state: JobSta
     record = make_record(film, folder, style)
     job.save_record(record)
     clock = BEGAN + 5
-    for number, task in enumerate(task for task in plan_tasks(record.plan) if task.number <= upto):
+    for number, task in enumerate(task for task in plan_tasks(record.plan) if task.pass_index <= upto):
         for frame in task.frames:
             losses = {"style": 1000.0, "content": 500.0, "total": 1500.0}
             worker = "worker-1" if number % 2 else "worker-2"

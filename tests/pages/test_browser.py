@@ -162,7 +162,7 @@ def test_new_frames_appear_without_reloading(browser, painted_job):
     seen = Seen(browser, next(server))
     latest = seen.page.locator(".latest figcaption").first
     before = latest.inner_text()
-    task = next(task for task in plan_tasks(job.load_record().plan) if task.number == 2)
+    task = next(task for task in plan_tasks(job.load_record().plan) if task.pass_index == 2)
     job.commit_frame(task.id, paint(3), FrameRecord(frame=task.start, sha256="", worker="worker-7"))
     seen.until("document.querySelector('.latest').textContent.includes('worker-7')")
     assert latest.inner_text() != before

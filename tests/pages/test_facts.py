@@ -15,7 +15,7 @@ from tests.pages.conftest import BEGAN, FRAMES, ODD, paint
 def test_every_frame_is_shown_as_the_latest_pass_left_it(painted_job):
     facts = JobReader(painted_job(upto=1).url).read()
     assert list(facts.shown) == list(range(FRAMES))
-    assert {one.task.stage for one in facts.shown.values()} == {"pass 1"}
+    assert {one.task.pass_name for one in facts.shown.values()} == {"pass 1"}
     assert facts.stages["pass 1"] == (FRAMES, FRAMES)
     assert facts.stages["pass 2"] == (0, FRAMES)
 
@@ -24,7 +24,7 @@ def test_a_frame_committed_later_is_seen_by_the_next_look(painted_job):
     job = painted_job(upto=1, state=JobState(state="RUNNING"))
     reader = JobReader(job.url)
     reader.read()
-    task = next(task for task in plan_tasks(job.load_record().plan) if task.number == 2)
+    task = next(task for task in plan_tasks(job.load_record().plan) if task.pass_index == 2)
     job.commit_frame(task.id, paint(task.start), FrameRecord(frame=task.start, sha256="", worker="worker-1"))
     facts = reader.read()
     assert facts.shown[task.start].task.id == task.id
@@ -61,7 +61,7 @@ def test_the_time_left_goes_by_steps(painted_job):
     recent = sorted(row.committed for rows in facts.ledgers.values() for row in rows.values())
     later = JobFacts(**{**vars(facts), "now": recent[-1]})
     steps = {task.id: task.steps / len(task.frames) for task in facts.tasks}
-    left = sum(task.steps for task in facts.tasks if task.number == 2)
+    left = sum(task.steps for task in facts.tasks if task.pass_index == 2)
     done = sorted((row.committed, steps[name]) for name, rows in facts.ledgers.items() for row in rows.values())
     rate = sum(weight for _, weight in done[1:]) / (done[-1][0] - done[0][0])
     assert later.seconds_left() == pytest.approx(left / rate)

@@ -105,7 +105,7 @@ def test_a_browser_hears_of_a_committed_frame(running):
     assert stream.readline() == b"event: changed\n"
     first = stream.readline()
     assert stream.readline() == b"\n"
-    task = next(task for task in plan_tasks(job.load_record().plan) if task.number == 2)
+    task = next(task for task in plan_tasks(job.load_record().plan) if task.pass_index == 2)
     job.commit_frame(task.id, paint(3), FrameRecord(frame=task.start, sha256=""))
     assert stream.readline() == b"event: changed\n"
     assert stream.readline() != first

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from farm.paint import stopwatch
-from farm.paint.stopwatch import stage, taken
+from farm.paint.stopwatch import taken, timed
 
 
 @pytest.fixture
@@ -23,14 +23,14 @@ def clock(monkeypatch):
 
 
 def test_each_second_is_counted_once(clock):
-    with stage("flow"):
+    with timed("flow"):
         clock.pass_seconds(2)
-        with stage("decode"):
+        with timed("decode"):
             clock.pass_seconds(5)
-            with stage("flow"):
+            with timed("flow"):
                 clock.pass_seconds(1)
         clock.pass_seconds(3)
-    with stage("decode"):
+    with timed("decode"):
         clock.pass_seconds(10)
     assert taken() == {"flow": 6, "decode": 15}
     assert taken() == {}
@@ -38,9 +38,9 @@ def test_each_second_is_counted_once(clock):
 
 def test_a_stage_that_fails_is_counted(clock):
     def failing():
-        with stage("outer"):
+        with timed("outer"):
             clock.pass_seconds(1)
-            with stage("inner"):
+            with timed("inner"):
                 clock.pass_seconds(2)
                 raise RuntimeError
 

@@ -115,7 +115,7 @@ def test_without_relay_chunks_overlap_within_their_shot():
         (10, 20, 20),
         (20, 30, 30),
     ]
-    assert all(task.number == 1 for task in plan_tasks(plan))
+    assert all(task.pass_index == 1 for task in plan_tasks(plan))
 
 
 def test_a_range_of_frames_trims_the_shots():
@@ -143,19 +143,23 @@ def test_tasks_of_a_shot_of_two_chunks():
     assert tasks["pass-1/00000"].steps == 100 + 11 * steps.sequential
     assert tasks["pass-1/00001"].steps == 12 * steps.sequential
     assert tasks["pass-2/00001"].steps == 12 * steps.refine
-    assert {task.stage for task in tasks.values()} == {"pass 1", "pass 2"}
+    assert {task.pass_name for task in tasks.values()} == {"pass 1", "pass 2"}
 
 
 def test_a_chunk_needs_all_chunks_that_it_looks_back_to():
     plan = plan_render(make_spec(chunk_frames=10, long_term="10,25"), make_probe(70), (20,))
-    needs = {task.start: [int(need[-5:]) for need in task.needs] for task in plan_tasks(plan) if task.number == 1}
+    needs = {task.start: [int(need[-5:]) for need in task.needs] for task in plan_tasks(plan) if task.pass_index == 1}
     assert needs == {0: [], 10: [0], 20: [], 30: [2], 40: [2, 3], 50: [2, 3, 4], 60: [3, 4, 5]}
     alone = plan_render(make_spec(chunk_frames=10, long_term=()), make_probe(30), ())
-    assert [task.needs for task in plan_tasks(alone) if task.number == 1] == [(), (task_id(1, 0),), (task_id(1, 1),)]
+    assert [task.needs for task in plan_tasks(alone) if task.pass_index == 1] == [
+        (),
+        (task_id(1, 0),),
+        (task_id(1, 1),),
+    ]
 
 
 def first_pass(plan):
-    return [task for task in plan_tasks(plan) if task.number == 1]
+    return [task for task in plan_tasks(plan) if task.pass_index == 1]
 
 
 def test_a_long_shots_relay_goes_from_its_middle_both_ways():
@@ -175,7 +179,7 @@ def test_a_long_shots_relay_goes_from_its_middle_both_ways():
         ("20-103", [2, 3], 83 * following, True),
     ]
     assert [task.id for task in first_pass(plan)] == [f"pass-1/{at:05d}" for at in (0, 4, 5, 6, 3, 2, 1)]
-    second = {task.chunk: task for task in plan_tasks(plan) if task.number == 2}
+    second = {task.chunk: task for task in plan_tasks(plan) if task.pass_index == 2}
     assert second[3].needs == tuple(task_id(1, chunk) for chunk in (2, 3, 4))
     assert not second[3].backwards
     (back,) = (task for task in first_pass(plan) if task.chunk == 3)

@@ -22,7 +22,7 @@ from farm.plan.tasks import Task
 
 
 def task(name: str, *needs: str, steps: int = 1) -> Task:
-    return Task(id=name, number=1, chunk=0, start=0, stop=1, needs=needs, steps=steps)
+    return Task(id=name, pass_index=1, chunk=0, start=0, stop=1, needs=needs, steps=steps)
 
 
 def assigned(instructions):

@@ -154,7 +154,7 @@ def test_a_long_shot_holds_its_pass_1_as_far_as_its_middle_and_no_more():
     assert middle.start == 540
     for name, task in tasks.items():
         own = next(one.index for one in segments if task.start in one.frames)
-        in_first_half = task.number == 1 and task.start <= 540
+        in_first_half = task.pass_index == 1 and task.start <= 540
         assert found[name] == (0 if in_first_half else own), name
     held = held_at_once(plan, 2)
     stop = segments[1].stop
@@ -193,17 +193,17 @@ def test_intact_is_asked_only_of_what_is_read():
 
     first_shot = {chunk.index for chunk in plan.chunks if chunk.shot == 0}
     assert settled_tasks(plan, tasks, first_shot, intact) == {task.id for task in tasks}
-    assert {(task.number, plan.chunks[task.chunk].shot) for task in asked} == {(3, 1)}
+    assert {(task.pass_index, plan.chunks[task.chunk].shot) for task in asked} == {(3, 1)}
 
 
 def test_a_lost_last_pass_asks_for_the_pass_before():
     plan = make_plan(240, chunk_frames=24, passes=3)
     tasks = plan_tasks(plan)
-    settled = settled_tasks(plan, tasks, (), lambda task: task.id == "pass-2/00005" or task.number == 3)
+    settled = settled_tasks(plan, tasks, (), lambda task: task.id == "pass-2/00005" or task.pass_index == 3)
     assert settled == {task.id for task in tasks}
-    settled = settled_tasks(plan, tasks, (), lambda task: task.number != 3 or task.chunk != 5)
+    settled = settled_tasks(plan, tasks, (), lambda task: task.pass_index != 3 or task.chunk != 5)
     assert {task.id for task in tasks} - settled == {task_id(3, 5)}
-    settled = settled_tasks(plan, tasks, (), lambda task: task.number == 3 and task.chunk != 5)
+    settled = settled_tasks(plan, tasks, (), lambda task: task.pass_index == 3 and task.chunk != 5)
     missing = {task.id for task in tasks} - settled
     assert missing >= {task_id(3, 5), task_id(2, 4), task_id(2, 6), task_id(1, 3), task_id(1, 7), task_id(1, 0)}
     assert task_id(2, 3) not in missing

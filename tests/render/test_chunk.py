@@ -19,7 +19,7 @@ from farm.plan import render_plan as planning
 from farm.plan.runtime import Runtime
 from farm.plan.tasks import plan_tasks
 from farm.render.chunk import ChunkRenderer
-from farm.render.committed import stage_frame
+from farm.render.committed import frame_of_pass
 from farm.render.prepare import prepare_job
 from farm.render.source_frames import SourceFrames
 from farm.render.temporal import painted_alike
@@ -94,7 +94,7 @@ def short_spec(video: Path, style: Path, output: Path, **options: object):
 
 def look(job: JobDirectory, frame: int) -> np.ndarray:
     record = job.load_record()
-    return stage_frame(job, record, record.plan.passes, frame)[:, HIDDEN].astype(np.float32)
+    return frame_of_pass(job, record, record.plan.passes, frame)[:, HIDDEN].astype(np.float32)
 
 
 def change_while_hidden(hidden_clip, style, job: Path, long_term) -> float:
@@ -175,7 +175,7 @@ def test_later_passes_read_the_neighbours_of_their_sweep(hidden_clip, style, tmp
     renderer = ChunkRenderer(str(tmp_path / "sweep.farm"))
     for task in later:
         assert sum(1 for _ in renderer.render(task)) == len(task.frames)
-    middle = [int(stage_frame(prepared.job, record, 3, frame)[20, 30, 0]) for frame in first.frames]
+    middle = [int(frame_of_pass(prepared.job, record, 3, frame)[20, 30, 0]) for frame in first.frames]
     assert middle == expected
 
 
@@ -223,7 +223,7 @@ def films_of(hidden_clip, style, tmp_path, chunk_lengths, frames: int, passes: i
         spec = short_spec(hidden_clip[0], style, tmp_path / "a.mp4", **options)
         job = render_here(spec, tmp_path / f"{chunk_frames}.farm")
         record = job.load_record()
-        films.append([stage_frame(job, record, passes, frame) for frame in range(frames)])
+        films.append([frame_of_pass(job, record, passes, frame) for frame in range(frames)])
     return films
 
 
@@ -326,7 +326,7 @@ def test_what_the_door_uncovers_starts_as_paint_not_as_the_photograph(hidden_cli
     options = {"frames": "13-14", "iterations": "30,0", "passes": 1, "flow_dir": str(flow)}
     done = render_here(short_spec(video, style, tmp_path / "out.mp4", **options), tmp_path / "job")
     record = done.load_record()
-    before, after = (stage_frame(done, record, 1, frame) for frame in (13, 14))
+    before, after = (frame_of_pass(done, record, 1, frame) for frame in (13, 14))
     uncovered = slice(28, 44)  # columns, away from the soft border of what is reliable
     content, old = picture(14), picture(13)
     alike = painted_alike(content, old, before, exact_flow(14, 13))

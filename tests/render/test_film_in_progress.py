@@ -17,7 +17,7 @@ from farm.plan.runtime import Runtime
 from farm.plan.segments import SegmentProgress, settled_tasks
 from farm.plan.tasks import plan_tasks
 from farm.render.chunk import ChunkRenderer
-from farm.render.committed import stage_frame
+from farm.render.committed import frame_of_pass
 from farm.render.film_in_progress import FilmMaker
 from farm.render.prepare import prepare_job
 from farm.render.stitch import Segments, is_own_film, stitch_film
@@ -111,7 +111,7 @@ def test_the_film_is_that_of_one_stitch_after_all_frames(job, film, tmp_path):
 
 
 def test_with_spare_storage_frames_go_as_segments_come_and_a_resume_renders_none_again(job, film):
-    with FilmMaker(job.job.url, job.record, job.tasks, (), (), spare=True) as maker:
+    with FilmMaker(job.job.url, job.record, job.tasks, (), (), save_storage=True) as maker:
         for chunk in range(6):
             job.render(chunk)
             maker.task_done(f"pass-1/{chunk:05d}")
@@ -121,7 +121,7 @@ def test_with_spare_storage_frames_go_as_segments_come_and_a_resume_renders_none
     assert job.to_do() == [6, 7, 8]
     assert verify_job(job.job.url).damage == []
     done = [task.id for task in job.tasks if task.chunk < 6]
-    with FilmMaker(job.job.url, job.record, job.tasks, job.made(), done, spare=True) as maker:
+    with FilmMaker(job.job.url, job.record, job.tasks, job.made(), done, save_storage=True) as maker:
         for chunk in (6, 7, 8):
             job.render(chunk)
             maker.task_done(f"pass-1/{chunk:05d}")
@@ -258,7 +258,7 @@ def test_a_job_on_object_storage_keeps_its_segments_there(film, tmp_path, short_
     record = prepared.begin(Runtime(device="cpu", precision="fp32", threads=1))
     tasks = plan_tasks(record.plan)
     renderer = ChunkRenderer(prepared.job.url)
-    with FilmMaker(prepared.job.url, record, tasks, (), (), spare=True) as maker:
+    with FilmMaker(prepared.job.url, record, tasks, (), (), save_storage=True) as maker:
         for task in tasks:
             assert list(renderer.render(task))
             maker.task_done(task.id)
@@ -267,4 +267,4 @@ def test_a_job_on_object_storage_keeps_its_segments_there(film, tmp_path, short_
     assert prepared.job.storage.names("frames") == []
     assert len(prepared.job.storage.names("segments")) == 10
     with pytest.raises(StorageError):
-        stage_frame(prepared.job, record, 1, 3)
+        frame_of_pass(prepared.job, record, 1, 3)

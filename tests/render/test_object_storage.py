@@ -17,7 +17,7 @@ from farm.media.probe import probe_video
 from farm.plan.runtime import Runtime
 from farm.plan.tasks import plan_tasks
 from farm.render.chunk import ChunkRenderer
-from farm.render.committed import stage_frame
+from farm.render.committed import frame_of_pass
 from farm.render.prepare import prepare_job
 from farm.render.stitch import stitch_film
 from farm.spec.frames import FrameRange
@@ -29,7 +29,7 @@ BUCKET = "s3://farm"
 def frames_of(job: str) -> np.ndarray:
     directory = JobDirectory(job)
     record = directory.load_record()
-    return np.stack([stage_frame(directory, record, record.plan.passes, frame) for frame in record.plan.frames])
+    return np.stack([frame_of_pass(directory, record, record.plan.passes, frame) for frame in record.plan.frames])
 
 
 def render(video: str, style: str, output: Path, job: str) -> dict:

@@ -22,7 +22,7 @@ from farm.paint.stopwatch import taken
 from farm.paint.styler import local_runtime
 from farm.plan.tasks import plan_tasks
 from farm.render.chunk import ChunkRenderer
-from farm.render.committed import stage_frame
+from farm.render.committed import frame_of_pass
 from farm.render.prepare import prepare_job
 from farm.spec.render import RenderSpec
 
@@ -82,7 +82,7 @@ def quality_of(renderer: ChunkRenderer) -> Quality:
     """Of a job whose every frame is committed."""
     record = renderer.record
     numbers = list(record.plan.frames)
-    painted = {n: stage_frame(renderer.job, record, record.plan.passes, n) for n in numbers}
+    painted = {n: frame_of_pass(renderer.job, record, record.plan.passes, n) for n in numbers}
     judged = numbers[:: max(len(numbers) // JUDGED, 1)]
     losses = [renderer.styler(n).losses(renderer.source(n), painted[n])["total"] for n in judged]
     errors = []

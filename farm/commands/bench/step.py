@@ -25,7 +25,7 @@ from farm.paint.losses.objective import Objective, OptimizeSettings
 from farm.paint.losses.targets import StyleTargets
 from farm.paint.losses.tiles import layer_stride
 from farm.paint.optimizer.minimize import LBFGS, SmoothingPreconditioner
-from farm.paint.stopwatch import stage, taken
+from farm.paint.stopwatch import taken, timed
 from farm.paint.tensors import image_to_tensor
 
 Clock = Callable[[], float]
@@ -69,7 +69,7 @@ def measure_step(
         bare_seconds = _timed(bare, features.device, clock)
         taken()
         began = clock()
-        with stage("losses"):
+        with timed("losses"):
             values, gradient = objective.evaluate(minimizer.point)
         assert gradient is not None
         evaluated = clock()

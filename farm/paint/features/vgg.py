@@ -22,7 +22,7 @@ from farm.errors import InputError, UsageError
 from farm.paint.features.convolution import Convolution, relu_gradient_
 from farm.paint.features.pooling import Pool, pool_kind
 from farm.paint.features.weights import VGGWeights, layer_names
-from farm.paint.stopwatch import stage
+from farm.paint.stopwatch import timed
 from farm.spec.choices import Pooling
 
 Look = Callable[[str, Tensor], None]
@@ -106,18 +106,18 @@ class VGGFeatures:
 
         def measure(step: _Step) -> None:
             for loss in losses.get(step.layer, ()):
-                with stage("losses"):
+                with timed("losses"):
                     value, remembered = loss.measure(step.output)
                 terms[loss.term] = terms[loss.term] + value if loss.term in terms else value
                 step.remembered.append(remembered)
             if with_gradient:
                 steps.append(step)
 
-        with stage("forward"):
+        with timed("forward"):
             self._forward(image, losses, measure)
         if not with_gradient:
             return terms, None
-        with stage("backward"):
+        with timed("backward"):
             return terms, self._backward(image, losses, steps)
 
     def _forward(self, image: Tensor, layers: Collection[str], visit: Callable[[_Step], None]) -> None:
@@ -142,7 +142,7 @@ class VGGFeatures:
         while steps:
             step = steps.pop()
             for loss, remembered in zip(losses.get(step.layer, ()), step.remembered, strict=True):
-                with stage("losses"):
+                with timed("losses"):
                     loss.add_gradient(step.output, remembered, gradient)
                 masked = False
             if not masked:

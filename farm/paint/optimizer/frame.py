@@ -29,7 +29,7 @@ from farm.paint.losses.objective import Anchor, Objective, OptimizeSettings, Tem
 from farm.paint.losses.targets import StyleTargets
 from farm.paint.optimizer.memory import SHORTEST_HISTORY, usable_tiles
 from farm.paint.optimizer.minimize import FIRST_STEP, LBFGS, Adam, Minimizer, SmoothingPreconditioner
-from farm.paint.stopwatch import stage
+from farm.paint.stopwatch import timed
 from farm.paint.tensors import image_to_tensor, tensor_to_exact, tensor_to_image
 
 Stop = Literal["iterations", "converged"]
@@ -221,7 +221,7 @@ class FrameOptimizer:
             if average_last > 1:
                 latest.append(point)
                 point = point if step < iterations else torch.stack(tuple(latest)).mean(dim=0)
-            with stage("losses"):
+            with timed("losses"):
                 values, gradient = objective.evaluate(point, with_gradient=step < iterations)
             total = values["total"]
             if not math.isfinite(total):
@@ -241,7 +241,7 @@ class FrameOptimizer:
                 raise _AttemptError(f"the gradient was {reach} at step {step}")
             if reach <= FLAT * total:
                 return replace(best, steps=step, stop="converged")
-            with stage("optimizer"):
+            with timed("optimizer"):
                 minimizer.tell(total, gradient)
             if minimizer.stalled:
                 # In float32 and far from the start this is the floor of the arithmetic. Anywhere else it is a fault.

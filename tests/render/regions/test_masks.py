@@ -14,7 +14,7 @@ from farm.media.ffmpeg import ffmpeg_binary
 from farm.plan.runtime import Runtime
 from farm.plan.tasks import plan_tasks
 from farm.render.chunk import ChunkRenderer
-from farm.render.committed import stage_frame
+from farm.render.committed import frame_of_pass
 from farm.render.prepare import prepare_job
 from farm.render.regions.masks import RegionMasks
 from farm.render.source_frames import SourceFrames, open_flow_store
@@ -176,6 +176,6 @@ def test_a_kept_region_shows_the_film_and_the_rest_is_painted_also_in_later_pass
     for task in plan_tasks(record.plan):
         list(renderer.render(task))
     for frame in range(4):
-        made, film = stage_frame(prepared.job, record, 2, frame), renderer.source(frame)
+        made, film = frame_of_pass(prepared.job, record, 2, frame), renderer.source(frame)
         assert np.array_equal(made[:, :24], film[:, :24])
         assert np.abs(made[:, 30:].astype(int) - film[:, 30:]).mean() > 2
