@@ -175,3 +175,23 @@ def test_a_network_from_a_file(style, tmp_path):
         make_styler(style, style_layers="relu1_3")
     with pytest.raises(WeightsError, match="there is no weights file"):
         make_styler(style, features=str(tmp_path / "none.pth"))
+
+
+def test_style_targets_are_computed_once_for_each_size_of_a_shot(style, monkeypatch):
+    """Coarse to fine asks for two sizes of a first frame; the frames that follow ask for the larger one again."""
+    sizes = []
+    compute = StyleTargets.of.__func__
+
+    def watched(cls, features, styles, content_size, *rest):
+        sizes.append(content_size)
+        return compute(cls, features, styles, content_size, *rest)
+
+    monkeypatch.setattr(StyleTargets, "of", classmethod(watched))
+    monkeypatch.setattr(pyramid_sizes, "__defaults__", (32,))
+    monkeypatch.setattr(stylize_coarse_to_fine, "__defaults__", (*stylize_coarse_to_fine.__defaults__[:-1], 32))
+    content = np.full((64, 96, 3), 90, np.uint8)
+    shot = make_styler(style, size=(96, 64)).of_shot(0)
+    shot.first(content, 2)
+    shot.first(content, 2)
+    shot.next(content, content.astype(np.float32), 1, ())
+    assert sizes == [(32, 48), (64, 96)]
