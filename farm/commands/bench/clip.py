@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from farm.flow import warp
 from farm.job.directory import JobDirectory
 from farm.paint.device import choose_device, peak_memory
 from farm.paint.stopwatch import taken
@@ -24,11 +21,8 @@ from farm.plan.tasks import plan_tasks
 from farm.render.chunk import ChunkRenderer
 from farm.render.committed import frame_of_pass
 from farm.render.prepare import prepare_job
+from farm.render.steadiness import warp_error
 from farm.spec.render import RenderSpec
-
-LEAST_RELIABLE = 0.2
-"""Share of reliable pixels below which a pair says nothing: a cut, or motion too fast."""
-
 
 JUDGED = 8
 """Frames, about, whose loss is computed."""
@@ -36,9 +30,8 @@ JUDGED = 8
 
 @dataclass(frozen=True)
 class Quality:
-    """Medians over frames. `loss`: of the picture as delivered, ties left out; `warp_error`: mean squared difference
-    (values 0..1) to the warped predecessor where the source's flow is reliable (Ruder et al. 2016, eq. 5 and 6), None
-    where no pair has reliable flow.
+    """Medians over frames. `loss`: of the picture as delivered, ties left out; `warp_error` as
+    `farm.render.steadiness.warp_error` defines it, None where no pair has reliable flow.
     """
 
     loss: float
@@ -90,17 +83,9 @@ def quality_of(renderer: ChunkRenderer) -> Quality:
     for n in numbers[1:]:
         if n not in shots:
             match = renderer.flows.match(n, n - 1)
-            found = warp_error(painted[n], painted[n - 1], match.flow, match.weight)
-            errors += [] if found is None else [found]
+            error = warp_error(before=painted[n - 1], after=painted[n], flow=match.flow, weight=match.weight)
+            errors += [] if error is None else [error]
     return Quality(statistics.median(losses), statistics.median(errors) if errors else None)
-
-
-def warp_error(image: np.ndarray, before: np.ndarray, flow: np.ndarray, weight: np.ndarray) -> float | None:
-    """Mean over reliable pixels of the squared difference (0..1) of (H, W, 3) uint8 pictures."""
-    if weight.mean() < LEAST_RELIABLE:
-        return None
-    difference = (image.astype(np.float32) - warp(before.astype(np.float32), flow)) / 255
-    return float((weight[..., None] * np.square(difference)).sum() / (3 * weight.sum()))
 
 
 def render_with_ray(spec: RenderSpec, folder: Path, workers: int, threads: int | None = None) -> dict[str, Any]:
