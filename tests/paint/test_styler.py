@@ -14,8 +14,6 @@ from farm.errors import UsageError, WeightsError
 from farm.paint.color.matching import YIQ_FROM_RGB, color_statistics
 from farm.paint.losses.objective import TemporalTie
 from farm.paint.losses.targets import StyleTargets
-from farm.paint.losses.targets import StyleTargets
-from farm.paint.optimizer.pyramid import pyramid_sizes, stylize_coarse_to_fine
 from farm.paint.styler import SHOTS_KEPT, FrameStyler, optimize_settings
 from farm.plan.runtime import Runtime
 from farm.spec.load import build_spec
