@@ -1,7 +1,7 @@
 """The farm as a service: what `farm submit`, `status`, `wait`, `cancel`, `resume` and `retry` do.
 
-told = submit_job(request, job_url, cluster)          # here
-run_submitted(job_url, submission)                    # on the cluster, called by jobs/render.py
+answer = submit_job(request, job_url, cluster)        # on the user's machine
+run_submitted(job_url, submission, progress)          # on the cluster, called by jobs/render.py
 found = find_job("painted.farm", address=None)        # by its directory or its submission id
 """
 
@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from farm import __version__
-from farm.cli.progress import JobProgress
 from farm.cluster.jobs_api import Cluster, SubmittedJob
 from farm.cluster.monitoring import monitoring_addresses
 from farm.cluster.render_job import render_job
@@ -36,6 +35,7 @@ from farm.job.request import (
     submission_number,
 )
 from farm.job.state import FINISHED, JobState, State, load_state, save_state
+from farm.plan.pace import Progress
 from farm.plan.reads import dependents
 from farm.spec.frames import FrameRange, runs
 from farm.spec.load import absolute_path, spec_differences
@@ -100,8 +100,8 @@ def submit_job(request: JobRequest, job_url: str, cluster: Cluster) -> dict[str,
     return answer(submission, not first)
 
 
-def run_submitted(job_url: str, submission: str) -> dict[str, Any]:
-    """Render a submitted job on the cluster that this process runs on; returns the report. Raises FarmError."""
+def run_submitted(job_url: str, submission: str, progress: Progress) -> dict[str, Any]:
+    """Render a submitted job on the cluster that this process runs on; return the report. Raises FarmError."""
     job = JobDirectory(job_url)
     request = load_request(job)
     if request is None:
@@ -121,8 +121,7 @@ def run_submitted(job_url: str, submission: str) -> dict[str, Any]:
     try:
         if request.farm != __version__:
             raise UsageError(f"the cluster has farm {__version__}, the job was submitted by {request.farm}")
-        with JobProgress() as progress:
-            return render_job(request.spec, options, progress)
+        return render_job(request.spec, options, progress)
     except FarmError as error:
         now = load_state(job)
         if now is None or now.state not in FINISHED:
@@ -241,15 +240,14 @@ def cancel_job(found: Found) -> JobState:
     return state
 
 
-def resume_job(found: Found, address: str | None, *, overwrite: bool = False) -> dict[str, Any]:
+def resume_job(found: Found, address: str | None, progress: Progress, *, overwrite: bool = False) -> dict[str, Any]:
     """Go on with a job where it was: on its cluster, or on this machine if it never was on one."""
     request, record = found.request, found.job.load_record()
     if request is None and record is None:
         raise UsageError(f"{found.job.url} holds no job", "give the job directory, usually the film's name with .farm")
     if request is None and record is not None and address is None:
         options = LaunchOptions(job=found.job.url, overwrite=overwrite, save_storage=record.save_storage)
-        with JobProgress() as progress:
-            return render_job(record.spec, options, progress)
+        return render_job(record.spec, options, progress)
     if request is None:
         assert record is not None
         request = JobRequest(spec=record.spec, save_storage=record.save_storage)
