@@ -324,5 +324,5 @@ def test_a_range_of_a_job_of_this_machine_is_rendered_again(clip, tmp_path):
     dropped = drop_frames(find_job(job, None), FrameRange(5, 7))
     assert dropped.committed == {"pass 1": 2}
     assert list(dropped.lines()) == ["pass 1: frames 5-6 (2)"]
-    report = resume_job(find_job(job, None), None, overwrite=True)
+    report = resume_job(find_job(job, None), None, JobProgress(), overwrite=True)
     assert (report["rendered"], report["reused"]) == (2, 10)
