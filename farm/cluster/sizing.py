@@ -10,7 +10,7 @@ from farm.cli.progress import JobProgress
 from farm.cluster.session import RaySession
 from farm.job.request import film_title
 from farm.plan.fair_share import DEFAULT_PRIORITY
-from farm.plan.liveness import LEAST_SECONDS
+from farm.plan.liveness import LEAST_SILENCE_SECONDS
 from farm.render.prepare import Prepared
 from farm.spec.named_files import input_files
 
@@ -32,7 +32,7 @@ class LaunchOptions:
     submission: str = ""
     save_storage: bool = False
     """Frames are given up for encoded segments; no more are begun than the window of the schedule lets through."""
-    patience: float = LEAST_SECONDS
+    patience: float = LEAST_SILENCE_SECONDS
     """Seconds for which any renderer may tell of no frame before it counts as stuck."""
 
 
