@@ -222,8 +222,8 @@ def sleeping_run(workers: int, options: argparse.Namespace, told: TextIO) -> dic
             crew.answered(source)
     reports: list[SleptReport] = []
     with timed_decisions() as decisions:
-        metrics, history = JobMetrics("scaling"), _NoHistory()
-        driver.run_tasks(crew, "", tasks, (), metrics, reports.append, print, history)  # type: ignore[arg-type]
+        settings = driver.DriverSettings(JobMetrics("scaling"), _NoHistory())  # type: ignore[arg-type]
+        driver.Driver(crew, "", tasks, (), _Collected(reports), settings).run()
     crew.close()
     whole = max(one.ended for one in reports) - min(one.began for one in reports)
     row = {
@@ -256,6 +256,16 @@ def timed_decisions() -> Iterator[list[float]]:
         Schedule.handle = handle  # type: ignore[method-assign]
 
 
+class _Collected:
+    """A JobEvents that keeps the reports and prints the notes."""
+
+    def __init__(self, reports: list[SleptReport]) -> None:
+        self.frame, self.note = reports.append, print
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+
 class _NoHistory:
     def add(self, *_: Any, **__: Any) -> None:
         pass
@@ -263,7 +273,9 @@ class _NoHistory:
 
 def sleeper_tasks(count: int, frames: int) -> list[Task]:
     return [
-        Task(id=f"pass-1/{i:05d}", number=1, chunk=i, start=i * frames, stop=(i + 1) * frames, needs=(), steps=frames)
+        Task(
+            id=f"pass-1/{i:05d}", pass_index=1, chunk=i, start=i * frames, stop=(i + 1) * frames, needs=(), steps=frames
+        )
         for i in range(count)
     ]
 

@@ -100,11 +100,11 @@ class TimedOutError(FarmError):
 
 
 def first_line(error: BaseException) -> str:
-    """First line of an error's message that is not blank, or the name of the error's class where there is none.
+    r"""First line of an error's message that is not blank, or the name of the error's class where there is none.
 
     For messages of one line about errors of other libraries, which say first what went wrong.
 
-    >>> first_line(OSError("no such host\\n  at line 3 of the traceback"))
+    >>> first_line(OSError("no such host\n  at line 3 of the traceback"))
     'no such host'
     >>> first_line(MemoryError())
     'MemoryError'
@@ -113,11 +113,11 @@ def first_line(error: BaseException) -> str:
 
 
 def last_line(error: BaseException) -> str:
-    """Last line of an error's message that is not blank, or the name of the error's class where there is none.
+    r"""Last line of an error's message that is not blank, or the name of the error's class where there is none.
 
     For errors of Ray about lost processes, which end with the reason.
 
-    >>> last_line(RuntimeError("The actor died unexpectedly.\\nThe node was out of memory.\\n"))
+    >>> last_line(RuntimeError("The actor died unexpectedly.\nThe node was out of memory.\n"))
     'The node was out of memory.'
     """
     return _lines(error)[-1]

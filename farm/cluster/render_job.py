@@ -152,9 +152,10 @@ def _run(
     if not todo and record is not None:
         reused = sum(len(task.frames) for task in tasks)
         return {"rendered": 0, "reused": reused, "steps": 0}, record, new_film(record)
-    from farm.cluster.driver import FlowAhead, run_tasks
+    from farm.cluster.driver import Driver, DriverSettings, JobEvents
+    from farm.cluster.flow_ahead import FlowAhead
     from farm.cluster.metrics import JobMetrics
-    from farm.cluster.phase_bars import StageBars
+    from farm.cluster.phase_bars import PassBars
 
     label = job_label(prepared.job.url, options.submission)
     metrics = JobMetrics(label, prepared.spec.weights.temporal)
@@ -182,34 +183,41 @@ def _run(
         stages = {task.id: task.pass_name for task in tasks}
         latest, committed = "start", 0
 
-        def on_frame(report: FrameReport) -> None:
-            nonlocal latest, committed
-            latest, committed = stages[report.task], committed + 1
-            metrics.frames_left(frames - committed)
-            progress.advance(latest, steps[report.task])
+        bars = None if options.address is None else PassBars()
 
-        def check() -> None:
-            interruption.check()
-            state.beat(latest, committed, frames)
+        class Events(JobEvents):
+            def frame(self, report: FrameReport) -> None:
+                nonlocal latest, committed
+                latest, committed = stages[report.task], committed + 1
+                metrics.frames_left(frames - committed)
+                progress.advance(latest, steps[report.task])
 
-        run = run_tasks(
-            pool,
-            prepared.job.url,
-            tasks,
-            done,
-            metrics,
-            on_frame,
-            progress.note,
-            history,
-            sources,
-            check,
-            on_failures=state.failed,
+            def check(self) -> None:
+                interruption.check()
+                state.beat(latest, committed, frames)
+
+            def note(self, line: str) -> None:
+                progress.note(line)
+
+            def task_begun(self, task: Task, reports: Any) -> None:
+                if bars:
+                    bars.begun(task.pass_name, reports)
+
+            def task_done(self, task_id: str) -> None:
+                film.task_done(task_id)
+
+            def failures(self, failures: dict[str, list[str]]) -> None:
+                state.failed(failures)
+
+        settings = DriverSettings(
+            metrics=metrics,
+            history=history,
+            flow_sources=sources,
             patience=options.patience,
             window=window,
-            on_task=film.task_done,
             filmed_up_to=lambda: film.floor,
-            on_begun=None if options.address is None else StageBars().begun,
         )
+        run = Driver(pool, prepared.job.url, tasks, done, Events(), settings).run()
     finally:
         pool.close()
         if ahead:

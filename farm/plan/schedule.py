@@ -13,9 +13,9 @@ Ready tasks go out by the longest chain of steps that waits behind them (the cri
 chunks that is longest first.
 
 A task whose node was lost or preempted is INTERRUPTED and uses up no attempt. A task that failed on a node goes to
-another node next, as long as there is one, and a node where several different tasks failed gets no more of them. A task
-that failed as often as it may is FAILED, and whatever needs it is SKIPPED. The rest is finished, so that nothing already
-paid for is thrown away.
+another node next, as long as there is one. A node where several different tasks failed gets no more of them. A task
+that failed as often as it may is FAILED, and whatever needs it is SKIPPED. The rest is finished, so that nothing
+already paid for is thrown away.
 
 With --save-storage, tasks belong to segments of the film and go out by segment. Tasks that are far ahead of the first
 segment that is not encoded yet are held back, so that only so many frames have to be kept at a time.

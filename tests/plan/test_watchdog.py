@@ -1,6 +1,6 @@
 """A renderer is stuck when it is silent for a generous multiple of what frames take, and never before."""
 
-from farm.plan.liveness import SILENCE_FACTOR, FIRST_FRAME_SECONDS, LEAST_SILENCE_SECONDS, UNKNOWN_PASS_FACTOR, Watchdog
+from farm.plan.liveness import FIRST_FRAME_SECONDS, LEAST_SILENCE_SECONDS, SILENCE_FACTOR, UNKNOWN_PASS_FACTOR, Watchdog
 
 
 def rendered(watchdog: Watchdog, seconds: float, frames: int) -> float:
