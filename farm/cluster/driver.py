@@ -176,7 +176,7 @@ class Driver:
             return
         self._quota_asked = now
         allowed = self._pool.follow_quota(self._schedule.width)
-        for worker in self._pool.facts.keys() - self._schedule.worker_names:
+        for worker in [name for name in self._pool.facts if name not in self._schedule.worker_names]:
             self._join(worker)
         self._carry_out(WorkersAllowed(allowed))
 
