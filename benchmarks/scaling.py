@@ -221,8 +221,8 @@ def sleeping_run(workers: int, options: argparse.Namespace, told: TextIO) -> dic
             crew.answered(source)
     reports: list[SleptReport] = []
     with timed_decisions() as decisions:
-        metrics, history = JobMetrics("scaling"), _NoHistory()
-        driver.run_tasks(crew, "", tasks, (), metrics, reports.append, print, history)  # type: ignore[arg-type]
+        settings = driver.DriverSettings(JobMetrics("scaling"), _NoHistory())  # type: ignore[arg-type]
+        driver.Driver(crew, "", tasks, (), _Collected(reports), settings).run()  # type: ignore[arg-type]
     crew.close()
     whole = max(one.ended for one in reports) - min(one.began for one in reports)
     row = {
@@ -253,6 +253,16 @@ def timed_decisions() -> Iterator[list[float]]:
         yield found
     finally:
         Schedule.handle = handle  # type: ignore[method-assign]
+
+
+class _Collected:
+    """A JobEvents that keeps the reports and prints the notes."""
+
+    def __init__(self, reports: list[SleptReport]) -> None:
+        self.frame, self.note = reports.append, print
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
 
 
 class _NoHistory:

@@ -23,7 +23,7 @@ from farm.render.film_in_progress import FilmMaker
 
 if TYPE_CHECKING:
     from farm.cluster.metrics import JobMetrics
-    from farm.cluster.phase_bars import StageBars
+    from farm.cluster.phase_bars import PassBars
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class RenderEvents:
         film: FilmMaker,
         metrics: JobMetrics,
         todo: Sequence[Task],
-        bars: StageBars | None = None,
+        bars: PassBars | None = None,
     ) -> None:
         self._running, self._film, self._metrics, self._bars = running, film, metrics, bars
         self._pass_names = {task.id: task.pass_name for task in todo}

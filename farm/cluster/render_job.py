@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from farm.cluster.driver import Driver, DriverSettings, TaskRun
 from farm.cluster.driver_tasks import make_segment, run_errand
 from farm.cluster.render_events import RenderEvents, RunningJob
 from farm.cluster.session import RaySession, ray_session
@@ -44,7 +45,7 @@ from farm.spec.render import RenderSpec
 from farm.spec.units import format_seconds
 
 if TYPE_CHECKING:
-    from farm.cluster.driver import FlowAhead, TaskRun
+    from farm.cluster.flow_ahead import FlowAhead
     from farm.cluster.pool import WorkerPool
 
 
@@ -218,7 +219,7 @@ def _run_tasks(
 ) -> TaskRun:
     """Run the tasks that are left on the workers of `pool`, with optical flow computed ahead of them."""
     from farm.cluster.metrics import JobMetrics
-    from farm.cluster.phase_bars import StageBars
+    from farm.cluster.phase_bars import PassBars
 
     options, record, film = running.options, rendered.record, rendered.film
     metrics = JobMetrics(job_label(job.url, options.submission), record.spec.weights.temporal)
@@ -227,17 +228,12 @@ def _run_tasks(
         at_once = segments_ahead(record.plan, options.workers or session.cpus)
         window = Window(segment_of_tasks(record.plan, work.tasks), at_once)
     sources = sibling_flow_sources(job, record)
-    bars = None if options.address is None else StageBars()
+    bars = None if options.address is None else PassBars()
     with contextlib.ExitStack() as held:
         # not beside a window: it would fill the storage with fields that are not needed for long
         if record.spec.method == "optimize" and window is None:
             held.callback(_flow_ahead(job, record, sources, options).stop)
-        return _drive(
-            pool,
-            job.url,
-            work.tasks,
-            work.done,
-            RenderEvents(running, film, metrics, work.todo, bars),
+        settings = DriverSettings(
             metrics=metrics,
             history=running.history,
             flow_sources=sources,
@@ -245,37 +241,12 @@ def _run_tasks(
             window=window,
             filmed_up_to=lambda: film.floor,
         )
-
-
-def _drive(
-    pool: WorkerPool,
-    job_url: str,
-    tasks: Sequence[Task],
-    done: Collection[str],
-    events: RenderEvents,
-    **settings: Any,
-) -> TaskRun:
-    """Run the tasks that are not `done`; `settings` are those of the driver. Raises ChunkFailedError."""
-    from farm.cluster.driver import run_tasks
-
-    first_of_pass = {task.pass_name: task for task in reversed(tasks)}
-    return run_tasks(
-        pool,
-        job_url,
-        tasks,
-        done,
-        on_frame=events.frame,
-        on_note=events.note,
-        check_interruption=events.check,
-        on_failures=events.failures,
-        on_task=events.task_done,
-        on_begun=lambda pass_name, reports: events.task_begun(first_of_pass[pass_name], reports),
-        **settings,
-    )
+        events = RenderEvents(running, film, metrics, work.todo, bars)
+        return Driver(pool, job.url, work.tasks, work.done, events, settings).run()
 
 
 def _flow_ahead(job: JobDirectory, record: JobRecord, sources: tuple[str, ...], options: LaunchOptions) -> FlowAhead:
-    from farm.cluster.driver import FlowAhead
+    from farm.cluster.flow_ahead import FlowAhead
 
     ranges = tuple(FrameRange(shot.start, shot.stop) for shot in record.plan.shots if shot.stop - shot.start > 1)
     label = job_label(job.url, options.submission)

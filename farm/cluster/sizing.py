@@ -14,7 +14,7 @@ from farm.cluster.session import RaySession
 from farm.job.request import film_title
 from farm.paint.device import usable_cores
 from farm.plan.fair_share import DEFAULT_PRIORITY
-from farm.plan.liveness import LEAST_SECONDS
+from farm.plan.liveness import LEAST_SILENCE_SECONDS
 from farm.plan.pace import Progress
 from farm.plan.runtime import Runtime
 from farm.render.prepare import Prepared
@@ -43,7 +43,7 @@ class LaunchOptions:
     submission: str = ""
     save_storage: bool = False
     """Frames are removed once their segment is encoded, and no more are begun than the schedule's window allows."""
-    patience: float = LEAST_SECONDS
+    patience: float = LEAST_SILENCE_SECONDS
     """Seconds for which every renderer may report no frame before it counts as stuck."""
 
 
