@@ -223,7 +223,7 @@ class PaintSpec(Model):
     )
     precision: Precision = Field(
         default="auto",
-        description="Arithmetic of the network: bf16 is faster where the processor supports it, fp32 is exact.",
+        description="Arithmetic of the network: bf16 is faster where the processor supports it, fp32 is more exact.",
     )
     max_memory: int | None = Field(
         default=None,
