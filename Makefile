@@ -49,6 +49,10 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+.PHONY: docs
+docs: $(READY)  # docs/cli.md from the commands
+	$(BIN)/python -m farm.cli.reference > docs/cli.md
+
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
