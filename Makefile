@@ -6,6 +6,7 @@
 # make test-service  a cluster of several nodes: sharing, drained nodes, GPUs, security, object storage
 # make test-ui       a running job in Ray's dashboard, in headless Chromium; the pictures are kept in build/dashboard/
 # make test-metrics  a real Prometheus reads a running job (apt-get install chromium prometheus, for these two)
+# make docs   docs/cli.md anew, from the commands
 # make check  ruff and mypy                    make format  what ruff can mend by itself
 
 PYTHON ?= python3

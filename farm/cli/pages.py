@@ -56,22 +56,21 @@ def preview(
 
     With --vary, the sheet is a grid of settings to choose from.
     """
-    from farm.cli.preview import preview_film
+    from farm.cli.preview import PreviewOptions, preview_film
     from farm.cli.progress import JobProgress
 
+    wanted = PreviewOptions(
+        vary=vary or [],
+        folder=folder,
+        size=preview_size,
+        steps=preview_steps,
+        shots=shots or (1 if vary else 24),
+        moving=moving,
+        workers=workers,
+        threads=threads,
+    )
     with JobProgress() as progress:
-        report = preview_film(
-            options,
-            vary=vary or [],
-            folder=folder,
-            size=preview_size,
-            steps=preview_steps,
-            shots=shots or (1 if vary else 24),
-            moving=moving,
-            workers=workers,
-            threads=threads,
-            progress=progress,
-        )
+        report = preview_film(options, wanted, progress)
     lines = [report["page"], report["sheet"], *([report["film"]] if report["film"] else [])]
     print_result(report, as_json, "\n".join(lines))
 

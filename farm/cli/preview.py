@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,34 +21,45 @@ SHEET, PAGE = "sheet.png", "sheet.html"
 """Names of the contact sheet as a picture and as a page, in the folder of the preview."""
 
 
-def preview_film(
-    options: Mapping[str, Any],
-    *,
-    vary: Sequence[str],
-    folder: Path | None,
-    size: int,
-    steps: int,
-    shots: int,
-    moving: bool,
-    workers: int | None,
-    threads: int | None,
-    progress: JobProgress,
-) -> dict[str, Any]:
-    """Make the sheet as PNG and HTML, and a film of the first seconds if `moving` is set. Raises FarmError.
+@dataclass(frozen=True)
+class PreviewOptions:
+    """The options of `farm preview` that are not those of a render."""
 
-    `vary` are the texts of --vary, `size` and `steps` the most pixels and optimiser steps of a picture, `shots` the
-    most shots. The result has the paths of the files, and what is shown in them.
+    vary: Sequence[str]
+    """Texts of --vary, as `style-weight=50,100`."""
+    folder: Path | None
+    """Where the preview goes; None is beside the output."""
+    size: int
+    """Longest side of a picture, in pixels, at most."""
+    steps: int
+    """Optimiser steps of a picture, at most."""
+    shots: int
+    """Shots that are shown, at most."""
+    moving: bool
+    """Also paint the first second of each shot, as a film."""
+    workers: int | None
+    """Workers at once, at most; None is what fits the machine."""
+    threads: int | None
+    """CPU threads of each worker; None is what suits the machine."""
+
+
+def preview_film(options: Mapping[str, Any], wanted: PreviewOptions, progress: JobProgress) -> dict[str, Any]:
+    """Make the sheet as PNG and HTML, and the film if one is asked for: the paths of the files, and what they show.
+
+    `options` are those of a render, as they were written. Raises FarmError.
     """
     options = dict(options)
     part, frames = parse_frames(options.pop("frames")) if "frames" in options else (None, [])
     if part is not None:
         options["frames"] = str(part)
     spec = _spec(options)
-    varied = parse_vary(vary, {**FILM, **PAINT})
+    varied = parse_vary(wanted.vary, {**FILM, **PAINT})
     variants = spread(options, varied, _numbers(spec)) if varied else [Variant((), options)]
-    cells = [Cell(variant.labels, small(_spec(variant.given), size, steps)) for variant in variants]
-    target = _folder(folder, options, spec)
-    request = PreviewRequest(target, cells, frames, shots, moving=moving, workers=workers, threads=threads)
+    cells = [Cell(variant.labels, small(_spec(variant.given), wanted.size, wanted.steps)) for variant in variants]
+    target = _folder(wanted.folder, options, spec)
+    request = PreviewRequest(
+        target, cells, frames, wanted.shots, moving=wanted.moving, workers=wanted.workers, threads=wanted.threads
+    )
     result = make_preview(request, progress)
     shown = _shown(result, [cell.labels for cell in cells], spec)
 
