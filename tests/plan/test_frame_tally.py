@@ -30,4 +30,4 @@ def test_what_has_ended_is_forgotten():
     for task in map(str, range(100)):
         assert tally.is_new(task, 1)
         tally.ended(task)
-    assert not tally._told
+    assert not tally._reported
