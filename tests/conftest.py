@@ -50,6 +50,7 @@ TIMEOUT_SECONDS = {"cluster": 300, "slow": 600, "page": 300, "ui": 900, "service
 """A test may take so long where pyproject.toml's `timeout` is too little for what it does."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what tests use, bound their time, and say which of them one process of pytest-xdist has to run.
 

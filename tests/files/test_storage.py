@@ -80,6 +80,7 @@ def test_only_what_a_killed_writer_left_is_swept(tmp_path):
     assert (tmp_path / "job/ledger/.00002.json.0123456789ab").is_symlink()
 
 
+@pytest.mark.process
 def test_a_writer_that_is_killed_leaves_what_is_swept(tmp_path):
     """The name that a sweep knows is the one that is really there."""
     script = """if True:

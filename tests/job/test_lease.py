@@ -68,6 +68,7 @@ def remote(tmp_path) -> Storage:
     return Storage(f"memory://{tmp_path.name}")
 
 
+@pytest.mark.process
 def test_a_second_driver_on_a_disk_is_refused_and_the_lock_dies_with_its_process(tmp_path):
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "job")], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
-import subprocess
-import sys
 import threading
 import time
 from urllib.parse import urlsplit
@@ -24,6 +21,7 @@ from farm.commands.live.steady import SHARE, Steadier
 from farm.errors import InputError, UsageError
 from farm.flow import warp
 from farm.media.stream import LiveFilm, LiveWriter
+from tests.cluster.commands import farm
 
 
 class FakeClock:
@@ -233,14 +231,14 @@ def test_nobody_waits_for_a_page_that_is_not_served():
 
 def test_the_command_into_a_file(clip, network_file, tmp_path):
     out = tmp_path / "live.mp4"
-    command = [sys.executable, "-m", "farm", "live", str(clip), "--network", str(network_file), "--size", "64"]
+    command = ["live", str(clip), "--network", str(network_file), "--size", "64"]
     command += ["-o", str(out), "--threads", "1", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = farm(*command)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     with av.open(str(out)) as film:
         assert len(list(film.decode(video=0))) == told["shown"] > 0
-    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    again = farm(*command)
     assert (again.returncode, again.stderr.count("\n")) == (2, 1)
 
 
@@ -252,17 +250,10 @@ def test_the_command_into_a_file(clip, network_file, tmp_path):
         (["CLIP", "--window"], "no window can be opened|no tkinter"),
     ],
 )
-def test_what_cannot_be_shown_is_said_in_one_line(clip, network_file, tmp_path, given, said):
-    command = [sys.executable, "-m", "farm", "live", *(str(clip) if one == "CLIP" else one for one in given)]
-    environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
-    done = subprocess.run(
-        [*command, "--network", str(network_file)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-        env=environment,
-    )
+def test_what_cannot_be_shown_is_said_in_one_line(clip, network_file, tmp_path, monkeypatch, given, said):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    done = farm("live", *(str(clip) if one == "CLIP" else one for one in given), "--network", str(network_file))
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert [one for one in said.split("|") if one in done.stderr]
