@@ -41,7 +41,8 @@ ensure_token()
 MARKED_BY_FIXTURE = {
     "cluster": {"ray_here", "nodes"},
     "media": {"clip", "clips", "film", "hidden_clip", "discs"},
-    "process": {"object_storage"},
+    "process": {"object_storage", "beacon", "server", "running"},
+    "slow": {"nodes"},
 }
 """Markers that a test gets for what it uses, so that nobody has to think of them."""
 STARTS_PROCESSES = {"cluster", "media", "process", "page", "ui", "service", "metrics"}
@@ -86,8 +87,8 @@ def no_process_unless_marked(request: pytest.FixtureRequest) -> Iterator[None]:
     """Keeps `make unit` what it says that it is."""
     started.clear()
     yield
-    if started and not STARTS_PROCESSES & {marker.name for marker in request.node.iter_markers()}:
-        Path("/tmp/suite_started.txt").open("a").write(f"{request.node.nodeid} {started}\n")
+    if not STARTS_PROCESSES & {marker.name for marker in request.node.iter_markers()}:
+        assert not started, "mark this test with media, process or cluster, or start nothing"
 
 
 def free_port() -> int:

@@ -96,10 +96,8 @@ def test_the_child_dies_with_a_parent_that_is_killed() -> None:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    deadline = time.monotonic() + 10
-    while _runs(child) and time.monotonic() < deadline:
+    while _runs(child):  # as long as a test may take
         time.sleep(0.05)
-    assert not _runs(child)
 
 
 def _runs(pid: int) -> bool:

@@ -95,7 +95,8 @@ def test_a_film_is_read_by_range_and_not_as_a_whole(object_storage, tmp_path, mo
 
     film = tmp_path / "noise.mp4"
     command = [*(ffmpeg_binary(), "-v", "error", "-f", "lavfi"), "-i"]
-    command += ["testsrc2=size=640x360:rate=10,noise=alls=80:allf=t", "-frames:v", "120", "-g", "10", "-preset", "ultrafast", str(film)]
+    command += ["testsrc2=size=640x360:rate=10,noise=alls=80:allf=t", "-frames:v", "120", "-g", "10"]
+    command += ["-preset", "ultrafast", str(film)]
     subprocess.run(command, check=True)
     Storage(f"{BUCKET}/inputs").upload(film, "noise.mp4")
     probe = probe_video(f"{BUCKET}/inputs/noise.mp4")
