@@ -414,9 +414,13 @@ def test_outputs_that_cannot_be_written(tmp_path: Path, name: str, overwrite: bo
 
 
 def test_outputs_that_can_be_written(tmp_path: Path) -> None:
-    (tmp_path / "there.mp4").touch()
+    (tmp_path / "there.mp4").write_bytes(b"precious")
     check_output_writable(tmp_path / "new.mkv", overwrite=False)
     check_output_writable(tmp_path / "there.mp4", overwrite=True)
+    assert list(tmp_path.iterdir()) == [tmp_path / "there.mp4"], "to ask makes no file"
+    assert (tmp_path / "there.mp4").read_bytes() == b"precious"
+    with pytest.raises(OutputError, match="exists"):
+        check_output_writable(tmp_path / "there.mp4", overwrite=False)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

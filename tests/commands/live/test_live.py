@@ -128,10 +128,11 @@ def test_flow_is_used_only_where_it_fits(clip):
 
 
 class FakeCapture:
-    """What cv2.VideoCapture is to a camera: a picture every hundredth of a second, numbered by its grey."""
+    """What cv2.VideoCapture is to a camera: a picture whenever one is due, numbered by its red."""
 
     def __init__(self, count: int) -> None:
         self.count, self.taken, self.released = count, 0, False
+        self.due = threading.Semaphore(1)
 
     def isOpened(self) -> bool:
         return self.count > 0
@@ -140,10 +141,10 @@ class FakeCapture:
         return 100.0
 
     def read(self):
-        time.sleep(0.01)
+        self.due.acquire()
         self.taken += 1
         picture = np.zeros((32, 48, 3), np.uint8)
-        picture[..., 0] = self.taken  # OpenCV's blue
+        picture[..., 2] = self.taken  # the last of OpenCV's three is red
         return self.taken <= self.count, picture
 
     def release(self) -> None:
@@ -151,17 +152,19 @@ class FakeCapture:
 
 
 def test_of_a_camera_only_the_newest_picture_is_painted():
-    capture = FakeCapture(60)
+    """While each picture is painted, the camera takes five more."""
+    capture = FakeCapture(31)
     source = CameraSource(capture, "camera 0", longest=None)
     seen: list[Moment] = []
     for moment in source.moments():
         seen.append(moment)
-        time.sleep(0.05)
+        wanted = min(capture.taken + 5, capture.count)
+        capture.due.release(5)
+        while source._newest.count < wanted:
+            time.sleep(0.001)
     source.close()
-    numbers = [int(moment.picture[0, 0, 2]) for moment in seen]
-    assert numbers == sorted(set(numbers))
-    assert len(numbers) < 30
-    assert sum(moment.dropped for moment in seen) + len(seen) == numbers[-1]
+    assert [int(moment.picture[0, 0, 0]) for moment in seen] == [1, 6, 11, 16, 21, 26, 31]
+    assert [moment.dropped for moment in seen] == [0, 4, 4, 4, 4, 4, 4]
     assert capture.released
 
 
