@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -55,17 +57,27 @@ def farm(monkeypatch, capsys):
     signal.signal(signal.SIGTERM, before)
 
 
+@functools.cache
+def sound_and_film() -> tuple[bytes, bytes]:
+    """A film without pictures and one without sound, made once for all tests."""
+    from farm.media.ffmpeg import ffmpeg_binary
+
+    with tempfile.TemporaryDirectory() as folder:
+        sound = Path(folder, "sound.mp4")
+        make = [ffmpeg_binary(), "-v", "error", "-f", "lavfi", "-i", "sine=duration=1", str(sound)]
+        subprocess.run(make, check=True)
+        film = make_clip(Path(folder, "whole.mkv"), frames=60, audio=False)
+        return sound.read_bytes(), film.read_bytes()
+
+
 def broken(folder: Path) -> dict[str, Path]:
     """Files that are not films or pictures, each in its own way."""
     files = {name: folder / name for name in ("empty.mp4", "text.mp4", "text.jpg", "sound.mp4", "short.mp4")}
     files["empty.mp4"].write_bytes(b"")
     files["text.mp4"].write_text("hello")
     files["text.jpg"].write_text("hello")
-    sound = ["-f", "lavfi", "-i", "sine=duration=1", str(files["sound.mp4"])]
-    from farm.media.ffmpeg import ffmpeg_binary
-
-    subprocess.run([ffmpeg_binary(), "-v", "error", "-y", *sound], check=True)
-    whole = make_clip(folder / "whole.mkv", frames=60, audio=False).read_bytes()
+    sound, whole = sound_and_film()
+    files["sound.mp4"].write_bytes(sound)
     files["short.mp4"].write_bytes(whole[: len(whole) // 2])
     files["none.mp4"] = folder / "none.mp4"
     files["folder"] = folder
@@ -83,6 +95,7 @@ def broken(folder: Path) -> dict[str, Path]:
         ("short.mp4", "--allow-truncated"),
     ],
 )
+@pytest.mark.media
 def test_a_video_that_cannot_be_used(farm, tmp_path, style, video, says):
     files = broken(tmp_path)
     code, out, err = farm("render", files[video], "--style", style, "-o", tmp_path / "out.mp4")
@@ -249,6 +262,7 @@ def test_stylize_with_regions(farm, tmp_path, style):
 
 
 @pytest.mark.parametrize(("options", "says"), PAINT_FAULTS)
+@pytest.mark.media
 def test_stylize_with_options_that_cannot_be_used(farm, tmp_path, style, options, says):
     files = broken(tmp_path)
     for name, path in {"folder": tmp_path, "text.jpg": files["text.jpg"]}.items():
@@ -284,6 +298,7 @@ def test_flow_estimate_and_check(farm, tmp_path):
     assert np.median(np.frombuffer(mask[-72 * 64 :], np.uint8)) > 200
 
 
+@pytest.mark.process
 def test_doctor_finds_what_the_tests_run_on(farm):
     code, out, _ = farm("doctor", "--json")
     assert code == 0

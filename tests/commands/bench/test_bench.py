@@ -23,6 +23,7 @@ from farm.spec.load import build_spec
 @pytest.fixture
 def spec(clip, style, tmp_path):
     values = {"size": 64, "iterations": {"first": 3, "next": 2}, "passes": 2, "chunk_frames": 2, "overlap": 1}
+    values |= {"style_layers": "relu1_1,relu2_1", "content_layers": "relu2_1"}
     paths = {"video": str(clip), "styles": [str(style)], "output": str(tmp_path / "film.mp4")}
     return build_spec({**paths, **values, "frames": "0-3", "precision": "fp32"})
 

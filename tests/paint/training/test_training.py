@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -25,6 +23,7 @@ from farm.paint.training.team import Team, TeamEnded
 from farm.plan.runtime import Runtime
 from farm.spec.load import validated
 from farm.spec.train import TrainSpec
+from tests.cluster.commands import farm
 from tests.paint.training.conftest import SHALLOW
 
 
@@ -330,13 +329,13 @@ def test_what_cannot_be_trained_is_said_in_one_line(options, said):
 
 
 def test_the_command(style, photos, tmp_path):
-    command = [sys.executable, "-m", "farm", "train", "--style", str(style), "--photos", str(photos), "--steps", "2"]
+    command = ["train", "--style", str(style), "--photos", str(photos), "--steps", "2"]
     command += ["--size", "64", "--crop", "32", "--content-layers", "relu1_2", "--style-layers", "relu1_1"]
     command += ["-o", str(tmp_path / "net.safetensors"), "--threads", "1", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = farm(*command)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["steps"] == 2
-    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    again = farm(*command)
     assert again.returncode == 2
     assert again.stderr.count("\n") == 1
 
