@@ -31,6 +31,7 @@ def test_iterations_are_split_and_none_is_lost(iterations, levels, expected):
     assert split_iterations(iterations, levels) == expected
 
 
+@pytest.mark.heavy
 def test_repaints_at_full_size_through_a_smaller_one(features, painting, content):
     seen = []
     styles = [Style(painting)]
