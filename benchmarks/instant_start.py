@@ -1,6 +1,6 @@
 """Is a network's picture a better start for the optimiser than the photograph, and do chunks agree sooner?
 
-    python benchmarks/instant_start.py VIDEO --network NET.safetensors --style IMG --size 256 -o start/
+    python -m benchmarks.instant_start VIDEO --network NET.safetensors --style IMG --size 256 -o start/
 
 Some pairs of neighbouring frames of the clip are painted by the optimiser, every frame by itself, as the first frames
 of two chunks would be: once from the photograph, which is the farm's default, once from what the network makes of it.
@@ -71,7 +71,8 @@ def optimised(
 
 def disagreement(before: Picture, after: Picture, paintings: tuple[Picture, Picture]) -> float | None:
     back, _ = create_matcher("dis").match(after, before)
-    return warp_error(*paintings, back.flow, back.weight)
+    before, after = paintings
+    return warp_error(before=before, after=after, flow=back.flow, weight=back.weight)
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.chaos import below, command_of
+from benchmarks.processes import below, command_of
 from farm.job.directory import JobDirectory
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.plan.estimates import estimate_storage
@@ -60,9 +60,11 @@ def make_film(path: Path, frames: int) -> Path:
     once = path.with_name("loop.mp4")
     sources = ["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=24", "-f", "lavfi", "-i", "sine=frequency=330"]
     coded = ["-frames:v", str(LOOP), "-c:v", "libx264", "-preset", "ultrafast", "-g", "48", "-pix_fmt", "yuv420p"]
-    subprocess.run([ffmpeg_binary(), "-v", "error", *sources, *coded, "-c:a", "aac", "-shortest", once], check=True)
-    repeat = ["-stream_loop", str(frames // LOOP), "-i", once, "-c", "copy", "-frames:v", str(frames), "-shortest"]
-    subprocess.run([ffmpeg_binary(), "-v", "error", *repeat, path], check=True)
+    subprocess.run(
+        [ffmpeg_binary(), "-v", "error", *sources, *coded, "-c:a", "aac", "-shortest", str(once)], check=True
+    )
+    repeat = ["-stream_loop", str(frames // LOOP), "-i", str(once), "-c", "copy", "-frames:v", str(frames), "-shortest"]
+    subprocess.run([ffmpeg_binary(), "-v", "error", *repeat, str(path)], check=True)
     return path
 
 

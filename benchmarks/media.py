@@ -1,7 +1,7 @@
 """Does every kind of film come out of the farm as it went in? An identity render of each, compared with the source.
 
-    python benchmarks/media.py                    every odd kind in media_kinds.py, made by ffmpeg
-    python benchmarks/media.py clip.mov ...       your own
+    python -m benchmarks.media                    every odd kind in media_kinds.py, made by ffmpeg
+    python -m benchmarks.media clip.mov ...       your own
 
 Prints a row per film, writes media.json, and fails if one is wrong. What is compared: number and times of the frames,
 pictures (turned, tone-mapped or deinterlaced as the farm does) against those that the ffmpeg program decodes,
@@ -25,6 +25,7 @@ import numpy as np
 
 from benchmarks.media_kinds import KINDS, REFUSED
 from farm.errors import FarmError
+from farm.job.record import JobRecord
 from farm.media.color import yuv_coding
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.probe import probe_video
@@ -88,7 +89,7 @@ def check_film(kind: str, path: Path, folder: Path, expected: str = "") -> Row:
     return row
 
 
-def identity(path: Path, output: Path):
+def identity(path: Path, output: Path) -> JobRecord:
     """The film rendered with --method identity, here in this process; returns the job's record."""
     encode = {"crf": 4, "preset": "veryfast", "pixel_format": "yuv444p"}  # chroma is the encoder's, not the farm's
     spec = build_spec({"video": str(path), "output": str(output), "method": "identity", "encode": encode})
@@ -229,7 +230,7 @@ def main() -> int:
     options.add_argument("films", nargs="*", type=Path)
     options.add_argument("--output", "-o", type=Path, default=Path("media.json"))
     given = options.parse_args()
-    rows = []
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="farm-media-") as name:
         folder = Path(name)
         for kind, (file, make, expected) in {} if given.films else KINDS.items():

@@ -1,6 +1,6 @@
 """How large is the report of a long film, and how soon is it open?
 
-    python benchmarks/page.py --frames 5000 -o page/
+    python -m benchmarks.page --frames 5000 -o page/
 
 Makes a job of that many frames (seeded, as hard to compress as paint; nothing is rendered), writes its report, and
 opens it in the system's Chromium if playwright is there. Prints bytes and seconds, writes page.json.

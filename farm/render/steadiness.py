@@ -26,6 +26,8 @@ from farm.plan.tasks import task_id
 from farm.render.committed import frame_of_pass
 from farm.render.source_frames import SourceFrames, open_flow_store
 
+CERTAIN = 0.99
+"""Weight above which the flow of a pixel counts as certain: what smoothing leaves where no test fails."""
 LEAST_RELIABLE = 0.2
 NEAR = 6
 """Frames to either side of a boundary that a seam is looked for in."""
@@ -83,16 +85,22 @@ def pair_errors(
             before = last[1] if last and last[0] == frame - 1 else frame_of_pass(job, record, plan.passes, frame - 1)
             after = frame_of_pass(job, record, plan.passes, frame)
             match = store.match(frame, frame - 1)
-            known[frame] = (key, warp_error(before, after, match.flow, match.weight))
+            error = warp_error(before=before, after=after, flow=match.flow, weight=match.weight)
+            known[frame] = (key, error)
             last = (frame, after)
             progress(number + 1, len(pairs))
         found[frame] = known[frame][1]
     return found
 
 
-def warp_error(before: np.ndarray, after: np.ndarray, flow: np.ndarray, weight: np.ndarray) -> float | None:
-    """Of two frames (H, W, 3) uint8; `flow` (H, W, 2) and `weight` (H, W) lead from the later to the earlier one."""
-    mask = weight > 0.99
+def warp_error(*, before: np.ndarray, after: np.ndarray, flow: np.ndarray, weight: np.ndarray) -> float | None:
+    """The mean squared difference, pixels 0..1, of a frame and its warped predecessor (Ruder et al. 2016, eq. 7).
+
+    `before` and `after` (H, W, 3) uint8. `flow` (H, W, 2), in pixels, and `weight` (H, W), 0..1, lead from the later
+    frame to the earlier one. Only pixels whose weight is above CERTAIN count, each the same. None where less than
+    LEAST_RELIABLE of the picture is such: a cut, or motion too fast.
+    """
+    mask = weight > CERTAIN
     if mask.mean() < LEAST_RELIABLE:
         return None
     return float(difference(before, after, flow)[mask].mean())

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.main import get_command
 
-from farm.cli.main import main
+from farm.cli.main import app, main
 from farm.spec.render import RenderSpec
 from tests.conftest import make_clip
 
@@ -189,6 +190,23 @@ def test_help_needs_no_input_and_names_the_commands(farm):
     assert code == 0
     for command in ("render", "plan", "status", "stylize", "flow", "doctor", "demo", "schema"):
         assert command in out
+
+
+@pytest.mark.parametrize(
+    ("command", "old", "new"),
+    [
+        ("render", "--spare-storage", "--save-storage"),
+        ("submit", "--spare-storage", "--save-storage"),
+        ("submit", "--stage", "--copy-inputs"),
+    ],
+)
+def test_old_names_of_options_mean_the_new_ones(farm, monkeypatch, command, old, new):
+    calls = []
+    monkeypatch.setattr(get_command(app).commands[command].__class__, "invoke", lambda _, ctx: calls.append(ctx.params))
+    for name in (old, new):
+        assert farm(command, "film.mp4", name)[0] == 0
+    assert calls[0] == calls[1]
+    assert [name for name, value in calls[0].items() if value is True] == [new.removeprefix("--").replace("-", "_")]
 
 
 def test_stylize_a_still(farm, tmp_path, style):

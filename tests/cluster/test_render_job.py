@@ -28,8 +28,6 @@ from farm.paint.features.weights import load_weights
 from farm.paint.losses.functional import STYLE_LAYERS, gram_matrix, style_loss
 from farm.paint.losses.targets import Style, StyleTargets
 from farm.paint.tensors import image_to_tensor
-from farm.plan import render_plan as planning
-from farm.plan import segments
 from farm.plan.tasks import plan_tasks
 from farm.render.source_frames import SourceFrames
 from farm.spec.load import build_spec
@@ -175,24 +173,6 @@ def test_with_spare_storage_the_film_is_the_same_and_its_frames_are_given_up(cli
     assert packets(again["output"]) == packets(reference["output"])
 
 
-@pytest.mark.slow
-def test_with_spare_storage_a_long_shot_is_rendered_from_its_middle(style, tmp_path, monkeypatch):
-    """Ten segments of two frames, five begun at a time: the first one waits for the middle, which is in the sixth."""
-    monkeypatch.setattr(planning, "LONG_SHOT", 20)
-    monkeypatch.setattr(segments, "SEGMENT_FRAMES", 2)
-    clip = make_clip(tmp_path / "long.mp4", frames=20)
-    options = {"chunk_frames": 2, "iterations": "3,2", "style_layers": "relu1_1", "content_layers": "relu2_1"}
-    reports = []
-    for name, spare in (("kept", False), ("spare", True)):
-        spec = make_spec(clip, style, tmp_path / f"{name}.mp4", **options)
-        reports.append(render(spec, workers=1, save_storage=spare))
-    plan = JobDirectory(reports[1]["job"]).load_record().plan
-    assert segments.segments_ahead(plan, 1) == 5
-    assert [one.start for one in segments.plan_segments(plan)].index(plan.shots[0].middle) == 5
-    assert list(Path(reports[1]["job"]).glob("frames/*/*/*.png")) == []
-    assert packets(reports[1]["output"]) == packets(reports[0]["output"])
-
-
 def test_a_second_driver_is_refused_in_one_line(clip, style, tmp_path):
     from farm.files.storage import Storage
     from farm.job.lease import job_lease
@@ -317,5 +297,5 @@ def test_a_range_of_a_job_of_this_machine_is_rendered_again(clip, tmp_path):
     dropped = drop_frames(find_job(job, None), FrameRange(5, 7))
     assert dropped.committed == {"pass 1": 2}
     assert list(dropped.lines()) == ["pass 1: frames 5-6 (2)"]
-    report = resume_job(find_job(job, None), None, overwrite=True)
+    report = resume_job(find_job(job, None), None, JobProgress(), overwrite=True)
     assert (report["rendered"], report["reused"]) == (2, 10)

@@ -13,6 +13,7 @@ from PIL import Image
 from farm.errors import UsageError, WeightsError
 from farm.paint.color.matching import YIQ_FROM_RGB, color_statistics
 from farm.paint.losses.objective import TemporalTie
+from farm.paint.losses.targets import StyleTargets
 from farm.paint.styler import SHOTS_KEPT, FrameStyler, optimize_settings
 from farm.plan.runtime import Runtime
 from farm.spec.load import build_spec
@@ -175,3 +176,22 @@ def test_a_network_from_a_file(style, tmp_path):
         make_styler(style, style_layers="relu1_3")
     with pytest.raises(WeightsError, match="there is no weights file"):
         make_styler(style, features=str(tmp_path / "none.pth"))
+
+
+def test_style_targets_are_computed_once_for_each_size_of_a_shot(style, monkeypatch):
+    """Coarse to fine asks for two sizes of a first frame; the frames that follow ask for the larger one again."""
+    sizes = []
+    compute = StyleTargets.of.__func__
+
+    def watched(cls, features, styles, content_size, *rest):
+        sizes.append(content_size)
+        return compute(cls, features, styles, content_size, *rest)
+
+    monkeypatch.setattr(StyleTargets, "of", classmethod(watched))
+    content = np.full((384, 400, 3), 90, np.uint8)  # two levels: the shorter side is twice the coarsest one
+    spec = build_spec({"video": "v.mp4", "output": "o.mp4", "styles": [str(style)], **LAYERS})
+    shot = FrameStyler(spec, (400, 384), RUNTIME, Sample()).of_shot(0)
+    shot.first(content, 0)
+    shot.first(content, 0)
+    shot.next(content, content.astype(np.float32), 0, ())
+    assert sizes == [(192, 200), (384, 400)]

@@ -1,7 +1,7 @@
 """A clip, rendered for real: seconds a frame by stage, memory, and how good and steady it came out.
 
 alone = render_alone(spec, folder)              # in this process, one task after the other
-many = render_with_ray(spec, folder, workers=2) # as a user does
+many = render_with_ray(spec, folder, workers=2)   # as a user does
 """
 
 from __future__ import annotations
@@ -9,26 +9,23 @@ from __future__ import annotations
 import shutil
 import statistics
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from farm.flow import warp
 from farm.job.directory import JobDirectory
 from farm.paint.device import choose_device, peak_memory
 from farm.paint.stopwatch import taken
 from farm.paint.styler import local_runtime
+from farm.plan.pace import NoProgress, Progress
 from farm.plan.tasks import plan_tasks
 from farm.render.chunk import ChunkRenderer
 from farm.render.committed import frame_of_pass
 from farm.render.prepare import prepare_job
+from farm.render.steadiness import warp_error
 from farm.spec.render import RenderSpec
-
-LEAST_RELIABLE = 0.2
-"""Share of reliable pixels below which a pair says nothing: a cut, or motion too fast."""
-
 
 JUDGED = 8
 """Frames, about, whose loss is computed."""
@@ -36,9 +33,8 @@ JUDGED = 8
 
 @dataclass(frozen=True)
 class Quality:
-    """Medians over frames. `loss`: of the picture as delivered, ties left out; `warp_error`: mean squared difference
-    (values 0..1) to the warped predecessor where the source's flow is reliable (Ruder et al. 2016, eq. 5 and 6), None
-    where no pair has reliable flow.
+    """Medians over frames. `loss`: of the picture as delivered, ties left out; `warp_error` as
+    `farm.render.steadiness.warp_error` defines it, None where no pair has reliable flow.
     """
 
     loss: float
@@ -90,27 +86,27 @@ def quality_of(renderer: ChunkRenderer) -> Quality:
     for n in numbers[1:]:
         if n not in shots:
             match = renderer.flows.match(n, n - 1)
-            found = warp_error(painted[n], painted[n - 1], match.flow, match.weight)
-            errors += [] if found is None else [found]
+            error = warp_error(before=painted[n - 1], after=painted[n], flow=match.flow, weight=match.weight)
+            errors += [] if error is None else [error]
     return Quality(statistics.median(losses), statistics.median(errors) if errors else None)
 
 
-def warp_error(image: np.ndarray, before: np.ndarray, flow: np.ndarray, weight: np.ndarray) -> float | None:
-    """Mean over reliable pixels of the squared difference (0..1) of (H, W, 3) uint8 pictures."""
-    if weight.mean() < LEAST_RELIABLE:
-        return None
-    difference = (image.astype(np.float32) - warp(before.astype(np.float32), flow)) / 255
-    return float((weight[..., None] * np.square(difference)).sum() / (3 * weight.sum()))
+def render_with_ray(
+    spec: RenderSpec,
+    folder: Path,
+    workers: int,
+    threads: int | None = None,
+    new_progress: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(NoProgress()),
+) -> dict[str, Any]:
+    """`farm render` with so many workers: seconds a frame while rendering, and the share that workers waited.
 
-
-def render_with_ray(spec: RenderSpec, folder: Path, workers: int, threads: int | None = None) -> dict[str, Any]:
-    """`farm render` with so many workers: seconds a frame while rendering, and the share that workers waited."""
-    from farm.cli.progress import JobProgress
+    `new_progress` opens what shows the progress of one render.
+    """
     from farm.cluster.render_job import render_job
     from farm.cluster.sizing import LaunchOptions
 
     job = fresh_job(folder / f"workers-{workers}.farm")
-    with JobProgress() as progress:
+    with new_progress() as progress:
         options = LaunchOptions(str(job), workers=workers, threads=threads, overwrite=True, dashboard=False)
         report = render_job(spec, options, progress)
     directory = JobDirectory(str(job))

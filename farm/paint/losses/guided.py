@@ -29,10 +29,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from farm.paint.features.vgg import VGGFeatures
 from farm.paint.losses.functional import flatten_positions
 from farm.paint.losses.layer_losses import positions_of
-from farm.paint.losses.targets import Style, StyleTargets
+from farm.paint.losses.targets import StyleTargets
 from farm.paint.losses.tiles import StyleParts, layer_stride
 
 KEEP_WEIGHT = 1000.0
@@ -49,6 +48,12 @@ class StyledRegion:
 
     weight: NDArray[np.float32]
     targets: StyleTargets | None
+
+
+def region_at(weight: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """The weight (H, W) float32 0..1 of a region, brought to (height, width)."""
+    resized = cv2.resize(weight, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+    return np.clip(resized, 0, 1, dtype=np.float32)
 
 
 def layer_weights(masks: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
@@ -79,22 +84,6 @@ def guided_gram(features: Tensor, weight: Tensor) -> Tensor:
     """(1, C, H, W) and (H W,) -> (C, C) float32: `sum m f f^T / (C sum m)`; `gram_matrix` for a weight of ones."""
     flat = flatten_positions(features).float()
     return (flat.t() @ (flat * weight[:, None])) / (float(weight.sum(dtype=torch.float64)) * flat.shape[1])
-
-
-@dataclass(frozen=True)
-class RegionStyles:
-    """A region before its targets are computed, which depend on the size. `styles` empty keeps the photograph."""
-
-    weight: NDArray[np.float32]
-    styles: Sequence[Style]
-
-    def at(
-        self, features: VGGFeatures, size: tuple[int, int], style_scale: float, layers: Collection[str]
-    ) -> StyledRegion:
-        """The region of the same picture at (height, width)."""
-        targets = StyleTargets.of(features, self.styles, size, style_scale, layers) if self.styles else None
-        shrunk = cv2.resize(self.weight, (size[1], size[0]), interpolation=cv2.INTER_AREA)
-        return StyledRegion(np.clip(shrunk, 0, 1, dtype=np.float32), targets)
 
 
 class Guide:

@@ -3,8 +3,8 @@
     styles = [Style(read_picture("starry_night.jpg"), 2), Style(read_picture("great_wave.jpg"))]
     targets = StyleTargets.of(features, styles, content_size=(288, 512))
 
-They depend on the size of the content (a painting seen at the size of the frame gives strokes in proportion),
-so compute them once per size and keep them: every frame of a shot uses the same.
+They depend on the size of the content: a painting seen at the size of the frame gives strokes in proportion.
+`SizedTargets` computes them once per size and keeps them, since every frame of a shot uses the same.
 """
 
 from __future__ import annotations
@@ -75,6 +75,29 @@ class StyleTargets:
                     gram = found * (style.weight / total)
                     grams[name] = grams[name] + gram if name in grams else gram
         return cls(grams)
+
+
+class SizedTargets:
+    """The style targets of one set of paintings, remembered by the size of the content.
+
+    Coarse to fine asks for each level of a first frame, the frames that follow ask for the full size: one computation
+    serves both. As many are kept as sizes are asked for, which are the levels of one frame size: some megabytes each.
+    """
+
+    def __init__(
+        self, features: VGGFeatures, styles: Sequence[Style], style_scale: float, layers: Collection[str]
+    ) -> None:
+        self._features = features
+        self._styles = styles
+        self._style_scale = style_scale
+        self._layers = layers
+        self._by_size: dict[tuple[int, int], StyleTargets] = {}
+
+    def at(self, size: tuple[int, int]) -> StyleTargets:
+        """The targets for a content of (height, width). Raises UsageError as `StyleTargets.of` does."""
+        if size not in self._by_size:
+            self._by_size[size] = StyleTargets.of(self._features, self._styles, size, self._style_scale, self._layers)
+        return self._by_size[size]
 
 
 def matching_size(style_size: tuple[int, ...], content_size: tuple[int, int], style_scale: float) -> tuple[int, int]:

@@ -43,11 +43,15 @@ FLAT = 1e-6
 
 @dataclass(frozen=True)
 class StepProgress:
-    """After step `step` of `iterations`; `losses` at the point just evaluated, weighted, as in StylizedFrame."""
+    """After step `step` of `iterations`; `losses` at the point just evaluated, weighted, as in StylizedFrame.
+
+    `point` is the picture there, (1, 3, H, W) float32 in 0..255, not clipped: see `farm.paint.tensors.tensor_to_image`.
+    """
 
     step: int
     iterations: int
     losses: Mapping[str, float]
+    point: Tensor
 
 
 @dataclass(frozen=True)
@@ -115,15 +119,13 @@ class FrameOptimizer:
         shapes += [(*region.weight.shape, 3) for region in regions]
         if any(shape != content.shape for shape in shapes):
             raise ValueError("content, start, ties and regions must have the same shape")
+        request = _Request(content, start, iterations, ties, regions, progress, keep_exact, average_last)
         tile, history = self.tile, self.settings.history
         notes: list[str] = []
         while True:
             within = _Within(tile, history)
             try:
-                frame = self._stylize(
-                    content, start, iterations, ties, regions, progress, keep_exact, average_last, within
-                )
-                return replace(frame, notes=tuple(notes))
+                return replace(self._stylize(request, within), notes=tuple(notes))
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -139,34 +141,25 @@ class FrameOptimizer:
             tile, history = smaller[0], max(history // 2, min(history, SHORTEST_HISTORY))
             notes.append(f"memory ran out {before}; painted again in tiles of {tile} pixels")
 
-    def _stylize(
-        self,
-        content: NDArray[np.uint8],
-        start: NDArray[Any],
-        iterations: int,
-        ties: Sequence[TemporalTie],
-        regions: Sequence[StyledRegion],
-        progress: Callable[[StepProgress], None] | None,
-        keep_exact: bool,
-        average_last: int,
-        within: _Within,
-    ) -> StylizedFrame:
-        anchor = Anchor.of(ties, self.features.device) if ties else None
+    def _stylize(self, request: _Request, within: _Within) -> StylizedFrame:
+        content, regions = request.content, request.regions
+        anchor = Anchor.of(request.ties, self.features.device) if request.ties else None
         guide = Guide(regions, self.targets, self.settings.style_layers, self.features.device) if regions else None
         kept = guide.kept if guide else None
         failures: list[str] = []
         for attempt in self._attempts(content, within.history):
             objective = Objective(attempt.features, self.targets, self.settings, content, anchor, guide, within.tile)
-            begin = content if attempt.from_content else start
+            begin = content if attempt.from_content else request.start
             if kept is not None:
                 begin = kept[..., None] * content + (1 - kept[..., None]) * begin
             image = image_to_tensor(begin, self.features.device)
             try:
-                outcome = self._minimize(objective, attempt.minimizer(image), iterations, average_last, progress)
+                outcome = self._minimize(objective, attempt.minimizer(image), request)
             except _AttemptError as error:
                 failures.append(f"{attempt.name}: {error}")
                 continue
-            painted, exact = tensor_to_image(outcome.image), tensor_to_exact(outcome.image) if keep_exact else None
+            painted = tensor_to_image(outcome.image)
+            exact = tensor_to_exact(outcome.image) if request.keep_exact else None
             if kept is not None:
                 painted = paste(painted, content, kept)
                 exact = None if exact is None else paste(exact, content, kept)
@@ -204,15 +197,8 @@ class FrameOptimizer:
         yield _Attempt("lbfgs in float32, small first step", exact, careful)
         yield _Attempt("adam in float32, from the content", exact, adam, from_content=True)
 
-    def _minimize(
-        self,
-        objective: Objective,
-        minimizer: Minimizer,
-        iterations: int,
-        average_last: int,
-        progress: Callable[[StepProgress], None] | None,
-    ) -> _Outcome:
-        settings = self.settings
+    def _minimize(self, objective: Objective, minimizer: Minimizer, request: _Request) -> _Outcome:
+        settings, iterations, average_last = self.settings, request.iterations, request.average_last
         best = _Outcome(minimizer.point, 0, {"total": math.inf}, "iterations")
         lowest: deque[float] = deque(maxlen=settings.window + 1)
         latest: deque[Tensor] = deque(maxlen=average_last)
@@ -228,8 +214,8 @@ class FrameOptimizer:
                 raise _AttemptError(f"the loss was {total} at step {step}")
             if total < best.losses["total"]:
                 best = _Outcome(point, step, values, "iterations")
-            if progress:
-                progress(StepProgress(step, iterations, values))
+            if request.progress:
+                request.progress(StepProgress(step, iterations, values, point))
             lowest.append(best.losses["total"])
             if len(lowest) > settings.window and lowest[0] - lowest[-1] <= settings.convergence * lowest[0]:
                 return self._finished(best, step, "converged")
@@ -258,6 +244,20 @@ class FrameOptimizer:
 
 class _AttemptError(Exception):
     """An attempt that must not be handed on."""
+
+
+@dataclass(frozen=True)
+class _Request:
+    """The arguments of FrameOptimizer.stylize."""
+
+    content: NDArray[np.uint8]
+    start: NDArray[Any]
+    iterations: int
+    ties: Sequence[TemporalTie]
+    regions: Sequence[StyledRegion]
+    progress: Callable[[StepProgress], None] | None
+    keep_exact: bool
+    average_last: int
 
 
 @dataclass(frozen=True)

@@ -110,9 +110,9 @@ def test_a_method_without_an_optimiser_is_refused(spec, tmp_path):
 def test_warp_error_of_known_pictures():
     before, flow, sure = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4, 2), np.float32), np.ones((4, 4), np.float32)
     after = np.full((4, 4, 3), 51, np.uint8)
-    assert warp_error(after, before, flow, sure) == pytest.approx(0.04)
+    assert warp_error(before=before, after=after, flow=flow, weight=sure) == pytest.approx(0.04)
     after[:2] = 0
     half = sure.copy()
     half[2:] = 0
-    assert warp_error(after, before, flow, half) == 0
-    assert warp_error(after, before, flow, 0.1 * sure) is None
+    assert warp_error(before=before, after=after, flow=flow, weight=half) == 0
+    assert warp_error(before=before, after=after, flow=flow, weight=0.1 * sure) is None

@@ -11,17 +11,17 @@ from farm.paint.losses import functional as losses
 from farm.paint.losses.guided import (
     Guide,
     GuidedStyleLoss,
-    RegionStyles,
     StyledRegion,
     guided_gram,
     layer_weights,
     paste,
     pool_to_layer,
+    region_at,
 )
 from farm.paint.losses.layer_losses import StyleLoss
-from farm.paint.losses.targets import Style, StyleTargets
+from farm.paint.losses.targets import SizedTargets, Style, StyleTargets
 from farm.paint.optimizer.frame import FrameOptimizer, Objective, OptimizeSettings
-from farm.paint.optimizer.pyramid import stylize_coarse_to_fine
+from farm.paint.optimizer.pyramid import Painter, stylize_coarse_to_fine
 from farm.paint.tensors import image_to_tensor
 from tests.paint.reference import plain_vgg
 
@@ -204,8 +204,9 @@ def test_a_region_of_the_same_style_as_the_rest_changes_little(features, targets
 def test_coarse_to_fine_takes_regions_along(features, painting, content):
     large = cv2.resize(content, (160, 128))
     weight = cv2.resize(LEFT, (160, 128), interpolation=cv2.INTER_NEAREST)
+    painter = Painter(features, SizedTargets(features, [Style(painting)], 1.0, SMALL.style_layers), SMALL)
     made = stylize_coarse_to_fine(
-        features, [Style(painting)], large, 4, SMALL, coarsest_side=64, regions=[RegionStyles(weight, ())]
+        painter, large, 4, coarsest_side=64, regions_at=lambda size: [StyledRegion(region_at(weight, size), None)]
     )
     assert np.array_equal(made.image[:, :80], large[:, :80])
     assert np.abs(made.image[:, 88:].astype(int) - large[:, 88:]).mean() > 2

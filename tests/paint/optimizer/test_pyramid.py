@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from farm.paint.losses.targets import Style, StyleTargets
+from farm.paint.losses.targets import SizedTargets, Style, StyleTargets
 from farm.paint.optimizer import memory
 from farm.paint.optimizer.frame import FrameOptimizer, OptimizeSettings
-from farm.paint.optimizer.pyramid import pyramid_sizes, split_iterations, stylize_coarse_to_fine
+from farm.paint.optimizer.pyramid import Painter, pyramid_sizes, split_iterations, stylize_coarse_to_fine
 
 
 @pytest.mark.parametrize(
@@ -31,11 +31,16 @@ def test_iterations_are_split_and_none_is_lost(iterations, levels, expected):
     assert split_iterations(iterations, levels) == expected
 
 
+def painter_of(features, styles, settings=None, max_memory=None):
+    settings = settings or OptimizeSettings()
+    return Painter(features, SizedTargets(features, styles, 1.0, settings.style_layers), settings, max_memory)
+
+
 @pytest.mark.heavy
 def test_repaints_at_full_size_through_a_smaller_one(features, painting, content):
     seen = []
     styles = [Style(painting)]
-    found = stylize_coarse_to_fine(features, styles, content, 16, coarsest_side=32, progress=seen.append)
+    found = stylize_coarse_to_fine(painter_of(features, styles), content, 16, coarsest_side=32, progress=seen.append)
     assert found.image.shape == content.shape
     assert (found.steps, found.restarts) == (16, 0)
     assert [step.step for step in seen] == [*range(9), *range(8, 17)]
@@ -48,7 +53,7 @@ def test_repaints_at_full_size_through_a_smaller_one(features, painting, content
 
 
 def test_a_small_picture_is_repainted_in_one_go(features, painting, content):
-    found = stylize_coarse_to_fine(features, [Style(painting)], content, 3)
+    found = stylize_coarse_to_fine(painter_of(features, [Style(painting)]), content, 3)
     optimizer = FrameOptimizer(features, StyleTargets.of(features, [Style(painting)], (64, 80)))
     assert np.array_equal(found.image, optimizer.stylize(content, content, 3).image)
 
@@ -63,13 +68,13 @@ def test_within_less_memory_it_is_the_same_picture_from_tiles(features, painting
         seen.append(self.tile)
         return stylize(self, *args, **kwargs)
 
-    whole = stylize_coarse_to_fine(features, styles, picture, 2, settings, keep_exact=True)
+    whole = stylize_coarse_to_fine(painter_of(features, styles, settings), picture, 2, keep_exact=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FrameOptimizer, "stylize", watched)
         patch.setattr(memory, "PROCESS_BYTES", 0)
         patch.setattr(memory.MemoryModel, "feature_bytes", lambda self, pixels: 1000 * pixels)
         limit = round(memory.MemoryModel.of(features, settings).estimate((128, 160)) / memory.HEADROOM) - 10
-        tiled = stylize_coarse_to_fine(features, styles, picture, 2, settings, max_memory=limit, keep_exact=True)
+        tiled = stylize_coarse_to_fine(painter_of(features, styles, settings, limit), picture, 2, keep_exact=True)
     assert seen == [128]
     assert np.abs(tiled.exact - whole.exact).max() < 0.5
     assert tiled.losses == pytest.approx(whole.losses, rel=1e-3)

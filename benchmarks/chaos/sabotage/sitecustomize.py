@@ -53,4 +53,4 @@ def _read_bytes(path: pathlib.Path) -> bytes:
 if "clock" in _kinds:
     time.time = _jumping_time
 if "slow" in _kinds or "flaky" in _kinds:
-    os.fsync, pathlib.Path.read_bytes = _fsync, _read_bytes
+    os.fsync, pathlib.Path.read_bytes = _fsync, _read_bytes  # type: ignore[method-assign, assignment]

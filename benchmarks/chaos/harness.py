@@ -1,25 +1,12 @@
-"""Does a render survive everything? Each row breaks something, runs the same command again where it must, and compares.
+"""What a fault is tried with.
 
-    python -m benchmarks.chaos                       all faults: make test-chaos
-    python -m benchmarks.chaos --seed 7 --only disk  other moments; only rows whose name has this word
-
-Prints a row per fault, as soon as it is through: what was broken, when, how the commands ended; the recovery; how many
-frames were committed again that had been before; and whether every frame of every stage, and the pictures of the film,
-are bit for bit those of an undisturbed render. The recovery is in seconds: where a worker was lost, until its task went
-on; where an ffmpeg was killed, until what it was writing was there; where the command ended, from the start of the next
-one, which starts Ray, until it committed a frame, a segment or the film. Nothing stands there if nothing had to
-recover. Writes chaos.json. Exits with 1 unless all are identical.
-
-The film is two seconds of 64 pixels, painted in three steps a frame, in chunks and two passes; a run of it is
-mostly the start of Ray. A command that takes longer than COMMAND_SECONDS is killed, and its row is wrong. Faults of a
-full disk need a small file system of their own, which takes root; without it they are left out.
+`Bench` has the film and what an undisturbed render made of it. A `Case` is one job that is broken and mended. A
+`Driver` is its command, in a process of its own. A `Row` is what came out.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import dataclasses
 import hashlib
 import json
 import os
@@ -40,12 +27,13 @@ import av
 import numpy as np
 from PIL import Image
 
-from benchmarks.chaos_watch import Watch
+from benchmarks.chaos.watch import Watch
+from benchmarks.processes import below, command_of
 from farm.job.directory import JobDirectory
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.plan.tasks import plan_tasks
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FRAMES = 24
 SEGMENT_FRAMES = 8
 COMMAND_SECONDS = 300
@@ -76,11 +64,11 @@ class Driver:
         told["launch"] = {"job": str(case.job), "workers": 2, "patience": PATIENCE_SECONDS, **case.launch, **launch}
         options = case.folder / "options.json"
         options.write_text(json.dumps(told))
-        paths = [str(ROOT)] if not sabotage else [str(ROOT / "benchmarks/sabotage"), str(ROOT)]
+        paths = [str(ROOT)] if not sabotage else [str(ROOT / "benchmarks/chaos/sabotage"), str(ROOT)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "FARM_SABOTAGE": sabotage}
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed with the process
         self.began = time.monotonic()
-        command = [sys.executable, "-m", "benchmarks.chaos_driver", str(options)]
+        command = [sys.executable, "-m", "benchmarks.chaos.driver", str(options)]
         self.process = subprocess.Popen(
             command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=self.log, start_new_session=True
         )
@@ -258,14 +246,14 @@ class Bench:
 
 
 def hashes(job: Path) -> dict[tuple[str, int], str]:
-    """What the ledgers say of every frame of every stage, where the file is what they say."""
+    """What the ledgers say of every frame of every pass, where the file is what they say."""
     directory = JobDirectory(str(job))
     record = directory.load_record()
-    found = {}
+    hashes: dict[tuple[str, int], str] = {}
     for task in plan_tasks(record.plan) if record else ():
         intact = directory.intact_frames(task)
-        found |= {(task.id, n): row.sha256 for n, row in directory.ledger(task.id).items() if n in intact}
-    return found
+        hashes |= {(task.id, n): row.sha256 for n, row in directory.ledger(task.id).items() if n in intact}
+    return hashes
 
 
 def film_hash(path: Path) -> str:
@@ -274,31 +262,6 @@ def film_hash(path: Path) -> str:
         for frame in film.decode(video=0):
             digest.update(f"{frame.pts}".encode() + frame.to_ndarray(format="rgb24").tobytes())
     return digest.hexdigest()
-
-
-def below(pid: int) -> list[int]:
-    """All processes below this one."""
-    parents: dict[int, list[int]] = {}
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            try:
-                stat = Path(entry.path, "stat").read_text()
-            except OSError:
-                continue
-            parents.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(entry.name))
-    found, waiting = [], [pid]
-    while waiting:
-        children = parents.get(waiting.pop(), [])
-        found += children
-        waiting += children
-    return found
-
-
-def command_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
 
 
 def after(watch: Watch, driver: Driver, commits: int) -> bool:
@@ -327,39 +290,3 @@ def line(row: Row) -> str:
     recovery = "" if row.recovery < 0 else f"{row.recovery:.1f} s"
     codes = ",".join(map(str, row.codes))
     return f"{row.fault:<40} {row.when:<44} {codes:<11} {recovery:>8} {row.twice:>5}  {row.identical}"
-
-
-def main() -> int:
-    from benchmarks.chaos_faults import FAULTS
-
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--seed", type=int, default=1)
-    options.add_argument("--only", default="", help="rows whose name has this word")
-    options.add_argument("--output", "-o", type=Path, default=Path("chaos.json"))
-    given = options.parse_args()
-    began = time.monotonic()
-    rows: list[Row] = []
-    with tempfile.TemporaryDirectory(prefix="farm-chaos-") as name:
-        bench = Bench(Path(name), given.seed)
-        print(f"{bench.total} frames of all stages; undisturbed in {time.monotonic() - began:.0f} s with one cut off")
-        print(f"{'fault':<40} {'when':<44} {'exit codes':<11} {'recovery':>8} {'twice':>5}  identical", flush=True)
-        for fault, break_it in FAULTS.items():
-            if given.only not in fault:
-                continue
-            try:
-                row = break_it(bench, fault)
-            except Exception as error:  # the others are to be seen all the same
-                row = Row(fault, identical=f"{type(error).__name__}: {error}")
-            rows.append(row)
-            print(line(row), flush=True)
-            given.output.write_text(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
-            if row.identical not in ("yes", "left out") and row.says:
-                print(f"    {row.says}", flush=True)
-    wrong = [row for row in rows if row.identical not in ("yes", "left out")]
-    ran = sum(row.identical == "yes" for row in rows)
-    print(f"seed {given.seed}: {ran} of {len(rows)} identical, {len(wrong)} wrong, in {time.monotonic() - began:.0f} s")
-    return int(bool(wrong) or not ran)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

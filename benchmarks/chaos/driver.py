@@ -1,4 +1,4 @@
-"""One driver of benchmarks/chaos.py, in a process of its own: python -m benchmarks.chaos_driver OPTIONS.json
+"""One driver of python -m benchmarks.chaos, in a process of its own: python -m benchmarks.chaos.driver OPTIONS.json
 
 What `farm render` does, but without a dashboard, which takes seconds to start; with segments of a few frames, so that a
 film of two seconds has several; and with less patience for renderers that are stuck. Exit codes are the command's.

@@ -1,4 +1,4 @@
-"""The table of faults that benchmarks/chaos.py goes through: a name, and what breaks it and mends it."""
+"""The table of faults that python -m benchmarks.chaos goes through: a name, and what breaks it and mends it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chaos import (
-    COMMAND_SECONDS,
-    MISSED,
-    Bench,
-    Case,
-    Driver,
-    Row,
-    Watch,
-    after,
-    command_of,
-    hit,
-    kill_driver,
-)
+from benchmarks.chaos.harness import COMMAND_SECONDS, MISSED, Bench, Case, Driver, Row, Watch, after, hit, kill_driver
+from benchmarks.processes import command_of
 from farm.job.directory import JobDirectory
 from farm.plan.segments import unread_tasks
 from farm.plan.tasks import plan_tasks
@@ -266,11 +255,14 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[Callable[[], None] | No
         command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
         return shutil.which("mount") is not None and subprocess.run(command, capture_output=True).returncode == 0
 
+    def make_room() -> None:
+        mount("remount,size=64m")
+
     if not mount(f"size={kilobytes}k"):
         yield None
         return
     try:
-        yield lambda: mount("remount,size=64m") and None
+        yield make_room
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
@@ -359,7 +351,12 @@ def damaged_segment(bench: Bench, name: str) -> Row:
 
     def strike(driver: Driver, watch: Watch) -> bool:
         made: list[Path] = []
-        watch.wait(lambda: made.extend(case.job.glob("segments/*/*.json")) or bool(made) or driver.process.poll() == 0)
+
+        def is_made() -> bool:
+            made.extend(case.job.glob("segments/*/*.json"))
+            return bool(made) or driver.process.poll() == 0
+
+        watch.wait(is_made)
         hit([driver.process.pid])
         time.sleep(0.5)
         for path in made[:1]:

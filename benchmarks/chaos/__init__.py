@@ -1,0 +1,1 @@
+"""Faults of every kind, each broken, mended and compared with an undisturbed render: python -m benchmarks.chaos."""
