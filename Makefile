@@ -1,5 +1,5 @@
 # make demo   paint a clip end to end
-# make unit   the tests that start no process        make test   these, and those with ffmpeg and Ray
+# make unit   the quick tests, of one process        make test   these, and those with ffmpeg and Ray
 # make test-all  every test that needs no browser and no Prometheus: also the slow ones and a cluster of several nodes
 # make test-media CLIPS=".."  odd films through the farm and compared; without CLIPS, films of every kind made here
 # make test-page     the report and the live page in headless Chromium (apt-get install chromium)
@@ -15,7 +15,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-UNIT := not cluster and not media and not process and not slow and not page and not ui and not service and not metrics
+UNIT := not cluster and not media and not process and not heavy and not slow and not page and not ui and not service and not metrics
 
 .PHONY: demo unit test test-all test-media test-chaos test-page test-service test-ui test-metrics gallery check format clean
 

@@ -176,6 +176,7 @@ def test_an_exactly_uniform_motion(method):
     np.testing.assert_allclose(flow[8:-8, 8:-8], np.broadcast_to(np.array([2, 3], np.float32), (80, 112, 2)), atol=0.1)
 
 
+@pytest.mark.heavy
 def test_epicflow_in_a_large_picture():
     """OpenCV's interpolator refuses 32767 matches or more; at every fourth pixel this picture has 34560."""
     a, b = cut_from_a_still(576, 960, dx=2, dy=0)
@@ -212,6 +213,7 @@ def test_raft_with_a_file_that_is_none(content, problem, tmp_path):
         create_estimator("raft", weights=str(path))
 
 
+@pytest.mark.heavy
 def test_raft_large_is_told_from_raft_small(tmp_path, textured_pair):
     torch.manual_seed(0)
     network = raft_large(weights=None).eval()

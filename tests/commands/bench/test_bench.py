@@ -46,6 +46,7 @@ def test_the_bare_convolutions_are_those_of_the_network_and_no_more(monkeypatch)
     ]
 
 
+@pytest.mark.heavy
 def test_a_step_is_measured_and_its_loss_falls():
     picture = np.random.default_rng(1).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     features, settings = VGGFeatures(load_weights()), OptimizeSettings(style_layers={"relu1_1": 1.0, "relu2_1": 1.0})

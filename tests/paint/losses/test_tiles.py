@@ -67,6 +67,7 @@ def test_cores_cover_every_map_once(size, side, reach):
 
 @pytest.mark.parametrize("pooling", ["max", "avg"])
 @pytest.mark.parametrize("side", [48, 112])
+@pytest.mark.heavy
 def test_losses_and_gradient_are_those_of_the_whole(weights, picture, painting, generator, pooling, side):
     """With ties, total variation, unequal layer weights, a shallow and a deep content layer."""
     features = VGGFeatures(weights, pooling)
@@ -90,6 +91,7 @@ def test_losses_and_gradient_are_those_of_the_whole(weights, picture, painting, 
 
 
 @pytest.mark.parametrize("side", [48, 112])
+@pytest.mark.heavy
 def test_with_regions_too(features, picture, painting, generator, side):
     """Three soft parts, one of which keeps the photograph, and one too small for the deepest layer."""
     targets = StyleTargets.of(features, [Style(painting)], (64, 80))
@@ -130,6 +132,7 @@ def test_features_and_gram_matrices_are_those_of_the_whole(features, picture):
         assert (grams[name] - expected).norm() < 1e-5 * expected.norm()
 
 
+@pytest.mark.heavy
 def test_bfloat16_in_tiles_is_near_the_whole(features, picture, painting):
     half = features.with_dtype(torch.bfloat16)
     targets = StyleTargets.of(features, [Style(painting)], (64, 80))
