@@ -182,10 +182,10 @@ def test_with_spare_storage_the_film_is_the_same_and_its_frames_are_given_up(cli
     assert packets(again["output"]) == packets(reference["output"])
 
 
+@segments.segments_of(2)
 def test_with_spare_storage_a_long_shot_is_rendered_from_its_middle(style, tmp_path, monkeypatch):
     """Ten segments of two frames, five begun at a time: the first one waits for the middle, which is in the sixth."""
     monkeypatch.setattr(planning, "LONG_SHOT", 20)
-    monkeypatch.setattr(segments, "SEGMENT_FRAMES", 2)
     clip = make_clip(tmp_path / "long.mp4", frames=20)
     options = {"chunk_frames": 2, "iterations": "3,2", "style_layers": "relu1_1", "content_layers": "relu2_1"}
     reports = []
