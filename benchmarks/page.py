@@ -1,9 +1,10 @@
 """How large is the report of a long film, and how soon is it open?
 
-    python benchmarks/page.py --frames 5000 -o page/
+    python -m benchmarks.page --frames 5000 -o page/
 
 Makes a job of that many frames (seeded, as hard to compress as paint; nothing is rendered), writes its report, and
-opens it in the system's Chromium if playwright is there. Prints bytes and seconds, writes page.json.
+opens it in the system's Chromium if playwright is installed. Prints the size of the report in MB, and the seconds of
+writing and of opening it three times. Writes page.json.
 """
 
 from __future__ import annotations
@@ -33,17 +34,20 @@ from farm.plan.tasks import plan_tasks
 from farm.spec.load import build_spec
 
 SHOT = 90
+"""Frames of a shot."""
 PICTURES = 12
+"""Number of different pictures. Frames are hard links to them."""
 
 
 def make_film(path: Path, frames: int, size: tuple[int, int]) -> None:
+    """Make a film of moving test pictures of (width, height)."""
     source = f"testsrc2=size={size[0]}x{size[1]}:rate=25"
     command = [ffmpeg_binary(), "-v", "error", "-y", "-f", "lavfi", "-i", source, "-frames:v", str(frames)]
     subprocess.run([*command, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", str(path)], check=True)
 
 
 def paint(seed: int, size: tuple[int, int]) -> np.ndarray:
-    """Strokes of every size: noise, smoothed at three scales."""
+    """A picture with strokes of every size, which is noise smoothed at three scales: uint8 (height, width, 3)."""
     rng = np.random.default_rng(seed)
     shape = (size[1], size[0], 3)
     total = sum(cv2.GaussianBlur(rng.normal(0, 1, shape), (0, 0), scale) * scale * 60 for scale in (1, 3, 9))
@@ -51,7 +55,7 @@ def paint(seed: int, size: tuple[int, int]) -> np.ndarray:
 
 
 def make_job(folder: Path, frames: int, size: tuple[int, int]) -> JobDirectory:
-    """Two passes, shots of SHOT frames, two workers; the pictures repeat, the ledger does not."""
+    """A job that is done: two passes, shots of SHOT frames, two workers. Pictures repeat, the ledger does not."""
     video = folder / "film.mp4"
     make_film(video, frames, size)
     style = folder / "style.png"
@@ -64,8 +68,8 @@ def make_job(folder: Path, frames: int, size: tuple[int, int]) -> JobDirectory:
     job = JobDirectory(str(folder / "long.farm"))
     plan = plan_render(spec, scan.probe, cuts)
     runtime = Runtime(device="cpu", precision="fp32", threads=1)
-    known = {"spec": spec, "probe": scan.probe, "cuts": cuts, "plan": plan, "runtime": runtime}
-    job.save_record(JobRecord.model_validate({**known, "input_hashes": {}, "versions": {"farm": ""}}))
+    fields = {"spec": spec, "probe": scan.probe, "cuts": cuts, "plan": plan, "runtime": runtime}
+    job.save_record(JobRecord.model_validate({**fields, "input_hashes": {}, "versions": {"farm": ""}}))
     pictures = [paint(seed, size) for seed in range(PICTURES)]
     assert (decode_png(encode_png(pictures[0])) == pictures[0]).all()
     files = [encode_png(picture) for picture in pictures]
@@ -101,7 +105,7 @@ def make_job(folder: Path, frames: int, size: tuple[int, int]) -> JobDirectory:
 
 
 def opening_seconds(page: Path) -> list[float]:
-    """From navigation to the load event, three times, each in a fresh browser; empty where there is none."""
+    """Seconds until the page is shown, in three fresh browsers; empty where there is no Chromium or no playwright."""
     chromium = shutil.which("chromium")
     try:
         from playwright.sync_api import sync_playwright
@@ -109,7 +113,7 @@ def opening_seconds(page: Path) -> list[float]:
         return []
     if chromium is None:
         return []
-    took = []
+    seconds = []
     with sync_playwright() as running:
         for _ in range(3):
             browser = running.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
@@ -117,9 +121,9 @@ def opening_seconds(page: Path) -> list[float]:
             began = time.perf_counter()
             tab.goto(page.as_uri(), wait_until="load")
             tab.evaluate("new Promise((shown) => requestAnimationFrame(() => requestAnimationFrame(shown)))")
-            took.append(time.perf_counter() - began)
+            seconds.append(time.perf_counter() - began)
             browser.close()
-    return took
+    return seconds
 
 
 def main() -> None:
@@ -131,18 +135,18 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     job = make_job(options.output.absolute(), options.frames, tuple(options.size))
     began = time.perf_counter()
-    told = write_report(job.url, None, lambda *_: None, overwrite=True)
+    written = write_report(job.url, None, lambda *_: None, overwrite=True)
     writing = time.perf_counter() - began
-    opening = opening_seconds(Path(told["report"]))
+    opening = opening_seconds(Path(written["report"]))
     result: dict[str, Any] = {
         "frames": options.frames,
-        "bytes": told["bytes"],
+        "bytes": written["bytes"],
         "writing_seconds": round(writing, 2),
         "opening_seconds": [round(seconds, 2) for seconds in opening],
     }
     (options.output / "page.json").write_text(json.dumps(result, indent=1))
     shown = ", ".join(f"{seconds:.2f} s" for seconds in opening) or "not measured: no browser"
-    print(f"{options.frames} frames: {told['bytes'] / 1e6:.1f} MB, written in {writing:.1f} s, open after {shown}")
+    print(f"{options.frames} frames: {written['bytes'] / 1e6:.1f} MB, written in {writing:.1f} s, open after {shown}")
 
 
 if __name__ == "__main__":

