@@ -22,10 +22,10 @@ test: $(READY)
 	$(BIN)/pytest
 
 test-media: $(READY)
-	PYTHONPATH=. $(BIN)/python benchmarks/media.py $(CLIPS)
+	$(BIN)/python -m benchmarks.media $(CLIPS)
 
 test-chaos: $(READY)
-	PYTHONPATH=. $(BIN)/python -m benchmarks.chaos --seed $(or $(SEED),1)
+	$(BIN)/python -m benchmarks.chaos --seed $(or $(SEED),1)
 
 test-page: $(READY)
 	$(BIN)/python -m pip install --quiet -e '.[ui]'

@@ -91,7 +91,7 @@ def _chapters(path: Path) -> None:
     )
     words = path.with_suffix(".srt")
     words.write_text("1\n00:00:00,200 --> 00:00:00,900\nhello\n")
-    inputs = (*picture(), *noise(), "-i", marks, "-i", words)
+    inputs: tuple[str | Path, ...] = (*picture(), *noise(), "-i", marks, "-i", words)
     maps = ("-map", "0:v", "-map", "1:a", "-map", "3", "-map_metadata", "2", "-map_chapters", "2")
     ffmpeg(*inputs, *maps, *X264, "-c:a", "aac", "-c:s", "mov_text", path)
     marks.unlink()

@@ -21,8 +21,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from farm.files.checked_json import seal
 from farm.files.png import decode_png, encode_png
-from farm.job.directory import JobDirectory, frame_name
+from farm.job.directory import JobDirectory, frame_name, ledger_name
 from farm.job.record import FrameRecord, JobRecord
 from farm.job.state import JobState, save_state
 from farm.media.ffmpeg import ffmpeg_binary
@@ -97,7 +98,8 @@ def make_job(folder: Path, frames: int, size: tuple[int, int]) -> JobDirectory:
             )  # fmt: skip
             key = hashes[(frame - 1) % PICTURES][:12] + hashes[which][:12]
             measures[str(frame)] = [key, float(rng.lognormal(-8, 0.5))]
-        job._save_ledger(task.id, rows)
+        ledger = [row.model_dump(mode="json") for row in rows.values()]
+        job.storage.write(ledger_name(task.id), seal({"frames": ledger}))
     job.storage.write("measures.json", json.dumps(measures).encode())
     job.save_report({"seconds": frames * 0.4, "workers": 2, "output": spec.output})
     save_state(job, JobState(state="SUCCEEDED"))

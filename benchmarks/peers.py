@@ -5,7 +5,7 @@
 
 Both sides get the same resized pictures, VGG-19 from the same file, max pooling, the same layers, the same ratio of
 content to style, and as many threads. With one thread, times are of the CPU. One yardstick judges both: 5 content +
-100 style of the farm's own losses in float32, on the picture as it is delivered, with 8 bits. Its time is not
+100 style of the farm's own losses in float32, on the picture as it is delivered, clipped to 0..255. Its time is not
 counted, nor is the time to load networks.
 
 still   pastiche makes `--peer-steps` steps of its L-BFGS. How soon is the farm at the loss that pastiche has then? The
@@ -25,7 +25,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +33,13 @@ import torch
 
 from benchmarks.stills import (
     LOADED,
+    NOTHING,
     WORKING,
-    Ending,
     Picture,
     Report,
+    Way,
     Yardstick,
     measure,
-    no_picture,
     pastiche_way,
     prepare_pictures,
 )
@@ -55,7 +54,8 @@ from farm.paint.features.weights import load_weights
 from farm.paint.losses.objective import OptimizeSettings
 from farm.paint.losses.targets import SizedTargets, Style, StyleTargets, matching_size
 from farm.paint.optimizer.frame import StepProgress
-from farm.paint.optimizer.pyramid import Painter, pyramid_sizes, split_iterations, stylize_coarse_to_fine
+from farm.paint.optimizer.pyramid import Painter, stylize_coarse_to_fine
+from farm.paint.tensors import image_to_tensor
 from farm.render.committed import frame_of_pass
 from farm.render.source_frames import SourceFrames
 from farm.render.steadiness import warp_error
@@ -65,24 +65,25 @@ from farm.spec.render import RenderSpec
 SIDES = ("farm", "pastiche")
 
 
-def farm_way(content: Picture, painting: Picture, steps: int) -> Callable[[Report], Ending]:
+def farm_way(content: Picture, painting: Picture, steps: int) -> Way:
     """The way of `farm stylize`: coarse to fine. Only the steps at full size are measured."""
 
-    def run(report: Report) -> Ending:
+    def run(report: Report) -> None:
         settings = OptimizeSettings()
         features = VGGFeatures(load_weights(), dtype=choose_precision("auto", torch.device("cpu")))
-        levels = len(pyramid_sizes((content.shape[0], content.shape[1])))
-        small = steps - split_iterations(steps, levels)[-1]
+        count = 0
 
         def note(progress: StepProgress) -> None:
-            # with several levels, step `small` is the last of a smaller one and the start of the full size
-            full_size = levels == 1 or progress.step > small
-            report(progress.step - small if full_size else WORKING, progress.picture if full_size else no_picture)
+            nonlocal count
+            if progress.point.shape[2:] != content.shape[:2]:
+                report(WORKING, NOTHING)
+                return
+            report(count, progress.point)
+            count += 1
 
-        report(LOADED, no_picture)
+        report(LOADED, NOTHING)
         targets = SizedTargets(features, [Style(painting)], 1.0, settings.style_layers)
         stylize_coarse_to_fine(Painter(features, targets, settings), content, steps, progress=note)
-        return Ending()
 
     return run
 
@@ -103,8 +104,8 @@ def still(options: argparse.Namespace) -> dict[str, Any]:
     farm, peer = runs["farm"], runs["pastiche"]
     goal, spent = peer.losses[-1], peer.seconds[-1]
     first = next((i for i, loss in enumerate(farm.losses) if loss <= goal), None)
-    shown = [run.image for run in runs.values() if run.image is not None]
-    write_picture(options.output / "still.png", np.concatenate([content, *shown], axis=1))
+    shown = np.concatenate([content, *(run.picture for run in runs.values())], axis=1)
+    write_picture(options.output / "still.png", shown)
     return {
         "size": [size[1], size[0]],
         "pastiche": {"steps": options.peer_steps, "seconds": spent, "loss": goal},
@@ -155,9 +156,8 @@ class PeerPainter:
         # nothing is judged on the way, but for the first picture and the last one
         way = {"pastiche": pastiche_way(*files, sizes, self._steps)}
         run = measure(way, lambda _: 0.0, 10**9, self._steps)["pastiche"]
-        assert run.image is not None
         self.seconds.append(run.seconds[-1])
-        return run.image
+        return run.picture
 
 
 def clip(options: argparse.Namespace) -> dict[str, Any]:
@@ -186,7 +186,7 @@ def clip(options: argparse.Namespace) -> dict[str, Any]:
         }
         for i, content in enumerate(contents):
             yardstick = Yardstick(features, targets, content)
-            losses.append({side: yardstick(painted[side][i]) for side in SIDES})
+            losses.append({side: yardstick(image_to_tensor(painted[side][i])) for side in SIDES})
         back = matcher.match(contents[1], contents[0])[0]
         errors.append(
             {

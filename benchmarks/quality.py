@@ -1,6 +1,6 @@
 """How steady is a chunked render, and do its seams show? One run, one table, one picture.
 
-    python benchmarks/quality.py VIDEO --style IMG --frames 0-47 --size 256 --iterations 60,24 \
+    python -m benchmarks.quality VIDEO --style IMG --frames 0-47 --size 256 --iterations 60,24 \
         --chunk-frames 16 -o quality/
 
 The clip is rendered by the farm as it comes (defaults), and beside it as the field would do it: every frame
@@ -29,13 +29,15 @@ import itertools
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from farm.flow import reliability, warp
+from benchmarks.flow_error import measure
+from farm.flow import reliability
 from farm.flow.dis import smooth_search
 from farm.job.directory import JobDirectory
 from farm.job.record import JobRecord
@@ -44,12 +46,11 @@ from farm.plan.render_plan import RenderPlan, plan_render
 from farm.render.chunk import COLOR_SAMPLE
 from farm.render.committed import frame_of_pass
 from farm.render.source_frames import SourceFrames
+from farm.render.steadiness import Seam, seam_table, warp_error
 from farm.spec.frames import evenly
 from farm.spec.load import build_spec
 from farm.spec.render import RenderSpec
 
-NEAR = 6
-LEAST_RELIABLE = 0.2
 FULLY_RELIABLE = 253  # of 255: what smoothing leaves where no test fails
 ONE_CHUNK = 100_000
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -110,8 +111,8 @@ class Yardstick:
     def measure(self, painted: list[np.ndarray], steps: int, seconds: float) -> Measured:
         found = Measured(steps, seconds)
         for (flow, mask), before, after in zip(self.pairs, painted[:-1], painted[1:], strict=True):
-            squares = ((after.astype(np.float32) - warp(before, flow)) / 255) ** 2
-            found.warp_error.append(float(squares[mask].mean()) if mask.mean() >= LEAST_RELIABLE else None)
+            error = warp_error(before=before, after=after, flow=flow, weight=mask.astype(np.float32))
+            found.warp_error.append(error)
         for frame, picture in zip(self.frames, painted, strict=True):
             losses = self.styler.losses(self.source(frame), picture)
             found.style_loss.append(losses["style"])
@@ -121,30 +122,16 @@ class Yardstick:
         return found
 
 
-def relative(values: list[Any], base: list[Any], near: set[int], offset: int) -> dict[int, float]:
-    """Values over the base's, then over their own median away from the boundaries."""
-    ratio = {i + offset: v / b for i, (v, b) in enumerate(zip(values, base, strict=True)) if v is not None and b}
-    away = [value for i, value in ratio.items() if i not in near] or list(ratio.values())
-    return {i: value / float(np.median(away)) for i, value in ratio.items()}
+def seams(found: Measured, base: Measured, plan: RenderPlan) -> list[Seam]:
+    """The seam table of a render's warp errors and style losses, each over those of the sequential render."""
 
+    def over_base(values: Sequence[float | None], others: Sequence[float | None], first: int) -> dict[int, float]:
+        pairs = enumerate(zip(values, others, strict=True))
+        return {first + i: value / other for i, (value, other) in pairs if value is not None and other}
 
-def seams(found: Measured, base: Measured, boundaries: list[int], first: int) -> list[dict[str, float]]:
-    """For each boundary (first frame of a chunk) the seam ratio and the extremes of the style ratio."""
-    near = {i for b in boundaries for i in range(b - NEAR, b + NEAR + 1)}
-    errors = relative(found.warp_error, base.warp_error, near, first + 1)
-    styles = relative(found.style_loss, base.style_loss, near, first)
-    rows = []
-    for b in boundaries:
-        around = range(b - NEAR, b + NEAR + 1)
-        rows.append(
-            {
-                "boundary": b,
-                "seam_ratio": max(errors[i] for i in around if i in errors),
-                "style_ratio_min": min(styles[i] for i in around if i in styles),
-                "style_ratio_max": max(styles[i] for i in around if i in styles),
-            }
-        )
-    return rows
+    errors = over_base(found.warp_error, base.warp_error, plan.start + 1)
+    styles = over_base(found.style_loss, base.style_loss, plan.start)
+    return seam_table(plan, errors, styles)
 
 
 def render_variant(name: str, base: RenderSpec, changes: dict[str, Any], folder: Path, workers: int | None) -> Any:
@@ -178,12 +165,10 @@ def render_alone(record: JobRecord, yardstick: Yardstick) -> tuple[list[np.ndarr
 
 
 def flow_errors(pair: list[str]) -> list[dict[str, Any]]:
-    import flow_error  # beside this file
-
     options = argparse.Namespace(
         pair=[Path(name) for name in pair], invalid=[], methods=None, raft_weights=None, repeat=3, threads=None
     )
-    return [asdict(one) for one in flow_error.measure(options)]
+    return [asdict(one) for one in measure(options)]
 
 
 def plot(found: dict[str, Measured], boundaries: list[int], first: int, path: Path) -> None:
@@ -281,19 +266,19 @@ def main() -> None:
     boundaries = [chunk.start for chunk in plan.chunks if not chunk.first_in_shot]
     result: dict[str, Any] = {"video": base.video, "boundaries": boundaries, "variants": {}}
     for name, one in found.items():
-        rows = seams(one, found["sequential"], boundaries, plan.start) if name not in ("sequential", "alone") else []
+        rows = seams(one, found["sequential"], plan) if name not in ("sequential", "alone") else []
         result["variants"][name] = {
             "warp_error": one.median_error(),
             "of_sequential": one.median_error() / found["sequential"].median_error(),
-            "worst_seam": max((row["seam_ratio"] for row in rows), default=None),
-            "style_ratio_min": min((row["style_ratio_min"] for row in rows), default=None),
-            "style_ratio_max": max((row["style_ratio_max"] for row in rows), default=None),
+            "worst_seam": max((row.ratio for row in rows if row.ratio is not None), default=None),
+            "style_ratio_min": min((row.style_low for row in rows if row.style_low is not None), default=None),
+            "style_ratio_max": max((row.style_high for row in rows if row.style_high is not None), default=None),
             "style_loss": float(np.median(one.style_loss)),
             "content_loss": float(np.median(one.content_loss)),
             "drift": one.drift(source),
             "steps": one.steps,
             "seconds": one.seconds,
-            "seams": rows,
+            "seams": [asdict(row) for row in rows],
             "per_frame": {key: getattr(one, key) for key in ("warp_error", "style_loss", "content_loss", "luminance")},
         }
     result["flow"] = {truth: flow_errors([a, b, truth]) for a, b, truth in options.flow_truth}

@@ -1,15 +1,15 @@
 """How the farm scales: on this machine, on a Ray of simulated workers, and under a virtual clock.
 
-    python benchmarks/scaling.py local VIDEO --style IMG --size 256 --frames 0-47 -o scaling/
-    python benchmarks/scaling.py ray --frame-seconds 4 -o scaling/
-    python benchmarks/scaling.py virtual --step-seconds 0.1 -o scaling/
+    python -m benchmarks.scaling local VIDEO --style IMG --size 256 --frames 0-47 -o scaling/
+    python -m benchmarks.scaling ray --frame-seconds 4 -o scaling/
+    python -m benchmarks.scaling virtual --step-seconds 0.1 -o scaling/
 
 local    `farm render` with 1 and with 2 workers of one thread, in turn, `--repeats` times: medians, and their ratio.
 ray      The farm's own driver, schedule and worker pool on a real Ray. Renderers only sleep, for `--frame-seconds` a
          frame (farm bench says what a frame takes), and report as real ones do. Efficiency is the time slept over
          workers times the time from the first task to the end; overhead, the mean time from a task's end to the next
          one's beginning on the same worker.
-virtual  benchmarks/virtual.py: a 2-hour film at 24 frames a second on 10 to 10,000 GPUs, tasks as `farm plan` makes
+virtual  virtual.py: a 2-hour film at 24 frames a second on 10 to 10,000 GPUs, tasks as `farm plan` makes
          them. Shots are lognormal (median 2.6 s, sigma 0.9: mean 3.9 s, as in feature films of today); failures and
          stragglers as in `Chances`, which is printed. A plot of efficiency, and what it is lost to.
 
@@ -33,12 +33,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, TextIO
 
-from virtual import Chances, Outcome, simulate
-
+from benchmarks.virtual import Chances, Outcome, simulate
 from farm.commands.bench.report import processor
 from farm.plan.render_plan import plan_render
 from farm.plan.schedule import Schedule
-from farm.plan.tasks import Task, plan_tasks
+from farm.plan.tasks import Task, plan_tasks, task_id
 from farm.plan.video import ColorTags, VideoProbe
 from farm.spec.load import build_spec
 
@@ -222,8 +221,8 @@ def sleeping_run(workers: int, options: argparse.Namespace, told: TextIO) -> dic
             crew.answered(source)
     reports: list[SleptReport] = []
     with timed_decisions() as decisions:
-        metrics, history = JobMetrics("scaling"), _NoHistory()
-        driver.run_tasks(crew, "", tasks, (), metrics, reports.append, print, history)  # type: ignore[arg-type]
+        settings = driver.DriverSettings(JobMetrics("scaling"), _NoHistory())  # type: ignore[arg-type]
+        driver.Driver(crew, "", tasks, (), _Collected(reports), settings).run()  # type: ignore[arg-type]
     crew.close()
     whole = max(one.ended for one in reports) - min(one.began for one in reports)
     row = {
@@ -256,6 +255,16 @@ def timed_decisions() -> Iterator[list[float]]:
         Schedule.handle = handle  # type: ignore[method-assign]
 
 
+class _Collected:
+    """A JobEvents that keeps the reports and prints the notes."""
+
+    def __init__(self, reports: list[SleptReport]) -> None:
+        self.frame, self.note = reports.append, print
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+
 class _NoHistory:
     def add(self, *_: Any, **__: Any) -> None:
         pass
@@ -263,7 +272,7 @@ class _NoHistory:
 
 def sleeper_tasks(count: int, frames: int) -> list[Task]:
     return [
-        Task(id=f"pass-1/{i:05d}", number=1, chunk=i, start=i * frames, stop=(i + 1) * frames, needs=(), steps=frames)
+        Task(id=task_id(1, i), pass_index=1, chunk=i, start=i * frames, stop=(i + 1) * frames, needs=(), steps=frames)
         for i in range(count)
     ]
 

@@ -3,16 +3,16 @@
     python -m benchmarks.stills PHOTO --style IMG --size 512 --iterations 100 -o stills/
 
 Both read the same two resized pictures, and use VGG-19 from the same file, max pooling, the same layers and the same
-ratio of content to style. After every few steps each hands over its picture, clipped to 0..255 and rounded as it would
-be delivered. One yardstick measures all of them: the loss of `farm.paint.losses.functional` without the range term. Its
-time is not counted, nor is the time until a way has loaded what it needs. There are three ways:
+ratio of content to style. After every few steps each hands over its image. One yardstick measures all of them: the loss
+of `farm.paint.losses.functional` without the range term, on the image clipped to 0..255. Its time is not counted, nor
+is the time until a way has loaded what it needs. There are three ways:
 
     farm        as it comes: preconditioned L-BFGS with range term
     plain       the farm's losses under the plain algorithm: no preconditioner, no range term
     pastiche    its own loss and torch.optim.LBFGS
 
 The first columns compare the last pictures. "at N s" is the loss of each when the first of them was finished, on the
-line between two measurements. "not clipped" is the loss of the last image before it was clipped and rounded, which only
+line between two measurements. "not clipped" is the loss of the last image before it was clipped to 0..255, which only
 the range term keeps near the loss of what is delivered. pastiche's own loss on that image, times 10, which is the scale
 between the two, is printed as well: it agrees if both compute the same thing. Steps take turns, so that other work on
 the machine slows all alike.
@@ -43,7 +43,7 @@ from farm.paint.features.weights import load_weights
 from farm.paint.losses.objective import Objective, OptimizeSettings
 from farm.paint.losses.targets import Style, StyleTargets, matching_size
 from farm.paint.optimizer.frame import FrameOptimizer, StepProgress
-from farm.paint.tensors import image_to_tensor, tensor_to_image
+from farm.paint.tensors import tensor_to_image
 
 SCALE = 10
 """Our loss over pastiche's own.
@@ -54,15 +54,14 @@ tenth of 5 content + 100 style as the farm scales them.
 
 Picture = NDArray[np.uint8]
 """(height, width, 3) RGB."""
-Report = Callable[[int, Callable[[], Picture]], None]
-"""What a way calls after each step: the step, and what gives the picture. The picture is asked for now or never."""
+Report = Callable[[int, torch.Tensor], None]
+"""What a way calls after each step: the step, and the image, float32 (1, 3, height, width) in 0..255, not clipped."""
 LOADED, WORKING = -2, -1
 """Steps that are not measured: all is loaded; still at work on what cannot be measured."""
-
-
-def no_picture() -> Picture:
-    """Goes with LOADED and WORKING. Raises AssertionError."""
-    raise AssertionError("nothing is measured at this step")
+Way = Callable[[Report], "float | None"]
+"""Paints a picture and reports its steps. Returns its own loss of the last image, if it has another than the farm's."""
+NOTHING = torch.empty(0)
+"""The image that goes with LOADED and WORKING."""
 
 
 class Turns:
@@ -103,14 +102,6 @@ class Turns:
             self._turn.notify_all()
 
 
-@dataclass(frozen=True)
-class Ending:
-    """What a way says at its end: the yardstick's loss of its last image, not clipped, and its own loss of that."""
-
-    unclipped: float | None = None
-    own_loss: float | None = None
-
-
 @dataclass
 class Run:
     """The measurements of one way."""
@@ -120,23 +111,28 @@ class Run:
     """Seconds worked, when `steps[i]` steps had been made."""
     losses: list[float] = field(default_factory=list)
     """The yardstick's, of the picture at that step."""
-    image: Picture | None = None
-    """The last picture measured."""
-    ending: Ending = field(default_factory=Ending)
+    image: torch.Tensor | None = None
+    """The last image measured, as Report takes it."""
+    own_loss: float | None = None
+    """The way's own loss of its last image, where it has another one than the yardstick."""
+
+    @property
+    def picture(self) -> Picture:
+        """The last image measured, clipped and rounded. Raises AssertionError where none was."""
+        assert self.image is not None
+        return tensor_to_image(self.image)
 
     def at_time(self, seconds: float) -> float:
         """The loss after so many seconds, on the line between two measurements."""
         return float(np.interp(seconds, self.seconds, self.losses))
 
 
-def measure(
-    ways: dict[str, Callable[[Report], Ending]], yardstick: Callable[[Picture], float], every: int, last: int
-) -> dict[str, Run]:
+def measure(ways: dict[str, Way], yardstick: Callable[[torch.Tensor], float], every: int, last: int) -> dict[str, Run]:
     """Run all ways in turns, one step each, and measure each at every `every`-th step and at step `last`.
 
-    A way calls `report(0, picture)` when it has loaded all, and `report(step, picture)` after each of its steps. A way
-    that works before there is anything to measure reports LOADED instead when it has loaded all, and WORKING now and
-    then. Raises what a way raises.
+    A way calls `report(0, image)` when it has loaded all, and `report(step, image)` after each of its steps. A way that
+    works before there is anything to measure reports LOADED instead when it has loaded all, and WORKING now and then.
+    Raises what a way raises.
     """
     runs = {name: Run() for name in ways}
     turns = Turns(list(ways))
@@ -146,7 +142,7 @@ def measure(
         run = runs[name]
         loaded = False
 
-        def report(step: int, picture: Callable[[], Picture]) -> None:
+        def report(step: int, image: torch.Tensor) -> None:
             nonlocal loaded
             turns.pass_on(name)
             turns.take(name)  # ours again; the yardstick works outside the counted time
@@ -156,13 +152,13 @@ def measure(
             if step >= 0 and (step % every == 0 or step == last):
                 run.steps.append(step)
                 run.seconds.append(turns.seconds[name])
-                run.image = picture()
-                run.losses.append(yardstick(run.image))
+                run.losses.append(yardstick(image))
+                run.image = image.clone()
                 turns.restart()
 
         turns.take(name)
         try:
-            run.ending = ways[name](report)
+            run.own_loss = ways[name](report)
         except BaseException as error:
             faults.append(error)
         finally:
@@ -179,50 +175,41 @@ def measure(
 
 
 class Yardstick:
-    """The loss that pictures are judged by, 5 content + 100 style in float32, against one photograph `content`."""
+    """The loss that images are judged by, 5 content + 100 style in float32, against one photograph `content`.
+
+    Images are float32 (1, 3, height, width).
+    """
 
     def __init__(self, features: VGGFeatures, targets: StyleTargets, content: Picture) -> None:
         self._objective = Objective(features, targets, OptimizeSettings(range_weight=0), content, None)
 
-    def __call__(self, picture: Picture) -> float:
-        """The loss of a finished picture."""
-        return self.of_tensor(image_to_tensor(picture))
+    def __call__(self, image: torch.Tensor) -> float:
+        """The loss of an image as it would be delivered, clipped to 0..255."""
+        return self.unclipped(image.clamp(0, 255))
 
-    def of_tensor(self, image: torch.Tensor) -> float:
-        """The loss of float32 (1, 3, H, W), which may lie outside of 0..255."""
+    def unclipped(self, image: torch.Tensor) -> float:
+        """The loss of an image as it is, outside of 0..255 too."""
         return self._objective.evaluate(image, with_gradient=False)[0]["total"]
 
 
 def farm_way(
     features: VGGFeatures, targets: StyleTargets, content: Picture, settings: OptimizeSettings, steps: int
-) -> Callable[[Report], Ending]:
+) -> Way:
     """The farm's optimiser at full size, from the photograph."""
 
-    def run(report: Report) -> Ending:
-        unclipped = float("inf")
-
+    def run(report: Report) -> None:
         def note(progress: StepProgress) -> None:
-            nonlocal unclipped
-            # the yardstick's loss is the sum of these two; the optimiser has a range term beside them
-            unclipped = progress.losses["content"] + progress.losses["style"]
-            report(progress.step, progress.picture)
+            report(progress.step, progress.point)
 
         FrameOptimizer(features, targets, settings).stylize(content, content, steps, progress=note)
-        return Ending(unclipped)
 
     return run
 
 
-def pastiche_way(
-    content: Path,
-    style: Path,
-    sizes: dict[str, tuple[int, int]],
-    steps: int,
-    unclipped: Callable[[torch.Tensor], float] | None = None,
-) -> Callable[[Report], Ending]:
-    """pastiche on two files that have the (height, width) in `sizes`; `unclipped` judges its last image as it is."""
+def pastiche_way(content: Path, style: Path, sizes: dict[str, tuple[int, int]], steps: int) -> Way:
+    """pastiche on two files that have the (height, width) in `sizes`."""
 
-    def run(report: Report) -> Ending:
+    def run(report: Report) -> float:
         from pastiche.pastiche import VGG_MEAN, PasticheArtist
 
         artist = PasticheArtist(
@@ -233,12 +220,11 @@ def pastiche_way(
         def image() -> torch.Tensor:
             return (artist.pastiche.detach() + mean).flip(1)
 
-        report(0, lambda: tensor_to_image(image()))
+        report(0, image())
         for step in range(1, steps + 1):
             artist.draw()
-            report(step, lambda: tensor_to_image(image()))
-        own_loss = float(artist._calc_loss().detach()) * SCALE
-        return Ending(unclipped(image()) if unclipped else None, own_loss)
+            report(step, image())
+        return float(artist._calc_loss().detach()) * SCALE
 
     return run
 
@@ -266,7 +252,7 @@ def compare(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Run]
     ways = {
         "farm": farm_way(features, targets, content, usual, options.iterations),
         "plain": farm_way(features, targets, content, plain, options.iterations),
-        "pastiche": pastiche_way(*files, sizes, options.iterations, yardstick.of_tensor),
+        "pastiche": pastiche_way(*files, sizes, options.iterations),
     }
     runs = measure(ways, yardstick, options.every, options.iterations)
     first = min(run.seconds[-1] for run in runs.values())
@@ -275,14 +261,14 @@ def compare(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Run]
         "size": [size[1], size[0]],
         "iterations": options.iterations,
         "equal_seconds": first,
-        "pastiche_own_loss": runs["pastiche"].ending.own_loss,
+        "pastiche_own_loss": runs["pastiche"].own_loss,
         "ways": {
             name: {
                 "steps": run.steps,
                 "seconds": run.seconds,
                 "losses": run.losses,
                 "loss_at_equal_time": run.at_time(first),
-                "last_loss_not_clipped": run.ending.unclipped,
+                "last_loss_not_clipped": yardstick.unclipped(run.image) if run.image is not None else None,
             }
             for name, run in runs.items()
         },
@@ -339,8 +325,7 @@ def main() -> None:
     figures, runs = compare(options)
     (options.output / "stills.json").write_text(json.dumps(figures, indent=1))
     print(table(figures))
-    pictures = [run.image for run in runs.values() if run.image is not None]
-    write_picture(options.output / "side_by_side.png", np.concatenate(pictures, axis=1))
+    write_picture(options.output / "side_by_side.png", np.concatenate([run.picture for run in runs.values()], axis=1))
     plot(runs, options.output / "stills.png")
 
 

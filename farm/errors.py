@@ -97,3 +97,32 @@ class CancelledError(FarmError):
 
 class TimedOutError(FarmError):
     exit_code = 4
+
+
+def first_line(error: BaseException) -> str:
+    r"""First line of an error's message that is not blank, or the name of the error's class where there is none.
+
+    For messages of one line about errors of other libraries, which say first what went wrong.
+
+    >>> first_line(OSError("no such host\n  at line 3 of the traceback"))
+    'no such host'
+    >>> first_line(MemoryError())
+    'MemoryError'
+    """
+    return _lines(error)[0]
+
+
+def last_line(error: BaseException) -> str:
+    r"""Last line of an error's message that is not blank, or the name of the error's class where there is none.
+
+    For errors of Ray about lost processes, which end with the reason.
+
+    >>> last_line(RuntimeError("The actor died unexpectedly.\nThe node was out of memory.\n"))
+    'The node was out of memory.'
+    """
+    return _lines(error)[-1]
+
+
+def _lines(error: BaseException) -> list[str]:
+    """At least one line, none of them blank."""
+    return [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]

@@ -10,12 +10,15 @@ import sys
 
 
 def main(job_url: str, submission: str) -> int:
+    """Render the job and return the exit code of the process."""
+    from farm.cli.progress import JobProgress
     from farm.cluster.render_job import summary
     from farm.cluster.service import run_submitted
     from farm.errors import FarmError
 
     try:
-        report = run_submitted(job_url, submission)
+        with JobProgress() as progress:
+            report = run_submitted(job_url, submission, progress)
     except FarmError as error:
         print(f"farm: {error}", file=sys.stderr, flush=True)
         return error.exit_code

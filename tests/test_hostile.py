@@ -31,7 +31,7 @@ from farm.media.film import film_command
 from farm.media.pictures import read_picture
 from farm.media.probe import probe_video
 from farm.paint.features.weights import load_weights
-from farm.render.prepare import check_inputs
+from farm.render.inputs import Inputs
 from farm.spec.frames import FrameRange
 from farm.spec.load import build_spec, load_spec
 from farm.spec.render import EncodeSettings
@@ -242,7 +242,7 @@ def test_a_spec_that_names_a_private_file_gets_none_of_it(tmp_path, clip, style,
     values[field] = kind([str(tmp_path / "id_rsa")]) if kind is list else str(tmp_path / "id_rsa")
     spec = build_spec(values)
     with pytest.raises(FarmError) as refused:
-        check_inputs(spec)
+        Inputs().for_copying(spec)
     assert refused.value.exit_code == 2
     assert SECRET not in str(refused.value)
     with pytest.raises(FarmError):

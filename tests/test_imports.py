@@ -34,6 +34,7 @@ LIGHT = [
     "plan.render_plan",
     "plan.schedule",
     "job.status",
+    "cluster.driver",
     "cli.main",
 ]
 TOP_ENTRIES = 16

@@ -141,9 +141,12 @@ def stylize(
     given: Mapping[str, Any], threads: Threads = None, overwrite: Overwrite = False, as_json: AsJson = False
 ) -> None:
     """Repaint one picture."""
+    from farm.cli.progress import StillProgress
     from farm.commands.stylize import stylize_file
 
-    told = stylize_file(still_spec(given), threads=threads, overwrite=overwrite)
+    spec = still_spec(given)
+    with StillProgress(spec.iterations) as progress:
+        told = stylize_file(spec, threads=threads, overwrite=overwrite, progress=progress)
     for note in told["notes"]:
         print(f"farm: {note}", file=sys.stderr)
     _print(told, as_json, f"{told['output']}: {told['steps']} steps, loss {told['losses']['total']:.0f}")
@@ -191,10 +194,11 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """How fast this machine paints a film: seconds a step and a frame by stage, frames an hour."""
+    from farm.cli.progress import JobProgress
     from farm.commands.bench.report import bench_table, run_bench
 
     wanted = film_spec(given, {"output": str(folder / "film.mp4")})
-    told = run_bench(wanted, folder.absolute(), workers, threads)
+    told = run_bench(wanted, folder.absolute(), workers, threads, JobProgress)
     _print(told, as_json, bench_table(told, told["last"]))
 
 

@@ -1,21 +1,30 @@
-"""How a long job is shown: a bar on a terminal, a line now and then in a log. Always on stderr."""
+"""How a long command shows its progress on stderr: as a bar on a terminal, as a line every 15 seconds in a log.
+
+with JobProgress() as progress:
+    render_job(spec, options, progress)
+"""
 
 from __future__ import annotations
 
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from farm.plan.pace import Eta, Rate
 from farm.spec.units import format_seconds
 
+if TYPE_CHECKING:
+    from farm.paint.training.course import Told
+
 LOG_EVERY_SECONDS = 15.0
+"""Seconds between two lines of progress where stderr is no terminal."""
 
 
 class JobProgress:
-    """Frames, rate, ETA and stage of one render. Use as a context manager."""
+    """Phase, frames, rate and ETA of one job: the `farm.plan.pace.Progress` of the commands. A context manager."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
@@ -23,17 +32,18 @@ class JobProgress:
             SpinnerColumn(),
             TextColumn("{task.fields[phase]:<8}"),
             BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} frames"),
+            TextColumn("{task.fields[count]}"),
             TextColumn("{task.fields[rate]}"),
             TextColumn("{task.fields[eta]}"),
             console=self.console,
             disable=not self.console.is_terminal,
             transient=True,
         )
-        self._task = self._bar.add_task("render", total=1, phase="", rate="", eta="")
+        self._task = self._bar.add_task("render", total=1, phase="", count="", rate="", eta="")
         self._eta, self._rate = Eta(0), Rate(0.0)
         self._logged = 0.0
         self._completed = self._total = 0
+        self._share: float | None = None
         self._phase = ""
 
     def __enter__(self) -> JobProgress:
@@ -46,35 +56,60 @@ class JobProgress:
         self._bar.stop()
 
     def note(self, line: str) -> None:
-        """A line above the bar."""
+        """Print one line above the bar."""
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def phase(self, name: str, frames: int, steps: int) -> None:
-        """A part of the job begins that is `frames` commits and `steps` optimiser steps long."""
-        self._phase, self._total, self._completed = name, frames, 0
+    def phase(self, name: str, frames: int, steps: float) -> None:
+        """Begin a phase of `frames` frames, for which `steps` optimiser steps are planned in all."""
+        self._phase, self._total, self._completed, self._share = name, frames, 0, None
         self._logged = now = time.monotonic()
         self._eta, self._rate = Eta(steps), Rate(now)
         self._eta.start(now)
         self._show(now)
 
     def advance(self, phase: str, planned_steps: float) -> None:
-        """One more frame is done, for which `planned_steps` had been planned."""
+        """Count one more frame of `phase`, for which `planned_steps` had been planned."""
         now = time.monotonic()
         self._phase = phase
         self._completed += 1
         self._eta.done(planned_steps, now)
         self._rate.done(now)
         self._show(now)
-        if not self.console.is_terminal and now - self._logged >= LOG_EVERY_SECONDS:
-            self._logged = now
-            rate, eta = self._texts(now)
-            self.note(f"{self._phase}: {self._completed}/{self._total} frames  {rate}  {eta}")
+        self._log(now)
+
+    def share(self, phase: str, done: float) -> None:
+        """Show that the share `done`, 0 to 1, of `phase` is done; the first call begins the phase."""
+        if self._share is None or phase != self._phase:
+            self.phase(phase, 1, 1.0)
+            self._share = 0.0
+        now, done = time.monotonic(), min(done, 1.0)
+        self._eta.done(done - self._share, now)
+        self._share = done
+        self._show(now)
+        self._log(now)
 
     def _show(self, now: float) -> None:
         rate, eta = self._texts(now)
+        completed = self._completed if self._share is None else self._share
         self._bar.update(
-            self._task, total=self._total, completed=self._completed, phase=self._phase, rate=rate, eta=eta
+            self._task,
+            total=self._total,
+            completed=completed,
+            phase=self._phase,
+            count=self._count(),
+            rate=rate,
+            eta=eta,
         )
+
+    def _log(self, now: float) -> None:
+        if self.console.is_terminal or now - self._logged < LOG_EVERY_SECONDS:
+            return
+        self._logged = now
+        texts = [self._count(), *self._texts(now)]
+        self.note(f"{self._phase}: {'  '.join(text for text in texts if text)}")
+
+    def _count(self) -> str:
+        return f"{self._completed}/{self._total} frames" if self._share is None else f"{self._share:.0%}"
 
     def _texts(self, now: float) -> tuple[str, str]:
         pace = self._rate.per_second(now)
@@ -83,8 +118,67 @@ class JobProgress:
         return rate, "ETA -" if left is None else f"ETA {format_seconds(left)}"
 
 
+class TrainingProgress:
+    """A bar for a training, with steps a second; every evaluation is a line. Call it with each `Told`."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("train"),
+            BarColumn(),
+            TextColumn("{task.percentage:.0f} %  step {task.fields[step]}  {task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+            transient=True,
+        )
+        self._task = self._bar.add_task("train", total=1.0, step=0, rate="")
+        self._began, self._first = time.monotonic(), 0
+
+    def __enter__(self) -> TrainingProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def note(self, line: str) -> None:
+        """Print one line above the bar."""
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def __call__(self, told: Told) -> None:
+        """Show where the training is after a step or an evaluation."""
+        from farm.paint.training.run import evaluation_line
+
+        self._first = self._first or told.step
+        rate = (told.step - self._first) / max(time.monotonic() - self._began, 1e-9)
+        self._bar.update(self._task, completed=min(told.share, 1.0), step=told.step, rate=f"{rate:.1f} steps/s")
+        if told.evaluated:
+            self.note(evaluation_line(told))
+
+
+class StillProgress:
+    """A bar for the optimiser steps of one picture. Call it with the number of steps done. A context manager."""
+
+    def __init__(self, steps: int) -> None:
+        self._bar = Progress(console=Console(stderr=True), transient=True)
+        self._task = self._bar.add_task("paint", total=steps)
+
+    def __enter__(self) -> StillProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, steps: int) -> None:
+        """Show that `steps` steps are done."""
+        self._bar.update(self._task, completed=steps)
+
+
 class ReadingProgress:
-    """A bar for what is read or measured, and on a terminal only. Use as a context manager."""
+    """A bar for what is read or measured, on a terminal only. A context manager."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)
@@ -102,4 +196,5 @@ class ReadingProgress:
         self._bar.stop()
 
     def show(self, what: str, done: int, total: int) -> None:
+        """Show that `done` of `total` are read, and name `what` is read."""
         self._bar.update(self._task, description=what, completed=done, total=total)

@@ -172,9 +172,11 @@ def cancel(job: Job, address: Dashboard = None, as_json: AsJson = False) -> None
 @service.command()
 def resume(job: Job, address: Dashboard = None, as_json: AsJson = False) -> None:
     """Go on with a job where it was: on its cluster, or on this machine if it never was on one."""
+    from farm.cli.progress import JobProgress
     from farm.cluster.service import find_job, resume_job
 
-    told = resume_job(find_job(job, address), address)
+    with JobProgress() as progress:
+        told = resume_job(find_job(job, address), address, progress)
     _print(told, as_json, "\n".join(_submitted_lines(told)))
 
 
@@ -191,6 +193,7 @@ def retry(
     as_json: AsJson = False,
 ) -> None:
     """Render failed tasks, or a range of frames, once more."""
+    from farm.cli.progress import JobProgress
     from farm.cluster.service import current_state, drop_frames, find_job, refuse_while_running, resume_job
 
     if failed == (frames is not None):
@@ -206,7 +209,8 @@ def retry(
         refuse_while_running(found)
         if current_state(found).state != "FAILED":
             raise UsageError(f"nothing failed in {found.job.url}", "farm resume continues a job that was stopped")
-    told = {**resume_job(found, address, overwrite=True), **again}
+    with JobProgress() as progress:
+        told = {**resume_job(found, address, progress, overwrite=True), **again}
     _print(told, as_json, "\n".join(_submitted_lines(told)))
 
 

@@ -24,13 +24,23 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout and nothing else")] = False,
 ) -> None:
     """Train a network that paints in one go. The same command again continues what was interrupted."""
+    from farm.cli.progress import TrainingProgress
     from farm.paint.training.run import summary, train_network
 
     spec = train_spec(given)
-    if workers == 1 and address is None:
-        report = train_network(spec, threads=threads, overwrite=overwrite)
-    else:
-        from farm.cluster.train import train_on_ray
+    with TrainingProgress() as bar:
+        if workers == 1 and address is None:
+            report = train_network(spec, threads=threads, overwrite=overwrite, on_step=bar)
+        else:
+            from farm.cluster.train import train_on_ray
 
-        report = train_on_ray(spec, workers, threads=threads, address=address, overwrite=overwrite)
+            report = train_on_ray(
+                spec,
+                workers,
+                threads=threads,
+                address=address,
+                overwrite=overwrite,
+                on_step=bar,
+                note=bar.note,
+            )
     print(json.dumps(report) if as_json else summary(report))

@@ -1,7 +1,7 @@
-"""The Ray actors: thin shells around plain classes, and the one place where those are wrapped.
+"""The Ray actors of a job: thin shells around plain classes, which know nothing of Ray.
 
-`RenderWorker` renders tasks, one GPU each where there are GPUs, otherwise a share of the cores with a fixed
-number of threads. `FlowWorker` runs ahead of the renderers and fills the flow store at low priority.
+`RenderWorker` renders tasks. It has one GPU where there are GPUs, otherwise a share of the cores and a fixed number of
+threads. `FlowWorker` runs ahead of the renderers and fills the flow store at low priority.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ from farm.spec.frames import FrameRange
 
 @dataclass(frozen=True)
 class WorkerFacts:
-    """What a worker says of itself when it is up; `problem` is why it cannot work on the job, if so."""
+    """What a worker says of itself when it is up.
+
+    `node` is Ray's id of its node and `host` that machine's name. `problem` is why it cannot work on the job, empty if
+    it can.
+    """
 
     runtime: Runtime
     node: str
@@ -39,18 +43,18 @@ class WorkerFacts:
 
 
 class RenderWorker:
-    """Renders tasks of any job; what one job loaded stays until a task of another job comes."""
+    """Renders tasks of any job. What one job has loaded stays until a task of another job comes."""
 
     def __init__(self, threads: int, name: str) -> None:
         self._threads, self._name = threads, name
         self._renderer: ChunkRenderer | None = None
 
     def __repr__(self) -> str:
-        """What the dashboard and the logs call the actor."""
+        """The name that the dashboard and Ray's logs have for the actor."""
         return f"render {self._name}"
 
     def facts(self, precision: Precision, job_url: str, inputs: tuple[str, ...]) -> WorkerFacts:
-        """Load torch, fix the threads, and say how this worker would compute and whether it sees the files."""
+        """Load torch, set the number of threads, and tell how this worker computes and whether it sees the files."""
         from farm.paint.device import configure_threads
         from farm.paint.styler import local_runtime
 
@@ -64,23 +68,24 @@ class RenderWorker:
         )
 
     def render(self, job_url: str, task: Task, flow_sources: tuple[str, ...]) -> Iterator[FrameReport]:
+        """Commit the frames of a task, and yield a report after each."""
         if self._renderer is None or self._renderer.job.url != JobDirectory(job_url).url:
             self._renderer = ChunkRenderer(job_url, flow_sources, self._name)
         yield from self._renderer.render(task)
 
     def still(self, job_url: str, frame: int) -> FrameReport:
-        """A frame by itself; jobs may change from call to call."""
+        """Commit a frame by itself, for a preview. Jobs may change from call to call."""
         if self._renderer is None or self._renderer.job.url != JobDirectory(job_url).url:
             self._renderer = ChunkRenderer(job_url, (), self._name)
         return self._renderer.still(frame)
 
     def sample(self, job_url: str, chunk: int) -> Sample:
-        """The cost of frames like those of this chunk, in a scratch job of this worker's own."""
+        """Measure what frames like those of this chunk cost, in a scratch job of this worker's own."""
         return sample_chunk(ChunkRenderer(job_url, (), self._name), chunk)
 
 
 class FlowWorker:
-    """Fills the flow store of a job with the fields between neighbours. Nobody waits for it."""
+    """Fills the flow store of a job with the fields between neighbouring frames. Nobody waits for it."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -92,7 +97,7 @@ class FlowWorker:
     def run(
         self, job_url: str, ranges: tuple[FrameRange, ...], flow_sources: tuple[str, ...], label: str
     ) -> Iterator[int]:
-        """Yield how many new fields each pair of neighbours needed (0 or 2); metrics carry `label`."""
+        """Yield how many new fields each pair of neighbours needed: 0 or 2. The job is called `label` in metrics."""
         import cv2
 
         cv2.setNumThreads(1)
@@ -110,7 +115,7 @@ class FlowWorker:
 
 
 def _invisible(job_url: str, inputs: Collection[str]) -> str:
-    """Why this machine cannot work on the job, in a few words; empty if it can."""
+    """Why this machine cannot work on the job, in a few words. Empty if it can."""
     for path in (job_url, *inputs):
         if "://" not in path and not Path(path).exists():
             return f"{path} is not to be seen"
@@ -118,14 +123,17 @@ def _invisible(job_url: str, inputs: Collection[str]) -> str:
 
 
 def end_ray_process(pid: int) -> None:
-    """SIGKILL, if the process is still one of Ray's."""
+    """Send SIGKILL to a process of this machine, if it is one of Ray's.
+
+    Where there is no /proc, it is sent without a look.
+    """
     title = Path(f"/proc/{pid}/cmdline")
     if not Path("/proc/self").exists() or (title.exists() and title.read_bytes().startswith(b"ray::")):
         os.kill(pid, signal.SIGKILL)
 
 
 def spawn_render_worker(threads: int, *, gpu: bool, avoided: Collection[str], name: str) -> ray.actor.ActorHandle:
-    """Start a worker on any node but the `avoided` ones (node ids). `name` is what the dashboard calls it."""
+    """Start a render worker on any node but the `avoided` ones (Ray's ids). `name` is what the dashboard calls it."""
     options: dict[str, Any] = {"num_cpus": 1 if gpu else threads, "num_gpus": 1 if gpu else 0, "max_restarts": 0}
     if avoided:
         options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(avoided))})"}
@@ -133,5 +141,5 @@ def spawn_render_worker(threads: int, *, gpu: bool, avoided: Collection[str], na
 
 
 def spawn_flow_worker(name: str) -> ray.actor.ActorHandle:
-    # no share of the cores is booked: it only takes what the optimisers leave idle
+    """Start a flow worker. It books no cores: it only takes what the renderers leave idle."""
     return ray.remote(FlowWorker).options(name=f"{name} flow", num_cpus=0, max_restarts=0).remote(name)

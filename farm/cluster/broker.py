@@ -1,6 +1,10 @@
-"""Shares of one cluster between jobs: a detached actor that every job asks every few seconds.
+"""Shares one cluster between jobs: a detached actor, which every job asks for its share every few seconds.
 
-Nothing is lost with it: it is started again by whoever asks next, and the jobs' next questions tell it all.
+quota = BrokeredQuota("farm-film-1a2b", limit=8, size=2, priority=50, gpu=False)
+quota.allowed(wanted=4, at_work=2)     # workers that the job may have until it asks again
+
+Nothing is lost with the actor. Whichever job asks next starts it again, and the jobs' questions tell it all it has to
+know.
 """
 
 from __future__ import annotations
@@ -17,17 +21,27 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError
 from farm.plan.fair_share import Claim, share_workers
 
 NAMESPACE = "farm"
+"""Ray's namespace of the actor."""
 NAME = "broker-3"
-"""Counts up when what jobs say to it changes: jobs of two versions of the farm then do not share one."""
+"""The actor's name. Its number counts up when what jobs say to it changes, or when a class that they send moves to
+another module. Why: jobs of two versions of the farm must not share one broker.
+"""
 LEASE_SECONDS = 20.0
-"""Without a word from a job for so long, its workers go to the others."""
+"""A job's workers go to the other jobs when the job has not asked for this many seconds."""
 TURN_SECONDS = 120.0
-"""Where jobs take turns, how long one is: starting a worker costs some seconds of it."""
+"""Length of a turn where jobs take turns. Starting a worker takes some seconds of it."""
 ANSWER_SECONDS = 10.0
+"""The longest wait for the broker's answer."""
 
 
 @dataclass
 class Lease:
+    """What the broker knows of one job.
+
+    `heard` is when the job last asked, by the broker's steady clock. `served_seconds` adds up the seconds that each of
+    its workers was up. `granted` is how many workers it may hold.
+    """
+
     claim: Claim
     heard: float
     served_seconds: float = 0.0
@@ -35,44 +49,47 @@ class Lease:
 
 
 class Broker:
-    """Knows who is there and what they have; the rule is farm.plan.fair_share."""
+    """The actor. Remembers which jobs are there and what they have; the rule of sharing is in farm.plan.fair_share."""
 
     def __init__(self) -> None:
         self._leases: dict[str, Lease] = {}
         self._requested: list[dict[str, float]] = []
 
     def renew(self, claim: Claim, at_work: int, gpu: bool) -> int:
-        """Workers that this job may hold until it asks again; `at_work` of them are up now.
+        """Workers that this job may hold until it asks again, where `at_work` of them are up now.
 
-        Only those count as served: a job whose workers take long to start would otherwise lose its turn meanwhile.
+        Only workers that are up count as service. Why: a job whose workers take long to start would otherwise lose its
+        turn meanwhile.
         """
         now = time.monotonic()
-        self._leases = {job: one for job, one in self._leases.items() if now - one.heard < LEASE_SECONDS}
+        self._leases = {job: lease for job, lease in self._leases.items() if now - lease.heard < LEASE_SECONDS}
         lease = self._leases.get(claim.job)
         if lease is None:
-            # a newcomer owes nothing for the time before it came, and has no claim on it either
-            behind = min((one.served_seconds for one in self._leases.values()), default=0.0)
-            lease = self._leases[claim.job] = Lease(claim, now, behind)
+            # A new job starts with the service time of the job that had least, so it neither waits for nor makes up for
+            # the time before it came.
+            least = min((other.served_seconds for other in self._leases.values()), default=0.0)
+            lease = self._leases[claim.job] = Lease(claim, now, least)
         lease.served_seconds += at_work * (now - lease.heard)
         lease.claim, lease.heard = claim, now
         self._request_nodes(gpu)
         claims = [
-            dataclasses.replace(one.claim, served=int(one.served_seconds // TURN_SECONDS))
-            for one in self._leases.values()
+            dataclasses.replace(other.claim, served=int(other.served_seconds // TURN_SECONDS))
+            for other in self._leases.values()
         ]
         shares = share_workers(_room(gpu), claims)
-        for job, one in self._leases.items():
-            one.granted = shares[job]
+        for job, other in self._leases.items():
+            other.granted = shares[job]
         return lease.granted
 
     def leave(self, job: str, gpu: bool) -> None:
+        """Forget a job that is over."""
         self._leases.pop(job, None)
         self._request_nodes(gpu)
 
     def _request_nodes(self, gpu: bool) -> None:
-        """Tell an autoscaler, where there is one, how many workers could be used."""
+        """Tell the autoscaler, where there is one, how many workers the jobs could use."""
         key = "GPU" if gpu else "CPU"
-        wanted = [{key: one.claim.size} for one in self._leases.values() for _ in range(one.claim.wanted)]
+        wanted = [{key: lease.claim.size} for lease in self._leases.values() for _ in range(lease.claim.wanted)]
         if wanted != self._requested:
             from ray.autoscaler.sdk import request_resources
 
@@ -81,7 +98,11 @@ class Broker:
 
 
 class BrokeredQuota:
-    """A job's share of a cluster that others use too. Keeps the last answer where the broker does not answer."""
+    """A job's share of a cluster that others use too: a Quota of the pool. Without an answer the last one holds.
+
+    `limit` is the most workers that the job takes, 0 for any number, and `size` the cores of one worker. A worker with
+    a GPU has size 1.
+    """
 
     start_seconds: float | None = None
 
@@ -92,6 +113,7 @@ class BrokeredQuota:
         self._broker: Any = None
 
     def allowed(self, wanted: int, at_work: int) -> int:
+        """Ask the broker. It may take up to ANSWER_SECONDS."""
         limit = self._claim.limit or wanted
         claim = dataclasses.replace(self._claim, wanted=min(wanted, limit))
         try:
@@ -101,6 +123,7 @@ class BrokeredQuota:
         return self._granted
 
     def leave(self) -> None:
+        """Tell the broker that the job is over. Nothing is raised where it does not answer: the lease runs out."""
         with contextlib.suppress(RayError):
             ray.get(self._ask().leave.remote(self._claim.job, self._gpu), timeout=ANSWER_SECONDS)
 
@@ -112,5 +135,6 @@ class BrokeredQuota:
 
 
 def _room(gpu: bool) -> list[float]:
+    """GPUs, or cores, of every node that is up."""
     key = "GPU" if gpu else "CPU"
     return [node["Resources"].get(key, 0.0) for node in ray.nodes() if node["Alive"]]

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from farm.errors import RenderError, UsageError
+from farm.errors import RenderError, UsageError, first_line
 
 DEFAULT_DASHBOARD = "http://127.0.0.1:8265"
 ADDRESS_VARIABLE = "RAY_API_SERVER_ADDRESS"
@@ -76,7 +76,7 @@ class Cluster:
                 nobody = "No available agent" in str(error)
                 if not nobody or time.monotonic() - began > AGENT_SECONDS:
                     help_ = NO_AGENT_HELP if nobody else ""
-                    raise RenderError(f"the cluster refused the job: {_first_line(error)}", help_) from None
+                    raise RenderError(f"the cluster refused the job: {first_line(error)}", help_) from None
                 time.sleep(1.0)
 
     def jobs(self) -> list[SubmittedJob]:
@@ -116,7 +116,7 @@ class Cluster:
         except OSError:  # ConnectionError of Ray, of requests and of aiohttp
             raise UsageError(f"no cluster answers at {self.dashboard}", "check --address and that it runs") from None
         except RuntimeError as error:
-            raise RenderError(f"the cluster at {self.dashboard} says: {_first_line(error)}") from None
+            raise RenderError(f"the cluster at {self.dashboard} says: {first_line(error)}") from None
 
 
 NO_AGENT_HELP = (
@@ -166,7 +166,3 @@ def _describe(job: Any) -> SubmittedJob:
         started=(job.start_time or 0) / 1000,
         ended=(job.end_time or 0) / 1000,
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

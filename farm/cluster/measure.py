@@ -1,8 +1,9 @@
-"""What a render will cost, measured here and now: Ray and workers started as for the render, a few frames rendered.
+"""Measure what a render will cost: start Ray and the workers as for the render, and render a few frames.
 
-    costs = measure_costs(spec, LaunchOptions(job=..., workers=2), progress)
+    forecast, record = measure_costs(spec, LaunchOptions(job=job_url, workers=2), progress)
 
-Every worker renders at the same time, as it will in the render: cores that share memory and power are slower together.
+All workers render at the same time, as they will in the render, because cores that share memory bandwidth and power
+are slower together.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from farm.cli.progress import JobProgress
 from farm.cluster.session import ray_session
-from farm.cluster.sizing import LaunchOptions, job_pool, logical_cpus
-from farm.errors import CancelledError, ChunkFailedError, FarmError, UsageError
+from farm.cluster.sizing import LaunchOptions, job_pool, logical_cpus, worker_runtime
+from farm.errors import CancelledError, UsageError
 from farm.interruption import noted_interruption
 from farm.job.directory import JobDirectory
 from farm.job.forecast import save_forecast
 from farm.job.record import JobRecord
 from farm.media.film import encode_film
 from farm.plan.forecast import USUAL_WORKERS, Costs, Forecast, floor_seconds, forecast_rows, storage_bytes
+from farm.plan.pace import Progress
 from farm.render.cost_sample import Sample, chunks_to_sample
 from farm.render.prepare import prepare_job
 from farm.render.stitch import encode_settings, shown_probe
@@ -38,12 +39,13 @@ if TYPE_CHECKING:
     from farm.cluster.pool import WorkerPool
 
 ENCODED = (4, 24)
-"""Frames of two short films, whose difference is the encoder's time for a frame."""
+"""Frames of two short films. The difference of their times gives the encoder's time for a frame."""
 WORKER_SECONDS = 60.0
+"""Seconds that workers have to come up; those that are late are not measured."""
 
 
-def measure_costs(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) -> tuple[Forecast, JobRecord]:
-    """Render some frames on this machine and say what they cost; nothing is left behind.
+def measure_costs(spec: RenderSpec, options: LaunchOptions, progress: Progress) -> tuple[Forecast, JobRecord]:
+    """Render some frames on this machine: the forecast, and the record of the scratch job. It leaves no file behind.
 
     Raises FarmError as a render does, and UsageError where a network would have to be trained first.
     """
@@ -59,10 +61,9 @@ def measure_costs(spec: RenderSpec, options: LaunchOptions, progress: JobProgres
             with noted_interruption() as interruption, ray_session(None, cpus=logical_cpus(options)) as session:
                 pool = job_pool(prepared, options, session, progress)
                 try:
-                    runtime = pool.first_facts(interruption.check).runtime
+                    runtime = worker_runtime(pool, session, spec, interruption.check)
                     start = time.perf_counter() - began
-                    memory = spec.max_memory or (runtime.max_memory and runtime.max_memory // max(pool.allowed, 1))
-                    record = prepared.begin(runtime.model_copy(update={"max_memory": memory}))
+                    record = prepared.begin(runtime)
                     progress.phase("measure", 1, 1)
                     samples = _sample(pool, record, Path(folder), interruption.check)
                 finally:
@@ -71,26 +72,28 @@ def measure_costs(spec: RenderSpec, options: LaunchOptions, progress: JobProgres
         except KeyboardInterrupt:
             raise CancelledError("stopped; nothing was kept") from None
         leaving = time.perf_counter() - leaving
-        stitch, finish = _encoding_seconds(record, [one for sample in samples for one in sample.painted], Path(folder))
+        stitch, finish = _encoding_seconds(
+            record, [picture for sample in samples for picture in sample.painted], Path(folder)
+        )
     costs = mean_costs(samples, start=start, stitch=stitch, finish=finish + leaving)
     return Forecast(spec=spec, made=time.time(), workers=len(samples), costs=costs), record
 
 
 def mean_costs(samples: Sequence[Sample], *, start: float, stitch: float, finish: float) -> Costs:
-    """What the workers measured, averaged. A kind that nobody has is taken as the next dearer one."""
-    first = _mean([seconds for one in samples for seconds in one.first])
-    sequential = _mean([seconds for one in samples for seconds in one.sequential], first)
+    """The workers' measurements, averaged. A kind of frame that no sample has costs as much as the next dearer kind."""
+    first = _mean([seconds for sample in samples for seconds in sample.first])
+    sequential = _mean([seconds for sample in samples for seconds in sample.sequential], first)
     return Costs(
         start=start,
-        load=max(one.load for one in samples),
+        load=max(sample.load for sample in samples),
         first=first or sequential,
         sequential=sequential,
-        refine=_mean([seconds for one in samples for seconds in one.refine], sequential),
-        tie=fmean(one.tie for one in samples),
+        refine=_mean([seconds for sample in samples for seconds in sample.refine], sequential),
+        tie=fmean(sample.tie for sample in samples),
         stitch=stitch,
         finish=finish,
-        frame_bytes=fmean(one.frame_bytes for one in samples),
-        flow_bytes=fmean(one.flow_bytes for one in samples),
+        frame_bytes=fmean(sample.frame_bytes for sample in samples),
+        flow_bytes=fmean(sample.flow_bytes for sample in samples),
     )
 
 
@@ -100,41 +103,24 @@ def _mean(seconds: Sequence[float], otherwise: float = 0.0) -> float:
 
 def _sample(pool: WorkerPool, record: JobRecord, folder: Path, check: Callable[[], None]) -> list[Sample]:
     """One sample of each worker, all at the same time, each in a scratch job of its own."""
-    import ray
-    from ray.exceptions import RayError, RayTaskError
+    from farm.cluster.pool_work import wait_for_all, work_off
 
-    from farm.cluster.pool import cause_of
-
-    deadline = time.monotonic() + WORKER_SECONDS
-    while len(pool.facts) < pool.allowed and time.monotonic() < deadline:
-        check()
-        pool.follow_quota(pool.allowed)
-        for source in ray.wait(list(pool.starting), timeout=1.0)[0] if pool.starting else ():
-            pool.answered(source)
-    calls = []
-    for number, (name, chunk) in enumerate(
-        zip(pool.facts, chunks_to_sample(record.plan, len(pool.facts)), strict=True)
-    ):
+    wait_for_all(pool, WORKER_SECONDS, check)
+    scratch_jobs = []
+    for number, chunk in enumerate(chunks_to_sample(record.plan, len(pool.facts))):
         scratch = JobDirectory(str(folder / f"{number}.farm"))
         scratch.save_record(record)
-        calls.append(pool.actors[name].sample.options(name="measure").remote(scratch.url, chunk))
-    while True:
-        check()
-        ready, _ = ray.wait(calls, num_returns=len(calls), timeout=1.0)
-        if len(ready) == len(calls):
-            break
-    try:
-        return list(ray.get(calls))
-    except RayTaskError as error:
-        cause = cause_of(error)
-        told = cause if isinstance(cause, FarmError) else ChunkFailedError(f"no frame could be rendered: {cause}")
-        raise told from None
-    except RayError as error:
-        raise ChunkFailedError(f"a worker died while it was measured: {error}") from None
+        scratch_jobs.append((scratch.url, chunk))
+
+    def call(actor: Any, piece: tuple[str, int]) -> Any:
+        return actor.sample.options(name="measure").remote(*piece)
+
+    done = work_off(pool, scratch_jobs, call, check, lambda piece: f"the sample of chunk {piece[1]}")
+    return [sample for _, sample in done]
 
 
 def _encoding_seconds(record: JobRecord, painted: Sequence[np.ndarray], folder: Path) -> tuple[float, float]:
-    """Seconds that the encoder takes for a frame, and for a film beside."""
+    """The encoder's seconds for a frame, and for a film besides its frames. `painted`: (H, W, 3) uint8 each."""
     took = []
     start = record.plan.start
     lengths = [min(count, len(record.plan.frames)) for count in ENCODED]
@@ -152,7 +138,7 @@ def _encoding_seconds(record: JobRecord, painted: Sequence[np.ndarray], folder: 
 
 
 def forecast_render(
-    spec: RenderSpec, options: LaunchOptions, price_per_hour: float | None, progress: JobProgress, *, keep: bool
+    spec: RenderSpec, options: LaunchOptions, price_per_hour: float | None, progress: Progress, *, keep: bool
 ) -> dict[str, Any]:
     """Time, storage and money for 1, 2, 8, 64 and as many workers as there are here.
 

@@ -1,13 +1,14 @@
-"""What a job tells Prometheus, through Ray's own metrics port of every node.
+"""What a job tells Prometheus, through the metrics port that Ray has on every node.
 
     metrics = JobMetrics("farm-clip-1a2b", temporal_weight=1000.0)
-    metrics.frame(report, stage="pass 1")
+    metrics.frame(report, pass_name="pass 1")
     metrics.tasks(queued=3, running=2, workers=2)
 
-Ray puts `ray_` before a name, and `_total` after a counter's: `sum by (job) (rate(ray_farm_frames_rendered_total[1m]))`
-is frames a second. All but the flow are told by the driver, which lives as long as the job: a gauge is
-gone when its process is, and when it was not told of again for a few seconds. One call takes some microseconds, beside
-seconds of painting.
+Ray puts `ray_` before every name, and `_total` after a counter's: `sum by (job)
+(rate(ray_farm_frames_rendered_total[1m]))` is frames a second. The label of the pass is called "stage".
+
+All metrics but the flow's are told by the driver, which lives as long as the job. Why: a gauge is gone when its process
+is, and when it was not set again for a few seconds. One call takes some microseconds, beside seconds of painting.
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ from ray.util.metrics import Counter, Gauge, Histogram
 from farm.render.chunk import FrameReport
 
 LEVELS = 255.0
-SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0)
-"""Upper bounds of the histogram of seconds a frame. Ray keeps buckets only and guesses a histogram's sum from them,
-so the sum has a counter of its own.
+"""The largest value of a pixel where losses are computed."""
+FRAME_SECONDS_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0)
+"""Upper bounds, in seconds, of the buckets of the histogram of seconds a frame. Ray keeps buckets only and guesses the
+sum of a histogram from them, so the sum has a counter of its own.
 """
 
 
 @dataclass(frozen=True)
 class Metric:
+    """One metric as it is declared to Ray: `labels` are the names of the labels that every value of it carries."""
+
     kind: Literal["counter", "gauge", "histogram"]
     help: str
     labels: tuple[str, ...] = ("job",)
@@ -39,17 +43,20 @@ class Metric:
         return (f"ray_{name}_total" if self.kind == "counter" else f"ray_{name}",)
 
 
-BY_STAGE = ("job", "stage")
+BY_PASS = ("job", "stage")
+"""Labels of what is counted for each pass. The label is "stage" because dashboards ask for it by that name."""
 METRICS = {
-    "farm_frames_rendered": Metric("counter", "Frames committed, one for each stage of a frame", BY_STAGE),
-    "farm_work_seconds": Metric("counter", "Seconds of work on frames, waiting for storage included", BY_STAGE),
-    "farm_frame_seconds": Metric("histogram", "How the seconds of work on a frame are spread", BY_STAGE),
-    "farm_optimizer_steps": Metric("counter", "Optimiser steps", BY_STAGE),
-    "farm_committed_bytes": Metric("counter", "Bytes of committed frames", BY_STAGE),
+    "farm_frames_rendered": Metric("counter", "Frames committed, one for each pass of a frame", BY_PASS),
+    "farm_work_seconds": Metric("counter", "Seconds of work on frames, waiting for storage included", BY_PASS),
+    "farm_frame_seconds": Metric("histogram", "How the seconds of work on a frame are spread", BY_PASS),
+    "farm_optimizer_steps": Metric("counter", "Optimiser steps", BY_PASS),
+    "farm_committed_bytes": Metric("counter", "Bytes of committed frames", BY_PASS),
     "farm_warp_error": Metric(
         "gauge",
-        "Of the latest frame: mean squared difference (values 0..1) to its warped neighbours where flow is reliable",
-        BY_STAGE,
+        "Temporal loss of the latest frame, divided by its weight and by 255 squared: for each warped neighbour that "
+        "the frame is tied to, the mean over all pixels of the squared difference (values 0..1) times the reliability "
+        "of the flow, added up. Not the warp error of the report, which averages over reliable pixels only",
+        BY_PASS,
     ),
     "farm_flow_fields": Metric("counter", "Optical flow fields computed ahead of the renderers"),
     "farm_frames_left": Metric("gauge", "Frames that this run of the job has still to commit"),
@@ -61,7 +68,14 @@ METRICS = {
     "farm_lost_seconds": Metric("counter", "Seconds that tasks lost with their workers"),
     "farm_failed_tasks": Metric("counter", "Tasks that failed as often as they may"),
 }
+"""Every metric, by the name that it has before Ray adds to it.
+
+`farm_warp_error` is, against its name, the temporal loss that the optimiser minimises, rescaled. It is of the picture
+before rounding, and pixels where the flow is not reliable count as 0. The warp error of farm.render.steadiness is of
+committed frames, and averages over the pixels where the flow is reliable. So the values of the two cannot be compared.
+"""
 KINDS = {"counter": Counter, "gauge": Gauge}
+"""Ray's class for each kind of metric but the histogram, which needs its bounds as well."""
 
 
 def exported_series() -> set[str]:
@@ -70,62 +84,70 @@ def exported_series() -> set[str]:
 
 
 class Meters:
-    """Metrics of this process, each made when it is first told of. A value without a reader costs nothing more."""
+    """Metrics of this process, with the label `job`. Each is declared to Ray when it gets its first value."""
 
     def __init__(self, job: str) -> None:
         self._job = job
-        self._made: dict[str, Any] = {}
+        self._declared: dict[str, Any] = {}
 
-    def add(self, name: str, value: float = 1.0, stage: str | None = None) -> None:
-        """Count on. Nothing is told of 0: Ray refuses it, and Prometheus knows no difference."""
+    def add(self, name: str, value: float = 1.0, pass_name: str | None = None) -> None:
+        """Count a counter on. A value of 0 is not passed on: Ray refuses it, and Prometheus knows no difference."""
         if value > 0:
-            self._meter(name).inc(value, self._labels(stage))
+            self._meter(name).inc(value, self._labels(pass_name))
 
-    def set(self, name: str, value: float, stage: str | None = None) -> None:
-        self._meter(name).set(value, self._labels(stage))
+    def set(self, name: str, value: float, pass_name: str | None = None) -> None:
+        """Set a gauge."""
+        self._meter(name).set(value, self._labels(pass_name))
 
-    def observe(self, name: str, value: float, stage: str | None = None) -> None:
-        """One value of a histogram. Ray refuses 0."""
-        self._meter(name).observe(max(value, 1e-6), self._labels(stage))
+    def observe(self, name: str, value: float, pass_name: str | None = None) -> None:
+        """Add one value to a histogram. A value of 0 counts as 1e-6, because Ray refuses 0."""
+        self._meter(name).observe(max(value, 1e-6), self._labels(pass_name))
 
-    def _labels(self, stage: str | None) -> dict[str, str]:
-        return {"job": self._job} if stage is None else {"job": self._job, "stage": stage}
+    def _labels(self, pass_name: str | None) -> dict[str, str]:
+        return {"job": self._job} if pass_name is None else {"job": self._job, "stage": pass_name}
 
     def _meter(self, name: str) -> Any:
-        if name not in self._made:
+        if name not in self._declared:
             metric = METRICS[name]
             if metric.kind == "histogram":
-                self._made[name] = Histogram(name, metric.help, list(SECONDS), metric.labels)
+                self._declared[name] = Histogram(name, metric.help, list(FRAME_SECONDS_BOUNDS), metric.labels)
             else:
-                self._made[name] = KINDS[metric.kind](name, metric.help, metric.labels)
-        return self._made[name]
+                self._declared[name] = KINDS[metric.kind](name, metric.help, metric.labels)
+        return self._declared[name]
 
 
 class JobMetrics:
-    """What the driver tells of one job. `temporal_weight` is the spec's: it turns a loss into an error."""
+    """What the driver tells of one job. `temporal_weight` is the spec's, by which the temporal loss is divided.
 
-    def __init__(self, job: str, temporal_weight: float = 0.0) -> None:
-        self._meters = Meters(job)
+    `meters` takes the values; tests give one that keeps them.
+    """
+
+    def __init__(self, job: str, temporal_weight: float = 0.0, meters: Meters | None = None) -> None:
+        self._meters = meters or Meters(job)
         self._temporal_weight = temporal_weight
         self._frames_left: int | None = None
-        self._warp_errors: dict[str, float] = {}
+        self._temporal_losses: dict[str, float] = {}
+        """Of the latest frame of each pass, without its weight and for values 0..1."""
 
-    def frame(self, report: FrameReport, stage: str) -> None:
+    def frame(self, report: FrameReport, pass_name: str) -> None:
         """A frame was committed in this run."""
         record = report.record
-        self._meters.add("farm_frames_rendered", stage=stage)
-        self._meters.add("farm_work_seconds", record.seconds, stage)
-        self._meters.observe("farm_frame_seconds", record.seconds, stage)
-        self._meters.add("farm_optimizer_steps", record.steps, stage)
-        self._meters.add("farm_committed_bytes", record.bytes, stage)
+        self._meters.add("farm_frames_rendered", pass_name=pass_name)
+        self._meters.add("farm_work_seconds", record.seconds, pass_name)
+        self._meters.observe("farm_frame_seconds", record.seconds, pass_name)
+        self._meters.add("farm_optimizer_steps", record.steps, pass_name)
+        self._meters.add("farm_committed_bytes", record.bytes, pass_name)
         temporal = record.losses.get("temporal")  # 0 or none for a frame that is tied to nothing
         if temporal and self._temporal_weight:
-            self._warp_errors[stage] = temporal / self._temporal_weight / LEVELS**2
+            self._temporal_losses[pass_name] = temporal / self._temporal_weight / LEVELS**2
 
     def tasks(self, *, queued: int, running: int, workers: int) -> None:
-        """All gauges, told each time that the driver's loop comes round, whether anything has changed or not."""
-        for stage, error in self._warp_errors.items():
-            self._meters.set("farm_warp_error", error, stage)
+        """Set all gauges, whether or not they have changed.
+
+        The driver calls it each time that its loop comes round. Why: Ray forgets a gauge that was not set for a while.
+        """
+        for pass_name, loss in self._temporal_losses.items():
+            self._meters.set("farm_warp_error", loss, pass_name)
         if self._frames_left is not None:
             self._meters.set("farm_frames_left", self._frames_left)
         self._meters.set("farm_queued_tasks", queued)
@@ -133,17 +155,21 @@ class JobMetrics:
         self._meters.set("farm_workers", workers)
 
     def frames_left(self, count: int) -> None:
-        """Told with the next `tasks`."""
+        """Frames that this run has still to commit. The gauge is set with the next `tasks`."""
         self._frames_left = count
 
     def retry(self) -> None:
+        """A task was put back to be tried again."""
         self._meters.add("farm_retries")
 
     def worker_lost(self) -> None:
+        """A worker died, or its node was taken away."""
         self._meters.add("farm_lost_workers")
 
     def time_lost(self, seconds: float) -> None:
+        """A task goes on after the loss of its worker, which cost this many seconds."""
         self._meters.add("farm_lost_seconds", seconds)
 
     def task_failed(self) -> None:
+        """A task failed for good."""
         self._meters.add("farm_failed_tasks")

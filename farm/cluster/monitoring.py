@@ -1,6 +1,8 @@
-"""Where a job's metrics are shown: Prometheus and the farm's Grafana dashboard, from the variables that Ray reads too.
+"""The addresses where a job's metrics are shown, from the environment variables that Ray reads too.
 
-RAY_PROMETHEUS_HOST, RAY_GRAFANA_HOST, and RAY_GRAFANA_IFRAME_HOST where browsers know Grafana by another name.
+addresses = monitoring_addresses("farm-film-1a2b", os.environ)    # {"prometheus": URL, "grafana": URL}
+
+They are RAY_PROMETHEUS_HOST, RAY_GRAFANA_HOST, and RAY_GRAFANA_IFRAME_HOST where browsers know Grafana by another name.
 """
 
 from __future__ import annotations
@@ -15,13 +17,13 @@ DASHBOARD = "farm"
 
 
 def monitoring_addresses(job: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """`prometheus` and `grafana` (the dashboard, showing this job); those that are not set are left out.
+    """URLs under `prometheus` and `grafana`, the latter of the farm's dashboard with `job` chosen.
 
-    One that carries a password is left out too: what is printed ends in logs.
+    An address that is not set is left out. So is one that carries a password, because what is printed ends in logs.
     """
     grafana = environment.get("RAY_GRAFANA_IFRAME_HOST") or environment.get("RAY_GRAFANA_HOST", "")
-    found = {"prometheus": environment.get("RAY_PROMETHEUS_HOST", ""), "grafana": grafana}
-    shown = {name: url.rstrip("/") for name, url in found.items() if "://" in url and not has_credentials(url)}
+    addresses = {"prometheus": environment.get("RAY_PROMETHEUS_HOST", ""), "grafana": grafana}
+    shown = {name: url.rstrip("/") for name, url in addresses.items() if "://" in url and not has_credentials(url)}
     if "grafana" in shown:
         shown["grafana"] += f"/d/{DASHBOARD}?var-job={quote(job, safe='')}"
     return shown

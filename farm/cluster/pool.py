@@ -1,8 +1,11 @@
-"""The workers of one job: Ray actors that come, are lost and are given back while the job runs.
+"""The workers of one job: Ray actors that join, are lost and are given back while the job runs.
 
-pool = WorkerPool(quota, title="film", job_url=..., inputs=(...), threads=1, precision="auto", gpu=False)
-facts = pool.first_facts()        # one worker is up and sees the job
-pool.follow_quota(wanted=4)       # start what the job may have and can use
+pool = WorkerPool(quota, title="film", job_url=url, inputs=paths, threads=1, precision="auto", gpu=False)
+facts = pool.first_facts()                         # one worker is up and sees the job
+pool.follow_quota(wanted=4)                        # start as many as the job may have and can use
+reports = pool.begin("worker-1", url, task, ())    # the source of the worker's reports
+pool.next_report("worker-1", reports)              # a FrameReport, or how the task ended
+pool.close()
 """
 
 from __future__ import annotations
@@ -10,39 +13,50 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 import ray
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import ActorDiedError, RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from farm.cluster.actors import WorkerFacts, end_ray_process, spawn_render_worker
-from farm.errors import ChunkFailedError, FarmError, StorageError
+from farm.cluster.worker_logs import last_log_lines
+from farm.cluster.workers import RenderFailed, TaskEnded, WorkerGone
+from farm.errors import ChunkFailedError, FarmError, StorageError, last_line
+from farm.plan.tasks import Task
+from farm.render.chunk import FrameReport
 
 MAX_LOST_BEFORE_JOINING = 3
-"""Workers lost in a row before one of them came up: then something is wrong with all of them."""
+"""Workers that may die in a row while they start. After so many, something is wrong with all of them."""
+WAIT_SECONDS = 1.0
+"""The longest wait for an answer. Why: between two waits the driver looks after interruptions and silent workers."""
+NOBODY_SECONDS = 0.5
+"""The wait where no worker is there that could answer."""
 CONNECT_SECONDS = 2.0
+"""For a node's own port to answer before the node counts as gone."""
 END_SECONDS = 30.0
+"""For the process of a stuck worker to be killed on its node, which may be stuck itself."""
 WAITING_NOTE_SECONDS = 60.0
+"""Between two notes that the job waits for its first worker."""
 
 
 class Quota(Protocol):
-    """How many workers the job may have. `start_seconds` is how long the first one may take, None for ever."""
+    """How many workers the job may have. `start_seconds` is how long the first one may take; None is for ever."""
 
     start_seconds: float | None
 
     def allowed(self, wanted: int, at_work: int) -> int:
-        """Workers that the job may hold now, if it has work for `wanted` and `at_work` are up."""
+        """Workers that the job may hold now, if it has work for `wanted` of them and `at_work` are up."""
         ...
 
     def leave(self) -> None:
-        """The job is over."""
+        """The job is over and holds no workers any more."""
         ...
 
 
 class FixedQuota:
-    """A Ray of the job's own: as many workers as were asked for."""
+    """As many workers as were asked for, on a Ray that is the job's own."""
 
     start_seconds: float | None = 180.0
 
@@ -50,16 +64,21 @@ class FixedQuota:
         self._count = count
 
     def allowed(self, wanted: int, at_work: int) -> int:
+        """The number that was asked for."""
         return self._count
 
     def leave(self) -> None:
-        pass
+        """Nothing to give back."""
 
 
 class WorkerPool:
-    """Render workers by name. One counts as a worker when it has answered and sees what the job reads.
+    """The render workers of one job, by name. An implementation of `farm.cluster.workers.Workers`.
 
-    `title` is what they render: the dashboard shows it before their names.
+    An actor counts as a worker once it has answered and sees the job's directory and `inputs`. `title` says what is
+    rendered: the dashboard shows it before the workers' names. `on_note` gets lines for people.
+
+    `actors` are all that were started and not removed, `starting` those of them that have not answered, by the source
+    of their answer, and `facts` those that are up. `allowed` is the latest share, `peak` the most actors at a time.
     """
 
     def __init__(
@@ -77,10 +96,10 @@ class WorkerPool:
         self._quota, self._title, self._job_url, self._inputs = quota, title, job_url, tuple(inputs)
         self.threads, self._precision, self.gpu = threads, precision, gpu
         self._on_note = on_note
-        self._born = self._lost_in_a_row = 0
-        self._refused = ""
+        self._spawned = self._lost_in_a_row = 0
         self.avoided: set[str] = set()
         self._came: dict[str, float | None] = {}
+        """When each node came; None for those that were there before the job, or were asked about already."""
         self.peak = 0
         self.allowed = 0
         self.actors: dict[str, Any] = {}
@@ -88,7 +107,7 @@ class WorkerPool:
         self.facts: dict[str, WorkerFacts] = {}
 
     def follow_quota(self, wanted: int) -> int:
-        """Start workers up to the job's share, or take back those that have not come up. Returns the share."""
+        """Start workers up to the job's share, or take back some that have not come up. Returns the share."""
         self._note_nodes()
         self.allowed = self._quota.allowed(wanted, len(self.facts))
         while len(self.actors) < self.allowed:
@@ -116,8 +135,44 @@ class WorkerPool:
         """Start no more workers on this node."""
         self.avoided.add(node)
 
+    def begin(self, worker: str, job_url: str, task: Task, flow_sources: tuple[str, ...]) -> Any:
+        """Have a worker render a task. Returns the source of its reports; the dashboard shows the task's pass."""
+        call = self.actors[worker].render.options(name=task.pass_name, num_returns="streaming")
+        return call.remote(job_url, task, flow_sources)
+
+    def wait(self, sources: Sequence[Any]) -> list[Any]:
+        """The first source that has an answer, or none after WAIT_SECONDS. Without sources it just waits."""
+        if not sources:
+            time.sleep(NOBODY_SECONDS)
+            return []
+        ready: list[Any] = ray.wait(list(sources), num_returns=1, timeout=WAIT_SECONDS)[0]
+        return ready
+
+    def has_answer(self, source: Any) -> bool:
+        """Whether this source has an answer that was not taken yet."""
+        return bool(ray.wait([source], timeout=0)[0])
+
+    def next_report(self, worker: str, source: Any) -> FrameReport | TaskEnded | RenderFailed | WorkerGone:
+        """Take the next report of a worker's task; waits for it where there is none yet."""
+        try:
+            report: FrameReport = ray.get(next(source))
+        except StopIteration:
+            return TaskEnded()
+        except RayTaskError as error:
+            return RenderFailed(cause_of(error), last_log_lines(self.actors[worker], error))
+        except RayActorError as error:
+            if self._node_is_gone(worker, error):
+                return WorkerGone("its node was lost", preempted=True)
+            reason = "its worker died" if isinstance(error, ActorDiedError) else last_line(error)
+            return WorkerGone(reason, log_lines=last_log_lines(self.actors[worker], error))
+        return report
+
     def answered(self, source: Any) -> str | None:
-        """Take in a worker's first answer: its name if it can work, None if not. Raises FarmError if none can."""
+        """Take a worker's first answer: its name if it can work, None if not.
+
+        Raises the FarmError of a worker that cannot start, ChunkFailedError where workers die while they start, and
+        StorageError where no node of the cluster sees the job's files.
+        """
         name = self.starting.pop(source)
         try:
             facts: WorkerFacts = ray.get(source)
@@ -137,14 +192,17 @@ class WorkerPool:
         return name
 
     def first_facts(self, check: Callable[[], None] = lambda: None) -> WorkerFacts:
-        """Wait until one worker is up. Raises ChunkFailedError where none comes up in time, or can work at all."""
+        """Wait until one worker is up, and return what it says of itself. `check` may raise to end the waiting.
+
+        Raises ChunkFailedError where none comes up in time, and what `answered` raises.
+        """
         if self.facts:
             return next(iter(self.facts.values()))
         began = noted = time.monotonic()
         while True:
             check()
             self.follow_quota(1)
-            for source in self._first_answer():
+            for source in self.wait(list(self.starting)):
                 name = self.answered(source)
                 if name is not None:
                     return self.facts[name]
@@ -158,12 +216,6 @@ class WorkerPool:
                 needs = "1 GPU" if self.gpu else f"{self.threads} free core(s)"
                 self._on_note(f"waiting for a worker: it needs {needs} on one node of the cluster")
 
-    def _first_answer(self) -> list[Any]:
-        if not self.starting:
-            time.sleep(1.0)
-            return []
-        return ray.wait(list(self.starting), timeout=1.0)[0]
-
     def remove(self, name: str) -> None:
         """End a worker, or what is left of it."""
         actor = self.actors.pop(name, None)
@@ -174,7 +226,7 @@ class WorkerPool:
     def end_process(self, name: str) -> None:
         """Kill the process of a worker that may not be able to answer any more, on whatever node it is.
 
-        Ray's own kill asks the process itself.
+        Why: Ray's own kill asks the process to end itself.
         """
         facts = self.facts.get(name)
         if facts is None:
@@ -185,16 +237,16 @@ class WorkerPool:
             ray.get(call.remote(facts.pid), timeout=END_SECONDS)
 
     def close(self) -> None:
+        """End all workers and give up the job's share."""
         for name in list(self.actors):
             self.remove(name)
         self.starting.clear()
         self._quota.leave()
 
-    def node_is_gone(self, name: str, error: RayActorError) -> bool:
-        """Whether a worker was lost with its machine: then its task is not to blame.
+    def _node_is_gone(self, name: str, error: RayActorError) -> bool:
+        """Whether a worker was lost with its machine, so that its task is not to blame.
 
-        Ray itself declares a node dead only when it has missed heartbeats for many seconds, so the node's own
-        port is tried.
+        Ray declares a node dead only after it has missed heartbeats for many seconds, so the node's own port is tried.
         """
         if getattr(error, "preempted", False):
             return True
@@ -210,8 +262,8 @@ class WorkerPool:
             return True
 
     def _spawn(self) -> None:
-        self._born += 1
-        name = f"worker-{self._born}"
+        self._spawned += 1
+        name = f"worker-{self._spawned}"
         shown = f"{self._title} {name}"
         actor = spawn_render_worker(self.threads, gpu=self.gpu, avoided=self.avoided, name=shown)
         self.actors[name] = actor
@@ -219,7 +271,7 @@ class WorkerPool:
         self.starting[call.remote(self._precision, self._job_url, self._inputs)] = name
 
     def _refuse(self, name: str, facts: WorkerFacts) -> None:
-        """A node that does not see the job's files gets none of its tasks; the others go on."""
+        """Avoid the node of a worker that does not see the job's files. Raises StorageError where no node is left."""
         self.remove(name)
         if facts.node not in self.avoided:
             self.avoid(facts.node)
@@ -234,9 +286,5 @@ class WorkerPool:
 
 
 def cause_of(error: RayTaskError) -> BaseException:
+    """The exception that the task itself raised: a FarmError as it was, any other with Ray's traceback in its text."""
     return error.cause if isinstance(error.cause, FarmError) else error.as_instanceof_cause()
-
-
-def last_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

@@ -1,9 +1,9 @@
 """`farm preview`: a frame of each shot, or of each variant, painted small by the workers of a render.
 
-    told = make_preview(request, progress)
+    preview = make_preview(PreviewRequest(folder, cells), progress)
 
-Every variant is a small job of its own below the preview's folder, so that what was painted once is not painted again,
-colours are those of whole shots, and drawn masks are carried along, as in the render.
+Every variant is a small job of its own below the preview's folder. So a still that was painted once is not painted
+again, colours are those of whole shots, and drawn masks are carried along, as in the render.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ import hashlib
 import itertools
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from farm.cli.progress import JobProgress
 from farm.cluster.render_job import render_job
 from farm.cluster.session import ray_session
-from farm.cluster.sizing import LaunchOptions, job_pool, logical_cpus
-from farm.errors import CancelledError, ChunkFailedError, FarmError
+from farm.cluster.sizing import LaunchOptions, job_pool, logical_cpus, worker_runtime
+from farm.errors import CancelledError
 from farm.interruption import noted_interruption
 from farm.job.directory import JobDirectory
 from farm.job.record import JobRecord
 from farm.media.join import join_films
-from farm.media.scan import VideoScan
+from farm.plan.pace import Progress
 from farm.plan.variants import first_seconds, frames_to_show
 from farm.render.chunk import still_task
 from farm.render.committed import read_committed
+from farm.render.inputs import Inputs
 from farm.render.prepare import Prepared, prepare_job
 from farm.render.source_frames import SourceFrames
 from farm.spec.render import RenderSpec
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from farm.cluster.pool import WorkerPool
 
 MOVING_SECONDS = 1.0
+"""Seconds of every shot that the moving preview shows."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class PreviewRequest:
-    """`frames` are those to show; none: one of each of the `shots` longest shots. `folder` keeps what is made."""
+    """`frames` are those to show; empty: one frame of each of the `shots` longest shots. `folder` keeps the stills."""
 
     folder: Path
     cells: Sequence[Cell]
@@ -65,7 +66,7 @@ class PreviewRequest:
 
 @dataclass(frozen=True)
 class Painted:
-    """One still: `picture` (H, W, 3) uint8, how long it took, and whether it had been there."""
+    """One still: `picture` (H, W, 3) uint8, the seconds that it took, and whether an earlier preview had painted it."""
 
     picture: np.ndarray
     seconds: float
@@ -74,7 +75,7 @@ class Painted:
 
 @dataclass(frozen=True)
 class Preview:
-    """`stills[cell][frame]`, with the source's frames; `full` is the width and height of the render itself."""
+    """`stills[cell][frame]`, beside `sources[frame]`, (H, W, 3) uint8; `film` is the moving preview, where wanted."""
 
     record: JobRecord
     frames: Sequence[int]
@@ -84,15 +85,19 @@ class Preview:
     film: Path | None = None
 
 
-def make_preview(request: PreviewRequest, progress: JobProgress) -> Preview:
-    """Paint what is not painted yet. Raises FarmError as a render does; CancelledError on Ctrl-C, what is made kept."""
+def make_preview(request: PreviewRequest, progress: Progress) -> Preview:
+    """Paint the stills that are not painted yet. Raises FarmError as a render does; CancelledError on Ctrl-C.
+
+    Stills that were painted before an error are kept.
+    """
     began = time.perf_counter()
     progress.phase("probe", 1, 1)
     jobs = request.folder / "jobs"
-    base = _prepared(request.cells[0].spec, jobs, None)
-    prepared = [base, *(_prepared(cell.spec, jobs, base.scan) for cell in request.cells[1:])]
-    for one in prepared:
-        one.job.check_writable()
+    inputs = Inputs()
+    prepared = [_prepared(cell.spec, jobs, inputs) for cell in request.cells]
+    for cell_job in prepared:
+        cell_job.job.check_writable()
+    base = prepared[0]
     frames = frames_to_show(base.plan, request.frames, request.shots)
     options = LaunchOptions(job=base.job.url, workers=request.workers, threads=request.threads, dashboard=False)
     film = None
@@ -100,9 +105,8 @@ def make_preview(request: PreviewRequest, progress: JobProgress) -> Preview:
         with noted_interruption() as interruption, ray_session(None, cpus=logical_cpus(options)) as session:
             pool = job_pool(_as_wide(base, len(frames) * len(prepared)), options, session, progress)
             try:
-                runtime = pool.first_facts(interruption.check).runtime
-                memory = base.spec.max_memory or (runtime.max_memory and runtime.max_memory // max(pool.allowed, 1))
-                records = [one.begin(runtime.model_copy(update={"max_memory": memory})) for one in prepared]
+                runtime = worker_runtime(pool, session, base.spec, interruption.check)
+                records = [cell_job.begin(runtime) for cell_job in prepared]
                 stills = _paint(pool, prepared, frames, progress, interruption.check)
             finally:
                 pool.close()
@@ -121,73 +125,55 @@ def make_preview(request: PreviewRequest, progress: JobProgress) -> Preview:
     )
 
 
-def _prepared(spec: RenderSpec, jobs: Path, scan: VideoScan | None) -> Prepared:
-    """A small job of its own, named by all that decides how a still looks: files that changed make another one."""
-    read = prepare_job(spec, str(jobs / "none"), scan)
-    ways = [spec.model_dump(mode="json", exclude={"output"}), sorted(read.input_hashes.items())]
-    name = hashlib.sha256(json.dumps(ways).encode()).hexdigest()[:16]
+def _prepared(spec: RenderSpec, jobs: Path, inputs: Inputs) -> Prepared:
+    """A variant's small job, named by a hash of all that decides how a still looks, the hashes of its files included.
+
+    So a file that has changed makes another job.
+    """
+    read = prepare_job(spec, str(jobs / "none"), inputs)
+    parts = [spec.model_dump(mode="json", exclude={"output"}), sorted(read.input_hashes.items())]
+    name = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
     job = JobDirectory(str(jobs / f"{name}.farm"))
     record = job.load_record()
     return replace(read, job=job, record=record, plan=record.plan if record else read.plan)
 
 
 def _as_wide(base: Prepared, stills: int) -> Prepared:
-    """For the pool, which has as many workers as chunks at the most: a still is as good as a chunk."""
+    """`base` with one chunk for each still, because a pool has no more workers than the plan has chunks."""
     chunks = tuple(itertools.islice(itertools.cycle(base.plan.chunks), stills))
     return replace(base, plan=base.plan.model_copy(update={"chunks": chunks}))
 
 
 def _paint(
-    pool: WorkerPool, prepared: Sequence[Prepared], frames: Sequence[int], progress: JobProgress, check: Any
+    pool: WorkerPool,
+    prepared: Sequence[Prepared],
+    frames: Sequence[int],
+    progress: Progress,
+    check: Callable[[], None],
 ) -> list[dict[int, Painted]]:
     """Every frame of every variant, handed to whichever worker is idle, variant by variant."""
-    import ray
-    from ray.exceptions import RayError, RayTaskError
+    from farm.cluster.pool_work import work_off
 
-    from farm.cluster.pool import cause_of
+    steps = [max(cell_job.plan.steps.first, 1) for cell_job in prepared]
+    pieces = [(cell, frame) for cell in range(len(prepared)) for frame in frames]
+    progress.phase("preview", len(pieces), sum(steps) * len(frames))
+    stills: list[dict[int, Painted]] = [{} for _ in prepared]
 
-    steps = [max(one.plan.steps.first, 1) for one in prepared]
-    todo = [(cell, frame) for cell in range(len(prepared)) for frame in frames][::-1]
-    progress.phase("preview", len(todo), sum(steps) * len(frames))
-    found: list[dict[int, Painted]] = [{} for _ in prepared]
-    busy: dict[Any, tuple[str, int, int]] = {}
-    idle = list(pool.facts)
-    while todo or busy:
-        check()
-        while idle and todo:
-            worker, (cell, frame) = idle.pop(), todo.pop()
-            call = pool.actors[worker].still.options(name="preview")
-            busy[call.remote(prepared[cell].job.url, frame)] = (worker, cell, frame)
-        pool.follow_quota(len(busy) + len(todo))
-        ready, _ = ray.wait([*busy, *pool.starting], num_returns=1, timeout=1.0)
-        for source in ready:
-            if source in pool.starting:
-                joined = pool.answered(source)
-                if joined is not None:
-                    idle.append(joined)
-                continue
-            worker, cell, frame = busy.pop(source)
-            try:
-                report = ray.get(source)
-            except RayTaskError as error:
-                cause = cause_of(error)
-                told = cause if isinstance(cause, FarmError) else ChunkFailedError(f"frame {frame} failed: {cause}")
-                raise told from None
-            except RayError as error:
-                raise ChunkFailedError(
-                    f"a worker died at frame {frame}: {error}", "run the same command again"
-                ) from None
-            idle.append(worker)
-            job = prepared[cell].job
-            job.forget()
-            picture = read_committed(job, still_task(frame), frame)
-            found[cell][frame] = Painted(picture, report.record.seconds, report.reused)
-            progress.advance("preview", steps[cell])
-    return [{frame: stills[frame] for frame in frames} for stills in found]
+    def call(actor: Any, piece: tuple[int, int]) -> Any:
+        cell, frame = piece
+        return actor.still.options(name="preview").remote(prepared[cell].job.url, frame)
+
+    for (cell, frame), report in work_off(pool, pieces, call, check, lambda piece: f"frame {piece[1]}"):
+        job = prepared[cell].job
+        job.forget()
+        picture = read_committed(job, still_task(frame), frame)
+        stills[cell][frame] = Painted(picture, report.record.seconds, report.reused)
+        progress.advance("preview", steps[cell])
+    return [{frame: painted[frame] for frame in frames} for painted in stills]
 
 
-def _moving(request: PreviewRequest, base: Prepared, options: LaunchOptions, progress: JobProgress) -> Path:
-    """The first second of every shot as the render would make it in one pass, one after the other."""
+def _moving(request: PreviewRequest, base: Prepared, options: LaunchOptions, progress: Progress) -> Path:
+    """Render the first second of every shot in one pass, and join them to one film. Returns its path."""
     rate = float(base.scan.probe.frame_rate)
     films = []
     for part in first_seconds(base.plan, max(round(rate * MOVING_SECONDS), 2), request.shots):

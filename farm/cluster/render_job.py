@@ -1,35 +1,42 @@
-"""One way to render: prepare, start Ray or join it, run the tasks, stitch, report.
+"""Render a job: read the inputs, find its network, prepare it, take its lease, run its tasks, stitch, and report.
 
-result = render_job(spec, LaunchOptions(job=..., workers=2), JobProgress())
+report = render_job(spec, LaunchOptions(job=job_url, workers=2), progress)
+
+The steps are the same on this machine and on a cluster. On a cluster, the film is scanned and stitched as named Ray
+tasks, so that the dashboard shows them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from farm.cli.progress import JobProgress
+from farm.cluster.driver import Driver, DriverSettings, TaskRun
 from farm.cluster.driver_tasks import make_segment, run_errand
+from farm.cluster.render_events import RenderEvents, RunningJob
 from farm.cluster.session import RaySession, ray_session
-from farm.cluster.sizing import LaunchOptions, _workers_a_node, job_pool, logical_cpus
+from farm.cluster.sizing import LaunchOptions, job_pool, logical_cpus, worker_runtime
 from farm.errors import CancelledError, OutputError
-from farm.interruption import Interruption, noted_interruption
+from farm.interruption import noted_interruption
 from farm.job.credentials import check_no_secrets
+from farm.job.directory import JobDirectory
 from farm.job.history import History
 from farm.job.lease import job_lease
 from farm.job.record import JobRecord
 from farm.job.request import film_title
-from farm.job.state import StateRecorder, job_state
+from farm.job.state import job_state
 from farm.media.film import check_encoding, check_output_writable
 from farm.media.source import content_hash
+from farm.plan.pace import Progress
 from farm.plan.schedule import Window
 from farm.plan.segments import Segment, SegmentProgress, segment_of_tasks, segments_ahead, settled_tasks
 from farm.plan.tasks import Task, plan_tasks
-from farm.render.chunk import FrameReport
 from farm.render.film_in_progress import FilmMaker
+from farm.render.inputs import Inputs
 from farm.render.network_for_film import with_network
 from farm.render.prepare import Prepared, prepare_job, sibling_flow_sources
 from farm.render.stitch import Segments, is_own_film
@@ -38,20 +45,50 @@ from farm.spec.render import RenderSpec
 from farm.spec.units import format_seconds
 
 if TYPE_CHECKING:
-    pass
+    from farm.cluster.flow_ahead import FlowAhead
+    from farm.cluster.pool import WorkerPool
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The tasks of a job, and how much of them an earlier run has done.
+
+    `encoded` are indices of the film's segments that are encoded, `done` ids of the tasks that need not be run.
+    """
+
+    tasks: Sequence[Task]
+    encoded: Collection[int] = ()
+    done: Collection[str] = ()
+
+    @property
+    def todo(self) -> list[Task]:
+        return [task for task in self.tasks if task.id not in self.done]
+
+    @property
+    def done_frames(self) -> int:
+        return sum(len(task.frames) for task in self.tasks if task.id in self.done)
+
+
+@dataclass(frozen=True)
+class _Rendered:
+    """A job whose every frame is committed: its record, its film at work, and the run's figures for the report."""
+
+    record: JobRecord
+    film: FilmMaker
+    figures: dict[str, Any] = field(default_factory=dict)
 
 
 def job_label(job_url: str, submission: str) -> str:
-    """What a job is called in metrics: its submission id, or the last part of its directory."""
+    """The name of a job in metrics: its submission id, or the last part of its directory."""
     return submission or job_url.rstrip("/").rpartition("/")[2]
 
 
 def default_job(output: str) -> str:
-    """`film.mp4` is made in `film.farm`, beside it."""
+    """The job directory where none is given: `film.mp4` is made in `film.farm`, beside it."""
     return str(Path(output).with_suffix(".farm"))
 
 
-def render_job(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) -> dict[str, Any]:
+def render_job(spec: RenderSpec, options: LaunchOptions, progress: Progress) -> dict[str, Any]:
     """Render `spec`, or what is left of it, and return the report that is also kept as `report.json`.
 
     Raises FarmError; CancelledError on Ctrl-C or SIGTERM, after which the same call continues the job.
@@ -64,48 +101,205 @@ def render_job(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) 
         return _render_job(spec, options, progress)
 
 
-def _render_job(spec: RenderSpec, options: LaunchOptions, progress: JobProgress) -> dict[str, Any]:
+def _render_job(spec: RenderSpec, options: LaunchOptions, progress: Progress) -> dict[str, Any]:
     began = time.monotonic()
-    own = options.address is None
-    spec = with_network(spec, options.job, options.threads, progress.note, use_cache=own)
-    progress.phase("probe", 1, 1)
-    prepared = prepare_job(spec, options.job) if own else run_errand("probe", prepare_job, spec, options.job)
-    if (finished := _finished_report(prepared, progress)) is not None:
-        return finished
-    _check_output(prepared, overwrite=options.overwrite)
-    probe = prepared.scan.probe
-    if probe.missing_frames:
-        progress.note(f"{spec.video} is truncated: about {probe.missing_frames} frames are missing")
+    _check_output(spec, JobDirectory(options.job), overwrite=options.overwrite)
+    inputs = _read_inputs(spec, options, progress)
+    on_this_machine = options.address is None
+    spec = with_network(spec, options.job, inputs, progress, threads=options.threads, use_cache=on_this_machine)
+    prepared = prepare_job(spec, options.job, inputs)
+    # Asked before the lease, so that a finished job is reported without a lock and without Ray...
+    if (report := _finished_report(prepared.spec, prepared.job)) is not None:
+        return _noted(report, progress)
+    prepared.job.check_writable()
+    if missing := prepared.scan.probe.missing_frames:
+        progress.note(f"{spec.video} is truncated: about {missing} frames are missing")
     try:
         with noted_interruption() as interruption, job_lease(prepared.job.storage, progress.note):
             prepared = prepared.as_it_is_now()
-            if (finished := _finished_report(prepared, progress)) is not None:
-                return finished
+            # ... and after it, because the driver that held the lease meanwhile may have finished the job.
+            if (report := _finished_report(prepared.spec, prepared.job)) is not None:
+                return _noted(report, progress)
             with job_state(prepared.job, options.submission) as state, contextlib.ExitStack() as until_the_end:
-                history = History(prepared.job)
-                history.add("run", text=options.submission)
-                with ray_session(options.address, cpus=logical_cpus(options), dashboard=options.dashboard) as session:
-                    if session.dashboard_url:
-                        progress.note(f"dashboard {session.dashboard_url}")
-                    run, record, film = _run(
-                        prepared, options, session, progress, interruption, state, history, until_the_end
-                    )
-                stitching = time.perf_counter()
-                history.add("stitch")
-                notes = _stitch(film, prepared, record, progress, interruption, state)
-                run["stitch_seconds"] = round(time.perf_counter() - stitching, 1)
-                history.add("end")
-                report = _save_report(prepared, record, run, notes, began)
-                film.tidy()
-                return report
+                running = RunningJob(options, progress, interruption, state, History(prepared.job))
+                running.history.add("run", text=options.submission)
+                rendered = _render_frames(prepared, running, until_the_end)
+                return _stitch_and_report(prepared, rendered, running, began)
     except KeyboardInterrupt:
         raise CancelledError(f"stopped; job {prepared.job.url} is kept", "run the same command to continue") from None
 
 
-def _save_report(
-    prepared: Prepared, record: JobRecord, run: dict[str, Any], notes: list[str], began: float
+def _check_output(spec: RenderSpec, job: JobDirectory, *, overwrite: bool) -> None:
+    """Find out before any work whether the film can be put where it shall be. Raises OutputError, UsageError.
+
+    A film that this job put there, finished or not, may be replaced; any other film only with `overwrite`.
+    """
+    if spec.output == spec.video:
+        raise OutputError(f"output {spec.output} is the video itself", "choose another -o")
+    finished = _finished_report(spec, job) is not None
+    check_output_writable(spec.output, overwrite or finished or is_own_film(job, spec.output))
+    if not finished:
+        check_encoding(spec.output, spec.encode)
+
+
+def _read_inputs(spec: RenderSpec, options: LaunchOptions, progress: Progress) -> Inputs:
+    """Check and hash every input, then scan the film: the one time that a command does."""
+    progress.phase("probe", 1, 1)
+    return read_inputs(spec) if options.address is None else run_errand("probe", read_inputs, spec)
+
+
+def read_inputs(spec: RenderSpec) -> Inputs:
+    """The inputs of `spec`, read. Raises VideoError, PictureError, WeightsError, FlowFileError or UsageError."""
+    inputs = Inputs()
+    inputs.hashes(spec)  # first: a bad painting is found before a scan that may take minutes
+    inputs.scan(spec)
+    return inputs
+
+
+def _finished_report(spec: RenderSpec, job: JobDirectory) -> dict[str, Any] | None:
+    """The report of a job whose film is where it was put, with the size that the report says; None for any other."""
+    report = job.load_report()
+    output = Path(spec.output)
+    if report is None or report.get("output") != spec.output or not output.is_file():
+        return None
+    return report if output.stat().st_size == report.get("output_bytes") else None
+
+
+def _noted(report: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    progress.note(f"{report['output']} is finished already; remove {report['job']} to render it anew")
+    return report
+
+
+def _render_frames(prepared: Prepared, running: RunningJob, until_the_end: contextlib.ExitStack) -> _Rendered:
+    """Start Ray, or join it, and run every task that is left. The film is at work `until_the_end`."""
+    options, work = running.options, _work_left(prepared)
+
+    def film_of(record: JobRecord) -> FilmMaker:
+        return until_the_end.enter_context(_film_maker(prepared.job, record, work, options))
+
+    with ray_session(options.address, cpus=logical_cpus(options), dashboard=options.dashboard) as session:
+        if session.dashboard_url:
+            running.progress.note(f"dashboard {session.dashboard_url}")
+        if prepared.record is not None and not work.todo:
+            figures = {"rendered": 0, "reused": work.done_frames, "steps": 0}
+            return _Rendered(prepared.record, film_of(prepared.record), figures)
+        pool = job_pool(prepared, options, session, running.progress)
+        with contextlib.closing(pool):
+            runtime = worker_runtime(pool, session, prepared.spec, running.interruption.check)
+            record = prepared.begin(runtime, save_storage=options.save_storage)
+            film = film_of(record)
+            run = _run_tasks(pool, session, prepared.job, _Rendered(record, film), work, running)
+        return _Rendered(record, film, _figures(run, work, pool))
+
+
+def _work_left(prepared: Prepared) -> _Work:
+    """The plan's tasks, and what of them the job directory holds, whole."""
+    tasks, job, record = plan_tasks(prepared.plan), prepared.job, prepared.record
+    if record is None:
+        return _Work(tasks)
+    segments = Segments(job, record)
+    encoded = {segment.index for segment in segments.plan if segments.is_made(segment)}
+    covered = SegmentProgress(record.plan, encoded, ()).covered
+    return _Work(tasks, encoded, settled_tasks(record.plan, tasks, covered, job.is_finished))
+
+
+def _film_maker(job: JobDirectory, record: JobRecord, work: _Work, options: LaunchOptions) -> FilmMaker:
+    """The film in progress; on a cluster its segments are encoded in a Ray task, so that the dashboard shows them."""
+
+    def stitch(segment: Segment, check: Callable[[], None]) -> None:
+        run_errand("stitch", make_segment, job.url, segment, check=check)
+
+    make = None if options.address is None else stitch
+    keep = options.save_storage
+    return FilmMaker(job.url, record, work.tasks, work.encoded, work.done, save_storage=keep, make=make)
+
+
+def _run_tasks(
+    pool: WorkerPool, session: RaySession, job: JobDirectory, rendered: _Rendered, work: _Work, running: RunningJob
+) -> TaskRun:
+    """Run the tasks that are left on the workers of `pool`, with optical flow computed ahead of them."""
+    from farm.cluster.metrics import JobMetrics
+    from farm.cluster.phase_bars import PassBars
+
+    options, record, film = running.options, rendered.record, rendered.film
+    metrics = JobMetrics(job_label(job.url, options.submission), record.spec.weights.temporal)
+    window = None
+    if options.save_storage:
+        at_once = segments_ahead(record.plan, options.workers or session.cpus)
+        window = Window(segment_of_tasks(record.plan, work.tasks), at_once)
+    sources = sibling_flow_sources(job, record)
+    bars = None if options.address is None else PassBars()
+    with contextlib.ExitStack() as held:
+        # not beside a window: it would fill the storage with fields that are not needed for long
+        if record.spec.method == "optimize" and window is None:
+            held.callback(_flow_ahead(job, record, sources, options).stop)
+        settings = DriverSettings(
+            metrics=metrics,
+            history=running.history,
+            flow_sources=sources,
+            patience=options.patience,
+            window=window,
+            filmed_up_to=lambda: film.floor,
+        )
+        events = RenderEvents(running, film, metrics, work.todo, bars)
+        return Driver(pool, job.url, work.tasks, work.done, events, settings).run()
+
+
+def _flow_ahead(job: JobDirectory, record: JobRecord, sources: tuple[str, ...], options: LaunchOptions) -> FlowAhead:
+    from farm.cluster.flow_ahead import FlowAhead
+
+    ranges = tuple(FrameRange(shot.start, shot.stop) for shot in record.plan.shots if shot.stop - shot.start > 1)
+    label = job_label(job.url, options.submission)
+    return FlowAhead(job.url, ranges, sources, title=film_title(record.spec), label=label)
+
+
+def _figures(run: TaskRun, work: _Work, pool: WorkerPool) -> dict[str, Any]:
+    """What the report says of a run that rendered something."""
+    return {
+        "rendered": run.rendered,
+        "reused": run.reused + work.done_frames,
+        "steps": run.steps,
+        "render_seconds": round(run.seconds, 1),
+        "workers": pool.peak,
+        "lost_workers": run.lost_workers,
+        "lost_seconds": round(run.lost_seconds, 1),
+        "join_seconds": run.join_seconds,
+        "retries": run.retries,
+        "restarts": run.restarts,
+    }
+
+
+def _stitch_and_report(prepared: Prepared, rendered: _Rendered, running: RunningJob, began: float) -> dict[str, Any]:
+    """Write the film from its segments, then the report; a report is there only where its film is."""
+    stitching = time.perf_counter()
+    running.history.add("stitch")
+    notes = _stitch(prepared, rendered, running)
+    figures = {**rendered.figures, "stitch_seconds": round(time.perf_counter() - stitching, 1)}
+    running.history.add("end")
+    report = _report_of(prepared, rendered.record, figures, notes, began)
+    prepared.job.save_report(report)
+    rendered.film.tidy()
+    return report
+
+
+def _stitch(prepared: Prepared, rendered: _Rendered, running: RunningJob) -> list[str]:
+    """Wait for the last segments and join the film. Returns notes on what could not be kept."""
+    frames = len(rendered.record.plan.frames)
+    running.progress.phase("stitch", frames, frames)
+
+    def on_frame(frame: int) -> None:
+        running.interruption.check()
+        running.state.beat("stitch", frame, frames)
+        running.progress.advance("stitch", 1.0)
+
+    return list(rendered.film.finish(prepared.spec.output, running.interruption.check, on_frame))
+
+
+def _report_of(
+    prepared: Prepared, record: JobRecord, figures: dict[str, Any], notes: list[str], began: float
 ) -> dict[str, Any]:
-    report = {
+    """The report of a render whose film is written; `began` is when, on the monotonic clock."""
+    return {
         "job": prepared.job.url,
         "output": prepared.spec.output,
         "frames": len(record.plan.frames),
@@ -120,193 +314,22 @@ def _save_report(
         "output_bytes": Path(prepared.spec.output).stat().st_size,
         "output_sha256": content_hash(prepared.spec.output),
         "notes": notes,
-        **run,
+        **figures,
     }
-    prepared.job.save_report(report)
-    return report
-
-
-def _run(
-    prepared: Prepared,
-    options: LaunchOptions,
-    session: RaySession,
-    progress: JobProgress,
-    interruption: Interruption,
-    state: StateRecorder,
-    history: History,
-    until_the_end: contextlib.ExitStack,
-) -> tuple[dict[str, Any], JobRecord, FilmMaker]:
-    tasks = plan_tasks(prepared.plan)
-    record = prepared.record
-    made, done = _what_is_there(prepared, tasks)
-    todo = [task for task in tasks if task.id not in done]
-
-    def new_film(record: JobRecord) -> FilmMaker:
-        make = None if options.address is None else stitch
-        maker = FilmMaker(prepared.job.url, record, tasks, made, done, save_storage=options.save_storage, make=make)
-        return until_the_end.enter_context(maker)
-
-    def stitch(segment: Segment, check: Callable[[], None]) -> None:
-        run_errand("stitch", make_segment, prepared.job.url, segment, check=check)
-
-    if not todo and record is not None:
-        reused = sum(len(task.frames) for task in tasks)
-        return {"rendered": 0, "reused": reused, "steps": 0}, record, new_film(record)
-    from farm.cluster.driver import FlowAhead, run_tasks
-    from farm.cluster.metrics import JobMetrics
-    from farm.cluster.phase_bars import StageBars
-
-    label = job_label(prepared.job.url, options.submission)
-    metrics = JobMetrics(label, prepared.spec.weights.temporal)
-    pool = job_pool(prepared, options, session, progress)
-    ahead = None
-    try:
-        runtime = pool.first_facts(interruption.check).runtime
-        memory = prepared.spec.max_memory or (
-            runtime.max_memory and runtime.max_memory // _workers_a_node(pool, session)
-        )
-        runtime = runtime.model_copy(update={"max_memory": memory})
-        record = prepared.begin(runtime, save_storage=options.save_storage)
-        sources = sibling_flow_sources(prepared.job, record)
-        film = new_film(record)
-        window = None
-        if options.save_storage:
-            at_once = segments_ahead(record.plan, options.workers or session.cpus)
-            window = Window(segment_of_tasks(record.plan, tasks), at_once)
-        elif prepared.spec.method == "optimize":
-            ranges = _flow_ranges(record)
-            ahead = FlowAhead(prepared.job.url, ranges, sources, title=film_title(prepared.spec), label=label)
-        steps = _planned_steps(tasks)
-        frames = sum(len(task.frames) for task in todo)
-        progress.phase("start", frames, sum(task.steps or len(task.frames) for task in todo))
-        stages = {task.id: task.pass_name for task in tasks}
-        latest, committed = "start", 0
-
-        def on_frame(report: FrameReport) -> None:
-            nonlocal latest, committed
-            latest, committed = stages[report.task], committed + 1
-            metrics.frames_left(frames - committed)
-            progress.advance(latest, steps[report.task])
-
-        def check() -> None:
-            interruption.check()
-            state.beat(latest, committed, frames)
-
-        run = run_tasks(
-            pool,
-            prepared.job.url,
-            tasks,
-            done,
-            metrics,
-            on_frame,
-            progress.note,
-            history,
-            sources,
-            check,
-            on_failures=state.failed,
-            patience=options.patience,
-            window=window,
-            on_task=film.task_done,
-            filmed_up_to=lambda: film.floor,
-            on_begun=None if options.address is None else StageBars().begun,
-        )
-    finally:
-        pool.close()
-        if ahead:
-            ahead.stop()
-    return (
-        {
-            "rendered": run.rendered,
-            "reused": run.reused + sum(len(task.frames) for task in tasks if task.id in done),
-            "steps": run.steps,
-            "render_seconds": round(run.seconds, 1),
-            "workers": pool.peak,
-            "lost_workers": run.lost_workers,
-            "lost_seconds": round(run.lost_seconds, 1),
-            "join_seconds": run.join_seconds,
-            "retries": run.retries,
-            "restarts": run.restarts,
-        },
-        record,
-        film,
-    )
-
-
-def _what_is_there(prepared: Prepared, tasks: Sequence[Task]) -> tuple[set[int], set[str]]:
-    """Indices of the segments that are encoded, and ids of the tasks that need not be run."""
-    job, record = prepared.job, prepared.record
-    if record is None:
-        return set(), set()
-    segments = Segments(job, record)
-    made = {one.index for one in segments.plan if segments.is_made(one)}
-    covered = SegmentProgress(record.plan, made, ()).covered
-    return made, settled_tasks(record.plan, tasks, covered, job.is_finished)
-
-
-def _stitch(
-    film: FilmMaker,
-    prepared: Prepared,
-    record: JobRecord,
-    progress: JobProgress,
-    interruption: Interruption,
-    state: StateRecorder,
-) -> list[str]:
-    frames = len(record.plan.frames)
-    progress.phase("stitch", frames, frames)
-
-    def on_frame(frame: int) -> None:
-        interruption.check()
-        state.beat("stitch", frame, frames)
-        progress.advance("stitch", 1.0)
-
-    return list(film.finish(prepared.spec.output, interruption.check, on_frame))
-
-
-def _planned_steps(tasks: list[Task]) -> dict[str, float]:
-    """Of a frame of each task, to weigh what is left by; without an optimiser every frame is one."""
-    return {task.id: task.steps / len(task.frames) or 1.0 for task in tasks}
-
-
-def _flow_ranges(record: JobRecord) -> tuple[FrameRange, ...]:
-    return tuple(FrameRange(shot.start, shot.stop) for shot in record.plan.shots if shot.stop - shot.start > 1)
-
-
-def _check_output(prepared: Prepared, *, overwrite: bool) -> None:
-    """A job that was interrupted while its own film stood there may replace it; anything else must be asked for."""
-    if prepared.spec.output == prepared.spec.video:
-        raise OutputError(f"output {prepared.spec.output} is the video itself", "choose another -o")
-    own = is_own_film(prepared.job, prepared.spec.output)
-    check_output_writable(prepared.spec.output, overwrite or own)
-    check_encoding(prepared.spec.output, prepared.spec.encode)
-    prepared.job.check_writable()
-
-
-def _finished_report(prepared: Prepared, progress: JobProgress) -> dict[str, Any] | None:
-    """The report of a job whose film is where it was put, byte count and all."""
-    report = prepared.job.load_report()
-    output = Path(prepared.spec.output)
-    if report is None or report.get("output") != prepared.spec.output or not output.is_file():
-        return None
-    if output.stat().st_size != report.get("output_bytes"):
-        return None
-    progress.note(f"{prepared.spec.output} is finished already; remove {prepared.job.url} to render it anew")
-    return report
 
 
 def summary(report: dict[str, Any]) -> str:
-    """For people: one line, and another where workers were lost or nodes joined."""
-    each = report.get("render_seconds", 0) / max(report["frames"], 1)
-    rate = f"{each:.1f} s a frame" if each >= 1 or not each else f"{1 / each:.1f} frames a second"
+    """The report as a line of text, and a second line where workers were lost or nodes joined."""
+    frame_seconds = report.get("render_seconds", 0) / max(report["frames"], 1)
+    fast = 0 < frame_seconds < 1
+    rate = f"{1 / frame_seconds:.1f} frames a second" if fast else f"{frame_seconds:.1f} s a frame"
     line = (
         f"{report['output']}: {report['frames']} frames, {report['shots']} shots, {report['chunks']} chunks in "
         f"{format_seconds(report['seconds'])} ({rate} with {report.get('workers', 0)} workers)"
     )
-    came = ", ".join(f"{seconds:g} s" for seconds in report.get("join_seconds", ()))
-    events = [
-        f"{report.get('lost_workers')} worker(s) lost, {report.get('lost_seconds', 0):g} s lost with them"
-        if report.get("lost_workers")
-        else "",
-        f"new nodes at work after {came}" if came else "",
-    ]
-    told = "; ".join(event for event in events if event)
-    return f"{line}\n{told}" if told else line
+    events = []
+    if report.get("lost_workers"):
+        events.append(f"{report['lost_workers']} worker(s) lost, {report.get('lost_seconds', 0):g} s lost with them")
+    if joined := ", ".join(f"{seconds:g} s" for seconds in report.get("join_seconds", ())):
+        events.append(f"new nodes at work after {joined}")
+    return "\n".join([line, "; ".join(events)]) if events else line

@@ -1,7 +1,7 @@
 """The farm as a service: what `farm submit`, `status`, `wait`, `cancel`, `resume` and `retry` do.
 
-told = submit_job(request, job_url, cluster)          # here
-run_submitted(job_url, submission)                    # on the cluster, called by jobs/render.py
+answer = submit_job(request, job_url, cluster)        # on the user's machine
+run_submitted(job_url, submission, progress)          # on the cluster, called by jobs/render.py
 found = find_job("painted.farm", address=None)        # by its directory or its submission id
 """
 
@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from farm import __version__
-from farm.cli.progress import JobProgress
 from farm.cluster.jobs_api import Cluster, SubmittedJob
 from farm.cluster.monitoring import monitoring_addresses
 from farm.cluster.render_job import render_job
@@ -36,15 +35,19 @@ from farm.job.request import (
     submission_number,
 )
 from farm.job.state import FINISHED, JobState, State, load_state, save_state
+from farm.plan.pace import Progress
 from farm.plan.reads import dependents
 from farm.spec.frames import FrameRange, runs
 from farm.spec.load import absolute_path, spec_differences
 
 CANCEL_SECONDS = 60.0
-LAST_WORDS_SECONDS = 20.0  # to end after its state is written: a summary to print and actors to let go
+"""Seconds that a cancelled job has to end."""
+LAST_WORDS_SECONDS = 20.0
+"""Seconds that a driver has to end after its state is written: it prints a summary and releases its actors."""
 POLL_SECONDS = 1.0
+"""Seconds between two questions to the cluster."""
 SUBMITTING_SECONDS = 60.0
-"""Between the request in the job's storage and the cluster's knowing of it."""
+"""Longest time, in seconds, from the request in the job's storage to the cluster's knowing the job."""
 FROM_RAY: dict[str, State] = {"STOPPED": "CANCELLED", "FAILED": "FAILED", "SUCCEEDED": "SUCCEEDED"}
 
 
@@ -100,8 +103,8 @@ def submit_job(request: JobRequest, job_url: str, cluster: Cluster) -> dict[str,
     return answer(submission, not first)
 
 
-def run_submitted(job_url: str, submission: str) -> dict[str, Any]:
-    """Render a submitted job on the cluster that this process runs on; returns the report. Raises FarmError."""
+def run_submitted(job_url: str, submission: str, progress: Progress) -> dict[str, Any]:
+    """Render a submitted job on the cluster that this process runs on; return the report. Raises FarmError."""
     job = JobDirectory(job_url)
     request = load_request(job)
     if request is None:
@@ -121,8 +124,7 @@ def run_submitted(job_url: str, submission: str) -> dict[str, Any]:
     try:
         if request.farm != __version__:
             raise UsageError(f"the cluster has farm {__version__}, the job was submitted by {request.farm}")
-        with JobProgress() as progress:
-            return render_job(request.spec, options, progress)
+        return render_job(request.spec, options, progress)
     except FarmError as error:
         now = load_state(job)
         if now is None or now.state not in FINISHED:
@@ -223,7 +225,10 @@ def _wait_for_last_words(found: Found, deadline: float) -> None:
 
 
 def cancel_job(found: Found) -> JobState:
-    """Stop a submitted job so that it can be resumed; a job that is over already stays as it is."""
+    """Stop a submitted job so that it can be resumed; a job that has ended stays as it is.
+
+    Raises TimedOutError where it has not ended after CANCEL_SECONDS, UsageError where it was not submitted.
+    """
     cluster = found.cluster()
     there = cluster.job(found.submission)
     if there is not None and there.active:
@@ -241,15 +246,14 @@ def cancel_job(found: Found) -> JobState:
     return state
 
 
-def resume_job(found: Found, address: str | None, *, overwrite: bool = False) -> dict[str, Any]:
+def resume_job(found: Found, address: str | None, progress: Progress, *, overwrite: bool = False) -> dict[str, Any]:
     """Go on with a job where it was: on its cluster, or on this machine if it never was on one."""
     request, record = found.request, found.job.load_record()
     if request is None and record is None:
         raise UsageError(f"{found.job.url} holds no job", "give the job directory, usually the film's name with .farm")
     if request is None and record is not None and address is None:
         options = LaunchOptions(job=found.job.url, overwrite=overwrite, save_storage=record.save_storage)
-        with JobProgress() as progress:
-            return render_job(record.spec, options, progress)
+        return render_job(record.spec, options, progress)
     if request is None:
         assert record is not None
         request = JobRequest(spec=record.spec, save_storage=record.save_storage)
@@ -259,17 +263,17 @@ def resume_job(found: Found, address: str | None, *, overwrite: bool = False) ->
 
 @dataclass(frozen=True)
 class Dropped:
-    """What is made again: by stage, all frames that depend on those asked for, and how many were `committed`."""
+    """What is made again, by pass: all frames that depend on those asked for, and how many of them were `committed`."""
 
     frames: dict[str, list[FrameRange]]
     committed: dict[str, int]
 
     def lines(self) -> Iterator[str]:
         """`pass 2: frames 9-12 (4, of which 3 had been made)`"""
-        for stage, ranges in self.frames.items():
-            count, made = sum(map(len, ranges)), self.committed[stage]
+        for pass_name, ranges in self.frames.items():
+            count, made = sum(map(len, ranges)), self.committed[pass_name]
             had = "" if made == count else f", of which {made} had been made"
-            yield f"{stage}: frames {', '.join(map(str, ranges))} ({count}{had})"
+            yield f"{pass_name}: frames {', '.join(map(str, ranges))} ({count}{had})"
 
 
 def drop_frames(found: Found, frames: FrameRange) -> Dropped:
@@ -288,14 +292,14 @@ def drop_frames(found: Found, frames: FrameRange) -> Dropped:
         affected: dict[str, set[int]] = {}
         dropped: dict[str, int] = {}
         for task, numbers in dependents(record.plan, record.spec, frames).items():
-            stage = task.partition("/")[0].replace("-", " ")
-            affected.setdefault(stage, set()).update(numbers)
-            dropped[stage] = dropped.get(stage, 0) + found.job.drop_frames(task, numbers)
+            pass_name = task.partition("/")[0].replace("-", " ")
+            affected.setdefault(pass_name, set()).update(numbers)
+            dropped[pass_name] = dropped.get(pass_name, 0) + found.job.drop_frames(task, numbers)
         found.job.drop_report()
-    return Dropped({stage: runs(numbers) for stage, numbers in affected.items()}, dropped)
+    return Dropped({pass_name: runs(numbers) for pass_name, numbers in affected.items()}, dropped)
 
 
 def refuse_while_running(found: Found) -> None:
-    """Raises UsageError where the job is at work on a cluster. One that never was on any is told by its lease."""
+    """Raises UsageError where the job is at work on a cluster; the lease refuses one that runs elsewhere."""
     if found.submission and current_state(found).state == "RUNNING":
         raise UsageError(f"{found.job.url} is running", "farm cancel it first")

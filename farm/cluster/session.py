@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from farm.cluster.token import ensure_token
-from farm.errors import RenderError, UsageError
+from farm.errors import RenderError, UsageError, first_line
 
 START_ATTEMPTS = 3
 
@@ -66,9 +66,9 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
         else:
             context = ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except ConnectionError as error:
-        raise UsageError(f"no Ray cluster answers at {address}: {_first_line(error)}", "check --address") from None
+        raise UsageError(f"no Ray cluster answers at {address}: {first_line(error)}", "check --address") from None
     except Exception as error:
-        raise RenderError(f"Ray could not be started: {_first_line(error)}", "farm doctor tells more") from error
+        raise RenderError(f"Ray could not be started: {first_line(error)}", "farm doctor tells more") from error
     # Ray puts its own handler there, which dumps the stack instead of letting the caller clean up
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_termination)
@@ -130,10 +130,6 @@ def _describe(dashboard: str | None) -> RaySession:
         cpus=int(total.get("CPU", 0)),
         node_cpus=min((count for count in cores if count > 0), default=1),
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def ray_version() -> str:

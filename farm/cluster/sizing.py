@@ -1,18 +1,25 @@
-"""How many workers a job has, and how large they are."""
+"""How many workers a job has, and how many threads and bytes each of them may take.
+
+pool = job_pool(prepared, options, session, progress)
+runtime = worker_runtime(pool, session, spec, check)     # how every worker computes, its share of the memory included
+"""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from farm.cli.progress import JobProgress
 from farm.cluster.session import RaySession
 from farm.job.request import film_title
+from farm.paint.device import usable_cores
 from farm.plan.fair_share import DEFAULT_PRIORITY
-from farm.plan.liveness import LEAST_SECONDS
+from farm.plan.liveness import LEAST_SILENCE_SECONDS
+from farm.plan.pace import Progress
+from farm.plan.runtime import Runtime
 from farm.render.prepare import Prepared
 from farm.spec.named_files import input_files
+from farm.spec.render import RenderSpec
 
 if TYPE_CHECKING:
     from farm.cluster.pool import WorkerPool
@@ -20,7 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LaunchOptions:
-    """What concerns the machine and not the picture."""
+    """Options of a render that concern the machines and not the picture.
+
+    `job` is the job directory, a path or URL. `address` is the Ray cluster to join; None starts a Ray here.
+    `submission` is the id of a submitted job, empty for others. None for `workers` or `threads` lets the farm choose.
+    """
 
     job: str
     workers: int | None = None
@@ -31,13 +42,13 @@ class LaunchOptions:
     priority: int = DEFAULT_PRIORITY
     submission: str = ""
     save_storage: bool = False
-    """Frames are given up for encoded segments; no more are begun than the window of the schedule lets through."""
-    patience: float = LEAST_SECONDS
-    """Seconds for which any renderer may tell of no frame before it counts as stuck."""
+    """Frames are removed once their segment is encoded, and no more are begun than the schedule's window allows."""
+    patience: float = LEAST_SILENCE_SECONDS
+    """Seconds for which every renderer may report no frame before it counts as stuck."""
 
 
-def job_pool(prepared: Prepared, options: LaunchOptions, session: RaySession, progress: JobProgress) -> WorkerPool:
-    """Workers on this machine as asked for; on a cluster, the job's share of whatever is there at the time."""
+def job_pool(prepared: Prepared, options: LaunchOptions, session: RaySession, progress: Progress) -> WorkerPool:
+    """The job's workers: on this machine as many as asked for, on a cluster the job's share of what is there."""
     from farm.cluster.broker import BrokeredQuota
     from farm.cluster.pool import FixedQuota, Quota, WorkerPool
 
@@ -67,15 +78,34 @@ def job_pool(prepared: Prepared, options: LaunchOptions, session: RaySession, pr
     )
 
 
-def _workers_a_node(pool: WorkerPool, session: RaySession) -> int:
-    """How many workers at the most have to divide the memory that one of them found free."""
+def worker_runtime(
+    pool: WorkerPool, session: RaySession, spec: RenderSpec, check: Callable[[], None] = lambda: None
+) -> Runtime:
+    """How every worker of a job computes, from what its first worker found; waits for that worker.
+
+    `max_memory` is the spec's, or the first worker's free memory divided by the workers of a node.
+    `check` is called while it waits, and may raise. Raises ChunkFailedError where no worker comes up.
+    """
+    runtime = pool.first_facts(check).runtime
+    share = runtime.max_memory and runtime.max_memory // workers_per_node(pool, session)
+    return runtime.model_copy(update={"max_memory": spec.max_memory or share})
+
+
+def workers_per_node(pool: WorkerPool, session: RaySession) -> int:
+    """The largest number of workers that share the memory of one node.
+
+    A GPU worker has a GPU, and that GPU's memory, to itself. On CPUs it is the workers that the smallest node has cores
+    for, and no more than the job has.
+    """
     if pool.gpu:
         return 1
     return max(1, min(pool.allowed, session.node_cpus // pool.threads) if pool.allowed else 1)
 
 
 def default_threads(cpus: int, *, gpu: bool) -> int:
-    """Threads of one worker. A GPU worker's only feed the GPU; on a CPU single threads lose the least to waiting,
+    """Threads of one worker on a machine of `cpus` cores.
+
+    Why: the threads of a GPU worker only feed the GPU. On a CPU, workers of one thread lose the least time to waiting,
     but a shot with few chunks must not leave most of a large machine idle.
     """
     if gpu:
@@ -84,10 +114,10 @@ def default_threads(cpus: int, *, gpu: bool) -> int:
 
 
 def logical_cpus(options: LaunchOptions) -> int | None:
-    """Cores that Ray may book: as many as the workers asked for need, even where there are fewer."""
+    """Cores that Ray may book here: as many as the workers need, even where there are fewer. None on a cluster."""
     if options.address is not None:
         return None
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     if not options.workers:
         return cores
     return max(cores, options.workers * (options.threads or default_threads(cores, gpu=False)))

@@ -1,6 +1,8 @@
-"""The token that Ray asks for: one of this user's own, which nobody else can read.
+"""The token that Ray asks for, in a file that only this user can read.
 
-Ray would make the file itself, but readable by every user of the machine.
+ensure_token()      # before Ray is started
+
+Why: Ray would make the file itself, but readable by every user of the machine.
 """
 
 from __future__ import annotations
@@ -11,17 +13,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 TOKEN_BYTES = 32
+"""Random bytes of a token."""
 
 
 def token_file(environment: Mapping[str, str]) -> Path | None:
-    """Where Ray looks for the token; None where the environment holds the token itself, or wants none."""
+    """The file where Ray looks for the token; None where the environment holds the token, or asks for none."""
     if environment.get("RAY_AUTH_MODE") != "token" or environment.get("RAY_AUTH_TOKEN"):
         return None
     return Path(environment.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray/auth_token")
 
 
 def ensure_token(environment: Mapping[str, str] = os.environ) -> None:
-    """Make a token where there is none, and close one of ours that others may read. Raises OSError."""
+    """Write a token where there is none, and take other users' access to one of this user's away. Raises OSError."""
     path = token_file(environment)
     if path is None:
         return

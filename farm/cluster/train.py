@@ -1,54 +1,71 @@
 """`farm train --workers N`: one training spread over processes by Ray Train, on this machine or a cluster.
 
-report = train_on_ray(spec, workers=2)
+report = train_on_ray(spec, 2, threads=1)
 
-Each worker takes its crops of every batch and their gradients are averaged, so every worker makes the step of the
-whole batch. A worker that is lost is replaced, and all go on from the checkpoint.
+Each worker computes the gradients of its own crops of every batch. The gradients are averaged, so every worker makes
+the step of the whole batch. A worker that is lost is replaced, and all workers continue from the last checkpoint.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
+from collections.abc import Callable
 from concurrent.futures import Future, wait
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from farm.cluster.session import RaySession, ray_session
 from farm.cluster.sizing import default_threads
 from farm.errors import CancelledError, UsageError
 from farm.interruption import Interruption, noted_interruption
-from farm.paint.training.course import begin_training, training_folder
-from farm.paint.training.run import TrainingProgress
+from farm.paint.device import usable_cores
+from farm.paint.training.course import Told, begin_training, training_folder
 from farm.spec.train import TrainSpec
 
 if TYPE_CHECKING:
     from farm.cluster.train_workers import Run
 
 POLL_SECONDS = 0.2
+"""Seconds between two questions to the workers."""
 STOP_SECONDS = 60.0
-"""For the workers to finish their step and leave a checkpoint after Ctrl-C; the next Ctrl-C does not wait."""
+"""Seconds that the workers have after Ctrl-C to finish their step and save a checkpoint; the next one ends the wait."""
 PATIENCE_SECONDS = 30.0
-"""After which it is said that there is no room on the cluster yet."""
+"""Seconds after which a note says that the cluster has no room for the workers yet."""
+
+
+@dataclass(frozen=True)
+class _Listener:
+    """Who hears of a training: `on_step` of every step and evaluation, `note` of events, as lines of text."""
+
+    on_step: Callable[[Told], None]
+    note: Callable[[str], None]
 
 
 def train_on_ray(
-    spec: TrainSpec, workers: int, *, threads: int | None = None, address: str | None = None, overwrite: bool = False
+    spec: TrainSpec,
+    workers: int,
+    *,
+    threads: int | None = None,
+    address: str | None = None,
+    overwrite: bool = False,
+    on_step: Callable[[Told], None] = lambda _: None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Train, or train on, and return the report of `run_course` with `workers` and `lost_workers`.
+    """Train, or continue a training, and return the report of `run_course` with `workers` and `lost_workers`.
 
-    The spec's paths are absolute, and on a cluster every node sees what they name. Raises FarmError; CancelledError on
-    Ctrl-C, after which the same training goes on with any number of workers.
+    The spec's paths are absolute, and on a cluster every node sees the files that they name. `on_step` is called after
+    every step and evaluation of the leader, `note` with a line of text for each lost worker and the like.
+    Raises FarmError; CancelledError on Ctrl-C, after which the same training continues with any number of workers.
     """
     if workers > spec.batch:
         crops = "1 crop" if spec.batch == 1 else f"{spec.batch} crops"
         raise UsageError(f"{workers} workers cannot share a batch of {crops}", f"give --batch {workers} or more")
     begin_training(spec, overwrite=overwrite)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     if address is None:
         threads = threads or max(1, cores // workers)
     # Ray must be imported by nothing before this, and not started before noted_interruption: it has a handler too
     with (
-        TrainingProgress(spec) as progress,
         noted_interruption() as interruption,
         ray_session(address, cpus=max(cores, workers * (threads or 1)), dashboard=False) as session,
     ):
@@ -60,7 +77,7 @@ def train_on_ray(
         threads = threads or default_threads(session.node_cpus, gpu=gpu)
         _check_room(session, workers, threads, gpu=gpu)
         with Run(spec, workers, threads, gpu=gpu, alone=address is None) as run:
-            report = _followed(spec, run, progress, interruption)
+            report = _followed(spec, run, _Listener(on_step, note), interruption)
         return {**report, "workers": workers, "lost_workers": run.lost}
 
 
@@ -74,8 +91,8 @@ def _check_room(session: RaySession, workers: int, threads: int, *, gpu: bool) -
         )
 
 
-def _followed(spec: TrainSpec, run: Run, progress: TrainingProgress, interruption: Interruption) -> dict[str, Any]:
-    """Pass on what the workers tell until they are done; stop them where the user says so."""
+def _followed(spec: TrainSpec, run: Run, listener: _Listener, interruption: Interruption) -> dict[str, Any]:
+    """Pass the workers' news on until they are done, or stop them on Ctrl-C. Returns the report."""
     outcome = run.begin()
     try:
         waited, lost = 0.0, 0
@@ -83,18 +100,18 @@ def _followed(spec: TrainSpec, run: Run, progress: TrainingProgress, interruptio
             wait([outcome], timeout=POLL_SECONDS)
             interruption.check()
             for told in run.news():
-                progress(told)
+                listener.on_step(told)
             if run.lost > lost:
                 lost = run.lost
-                progress.note("a worker was lost; the training goes on from its last checkpoint")
+                listener.note("a worker was lost; the training goes on from its last checkpoint")
             waited += POLL_SECONDS
             if not run.begun and waited - POLL_SECONDS < PATIENCE_SECONDS <= waited:
-                progress.note("waiting until there is room for all workers")
+                listener.note("waiting until there is room for all workers")
         for told in run.news():
-            progress(told)
+            listener.on_step(told)
     except KeyboardInterrupt:
         with contextlib.suppress(KeyboardInterrupt):
-            progress.note("stopping after this step")
+            listener.note("stopping after this step")
             _stop(run, outcome)
         raise CancelledError(
             f"stopped; the training is kept in {training_folder(spec.output)}", "run the same command to continue"

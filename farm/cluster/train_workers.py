@@ -27,7 +27,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from torch import distributed
 
 from farm.cluster.phase_bars import beside_the_driver
-from farm.errors import CancelledError, FarmError, RenderError
+from farm.errors import CancelledError, FarmError, RenderError, first_line
 from farm.paint.styler import local_runtime
 from farm.paint.training.course import Told, run_course
 from farm.paint.training.pictures import load_pictures
@@ -215,5 +215,4 @@ def _reason(error: Exception) -> str:
     for failure in getattr(error, "worker_failures", {}).values():
         error = getattr(failure, "health_check_failure", failure)
         break
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return first_line(error)

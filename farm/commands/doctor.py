@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import sys
@@ -82,8 +81,9 @@ def _precision() -> Check:
 
 
 def _cores() -> Check:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Check("cores", "ok", f"{cores} to render on")
+    from farm.paint.device import usable_cores
+
+    return Check("cores", "ok", f"{usable_cores()} to render on")
 
 
 def _ray() -> Check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,23 @@ WINDOW = 50
 """Steps over which convergence is judged (Ruder et al. 2016, section 7): a still is not in a hurry."""
 
 
-def stylize_file(spec: StillSpec, *, threads: int | None = None, overwrite: bool = False) -> dict[str, Any]:
-    """Repaint `spec.image` as `spec.output`. Raises PictureError, WeightsError, UsageError, OutputError."""
+def stylize_file(
+    spec: StillSpec,
+    *,
+    threads: int | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Repaint `spec.image` as `spec.output`; `progress` is called with the number of optimiser steps done.
+
+    Raises PictureError, WeightsError, UsageError, OutputError.
+    """
     target = Path(spec.output)
     if target.suffix.lower() not in SUFFIXES:
         raise OutputError(f"output {target} is not a picture's name", f"end it in {', '.join(SUFFIXES)}")
     if spec.bit_depth == 16 and target.suffix.lower() != ".png":
         raise OutputError(f"output {target} cannot hold 16 bits", "end it in .png")
     check_can_write(target, overwrite=overwrite)
-
-    from rich.console import Console
-    from rich.progress import Progress
 
     from farm.media.pictures import read_picture, resize, to_16_bits, write_picture
     from farm.paint.losses.guided import layer_weights
@@ -39,15 +46,13 @@ def stylize_file(spec: StillSpec, *, threads: int | None = None, overwrite: bool
     runtime = local_runtime(spec.precision, threads)
     runtime = runtime.model_copy(update={"max_memory": spec.max_memory or runtime.max_memory})
     styler = FrameStyler(spec, size, runtime, sample=lambda _: [content], window=WINDOW)
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("paint", total=spec.iterations)
-        made = styler.of_shot(0).first(
-            content,
-            spec.iterations,
-            regions,
-            progress=lambda step: bar.update(task, completed=step.step),
-            keep_exact=spec.bit_depth == 16,
-        )
+    made = styler.of_shot(0).first(
+        content,
+        spec.iterations,
+        regions,
+        progress=lambda step: progress(step.step),
+        keep_exact=spec.bit_depth == 16,
+    )
     write_picture(target, made.image if made.exact is None else to_16_bits(made.exact))
     return {
         "output": str(target),

@@ -23,12 +23,12 @@ _FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000
 _SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
 
-def read_picture(path: str | Path, max_side: int | None = None) -> NDArray[np.uint8]:
+def read_picture(path: str | Path, max_side: int | None = None, *, data: bytes | None = None) -> NDArray[np.uint8]:
     """A picture of one of the usual formats, as it is meant to be seen: uint8 RGB (H, W, 3).
 
     Turned as its EXIF says, converted to sRGB from its ICC profile, transparency over white, 16 bits scaled to 8,
     the first frame of an animation. `max_side` shrinks it, never enlarges it, to that many pixels on the longer side.
-    Raises PictureError.
+    `data` are the file's bytes where the caller has read them; None reads the file. Raises PictureError.
     """
     path = Path(path)
     if path.is_dir():
@@ -39,7 +39,8 @@ def read_picture(path: str | Path, max_side: int | None = None) -> NDArray[np.ui
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS decides
             Image.init()
-            with Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN]) as picture:
+            source = path if data is None else io.BytesIO(data)
+            with Image.open(source, formats=[name for name in _FORMATS if name in Image.OPEN]) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise _too_large(path)
                 if max_side is not None and picture.format == "JPEG":

@@ -10,6 +10,7 @@ run in `dtype`.
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import sys
 from functools import lru_cache
@@ -105,6 +106,11 @@ def configure_threads(count: int | None) -> None:
     if count < 1:
         raise UsageError(f"{count} threads cannot work", "give 1 or more")
     torch.set_num_threads(count)
+
+
+def usable_cores() -> int:
+    """CPU cores that this process may run on: those of its affinity mask, or all where the system has no such mask."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def available_memory(device: torch.device) -> int | None:

@@ -1,21 +1,24 @@
 """Which task goes to which worker, and what happens after a loss: events in, instructions out.
 
     schedule = Schedule(tasks, finished={"pass-1/00000"})
-    schedule.handle(WorkerJoined("w1"))            -> [Assign("w1", task)]
-    schedule.handle(TaskSucceeded("w1"))           -> [Assign("w1", next task)]
-    schedule.handle(WorkerLost("w1", "killed"))    -> [] and the task waits for another worker
-    schedule.handle(WorkersAllowed(1))             -> [Release("w2")] at once or when its task is done
-    schedule.handle(FilmedUpTo(3))                 -> tasks that were held back until now
+    schedule.handle(WorkerJoined("w1"))            # [Assign("w1", task)]
+    schedule.handle(TaskSucceeded("w1"))           # [Assign("w1", next task)]
+    schedule.handle(WorkerLost("w1", "killed"))    # [Retry(task, ...)]: the task waits for another worker
+    schedule.handle(WorkersAllowed(1))             # [Release("w2")] at once, or when its task is done
+    schedule.handle(FilmedUpTo(3))                 # [Assign(...)] of tasks that were held back until now
 
-Pure: no clock, no Ray, no storage. Ready tasks go out by the longest chain of steps that waits behind
-them (the critical path first), which for independent chunks is longest first. A task whose node was lost or
-preempted is INTERRUPTED and uses up no attempt. One that failed on a node goes to another node next, as long as
-there is one, and a node where several different tasks failed gets no more of them. A task that failed as often
-as it may is FAILED, whatever needs it is SKIPPED, and the rest is finished, so that nothing already paid for is
-thrown away.
+Pure: no clock, no Ray, no storage.
 
-With --save-storage, tasks belong to segments of the film and go out by segment: those that are far ahead of the
-first segment that is not encoded yet are held back, so that only so many frames have to be kept at a time.
+Ready tasks go out by the longest chain of steps that waits behind them (the critical path first). For independent
+chunks that is longest first.
+
+A task whose node was lost or preempted is INTERRUPTED and uses up no attempt. A task that failed on a node goes to
+another node next, as long as there is one. A node where several different tasks failed gets no more of them. A task
+that failed as often as it may is FAILED, and whatever needs it is SKIPPED. The rest is finished, so that nothing
+already paid for is thrown away.
+
+With --save-storage, tasks belong to segments of the film and go out by segment. Tasks that are far ahead of the first
+segment that is not encoded yet are held back, so that only so many frames have to be kept at a time.
 """
 
 from __future__ import annotations
@@ -28,12 +31,13 @@ from enum import Enum
 from farm.plan.tasks import Task
 
 DEFAULT_ATTEMPTS = 3
+"""How often a task is begun, at most, before it counts as failed."""
 AVOID_AFTER = 3
-"""Different tasks that failed on a node: one bad chunk alone does not condemn it."""
+"""How many different tasks fail on a node before it is avoided. Why: one bad chunk alone does not condemn a node."""
 
 
 class TaskState(str, Enum):
-    """The states of OpenJobDescription and OpenCue."""
+    """The state of a task, in the words of OpenJobDescription and OpenCue."""
 
     PENDING = "PENDING"
     READY = "READY"
@@ -46,7 +50,7 @@ class TaskState(str, Enum):
 
 @dataclass(frozen=True)
 class WorkerJoined:
-    """`node` is the machine that the worker runs on; workers without one count as machines of their own."""
+    """A worker is up. `node` is the machine that it runs on; workers without one count as machines of their own."""
 
     worker: str
     node: str = ""
@@ -54,7 +58,7 @@ class WorkerJoined:
 
 @dataclass(frozen=True)
 class WorkerLost:
-    """`preempted` where its node was taken away or died: the task is not to blame."""
+    """A worker is gone. `preempted` where its node was taken away or died, so that its task is not to blame."""
 
     worker: str
     reason: str
@@ -63,12 +67,14 @@ class WorkerLost:
 
 @dataclass(frozen=True)
 class TaskSucceeded:
+    """The task of this worker is done, and the worker is idle."""
+
     worker: str
 
 
 @dataclass(frozen=True)
 class TaskFailed:
-    """`retryable` is False where another try must fail too: the user's input is at fault."""
+    """The task of this worker failed. Not `retryable` where another try must fail too: the user's input is at fault."""
 
     worker: str
     reason: str
@@ -77,7 +83,7 @@ class TaskFailed:
 
 @dataclass(frozen=True)
 class WorkersAllowed:
-    """The job may keep this many workers from now on; the others are given back as soon as they are idle."""
+    """The job may keep this many workers from now on. The others are given back as soon as they are idle."""
 
     count: int
 
@@ -94,13 +100,15 @@ Event = FilmedUpTo | WorkerJoined | WorkerLost | TaskSucceeded | TaskFailed | Wo
 
 @dataclass(frozen=True)
 class Assign:
+    """Have this idle worker render the task."""
+
     worker: str
     task: Task
 
 
 @dataclass(frozen=True)
 class Retry:
-    """Not yet assigned: the task waits for the next free worker. For the log."""
+    """For the log: the task has used up `attempt` of `attempts` attempts, and waits for the next free worker."""
 
     task: Task
     reason: str
@@ -110,6 +118,8 @@ class Retry:
 
 @dataclass(frozen=True)
 class GiveUp:
+    """The task has failed for good. `skipped` is how many tasks need it and are not run either."""
+
     task: Task
     reason: str
     skipped: int
@@ -117,14 +127,14 @@ class GiveUp:
 
 @dataclass(frozen=True)
 class Release:
-    """End this idle worker: the job has more than its share, or its node is avoided."""
+    """End this idle worker. The job has more than its share, or the worker's node is avoided."""
 
     worker: str
 
 
 @dataclass(frozen=True)
 class Avoid:
-    """Start no more workers on this node."""
+    """Start no more workers on this node, where `failures` different tasks failed."""
 
     node: str
     failures: int
@@ -135,8 +145,11 @@ Instruction = Assign | Retry | GiveUp | Release | Avoid
 
 @dataclass(frozen=True)
 class Window:
-    """`segment_of` is the film's segment that each task is for. At most `ahead` are begun before the first is encoded:
-    more than a task in one of them may need of the next ones, or nothing could go on.
+    """How far tasks may run ahead of the film with --save-storage.
+
+    `segment_of` maps the id of each task to the segment of the film that it is for. At most `ahead` segments are begun
+    before the first of them is encoded. `ahead` must be more than a task may need of later segments, or nothing could
+    go on.
     """
 
     segment_of: Mapping[str, int]
@@ -144,7 +157,11 @@ class Window:
 
 
 class Schedule:
-    """The state of one job's tasks. `finished` need not be run; `window` is given with --save-storage."""
+    """The state of one job's tasks.
+
+    `tasks` are in an order that respects their needs. Tasks whose ids are in `finished` are not run. `window` is given
+    with --save-storage.
+    """
 
     def __init__(
         self,
@@ -184,7 +201,7 @@ class Schedule:
 
     @property
     def done(self) -> bool:
-        """Nothing runs and nothing can be run any more."""
+        """Whether nothing runs and nothing can be run any more."""
         return not self._running and not self._ready
 
     @property
@@ -193,12 +210,13 @@ class Schedule:
         return set(self._node)
 
     def task_of(self, worker: str) -> str:
-        """Id of the task that a worker is at."""
+        """Id of the task that a worker has. Raises KeyError where it has none."""
         return self._running[worker]
 
     @property
     def failed(self) -> list[str]:
-        return [name for name, state in self.state.items() if state is TaskState.FAILED]
+        """Ids of the tasks that failed for good."""
+        return [task_id for task_id, state in self.state.items() if state is TaskState.FAILED]
 
     @property
     def queued(self) -> int:
@@ -207,6 +225,7 @@ class Schedule:
 
     @property
     def running(self) -> int:
+        """Tasks that a worker has."""
         return len(self._running)
 
     @property
@@ -215,8 +234,8 @@ class Schedule:
         return sum(not self._held(segment) for segment, _, _, _ in self._ready) + len(self._running)
 
     def handle(self, event: Event) -> list[Instruction]:
-        """Take in what happened and say what to do about it."""
-        said: list[Instruction] = []
+        """Take in what happened, and return what to do about it, in this order."""
+        instructions: list[Instruction] = []
         if isinstance(event, WorkersAllowed):
             self._allowed = event.count
         elif isinstance(event, FilmedUpTo):
@@ -226,39 +245,39 @@ class Schedule:
             self._node[event.worker] = event.node or event.worker
         elif isinstance(event, WorkerLost):
             self._idle.pop(event.worker, None)
-            name = self._running.pop(event.worker, None)
-            if name is not None:
+            task_id = self._running.pop(event.worker, None)
+            if task_id is not None:
                 node = None if event.preempted else self._node.get(event.worker)
-                said += self._interrupted(name, event.reason, node, counts=not event.preempted)
+                instructions += self._interrupted(task_id, event.reason, node, counts=not event.preempted)
             self._node.pop(event.worker, None)
         else:
-            name = self._running.pop(event.worker)
+            task_id = self._running.pop(event.worker)
             self._idle[event.worker] = None
             if isinstance(event, TaskSucceeded):
-                self._succeeded(name)
-                self._forgive(name, self._node[event.worker])
+                self._succeeded(task_id)
+                self._forgive(task_id, self._node[event.worker])
             elif event.retryable:
-                said += self._interrupted(name, event.reason, self._node[event.worker], counts=True)
+                instructions += self._interrupted(task_id, event.reason, self._node[event.worker], counts=True)
             else:
-                said += self._give_up(name, event.reason)
-        return said + self._release() + self._assign()
+                instructions += self._give_up(task_id, event.reason)
+        return instructions + self._release() + self._assign()
 
     def _release(self) -> list[Instruction]:
         """Idle workers on avoided nodes, then those that came last, until no more are left than are allowed."""
         excess = 0 if self._allowed is None else len(self._node) - self._allowed
-        said: list[Instruction] = []
+        instructions: list[Instruction] = []
         if excess <= 0 and not self.avoided:
-            return said  # nearly always, and with thousands of workers it counts
+            return instructions  # nearly always, and with thousands of workers it counts
         for worker in sorted(reversed(self._idle), key=lambda worker: self._node[worker] not in self.avoided):
             if excess <= 0 and self._node[worker] not in self.avoided:
                 break
             del self._idle[worker], self._node[worker]
-            said.append(Release(worker))
+            instructions.append(Release(worker))
             excess -= 1
-        return said
+        return instructions
 
     def _assign(self) -> list[Instruction]:
-        said: list[Instruction] = []
+        instructions: list[Instruction] = []
         for worker in list(self._idle) if self._ready else ():
             if not self._ready:
                 break
@@ -266,18 +285,21 @@ class Schedule:
             if position is None:
                 continue
             del self._idle[worker]
-            name = self._ready.pop(position)[-1]
-            self._running[worker] = name
-            self.state[name] = TaskState.RUNNING
-            said.append(Assign(worker, self._tasks[name]))
-        return said
+            task_id = self._ready.pop(position)[-1]
+            self._running[worker] = task_id
+            self.state[task_id] = TaskState.RUNNING
+            instructions.append(Assign(worker, self._tasks[task_id]))
+        return instructions
 
     def _next_for(self, node: str) -> int | None:
-        """Where the first ready task stands that did not fail on this node, or that no other node is left for."""
-        for position, (segment, _, _, name) in enumerate(self._ready):
+        """Position of the first ready task that this node may have; None where there is none.
+
+        A task that failed on this node is passed over, unless it failed on every other node too.
+        """
+        for position, (segment, _, _, task_id) in enumerate(self._ready):
             if self._held(segment):
                 return None  # and so are all after it
-            failed_on = self._failed_on[name]
+            failed_on = self._failed_on[task_id]
             if node not in failed_on or all(other in failed_on for other in self._node.values()):
                 return position
         return None
@@ -285,49 +307,49 @@ class Schedule:
     def _held(self, segment: int) -> bool:
         return segment >= self._filmed_up_to + self._ahead
 
-    def _succeeded(self, name: str) -> None:
-        self.state[name] = TaskState.SUCCEEDED
-        for later in self._needed_by[name]:
-            self._missing[later].discard(name)
+    def _succeeded(self, task_id: str) -> None:
+        self.state[task_id] = TaskState.SUCCEEDED
+        for later in self._needed_by[task_id]:
+            self._missing[later].discard(task_id)
             if not self._missing[later] and self.state[later] is TaskState.PENDING:
                 self._make_ready(later)
 
-    def _interrupted(self, name: str, reason: str, node: str | None, *, counts: bool) -> list[Instruction]:
-        """`node` is where it failed, None where that says nothing about the node."""
-        said: list[Instruction] = []
-        self._attempts[name] += counts
+    def _interrupted(self, task_id: str, reason: str, node: str | None, *, counts: bool) -> list[Instruction]:
+        """Put a task back, or give it up. `node` is where it failed, None where that says nothing about the node."""
+        instructions: list[Instruction] = []
+        self._attempts[task_id] += counts
         if node is not None:
-            self._failed_on[name].add(node)
+            self._failed_on[task_id].add(node)
             failures = sum(node in nodes for nodes in self._failed_on.values())
             others = {other for other in self._node.values() if other not in self.avoided} - {node}
             if failures >= AVOID_AFTER and others and node not in self.avoided:
                 self.avoided.add(node)
-                said.append(Avoid(node, failures))
-        if self._attempts[name] >= self._attempts_allowed:
-            return said + self._give_up(name, reason)
-        self._make_ready(name)
-        self.state[name] = TaskState.INTERRUPTED
-        return [*said, Retry(self._tasks[name], reason, self._attempts[name], self._attempts_allowed)]
+                instructions.append(Avoid(node, failures))
+        if self._attempts[task_id] >= self._attempts_allowed:
+            return instructions + self._give_up(task_id, reason)
+        self._make_ready(task_id)
+        self.state[task_id] = TaskState.INTERRUPTED
+        return [*instructions, Retry(self._tasks[task_id], reason, self._attempts[task_id], self._attempts_allowed)]
 
-    def _forgive(self, name: str, node: str) -> None:
-        """A task that failed on this node and then succeeded there: the fault has passed."""
-        self._failed_on[name].discard(node)
+    def _forgive(self, task_id: str, node: str) -> None:
+        """Forget that this task failed on this node. It has succeeded there since, so the fault has passed."""
+        self._failed_on[task_id].discard(node)
 
-    def _give_up(self, name: str, reason: str) -> list[Instruction]:
-        self.state[name] = TaskState.FAILED
-        skipped, waiting = 0, list(self._needed_by[name])
+    def _give_up(self, task_id: str, reason: str) -> list[Instruction]:
+        self.state[task_id] = TaskState.FAILED
+        skipped, waiting = 0, list(self._needed_by[task_id])
         while waiting:
             later = waiting.pop()
             if self.state[later] is TaskState.PENDING:
                 self.state[later] = TaskState.SKIPPED
                 skipped += 1
                 waiting += self._needed_by[later]
-        return [GiveUp(self._tasks[name], reason, skipped)]
+        return [GiveUp(self._tasks[task_id], reason, skipped)]
 
-    def _make_ready(self, name: str) -> None:
-        self.state[name] = TaskState.READY
-        segment = self._segment_of.get(name, 0)
-        bisect.insort(self._ready, (segment, -self._chain[name], self._order[name], name))
+    def _make_ready(self, task_id: str) -> None:
+        self.state[task_id] = TaskState.READY
+        segment = self._segment_of.get(task_id, 0)
+        bisect.insort(self._ready, (segment, -self._chain[task_id], self._order[task_id], task_id))
 
     def _longest_chains(self, tasks: Sequence[Task]) -> dict[str, int]:
         """Steps on the longest path from each task to the end; `tasks` are in an order that respects needs."""

@@ -1,9 +1,9 @@
-"""Render a few frames of a plan, for their cost alone: what a forecast is made from.
+"""Render a few frames of a plan to measure their cost: a forecast is made from such samples.
 
     sample = sample_chunk(ChunkRenderer(scratch_job), chunk=0)
 
-The frames are made by the renderer itself in a job of its own: a first frame, the next ones, and some of a later
-pass, with the ties that they have in a render.
+The renderer itself makes the frames, in a scratch job: a first frame, the next ones, and some of a later pass, with
+the ties that they have in a render.
 """
 
 from __future__ import annotations
@@ -21,17 +21,22 @@ from farm.plan.tasks import Task, plan_tasks, task_id
 from farm.render.chunk import INDEPENDENT_BATCH, ChunkRenderer, FrameReport
 
 SEQUENTIAL = 3
+"""Frames of the first pass that are measured after the first one."""
 REFINED = 2
+"""Frames of a later pass that are measured."""
 INDEPENDENT = 3 * INDEPENDENT_BATCH
+"""Frames that are measured for a method without an optimiser."""
 FAR = 10
-"""Frames between the two that a tie over a longer distance is measured on."""
+"""Distance, in frames, over which a long-term tie is measured."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Seconds a frame by kind, empty where the plan has none; mean bytes of a frame and of a pair's flow.
+    """What a worker measured. `first`, `sequential`, `refine`: seconds of each frame of that kind, or empty.
 
-    `load` is until the network and the style's targets were there. `painted` are some frames, (H, W, 3) uint8.
+    `load`: seconds until the network and the style's targets were ready. `tie`: seconds for one long-term match.
+    `frame_bytes`, `flow_bytes`: mean size of a frame, and of the two fields between neighbours.
+    `painted`: some of the frames, (H, W, 3) uint8.
     """
 
     load: float
@@ -45,29 +50,34 @@ class Sample:
 
 
 def chunks_to_sample(plan: RenderPlan, count: int) -> list[int]:
-    """`count` chunks, one for each worker: the longest of those that a shot's first pass begins with, in turns."""
+    """Indices of `count` chunks, one for each worker: those that a shot's first pass begins with, the longest first.
+
+    Where there are fewer such chunks than workers, they repeat.
+    """
     begin = {shot.begin for shot in plan.shots}
-    able = sorted((chunk for chunk in plan.chunks if chunk.start in begin), key=lambda chunk: chunk.start - chunk.stop)
-    return [able[i % len(able)].index for i in range(count)]
+    firsts = sorted(
+        (chunk for chunk in plan.chunks if chunk.start in begin), key=lambda chunk: chunk.start - chunk.stop
+    )
+    return [firsts[i % len(firsts)].index for i in range(count)]
 
 
 def sample_chunk(renderer: ChunkRenderer, chunk: int) -> Sample:
     """Render the beginning of one of `chunks_to_sample`, in `renderer`'s scratch job. Raises as a render does."""
-    found = renderer.plan.chunks[chunk]
+    place = renderer.plan.chunks[chunk]
     if renderer.spec.method != "optimize":
-        return _independent(renderer, found)
+        return _independent(renderer, place)
     began = time.perf_counter()
-    renderer.source(found.start)
-    renderer.styler(found.start).losses(renderer.source(found.start), renderer.source(found.start))
+    renderer.source(place.start)
+    renderer.styler(place.start).losses(renderer.source(place.start), renderer.source(place.start))
     load = time.perf_counter() - began
     tasks = {task.id: task for task in plan_tasks(renderer.plan)}
     reports: list[FrameReport] = []
     sequential = _timed(renderer, tasks[task_id(1, chunk)], reports, 1 + SEQUENTIAL)
     refine: list[float] = []
-    known = len(sequential)
-    if renderer.plan.passes > 1 and known > 2:
+    measured = len(sequential)
+    if renderer.plan.passes > 1 and measured > 2:
         later = tasks[task_id(2, chunk)].model_copy(
-            update={"start": found.start + 1, "stop": min(found.start + 1 + REFINED, found.start + known - 1)}
+            update={"start": place.start + 1, "stop": min(place.start + 1 + REFINED, place.start + measured - 1)}
         )
         refine = _timed(renderer, later, reports)
     return Sample(
@@ -75,15 +85,15 @@ def sample_chunk(renderer: ChunkRenderer, chunk: int) -> Sample:
         first=tuple(sequential[:1]),
         sequential=tuple(sequential[1:]),
         refine=tuple(refine),
-        tie=_tie_seconds(renderer, found),
+        tie=_tie_seconds(renderer, place),
         frame_bytes=fmean(report.record.bytes for report in reports),
-        flow_bytes=_flow_bytes(renderer, found),
+        flow_bytes=_flow_bytes(renderer, place),
         painted=_painted(renderer, reports),
     )
 
 
 def _independent(renderer: ChunkRenderer, chunk: Chunk) -> Sample:
-    """Without an optimiser: frames come by the batch, and the first batch loads the network."""
+    """The sample of a method without an optimiser. Frames come in batches, and the first batch loads the network."""
     reports: list[FrameReport] = []
     task = next(task for task in plan_tasks(renderer.plan) if task.chunk == chunk.index)
     part = task.model_copy(update={"stop": min(chunk.stop, chunk.start + INDEPENDENT)})
@@ -103,7 +113,7 @@ def _independent(renderer: ChunkRenderer, chunk: Chunk) -> Sample:
 
 
 def _timed(renderer: ChunkRenderer, task: Task, reports: list[FrameReport], most: int | None = None) -> list[float]:
-    """Seconds by the clock of each frame of a task, committing it included."""
+    """Wall-clock seconds of each frame of a task, its commit included; appends the reports to `reports`."""
     seconds: list[float] = []
     frames: Iterator[FrameReport] = itertools.islice(renderer.render(task), most)
     while True:
@@ -116,7 +126,7 @@ def _timed(renderer: ChunkRenderer, task: Task, reports: list[FrameReport], most
 
 
 def _tie_seconds(renderer: ChunkRenderer, chunk: Chunk) -> float:
-    """Of matching a frame with one further back, when the fields between neighbours are known."""
+    """Seconds to match a frame with one FAR frames back, with the fields between neighbours already computed."""
     far = min(FAR, len(chunk.frames) - 1)
     if far < 2:
         return 0.0
@@ -128,7 +138,7 @@ def _tie_seconds(renderer: ChunkRenderer, chunk: Chunk) -> float:
 
 
 def _flow_bytes(renderer: ChunkRenderer, chunk: Chunk) -> float:
-    """Of both fields between two neighbours, as they are kept."""
+    """Bytes of both flow fields between two neighbours, as they are stored."""
     return renderer.flows.stored_bytes(chunk.start + 1, chunk.start) if len(chunk.frames) > 1 else 0.0
 
 

@@ -1,11 +1,11 @@
-"""Segments are encoded in a thread of their own while later frames are rendered.
+"""Encode segments of the film in a thread while later frames are rendered.
 
-With `save_storage`, the frames of a segment are given up once the segment is encoded.
+With `save_storage`, the frames of a segment are removed once the segment is encoded.
 
 with FilmMaker(job_url, record, tasks, made, done, save_storage=False) as film:
-    film.task_done("pass-3/00007")     # from the driver's loop, as tasks succeed
-    film.floor                         # the first segment that is not encoded yet
-    film.finish(output, ...)           # the film
+    film.task_done("pass-3/00007")            # from the driver's loop, as tasks succeed
+    film.floor                                # index of the first segment that is not encoded yet
+    film.finish(output, check, on_frame)      # write the film
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ from farm.plan.tasks import Task
 from farm.render.stitch import Segments
 
 POLL_SECONDS = 0.2
+"""Seconds between two looks at the last segments, at the end."""
 
 
 class FilmMaker:
-    """`made` are segments that are encoded, `done` ids of the tasks that need not be run any more.
+    """Encodes each segment as soon as its frames are committed, in one thread. Use as a context manager.
 
-    `make` commits a segment elsewhere than in this process; it calls its second argument now and then, which raises
-    CancelledError when nobody wants the segment any more.
-    Methods are for the thread that made it. They raise what the encoding thread ran into.
+    `made` are indices of the segments that are encoded, `done` ids of the tasks that need not be run.
+    `make` commits a segment in another process; None encodes in the thread. It calls its second argument now and then,
+    which raises CancelledError once the segment is not wanted any more.
+    All methods are for the thread that made the object. They raise what the encoding thread raised.
     """
 
     def __init__(
@@ -76,31 +78,34 @@ class FilmMaker:
 
     @property
     def floor(self) -> int:
-        """All segments before this one are encoded. Raises what went wrong while they were."""
+        """Index of the first segment that is not encoded; all before it are. Raises what the encoding thread raised."""
         self._collect()
         return self._progress.floor
 
     def task_done(self, task: str) -> None:
-        """Its frames are committed."""
+        """Begin the segments whose frames are all committed, now that those of `task` are."""
         self._done.add(task)
         for segment in self._progress.task_done(task):
             self._begin(segment)
 
     def finish(self, output: str, check: Callable[[], None], on_frame: Callable[[int], None]) -> tuple[str, ...]:
-        """Wait for the last segments, write the film, and return notes on what could not be kept."""
+        """Wait for the last segments, write the film, and return notes on what could not be kept.
+
+        `check` is called while it waits, and may raise; `on_frame` is called with each frame that is written.
+        """
         while self._waiting:
             check()
             self._stopped.wait(POLL_SECONDS)
             self._collect()
         self._segments.sweep(output)
-        with contextlib.suppress(StorageError):  # what was left half written costs room, and nothing else
+        with contextlib.suppress(StorageError):  # half-written files only take room
             self._job.sweep()
         return self._segments.join(output, on_frame)
 
     def tidy(self) -> None:
-        """The film is there, and the report: segments whose frames are kept have done their work."""
+        """Remove the segments where their frames are kept. Call it once the film and the report are written."""
         if not self._save_storage:
-            with contextlib.suppress(StorageError):  # they cost room, and nothing else
+            with contextlib.suppress(StorageError):  # left-over segments only take room
                 self._segments.remove()
 
     def _begin(self, segment: Segment) -> None:
@@ -124,7 +129,7 @@ class FilmMaker:
                 self._give_up_frames()
 
     def _give_up_frames(self) -> None:
-        """Remove the frames that nobody reads any more, and flow and masks of shots that are in the film."""
+        """Remove frames that no task or segment will read, and flow and masks of shots whose segments are encoded."""
         covered = self._progress.covered
         unread = unread_tasks(self._record.plan, self._tasks, covered, self._done)
         for task in self._tasks:
@@ -141,7 +146,7 @@ class FilmMaker:
                     self._clear_beside(shot.start, shot.stop)
 
     def _clear_beside(self, start: int, stop: int) -> None:
-        """Files of flow and masks have the number of the frame that they belong to."""
+        """Remove flow and masks of a shot's frames: their file names begin with the frame's number."""
         for folder in (f"flow/{record_flow_key(self._record)}", "masks"):
             for name in self._job.storage.names(folder):
                 number = name.rpartition("/")[2][:6]

@@ -1,10 +1,10 @@
-"""A network trained for one film and style on the way to its render, and kept for the next time.
+"""The network of a render with method instant and no --network: found where an earlier render left it, or trained.
 
-    spec = with_network(spec, job_url)       # method instant without a network: now it has one
+    spec = with_network(spec, job_url, inputs, progress)       # the spec names a network now
 
-Its name is a hash of all that it depends on: style, film, losses, size and budget. It is looked for in the job's
-`inputs/`, then in the user's cache (`$XDG_CACHE_HOME/farm/networks`), and only then trained. A job of a cluster writes
-nowhere but into its own directory: it leaves the cache alone.
+A network's name is a hash of all that it depends on: style, film, losses, size and budget. It is looked for in the
+job's `inputs/`, then in the user's cache (`$XDG_CACHE_HOME/farm/networks`), and only then trained. A job of a cluster
+writes into its own directory only, so it neither reads nor fills the cache.
 """
 
 from __future__ import annotations
@@ -14,77 +14,90 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from farm.job.directory import JobDirectory
-from farm.media.scan import scan_video
-from farm.paint.training.course import input_hashes
+from farm.media.scan import VideoScan
+from farm.plan.pace import Progress
 from farm.plan.render_plan import output_size
+from farm.render.inputs import Inputs
 from farm.spec.load import validated
+from farm.spec.named_files import BUILT_IN, input_files
 from farm.spec.render import RenderSpec
 from farm.spec.train import TEMPORAL_EMPHASIS, TrainSpec
 from farm.spec.units import parse_duration
 
 DEFAULT_BUDGET = parse_duration("10m")
+"""Seconds of training where the spec gives no --train-budget."""
 CARRIED_OVER = (
     *("styles", "content_layers", "style_layers", "style_scale"),
     *("features", "features_input", "pooling", "precision", "seed"),
 )
+"""Fields of the render's spec that the training's spec takes over."""
+
+
+@dataclass(frozen=True)
+class FilmTraining:
+    """A training for one film: its spec, the scan of the film, and the hash of every file that it reads, by path."""
+
+    spec: TrainSpec
+    scan: VideoScan
+    hashes: Mapping[str, str]
+
+    @property
+    def key(self) -> str:
+        """16 hexadecimal digits that are the same for the same training, wherever its files lie."""
+        settings = self.spec.model_dump(mode="json", exclude={"output", "video", "styles", "features"})
+        parts = [settings, [style.weight for style in self.spec.styles], list(self.hashes.values())]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def with_network(
     spec: RenderSpec,
     job_url: str,
-    threads: int | None = None,
-    note: Callable[[str], None] = lambda _: None,
+    inputs: Inputs,
+    progress: Progress,
     *,
+    threads: int | None = None,
     use_cache: bool = True,
 ) -> RenderSpec:
     """The spec itself if it needs no network or has one; otherwise with the network that was found or trained.
 
-    Raises FarmError; CancelledError on Ctrl-C, after which the same call trains on.
+    A training is the phase `train` of `progress`. Raises FarmError; CancelledError on Ctrl-C, after which the same
+    call continues the training.
     """
     if spec.method != "instant" or spec.network:
         return spec
     spec = spec.model_copy(update={"train_budget": spec.train_budget or DEFAULT_BUDGET})
     job = JobDirectory(job_url)
-    training = training_spec(spec)
-    key = network_key(training)
-    name = f"inputs/network-{key}.safetensors"
+    training = film_training(spec, inputs)
+    name = f"inputs/network-{training.key}.safetensors"
     if not job.storage.exists(name):
+        job.check_writable()  # before minutes of training
         with contextlib.ExitStack() as held:
             folder = cache_folder() if use_cache else _own_folder(job, held)
-            cached = folder / f"{key}.safetensors"
-            _find_or_train(cached, training, threads, note)
-            job.check_writable()
+            cached = folder / f"{training.key}.safetensors"
+            _find_or_train(cached, training, threads, progress)
             job.storage.upload(cached, name)
     return spec.model_copy(update={"network": f"{job.url}/{name}"})
 
 
-def _find_or_train(cached: Path, training: TrainSpec, threads: int | None, note: Callable[[str], None]) -> None:
-    if cached.exists():
-        note(f"the network for this style and film is in {cached}")
-        return
-    from farm.paint.training.run import summary, train_network
+def film_training(spec: RenderSpec, inputs: Inputs) -> FilmTraining:
+    """The training of a render's network: on the film's frames, at the render's size, with its losses.
 
-    note(f"training a network for {training.budget:.0f} s; {cached.parent} keeps it for the next render")
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    note(summary(train_network(training.model_copy(update={"output": str(cached)}), threads=threads)))
-
-
-def _own_folder(job: JobDirectory, held: contextlib.ExitStack) -> Path:
-    """Within the job where that is on disk, so that training goes on after a stop; otherwise one that is not kept."""
-    if "://" not in job.url:
-        return Path(job.url) / "inputs"
-    return Path(held.enter_context(tempfile.TemporaryDirectory(prefix="farm-inputs-")))
+    Raises PictureError, WeightsError, VideoError or UsageError for what cannot be used.
+    """
+    scan = inputs.scan(spec)
+    training = _training_spec(spec, scan)
+    features = {} if spec.features == BUILT_IN else inputs.features(spec)
+    hashes = {**inputs.hashes(spec), **features, spec.video: scan.probe.content_hash}
+    return FilmTraining(training, scan, {path: hashes[path] for path in input_files(training)})
 
 
-def training_spec(spec: RenderSpec) -> TrainSpec:
-    """What the network of a render is trained on: the film's frames, at its size, by its losses. Raises UsageError."""
-    probe = scan_video(spec.video, allow_truncated=spec.allow_truncated).probe
-    size = output_size(probe.width, probe.height, spec.size, upscale=spec.upscale)
-    budget = spec.train_budget or DEFAULT_BUDGET
+def _training_spec(spec: RenderSpec, scan: VideoScan) -> TrainSpec:
+    size = output_size(scan.probe.width, scan.probe.height, spec.size, upscale=spec.upscale)
     values = {name: spec.model_dump(mode="json")[name] for name in CARRIED_OVER}
     return validated(
         TrainSpec,
@@ -94,19 +107,42 @@ def training_spec(spec: RenderSpec) -> TrainSpec:
             "video": spec.video,
             "output": "network.safetensors",
             "size": max(*size, 32),
-            "budget": budget,
+            "budget": spec.train_budget or DEFAULT_BUDGET,
         },
     )
 
 
-def network_key(spec: TrainSpec) -> str:
-    """The same for the same training, wherever its files lie."""
-    hashes = input_hashes(spec)
-    settings = spec.model_dump(mode="json", exclude={"output", "video", "styles", "features"})
-    told = [settings, [style.weight for style in spec.styles], list(hashes.values())]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+def _find_or_train(cached: Path, training: FilmTraining, threads: int | None, progress: Progress) -> None:
+    if cached.exists():
+        progress.note(f"the network for this style and film is in {cached}")
+        return
+    from farm.paint.training.course import Told
+    from farm.paint.training.run import evaluation_line, summary, train_network
+
+    def on_step(told: Told) -> None:
+        progress.share("train", told.share)
+        if told.evaluated:
+            progress.note(evaluation_line(told))
+
+    spec = training.spec.model_copy(update={"output": str(cached)})
+    progress.note(f"training a network for {spec.budget:.0f} s; {cached.parent} keeps it for the next render")
+    progress.share("train", 0.0)
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    report = train_network(spec, threads=threads, on_step=on_step, scan=training.scan, hashes=training.hashes)
+    progress.note(summary(report))
+
+
+def _own_folder(job: JobDirectory, held: contextlib.ExitStack) -> Path:
+    """A folder for the training of a job of a cluster.
+
+    It is within the job where that is on disk, so that the training continues after a stop. For a job on object
+    storage it is a temporary folder, which `held` removes.
+    """
+    if "://" not in job.url:
+        return Path(job.url) / "inputs"
+    return Path(held.enter_context(tempfile.TemporaryDirectory(prefix="farm-inputs-")))
 
 
 def cache_folder() -> Path:
-    """As the XDG base directory specification has it."""
+    """The folder where trained networks are kept for the user, by the XDG base directory specification."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "farm" / "networks"

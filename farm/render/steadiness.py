@@ -33,7 +33,7 @@ LEAST_RELIABLE = 0.2
 
 A pair below it says nothing about the paint: it is a cut, or its motion is too fast.
 """
-FULLY_RELIABLE = 0.99
+CERTAIN = 0.99
 """Weight above which a pixel can be followed. Masks have 8 bits; smoothing leaves 253 of 255 where no test fails."""
 NEAR = 6
 """Frames to either side of a boundary in which a seam is searched."""
@@ -106,7 +106,7 @@ def warp_error(*, before: np.ndarray, after: np.ndarray, flow: np.ndarray, weigh
     `weight` float32 (H, W) in 0..1 is its reliability. None where less than LEAST_RELIABLE of the pixels can be
     followed.
     """
-    mask = weight > FULLY_RELIABLE
+    mask = weight > CERTAIN
     if mask.mean() < LEAST_RELIABLE:
         return None
     return float(difference(before, after, flow)[mask].mean())

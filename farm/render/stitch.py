@@ -1,9 +1,11 @@
-"""The frames of the last pass become one film: segment by segment while others are still rendered, then joined.
+"""Make one film of the frames of the last pass: encode it segment by segment, then join the segments.
 
 segments = Segments(job, record)
-segments.make(segment)             # encoded, checked, committed in the job directory; the same again changes nothing
-segments.join(output)              # the film, from packets: nothing is encoded twice
+segments.make(segments.plan[0])    # encode, check and commit one segment; a second call changes nothing
+segments.join(output)              # join the film from packets: nothing is encoded twice
 stitch_film(job, record, output)   # all of it, after the last frame
+
+Segments can be encoded while later frames are still rendered.
 """
 
 from __future__ import annotations
@@ -39,11 +41,13 @@ from farm.spec.frames import FrameRange
 from farm.spec.render import EncodeSettings, RenderSpec
 
 READ_AHEAD = 8
+"""Frames that are read and decoded while the encoder is busy."""
 SEGMENT_VERSION = 1
+"""Part of the segments' folder name; it counts up when segments of an older farm can no longer be joined."""
 FILM_NOTE = "film.json"
-"""Which film this job is about to put where: after a crash it is known by this to be the job's own."""
+"""The file that names the film which the job is about to put in place. After a crash it shows whose the film is."""
 ATTEMPTS = 3
-"""An ffmpeg that is killed (out of memory, say) is started again."""
+"""Times that ffmpeg is started. Why: it may be killed, for example where memory runs out."""
 
 _again = tenacity.retry(
     retry=tenacity.retry_if_exception_type(EncodeError),
@@ -54,21 +58,24 @@ _again = tenacity.retry(
 
 
 def encode_settings(spec: RenderSpec) -> EncodeSettings:
-    """Beside a network the encoder is what takes long, and x264's quality is set by crf, not by its preset."""
+    """The spec's encoder settings, with preset `veryfast` for method instant where the user gave none.
+
+    Why: beside a network the encoder takes most of the time, and x264's quality is set by crf, not by its preset.
+    """
     if spec.encode.preset or spec.method != "instant":
         return spec.encode
     return spec.encode.model_copy(update={"preset": "veryfast"})
 
 
 def shown_probe(record: JobRecord) -> VideoProbe:
-    """The source, coloured as its frames are handed out: a tone-mapped film is no HDR film any more."""
+    """The probe of the source with the colours that rendered frames have: a tone-mapped film is SDR, not HDR."""
     probe = record.probe
     mapped = probe.color.is_hdr and "hdr" not in record.spec.as_stored
     return probe.model_copy(update={"color": SDR}) if mapped else probe
 
 
 class Segments:
-    """The encoded segments of one job. For one thread; raises StorageError and EncodeError."""
+    """The encoded segments of one job; `plan` lists all of them. For one thread. Raises StorageError, EncodeError."""
 
     def __init__(self, job: JobDirectory, record: JobRecord) -> None:
         self._job, self._record = job, record
@@ -80,7 +87,7 @@ class Segments:
         self._folder = f"segments/{hashlib.sha256(json.dumps(coded).encode()).hexdigest()[:12]}"
 
     def is_made(self, segment: Segment) -> bool:
-        """Whether it is there, whole, and of the frames that the ledgers name."""
+        """Whether the segment is there, undamaged, and encoded from the frames that the ledgers name."""
         row = self._row(segment)
         if row is None or row["frames"] != self._frames_hash(segment):
             return False
@@ -89,11 +96,14 @@ class Segments:
         return False
 
     def is_there(self, segment: Segment) -> bool:
-        """Whether one was committed, be it whole or not."""
+        """Whether the segment was committed; its file may be damaged."""
         return self._job.storage.exists(f"{self._name(segment)}.json")
 
     def make(self, segment: Segment, progress: Callable[[int], None] | None = None) -> None:
-        """Encode and commit it. Raises StorageError where a frame is gone, EncodeError where ffmpeg keeps failing."""
+        """Encode and commit one segment; `progress` is called with each frame's number.
+
+        Raises StorageError where a frame is gone, EncodeError where ffmpeg keeps failing.
+        """
         self._job.forget()
         with self._new_file(segment) as path:
             self._encode(segment, path, progress)
@@ -112,9 +122,9 @@ class Segments:
 
     @_again
     def join(self, output: str | Path, progress: Callable[[int], None] | None = None) -> tuple[str, ...]:
-        """Write the film to `output`, checked by reading its packets back; returns notes on what could not be kept.
+        """Join all segments to the film at `output`, and check it by reading its packets back.
 
-        An earlier film there stays until the new one is whole.
+        Returns notes on what of the source could not be kept. An earlier film stays until the new one is whole.
         """
 
         def note(film: Path) -> None:
@@ -124,12 +134,12 @@ class Segments:
         return join_segments(self._paths(), self._probe, self._record.plan.frames, output, settings, progress, note)
 
     def remove(self) -> None:
-        """Give up all segments: the film is there, and so are its frames."""
+        """Remove all segments. For a job whose film is written and whose frames are kept."""
         for name in self._job.storage.names("segments"):
             self._job.storage.remove(name)
 
     def sweep(self, output: str | Path) -> None:
-        """Remove what an encoder that was killed left behind. Only for who holds the job's lease."""
+        """Remove the files that a killed encoder left half written. Only for the process that holds the job's lease."""
         local, film = self._job.storage.local, Path(output)
         left = [] if local is None else list((local / self._folder).glob(f".*{SUFFIX}"))
         beside = re.compile(rf"\.{re.escape(film.stem)}\.[0-9a-f]{{12}}({re.escape(film.suffix)}|\.source)")
@@ -157,7 +167,7 @@ class Segments:
         return f"{self._folder}/{segment.index:05d}"
 
     def _frames_hash(self, segment: Segment) -> str:
-        """Of the hashes of all frames that it shows, as the ledgers have them; the files may have been given up."""
+        """Hash of the ledgers' hashes of all frames that the segment shows; the frames may have been removed."""
         plan = self._record.plan
         digest = hashlib.sha256(str(segment.frames).encode())
         for index in range(segment.first_chunk, segment.last_chunk + 1):
@@ -173,7 +183,7 @@ class Segments:
 
     @contextlib.contextmanager
     def _new_file(self, segment: Segment) -> Iterator[Path]:
-        """A name on this machine's disk for a segment that is not whole yet; beside its place where that is here."""
+        """A local path for a segment that is being written: beside its final place where that is local."""
         local = self._job.storage.local
         if local is not None:
             folder = local / self._folder
@@ -201,7 +211,7 @@ class Segments:
 
     @contextlib.contextmanager
     def _here(self, segment: Segment) -> Iterator[Path | None]:
-        """The segment's file on this machine, fetched for as long as it is needed; None where there is none."""
+        """The segment's file on this machine, or None. One on object storage is fetched, and removed afterwards."""
         storage, name = self._job.storage, f"{self._name(segment)}{SUFFIX}"
         if storage.local is not None:
             path = storage.local / name
@@ -218,7 +228,7 @@ class Segments:
 
 
 def is_own_film(job: JobDirectory, output: str | Path) -> bool:
-    """Whether the film that is there is the one that this job put there."""
+    """Whether the film at `output` is the one that this job wrote, by its hash."""
     data = job.storage.read(FILM_NOTE)
     try:
         said = None if data is None else unseal(data)
@@ -233,7 +243,7 @@ def is_own_film(job: JobDirectory, output: str | Path) -> bool:
 def stitch_film(
     job: JobDirectory, record: JobRecord, output: str | Path, progress: Callable[[int], None] | None = None
 ) -> tuple[str, ...]:
-    """Encode the segments that are missing, join them to the film at `output`, and return what could not be kept.
+    """Encode the segments that are missing and join them to the film at `output`; notes on what could not be kept.
 
     Raises StorageError where a frame is gone, EncodeError where ffmpeg or the check fails;
     an earlier file at `output` is then untouched.

@@ -1,6 +1,6 @@
-"""Is a job what it was? Every file of its directory, and every file that it reads, is read again and compared.
+"""Verify a job: read every file of its directory, and every file that it reads, and compare with what was written.
 
-verify_job("painted.farm").damage      # [] where all is well
+verify_job("painted.farm").damage      # [] where every file is as it was written
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ from farm.job.record import JobRecord
 from farm.media.source import content_hash
 from farm.plan.segments import SegmentProgress, unread_tasks
 from farm.plan.tasks import Task, plan_tasks
+from farm.render.inputs import file_hash
 from farm.render.stitch import Segments
 from farm.spec.load import absolute_path
 from farm.spec.named_files import input_files
 
 MADE_AGAIN = "the same command makes it again"
+"""The remedy for most files: a job makes again what is damaged."""
 LISTED = 20
+"""Damaged files that are named one by one; the others are counted."""
 
 
 @dataclass(frozen=True)
 class Damage:
-    """A file that is not what was written, and what comes of it."""
+    """A file that is not as it was written: its name, the problem, and the remedy."""
 
     name: str
     problem: str
@@ -40,35 +43,35 @@ class Damage:
 
 @dataclass
 class Verification:
-    """What was read, by kind, and what of it is damaged."""
+    """How many files were read, by kind, and which of them are damaged."""
 
     checked: Counter[str] = field(default_factory=Counter)
     damage: list[Damage] = field(default_factory=list)
 
     def look(self, kind: str, name: str, problem: str, remedy: str = MADE_AGAIN) -> None:
-        """One file more has been read; `problem` is empty where it is whole."""
+        """Count one more file of `kind`; `problem` is empty where the file is whole."""
         self.checked[kind] += 1
         if problem:
             self.damage.append(Damage(name, problem, remedy))
 
     def lines(self) -> Iterator[str]:
         yield "  read again: " + (", ".join(f"{count} {kind}" for kind, count in self.checked.items()) or "nothing")
-        for one in self.damage[:LISTED]:
-            yield f"  {one.name} {one.problem}: {one.remedy}"
+        for damage in self.damage[:LISTED]:
+            yield f"  {damage.name} {damage.problem}: {damage.remedy}"
         if len(self.damage) > LISTED:
             yield f"  ... and {len(self.damage) - LISTED} more"
         yield "  all of it is as it was written" if not self.damage else f"  {len(self.damage)} damaged"
 
 
 def verify_job(job_url: str) -> Verification:
-    """Read everything again. Raises UsageError where there is no job, StorageError where it cannot be read."""
+    """Read everything again. Raises UsageError where there is no job, StorageError where the job cannot be read."""
     job = JobDirectory(absolute_path(job_url))
-    found = Verification()
+    checks = Verification()
     for name in RECORD_NAMES:
         data = job.storage.read(name)
         if data is None and name == RECORD_NAMES[0] and job.storage.read(RECORD_NAMES[1]) is None:
             raise UsageError(f"{job_url} holds no job that has begun", "give the job directory")
-        found.look("records", name, "is missing" if data is None else _broken_seal(data), "the other copy is used")
+        checks.look("records", name, "is missing" if data is None else _broken_seal(data), "the other copy is used")
     record = job.load_record()
     assert record is not None
     tasks = plan_tasks(record.plan)
@@ -76,21 +79,21 @@ def verify_job(job_url: str) -> Verification:
     for task in tasks:
         data = job.storage.read(ledger_name(task.id))
         if data is not None:
-            found.look("ledgers", ledger_name(task.id), _broken_seal(data), "its frames are made again")
+            checks.look("ledgers", ledger_name(task.id), _broken_seal(data), "its frames are made again")
         if task.id in given_up:
             continue
         for frame, row in job.ledger(task.id).items():
             name = frame_name(task.id, frame)
-            found.look("frames", name, _differs(job.storage.read(name), row.sha256))
-    _verify_segments(job, record, found)
-    _verify_pictures(job, found)
-    _verify_inputs(record, found)
-    _verify_film(job, record, found)
-    return found
+            checks.look("frames", name, _differs(job.storage.read(name), row.sha256))
+    _verify_segments(job, record, checks)
+    _verify_pictures(job, checks)
+    _verify_inputs(record, checks)
+    _verify_film(job, record, checks)
+    return checks
 
 
 def _given_up(job: JobDirectory, record: JobRecord, tasks: Sequence[Task]) -> set[str]:
-    """Tasks of which no frame is kept because nobody reads one any more: what it was read for is in the film."""
+    """Ids of the tasks whose frames were removed, because every segment of the film that needs them is encoded."""
     segments = Segments(job, record)
     covered = SegmentProgress(record.plan, {one.index for one in segments.plan if segments.is_made(one)}, ()).covered
     unread = unread_tasks(record.plan, tasks, covered, {task.id for task in tasks})
@@ -101,15 +104,15 @@ def _given_up(job: JobDirectory, record: JobRecord, tasks: Sequence[Task]) -> se
     }
 
 
-def _verify_segments(job: JobDirectory, record: JobRecord, found: Verification) -> None:
+def _verify_segments(job: JobDirectory, record: JobRecord, checks: Verification) -> None:
     segments = Segments(job, record)
     for segment in segments.plan:
         if segments.is_there(segment):
-            found.look("segments", f"segment {segment.index}", "" if segments.is_made(segment) else "is damaged")
+            checks.look("segments", f"segment {segment.index}", "" if segments.is_made(segment) else "is damaged")
 
 
-def _verify_pictures(job: JobDirectory, found: Verification) -> None:
-    """Flow fields and masks: they have no ledger, but a PNG has checksums of its own."""
+def _verify_pictures(job: JobDirectory, checks: Verification) -> None:
+    """Check flow fields and masks. They have no ledger, but a PNG has checksums of its own."""
     for kind in ("flow", "masks"):
         for name in job.storage.names(kind):
             data = job.storage.read(name) or b""
@@ -119,11 +122,11 @@ def _verify_pictures(job: JobDirectory, found: Verification) -> None:
                     decode_match(data)
                 except FarmError:
                     problem = "is no flow"
-            found.look("flow fields" if kind == "flow" else "masks", name, problem)
+            checks.look("flow fields" if kind == "flow" else "masks", name, problem)
 
 
-def _verify_inputs(record: JobRecord, found: Verification) -> None:
-    """The film, paintings and networks that the job reads; given flow is a folder, and told by its listing only."""
+def _verify_inputs(record: JobRecord, checks: Verification) -> None:
+    """Compare the film, paintings and networks that the job reads. Given flow is a folder, and is left out."""
     remedy = "put the file back, or render it as a new job: --job"
     for path in input_files(record.spec):
         expected = record.input_hashes.get(path)
@@ -132,24 +135,24 @@ def _verify_inputs(record: JobRecord, found: Verification) -> None:
         try:
             hashed = content_hash(path) if path == record.spec.video or _is_film(record, path) else _file_hash(path)
         except FarmError as error:
-            found.look("inputs", path, error.problem, remedy)
+            checks.look("inputs", path, error.problem, remedy)
         else:
-            found.look("inputs", path, "" if hashed == expected else "has changed", remedy)
+            checks.look("inputs", path, "" if hashed == expected else "has changed", remedy)
 
 
-def _verify_film(job: JobDirectory, record: JobRecord, found: Verification) -> None:
+def _verify_film(job: JobDirectory, record: JobRecord, checks: Verification) -> None:
     data = job.storage.read("report.json")
     if data is None:
         return
-    found.look("reports", "report.json", _broken_seal(data), "the same command writes it again")
+    checks.look("reports", "report.json", _broken_seal(data), "the same command writes it again")
     report = job.load_report()
     output = Path(str(report["output"])) if report else None
     if report is None or output is None:
         return
     if not output.is_file():
-        found.look("films", str(output), "is not on this machine", "the same command makes it again, if it is gone")
+        checks.look("films", str(output), "is not on this machine", "the same command makes it again, if it is gone")
     elif report.get("output_sha256"):
-        found.look("films", str(output), "" if content_hash(str(output)) == report["output_sha256"] else "has changed")
+        checks.look("films", str(output), "" if content_hash(str(output)) == report["output_sha256"] else "has changed")
 
 
 def _is_film(record: JobRecord, path: str) -> bool:
@@ -172,6 +175,6 @@ def _differs(data: bytes | None, expected: str) -> str:
 
 def _file_hash(path: str) -> str:
     try:
-        return hashlib.sha256(local_path(path).read_bytes()).hexdigest()
+        return file_hash(local_path(path))
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}") from None

@@ -27,7 +27,7 @@ def pair(textured_pair, tmp_path):
 
 def run(*options):
     return subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / "flow_error.py"), *options],
+        [sys.executable, "-m", "benchmarks.flow_error", *options],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
+from benchmarks.scaling import film, film_tasks
+from benchmarks.virtual import Chances, simulate
 from farm.plan.tasks import Task
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-from scaling import film, film_tasks
-from virtual import Chances, simulate
 
 CERTAIN = Chances(step=1.0, dispatch=0.0, noise=0.0, slow_share=0.0, between_losses=1e15, failure_chance=0.0)
 

@@ -1,7 +1,13 @@
-"""Rate and time left, for given times."""
+"""Rate and time left, for given times, and what a log shows of them."""
+
+import io
+from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
+from farm.cli import progress as shown
+from farm.cli.progress import JobProgress
 from farm.plan.pace import RATE_SECONDS, Eta, Rate
 
 
@@ -35,3 +41,25 @@ def test_time_left_is_weighed_by_steps():
     assert eta.seconds_left(10.0) == pytest.approx(40.0)
     eta.done(80, 20.0)
     assert eta.seconds_left(20.0) == 0
+
+
+def test_a_log_shows_each_phase_every_fifteen_seconds(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(shown, "time", SimpleNamespace(monotonic=lambda: now))
+    log = io.StringIO()
+    with JobProgress(Console(file=log, width=200)) as progress:
+        progress.phase("probe", 1, 1)
+        progress.share("train", 0.0)
+        for seconds in (10, 20, 30, 40):
+            now = 100.0 + seconds
+            progress.share("train", seconds / 100)
+        progress.phase("start", 4, 40)
+        now = 160.0
+        progress.advance("pass 1", 10)
+        progress.note("a line")
+    assert log.getvalue().splitlines() == [
+        "train: 20%  ETA 1:20 min",
+        "train: 40%  ETA 1:00 min",
+        "pass 1: 1/4 frames  20.0 s/frame  ETA 1:00 min",
+        "a line",
+    ]

@@ -18,15 +18,20 @@ from farm.paint.color.matching import YIQ_FROM_RGB
 from farm.paint.color.treatment import color_treatment_after
 from farm.paint.network.network_file import load_network_file, style_picture
 from farm.paint.network.painter import InstantPainter
+from farm.plan.pace import NoProgress
 from farm.plan.runtime import Runtime
 from farm.render.chunk import COLOR_SAMPLE
 from farm.render.committed import frame_of_pass
-from farm.render.network_for_film import network_key, training_spec
+from farm.render.inputs import Inputs
+from farm.render.network_for_film import film_training
 from farm.render.source_frames import SourceFrames
 from farm.spec.frames import evenly
 from farm.spec.load import build_spec
 from farm.spec.render import RenderSpec
-from tests.paint.training.conftest import SHALLOW
+from tests.paint.training.conftest import SHALLOW, network_file
+from tests.render.test_inputs import scans_counted
+
+__all__ = ["network_file"]
 
 
 def make_spec(clip: Path, network: Path, output: Path, **options: object) -> RenderSpec:
@@ -129,7 +134,9 @@ def test_without_a_network_one_is_trained_for_the_film_and_kept(clip, style, tmp
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     values = {"method": "instant", "styles": [str(style)], "train_budget": "3s", "size": 64, **SHALLOW}
     spec = build_spec({"video": str(clip), "output": str(tmp_path / "a.mp4"), **values})
-    report = render(spec)
+    with scans_counted(monkeypatch) as scans:
+        report = render(spec)
+    assert scans == [str(clip)], "one command scans the film once: for the network's key, the training and the plan"
     (network,) = (tmp_path / "cache/farm/networks").glob("*.safetensors")
     card = load_network_file(network)[1]
     assert card.settings["video"] == clip.name
@@ -143,7 +150,7 @@ def test_without_a_network_one_is_trained_for_the_film_and_kept(clip, style, tmp
     other = render(spec.model_copy(update={"output": str(tmp_path / "b.mp4")}))
     assert network.stat().st_mtime_ns == made
     assert all(np.array_equal(a, b) for a, b in zip(frames_of(other), frames_of(report), strict=True))
-    keys = {network_key(training_spec(spec)) for spec in (spec, spec.model_copy(update={"train_budget": 4.0}))}
+    keys = {film_training(spec, Inputs()).key for spec in (spec, spec.model_copy(update={"train_budget": 4.0}))}
     assert network.stem in keys
     assert len(keys) == 2
 
@@ -163,7 +170,7 @@ def test_a_job_of_a_cluster_leaves_the_users_cache_alone(clip, style, tmp_path, 
     values = {"method": "instant", "styles": [str(style)], "train_budget": "3s", "size": 64, **SHALLOW}
     spec = build_spec({"video": str(clip), "output": str(tmp_path / "a.mp4"), **values})
     for job in (str(tmp_path / "a.farm"), f"memory://{tmp_path.name}/a.farm"):
-        network = str(onfilm.with_network(spec, job, use_cache=False).network)
+        network = str(onfilm.with_network(spec, job, Inputs(), NoProgress(), use_cache=False).network)
         assert network.startswith(f"{job}/inputs/")
         assert JobDirectory(job).storage.read(network.removeprefix(f"{job}/")) == b"network"
     assert not (tmp_path / "cache").exists()

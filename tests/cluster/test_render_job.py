@@ -9,8 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,8 +22,6 @@ from farm.errors import ChunkFailedError, JobMismatchError, OutputError, UsageEr
 from farm.job.directory import JobDirectory
 from farm.job.history import load_history
 from farm.media.probe import probe_video
-from farm.plan import render_plan as planning
-from farm.plan import segments
 from farm.plan.tasks import plan_tasks
 from farm.render.committed import frame_of_pass
 from farm.spec.load import build_spec
@@ -57,22 +53,6 @@ def reference(clip, style, tmp_path_factory, ray_here):
     """An undisturbed render by one worker."""
     spec = make_spec(clip, style, tmp_path_factory.mktemp("reference") / "out.mp4")
     return render(spec, workers=1)
-
-
-@contextmanager
-def within(seconds: int) -> Iterator[None]:
-    """A render that waits for itself fails its test."""
-
-    def give_up(*_: object) -> None:
-        raise TimeoutError(f"not through after {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def same_frames(one: str, other: str) -> bool:
@@ -180,24 +160,6 @@ def test_with_spare_storage_the_film_is_the_same_and_its_frames_are_given_up(cli
     again = render(make_spec(clip, style, tmp_path / "spare.mp4"), workers=2, save_storage=True)
     assert again["rendered"] == 0
     assert packets(again["output"]) == packets(reference["output"])
-
-
-@segments.segments_of(2)
-def test_with_spare_storage_a_long_shot_is_rendered_from_its_middle(style, tmp_path, monkeypatch):
-    """Ten segments of two frames, five begun at a time: the first one waits for the middle, which is in the sixth."""
-    monkeypatch.setattr(planning, "LONG_SHOT", 20)
-    clip = make_clip(tmp_path / "long.mp4", frames=20)
-    options = {"chunk_frames": 2, "iterations": "3,2", "style_layers": "relu1_1", "content_layers": "relu2_1"}
-    reports = []
-    for name, spare in (("kept", False), ("spare", True)):
-        spec = make_spec(clip, style, tmp_path / f"{name}.mp4", **options)
-        with within(300):
-            reports.append(render(spec, workers=1, save_storage=spare))
-    plan = JobDirectory(reports[1]["job"]).load_record().plan
-    assert segments.segments_ahead(plan, 1) == 5
-    assert [one.start for one in segments.plan_segments(plan)].index(plan.shots[0].middle) == 5
-    assert list(Path(reports[1]["job"]).glob("frames/*/*/*.png")) == []
-    assert packets(reports[1]["output"]) == packets(reports[0]["output"])
 
 
 def test_a_second_driver_is_refused_in_one_line(clip, style, tmp_path):
@@ -324,5 +286,5 @@ def test_a_range_of_a_job_of_this_machine_is_rendered_again(clip, tmp_path):
     dropped = drop_frames(find_job(job, None), FrameRange(5, 7))
     assert dropped.committed == {"pass 1": 2}
     assert list(dropped.lines()) == ["pass 1: frames 5-6 (2)"]
-    report = resume_job(find_job(job, None), None, overwrite=True)
+    report = resume_job(find_job(job, None), None, JobProgress(), overwrite=True)
     assert (report["rendered"], report["reused"]) == (2, 10)

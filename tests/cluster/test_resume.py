@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from farm.cluster import service
 from farm.files.checked_json import seal
 from farm.job.directory import JobDirectory
+from farm.job.record import FrameRecord
+from farm.plan.pace import NoProgress
 from farm.plan.runtime import Runtime
 from farm.render.prepare import prepare_job
 from farm.spec.load import build_spec
@@ -22,8 +25,8 @@ def test_resuming_here_or_on_a_cluster_spares_storage_where_the_render_did(clip,
     monkeypatch.setattr(service, "submit_job", lambda request, job, cluster: told.append(request.save_storage))
     monkeypatch.setattr(service, "Cluster", lambda address: None)
     found = service.find_job(url, None)
-    service.resume_job(found, None)
-    service.resume_job(found, "http://somewhere")
+    service.resume_job(found, None, NoProgress())
+    service.resume_job(found, "http://somewhere", NoProgress())
     assert told == [spare, spare]
 
 
@@ -35,3 +38,20 @@ def test_a_record_from_before_this_was_kept_is_read(clip, tmp_path):
     for name in ("job.json", "job.copy.json"):
         JobDirectory(url).storage.write(name, seal(old))
     assert JobDirectory(url).load_record() == record
+
+
+def test_a_job_that_an_older_version_began_with_spare_storage_is_resumed_with_it(clip, tmp_path, monkeypatch):
+    url = str(tmp_path / "out.farm")
+    spec = build_spec({"video": str(clip), "output": str(tmp_path / "out.mp4"), "method": "identity"})
+    record = prepare_job(spec, url).begin(Runtime(device="cpu", precision="fp32", threads=1), save_storage=True)
+    old = record.model_dump(mode="json")
+    old["spare_storage"] = old.pop("save_storage")
+    job = JobDirectory(url)
+    for name in ("job.json", "job.copy.json"):
+        job.storage.write(name, seal(old))
+    job.commit_frame("pass-1/00000", np.zeros((64, 96, 3), np.uint8), FrameRecord(frame=0, sha256=""))
+    assert prepare_job(spec, url).as_it_is_now().record == record, "it goes on from the frames that are there"
+    resumed = []
+    monkeypatch.setattr(service, "render_job", lambda spec, options, progress: resumed.append((spec, options)))
+    service.resume_job(service.find_job(url, None), None, NoProgress())
+    assert [(spec, options.save_storage) for spec, options in resumed] == [(record.spec, True)]

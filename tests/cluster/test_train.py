@@ -17,7 +17,7 @@ from farm.cluster.train import train_on_ray
 from farm.errors import CancelledError, PictureError, UsageError
 from farm.paint.network.network import ARCHITECTURES, StyleNetwork
 from farm.paint.training.course import Told, training_folder
-from farm.paint.training.run import TrainingProgress, train_network
+from farm.paint.training.run import train_network
 from farm.spec.train import TrainSpec
 from tests.cluster.commands import farm
 from tests.paint.training.conftest import photos
@@ -67,19 +67,18 @@ def apart(one, other, spec) -> float:
     return max(float((found[name] - other[name]).norm() / (found[name] - begun[name]).norm()) for name in names)
 
 
-def at_step(monkeypatch: pytest.MonkeyPatch, step: int, act: Callable[[], None]) -> list[int]:
-    """Have something done once when that step is told of; gives the steps that are told of."""
-    steps: list[int] = []
+class AtStep:
+    """An `on_step` that does something once, when that step is told of; `steps` are all that were told of."""
 
-    def told_of(_: TrainingProgress, told: Told) -> None:
-        due = told.step >= step > max(steps, default=0)
-        steps.append(told.step)
+    def __init__(self, step: int, act: Callable[[], None]) -> None:
+        self.steps: list[int] = []
+        self._step, self._act = step, act
+
+    def __call__(self, told: Told) -> None:
+        due = told.step >= self._step > max(self.steps, default=0)
+        self.steps.append(told.step)
         if due:
-            act()
-
-    monkeypatch.setattr(TrainingProgress, "__call__", told_of)
-    monkeypatch.setattr("farm.cluster.train.POLL_SECONDS", 0.02)
-    return steps
+            self._act()
 
 
 def workers_of_ray() -> list[int]:
@@ -129,10 +128,12 @@ def test_a_lost_worker_is_replaced_and_nothing_is_different(spec, both, tmp_path
         found.extend(map(listening, pids))
         os.kill(pids[0], signal.SIGKILL)
 
-    steps = at_step(monkeypatch, 2, kill_one)
-    report = train_on_ray(elsewhere(spec, tmp_path), 2, threads=1)
+    monkeypatch.setattr("farm.cluster.train.POLL_SECONDS", 0.02)
+    at_two, notes = AtStep(2, kill_one), []
+    report = train_on_ray(elsewhere(spec, tmp_path), 2, threads=1, on_step=at_two, note=notes.append)
+    assert notes == ["a worker was lost; the training goes on from its last checkpoint"]
     assert (report["lost_workers"], report["steps"]) == (1, STEPS)
-    assert steps.count(1) == 1, "it goes on from the checkpoint"
+    assert at_two.steps.count(1) == 1, "it goes on from the checkpoint"
     assert same(weights(report["output"]), weights(both["output"]))
     assert [point["held_out"] for point in report["curve"]] == [point["held_out"] for point in both["curve"]]
     assert len(found) == 2
@@ -142,9 +143,10 @@ def test_a_lost_worker_is_replaced_and_nothing_is_different(spec, both, tmp_path
 
 def test_stopped_with_two_it_goes_on_with_one(spec, alone, tmp_path, monkeypatch):
     stopped = elsewhere(spec, tmp_path)
-    at_step(monkeypatch, 2, lambda: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("farm.cluster.train.POLL_SECONDS", 0.02)
+    at_two = AtStep(2, lambda: signal.raise_signal(signal.SIGINT))
     with pytest.raises(CancelledError, match=r"the training is kept in .*net.train; run the same command"):
-        train_on_ray(stopped, 2, threads=1)
+        train_on_ray(stopped, 2, threads=1, on_step=at_two)
     assert not (tmp_path / "net.safetensors").exists()
     left = torch.load(training_folder(stopped.output) / "checkpoint.pt")["course"]["step"]
     assert 2 <= left < STEPS

@@ -13,6 +13,7 @@ from PIL import Image
 from farm.errors import UsageError, WeightsError
 from farm.paint.color.matching import YIQ_FROM_RGB, color_statistics
 from farm.paint.losses.objective import TemporalTie
+from farm.paint.losses.targets import StyleTargets
 from farm.paint.styler import SHOTS_KEPT, FrameStyler, optimize_settings
 from farm.plan.runtime import Runtime
 from farm.spec.load import build_spec
@@ -187,11 +188,10 @@ def test_style_targets_are_computed_once_for_each_size_of_a_shot(style, monkeypa
         return compute(cls, features, styles, content_size, *rest)
 
     monkeypatch.setattr(StyleTargets, "of", classmethod(watched))
-    monkeypatch.setattr(pyramid_sizes, "__defaults__", (32,))
-    monkeypatch.setattr(stylize_coarse_to_fine, "__defaults__", (*stylize_coarse_to_fine.__defaults__[:-1], 32))
-    content = np.full((64, 96, 3), 90, np.uint8)
-    shot = make_styler(style, size=(96, 64)).of_shot(0)
-    shot.first(content, 2)
-    shot.first(content, 2)
-    shot.next(content, content.astype(np.float32), 1, ())
-    assert sizes == [(32, 48), (64, 96)]
+    content = np.full((384, 400, 3), 90, np.uint8)  # two levels: the shorter side is twice the coarsest one
+    spec = build_spec({"video": "v.mp4", "output": "o.mp4", "styles": [str(style)], **LAYERS})
+    shot = FrameStyler(spec, (400, 384), RUNTIME, Sample()).of_shot(0)
+    shot.first(content, 0)
+    shot.first(content, 0)
+    shot.next(content, content.astype(np.float32), 0, ())
+    assert sizes == [(192, 200), (384, 400)]

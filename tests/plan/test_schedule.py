@@ -86,11 +86,11 @@ def test_an_idle_worker_may_be_lost_without_harm():
 def test_after_the_last_attempt_followers_are_skipped_and_the_rest_goes_on():
     schedule = Schedule([task("a", steps=5), task("b", "a"), task("c", "b"), task("other")], attempts=2)
     schedule.handle(WorkerJoined("w1"))
-    said = schedule.handle(TaskFailed("w1", "broken"))
-    assert isinstance(said[0], Retry)
-    said = schedule.handle(TaskFailed("w1", "broken"))
-    assert said[0] == GiveUp(task("a", steps=5), "broken", skipped=2)
-    assert assigned(said) == [("w1", "other")]
+    instructions = schedule.handle(TaskFailed("w1", "broken"))
+    assert isinstance(instructions[0], Retry)
+    instructions = schedule.handle(TaskFailed("w1", "broken"))
+    assert instructions[0] == GiveUp(task("a", steps=5), "broken", skipped=2)
+    assert assigned(instructions) == [("w1", "other")]
     schedule.handle(TaskSucceeded("w1"))
     assert schedule.done
     assert schedule.failed == ["a"]
@@ -100,8 +100,8 @@ def test_after_the_last_attempt_followers_are_skipped_and_the_rest_goes_on():
 def test_what_cannot_succeed_is_not_tried_again():
     schedule = Schedule([task("a")])
     schedule.handle(WorkerJoined("w1"))
-    (said,) = schedule.handle(TaskFailed("w1", "no such file", retryable=False))
-    assert isinstance(said, GiveUp)
+    (instructions,) = schedule.handle(TaskFailed("w1", "no such file", retryable=False))
+    assert isinstance(instructions, GiveUp)
     assert schedule.done
 
 
@@ -138,11 +138,11 @@ def test_a_node_where_everything_fails_is_avoided():
     schedule.handle(WorkerJoined("good", "n1"))
     schedule.handle(WorkerJoined("bad", "n2"))
     for _ in range(2):
-        said = schedule.handle(TaskFailed("bad", "no memory"))
-        assert [type(one) for one in said] == [Retry, Assign]
-    said = schedule.handle(TaskFailed("bad", "no memory"))
-    assert said[0] == Avoid("n2", 3)
-    assert said[2:] == [Release("bad")]
+        instructions = schedule.handle(TaskFailed("bad", "no memory"))
+        assert [type(one) for one in instructions] == [Retry, Assign]
+    instructions = schedule.handle(TaskFailed("bad", "no memory"))
+    assert instructions[0] == Avoid("n2", 3)
+    assert instructions[2:] == [Release("bad")]
     ran = ["t0"]
     while not schedule.done:
         ran += [name for _, name in assigned(schedule.handle(TaskSucceeded("good")))]
@@ -153,9 +153,9 @@ def test_a_node_where_everything_fails_is_avoided():
 def test_one_bad_chunk_does_not_condemn_the_only_node():
     schedule = Schedule([task("a", steps=3), task("b")], attempts=3)
     schedule.handle(WorkerJoined("w1", "n1"))
-    said = [one for _ in range(3) for one in schedule.handle(TaskFailed("w1", "broken"))]
-    assert not any(isinstance(one, Avoid) for one in said)
-    assert said[-1] == Assign("w1", task("b"))
+    instructions = [one for _ in range(3) for one in schedule.handle(TaskFailed("w1", "broken"))]
+    assert not any(isinstance(one, Avoid) for one in instructions)
+    assert instructions[-1] == Assign("w1", task("b"))
 
 
 def test_workers_above_the_allowance_are_given_back_when_their_task_is_done():

@@ -1,7 +1,7 @@
 """Render a clip for real: seconds a frame by what they are spent on, memory, loss and warp error.
 
 alone = render_alone(spec, folder)              # in this process, one task after the other
-many = render_with_ray(spec, folder, workers=2) # as a user does
+many = render_with_ray(spec, folder, workers=2)   # as a user does
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import shutil
 import statistics
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from farm.job.directory import JobDirectory
 from farm.paint.device import choose_device, peak_memory
 from farm.paint.stopwatch import taken
 from farm.paint.styler import local_runtime
+from farm.plan.pace import NoProgress, Progress
 from farm.plan.tasks import plan_tasks
 from farm.render.chunk import ChunkRenderer
 from farm.render.committed import frame_of_pass
@@ -95,14 +98,22 @@ def quality_of(renderer: ChunkRenderer) -> Quality:
     return Quality(statistics.median(losses), statistics.median(judged_errors) if judged_errors else None)
 
 
-def render_with_ray(spec: RenderSpec, folder: Path, workers: int, threads: int | None = None) -> dict[str, Any]:
-    """`farm render` with so many workers: seconds a frame while rendering, and the share that workers waited."""
-    from farm.cli.progress import JobProgress
+def render_with_ray(
+    spec: RenderSpec,
+    folder: Path,
+    workers: int,
+    threads: int | None = None,
+    new_progress: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(NoProgress()),
+) -> dict[str, Any]:
+    """`farm render` with so many workers: seconds a frame while rendering, and the share that workers waited.
+
+    `new_progress` opens what shows the progress of one render.
+    """
     from farm.cluster.render_job import render_job
     from farm.cluster.sizing import LaunchOptions
 
     job = fresh_job(folder / f"workers-{workers}.farm")
-    with JobProgress() as progress:
+    with new_progress() as progress:
         options = LaunchOptions(str(job), workers=workers, threads=threads, overwrite=True, dashboard=False)
         report = render_job(spec, options, progress)
     directory = JobDirectory(str(job))

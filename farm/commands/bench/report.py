@@ -1,6 +1,6 @@
 """The bench: a step, a clip alone, a clip over Ray; a table, and how it compares with the last time.
 
-told = run_bench(spec, Path("bench"), workers=2)
+told = run_bench(spec, Path("bench"), workers=2, new_progress=JobProgress)
 print(bench_table(told, told["last"]))
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from farm.paint.device import choose_device, configure_threads
 from farm.paint.features.vgg import VGGFeatures
 from farm.paint.losses.targets import Style, StyleTargets
 from farm.paint.styler import load_network, local_runtime, objective_settings
+from farm.plan.pace import NoProgress, Progress
 from farm.plan.render_plan import output_size
 from farm.spec.frames import FrameRange
 from farm.spec.render import RenderSpec
@@ -37,9 +39,16 @@ OPTIMISER = ("forward", "backward", "losses", "optimizer")
 AROUND = ("decode", "flow", "warp", "reread", "commit")
 
 
-def run_bench(spec: RenderSpec, folder: Path, workers: int = 1, threads: int | None = None) -> dict[str, Any]:
+def run_bench(
+    spec: RenderSpec,
+    folder: Path,
+    workers: int = 1,
+    threads: int | None = None,
+    new_progress: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(NoProgress()),
+) -> dict[str, Any]:
     """Measure and keep the figures as `bench.json` in `folder`; those of the last time are under `last`.
 
+    `new_progress` opens what shows the progress of one render over Ray.
     Raises what a render of `spec` raises, and UsageError for a method that does not optimise.
     """
     if spec.method != "optimize":
@@ -59,7 +68,7 @@ def run_bench(spec: RenderSpec, folder: Path, workers: int = 1, threads: int | N
         "shares": shares(alone),
     }
     if workers > 1:
-        one, many = (render_with_ray(spec, folder, count, threads or 1) for count in (1, workers))
+        one, many = (render_with_ray(spec, folder, count, threads or 1, new_progress) for count in (1, workers))
         told["ray"] = {"one": one, "many": many, "speedup": one["frame_seconds"] / many["frame_seconds"]}
     write_atomically(kept, json.dumps(told, indent=1).encode())
     return {**told, "last": last}

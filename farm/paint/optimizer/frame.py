@@ -14,7 +14,6 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -46,14 +45,13 @@ FLAT = 1e-6
 class StepProgress:
     """After step `step` of `iterations`; `losses` at the point just evaluated, weighted, as in StylizedFrame.
 
-    `picture()` is that point, uint8 (H, W, 3), clipped and rounded. It costs time only when it is asked for. Ask before
-    the callback returns: the optimiser moves on from the point.
+    `point` is the picture there, (1, 3, H, W) float32 in 0..255, not clipped: see `farm.paint.tensors.tensor_to_image`.
     """
 
     step: int
     iterations: int
     losses: Mapping[str, float]
-    picture: Callable[[], NDArray[np.uint8]]
+    point: Tensor
 
 
 @dataclass(frozen=True)
@@ -217,7 +215,7 @@ class FrameOptimizer:
             if total < best.losses["total"]:
                 best = _Outcome(point, step, values, "iterations")
             if request.progress:
-                request.progress(StepProgress(step, iterations, values, partial(tensor_to_image, point)))
+                request.progress(StepProgress(step, iterations, values, point))
             lowest.append(best.losses["total"])
             if len(lowest) > settings.window and lowest[0] - lowest[-1] <= settings.convergence * lowest[0]:
                 return self._finished(best, step, "converged")

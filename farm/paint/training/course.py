@@ -15,7 +15,7 @@ import io
 import json
 import pickle
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -118,11 +118,14 @@ def run_course(
     return _finish(spec, trainer, course, folder) if team.leads else {}
 
 
-def begin_training(spec: TrainSpec, *, overwrite: bool) -> None:
-    """Find out before any work whether this training can be done, or continued, here. Raises FarmError."""
+def begin_training(spec: TrainSpec, *, overwrite: bool, hashes: Mapping[str, str] | None = None) -> None:
+    """Find out before any work whether this training can be done, or continued, here. Raises FarmError.
+
+    `hashes` are `input_hashes(spec)` where the caller has them; None reads the files here.
+    """
     check_can_write(spec.output, overwrite=overwrite)
     folder = training_folder(spec.output)
-    hashes = input_hashes(spec)
+    hashes = dict(hashes if hashes is not None else input_hashes(spec))
     known = folder / "train.json"
     if known.exists():
         try:

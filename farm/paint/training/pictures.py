@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from farm.errors import PictureError
 from farm.media.decode import FrameReader
 from farm.media.pictures import read_picture, resize
-from farm.media.scan import scan_video
+from farm.media.scan import VideoScan, scan_video
 from farm.spec.frames import FrameRange, evenly
 from farm.spec.paint import PICTURE_SUFFIXES
 from farm.spec.train import TrainSpec
@@ -116,14 +116,17 @@ def crop_shape(shape: Sequence[int], side: int) -> tuple[int, int]:
     return low, min(width, side * side // low)
 
 
-def load_pictures(spec: TrainSpec) -> Pictures:
-    """Read everything that the spec names; what judges is at its size. Raises PictureError, VideoError."""
+def load_pictures(spec: TrainSpec, scan: VideoScan | None = None) -> Pictures:
+    """Read everything that the spec names; what judges is at its size. Raises PictureError, VideoError.
+
+    `scan` is that of the spec's film where the caller has it; None scans the film here.
+    """
     assert spec.size is not None
     found: list[Picture] = []
     if spec.photos:
         found += [Picture(_magnified(read_picture(path), spec)) for path in photo_files(spec.photos)]
     if spec.video:
-        found += film_pictures(spec.video, spec)
+        found += film_pictures(scan or scan_video(spec.video), spec)
     pictures = split(found)
     judging = [Picture(*(_at_size(frame, spec) for frame in one.frames)) for one in pictures.held_out]
     return Pictures(pictures.training, judging)
@@ -152,9 +155,8 @@ def photo_files(folder: str) -> list[Path]:
     return [found[i] for i in evenly(MOST_PHOTOS, len(found))]
 
 
-def film_pictures(path: str, spec: TrainSpec) -> list[Picture]:
+def film_pictures(scan: VideoScan, spec: TrainSpec) -> list[Picture]:
     """Pairs of neighbours, evenly spaced over the film, none across a cut; single frames where nothing ties a pair."""
-    scan = scan_video(path)
     probe = scan.probe
     height, width = _magnified_shape((probe.height, probe.width), spec)
     cuts = set(scan.cuts)

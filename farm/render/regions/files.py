@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,10 +11,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from farm.errors import PictureError, UsageError, VideoError
-from farm.files.remote import local_path
 from farm.media.pictures import read_picture
 from farm.media.probe import probe_video
-from farm.media.source import content_hash, open_source, pick_video_stream
 from farm.plan.render_plan import RenderPlan
 from farm.spec.paint import Region
 
@@ -22,13 +20,16 @@ DARKEST_WHITE = 8
 """A mask picture with no pixel brighter than this holds no region: a mistake, not a wish."""
 
 
-def read_mask_picture(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
+def read_mask_picture(
+    path: str | Path, size: tuple[int, int] | None = None, *, data: bytes | None = None
+) -> np.ndarray:
     """The mask (H, W) uint8, 255 in the region; resized to `size` (width, height). Transparent is outside.
 
+    `data` are the file's bytes where the caller has read them; None reads the file.
     Raises PictureError, also for a mask that is black all over.
     """
-    grey = read_picture(path).mean(axis=2)
-    with Image.open(path) as picture:
+    grey = read_picture(path, data=data).mean(axis=2)
+    with Image.open(path if data is None else io.BytesIO(data)) as picture:
         if "A" in picture.getbands():
             upright = ImageOps.exif_transpose(picture)  # as read_picture turns the rest of it
             grey = grey * (np.asarray(upright.getchannel("A"), np.float32) / 255)
@@ -42,24 +43,6 @@ def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     shrinks = size[0] <= mask.shape[1] and size[1] <= mask.shape[0]
     resized = cv2.resize(mask, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return resized.round().clip(0, 255).astype(np.uint8)
-
-
-def hash_masks(regions: Sequence[Region]) -> dict[str, str]:
-    """The hash of every mask file, each read or opened once so that a bad one is found before rendering begins.
-
-    Raises PictureError or VideoError.
-    """
-    found = {}
-    for region in regions:
-        if region.is_picture:
-            here = local_path(region.mask)
-            read_mask_picture(here)
-            found[region.mask] = hashlib.sha256(here.read_bytes()).hexdigest()
-        else:
-            with open_source(region.mask) as film:
-                pick_video_stream(film, region.mask)
-            found[region.mask] = content_hash(region.mask)
-    return found
 
 
 def check_regions(regions: Sequence[Region], plan: RenderPlan, film_frames: int) -> None:

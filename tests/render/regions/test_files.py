@@ -8,7 +8,8 @@ from PIL import Image
 
 from farm.errors import PictureError, UsageError, VideoError
 from farm.plan.render_plan import plan_render
-from farm.render.regions.files import check_regions, hash_masks, read_mask_picture
+from farm.render.inputs import Inputs
+from farm.render.regions.files import check_regions, read_mask_picture
 from tests.conftest import make_clip
 from tests.plan.test_render_plan import make_probe, make_spec
 
@@ -55,7 +56,7 @@ def test_a_mask_that_cannot_be_used_is_one_line(tmp_path, content, says):
     elif content is not None:
         path.write_bytes(content)
     with pytest.raises(PictureError, match=says) as caught:
-        hash_masks(make_spec(regions=[f"{path}=none"]).regions)
+        Inputs().masks(make_spec(regions=[f"{path}=none"]).regions)
     assert "\n" not in str(caught.value)
 
 

@@ -1,0 +1,32 @@
+"""Optical flow that is computed ahead of the renderers, in the background.
+
+ahead = FlowAhead(job_url, ranges, flow_sources, title="film", label="farm-film-1a2b")
+...                # the job is rendered meanwhile
+ahead.stop()
+"""
+
+from __future__ import annotations
+
+import ray
+
+from farm.cluster.actors import spawn_flow_worker
+from farm.spec.frames import FrameRange
+
+
+class FlowAhead:
+    """A flow worker at work on `ranges` of frames. To lose it costs nothing: renderers compute what is missing.
+
+    `title` is what the dashboard calls it, and `label` the job's name in metrics.
+    """
+
+    def __init__(
+        self, job_url: str, ranges: tuple[FrameRange, ...], flow_sources: tuple[str, ...], *, title: str, label: str
+    ) -> None:
+        self._actor = spawn_flow_worker(title)
+        self._stream = self._actor.run.options(name="flow", num_returns="streaming").remote(
+            job_url, ranges, flow_sources, label
+        )
+
+    def stop(self) -> None:
+        """Kill the worker. Fields that it has not stored are lost."""
+        ray.kill(self._actor)

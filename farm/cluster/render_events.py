@@ -1,0 +1,96 @@
+"""What one job does with what the driver tells it: the progress shown, the metrics, `state.json`, and the film.
+
+    events = RenderEvents(running, film, metrics, todo, bars=None)
+    Driver(pool, job_url, tasks, finished, events, settings).run()
+
+Ray must run before this module's callers make a `JobMetrics`; the module itself does not import Ray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from farm.cluster.sizing import LaunchOptions
+from farm.interruption import Interruption
+from farm.job.history import History
+from farm.job.state import StateRecorder
+from farm.plan.pace import Progress
+from farm.plan.tasks import Task
+from farm.render.chunk import FrameReport
+from farm.render.film_in_progress import FilmMaker
+
+if TYPE_CHECKING:
+    from farm.cluster.metrics import JobMetrics
+    from farm.cluster.phase_bars import PassBars
+
+
+@dataclass(frozen=True)
+class RunningJob:
+    """A job at work: how it was launched, whom it reports to, and what may stop it.
+
+    `progress` is shown to the user, `state` and `history` are kept in the job directory, `interruption` is Ctrl-C.
+    """
+
+    options: LaunchOptions
+    progress: Progress
+    interruption: Interruption
+    state: StateRecorder
+    history: History
+
+
+class RenderEvents:
+    """The driver's events of one render. `todo` are the tasks that are not finished; `bars` is None without a cluster.
+
+    Each method is called by the driver, in the main thread.
+    """
+
+    def __init__(
+        self,
+        running: RunningJob,
+        film: FilmMaker,
+        metrics: JobMetrics,
+        todo: Sequence[Task],
+        bars: PassBars | None = None,
+    ) -> None:
+        self._running, self._film, self._metrics, self._bars = running, film, metrics, bars
+        self._pass_names = {task.id: task.pass_name for task in todo}
+        self._steps = {task.id: steps_per_frame(task) for task in todo}
+        self._frames = sum(len(task.frames) for task in todo)
+        self._phase, self._committed = "start", 0
+        running.progress.phase("start", self._frames, sum(task.steps or len(task.frames) for task in todo))
+
+    def check(self) -> None:
+        """Give a sign of life in `state.json`. Raises KeyboardInterrupt after Ctrl-C."""
+        self._running.interruption.check()
+        self._running.state.beat(self._phase, self._committed, self._frames)
+
+    def note(self, line: str) -> None:
+        """Show one line of text: a lost worker, a retry, a node that joined."""
+        self._running.progress.note(line)
+
+    def frame(self, report: FrameReport) -> None:
+        """Count one committed frame."""
+        self._phase = self._pass_names[report.task]
+        self._committed += 1
+        self._metrics.frames_left(self._frames - self._committed)
+        self._running.progress.advance(self._phase, self._steps[report.task])
+
+    def task_begun(self, task: Task, reports: Any) -> None:
+        """Show a task that a renderer was given in Ray's dashboard; `reports` is the stream of its reports."""
+        if self._bars:
+            self._bars.begun(task.pass_name, reports)
+
+    def task_done(self, task_id: str) -> None:
+        """Hand the frames of a task on to the film: all of them are committed."""
+        self._film.task_done(task_id)
+
+    def failures(self, failures: dict[str, list[str]]) -> None:
+        """Record the tasks that failed for good: for each its reason and the last lines of its worker's log."""
+        self._running.state.failed(failures)
+
+
+def steps_per_frame(task: Task) -> float:
+    """Optimiser steps planned for a frame of a task, by which progress is weighed; 1 for a method without optimiser."""
+    return task.steps / len(task.frames) or 1.0

@@ -1,0 +1,191 @@
+"""The files that a spec names, each checked and hashed once however many steps ask for them.
+
+    inputs = Inputs()
+    inputs.hashes(spec)      # paintings, masks, networks, weights: {path: SHA-256}
+    inputs.scan(spec)        # the film: probe and cuts
+
+One `Inputs` is handed from step to step of a command. It holds hashes and scans only, no pictures, so it is small
+enough to travel to another process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from farm.errors import FlowFileError, PictureError, UsageError
+from farm.files.remote import is_remote, local_path
+from farm.media.pictures import read_picture
+from farm.media.scan import VideoScan, scan_video
+from farm.media.source import content_hash, open_source, pick_video_stream
+from farm.render.regions.files import read_mask_picture
+from farm.spec.named_files import BUILT_IN, picture_files, with_small_files_here
+from farm.spec.paint import PaintSpec, Region
+from farm.spec.render import RenderSpec
+
+MOST_PICTURE_BYTES = 1 << 31
+"""Size of the largest picture file that is read, 2 GiB. Why: the bytes are held in memory while they are hashed and
+decoded; 200 million pixels of 16-bit RGB, more than `read_picture` accepts, are 1.2 GB.
+"""
+_READ_BYTES = 1 << 20
+
+
+class Inputs:
+    """Remembers what it has read, by path. A file that changes during a command counts as it was when it was read."""
+
+    def __init__(self) -> None:
+        self._hashes: dict[tuple[str, str], str] = {}
+        self._scans: dict[tuple[str, bool], VideoScan] = {}
+
+    def scan(self, spec: RenderSpec) -> VideoScan:
+        """Probe and cuts of the spec's film, from one pass over it. Raises VideoError."""
+        key = (spec.video, spec.allow_truncated)
+        if key not in self._scans:
+            self._scans[key] = scan_video(spec.video, allow_truncated=spec.allow_truncated)
+        return self._scans[key]
+
+    def hashes(self, spec: RenderSpec) -> dict[str, str]:
+        """The hash of every file that a render of `spec` reads, but the film, by path; each is checked before.
+
+        The folder of given flow has the hash of its listing, because its files may be many gigabytes.
+        Raises PictureError, VideoError, WeightsError, FlowFileError or UsageError for what cannot be used.
+        """
+        hashes = self._pictures(picture_files(spec)) | self.masks(spec.regions)
+        if spec.method == "optimize":
+            hashes |= self.features(spec)
+        hashes |= self._networks(spec)
+        if spec.flow_dir:
+            hashes[spec.flow_dir] = self._once("listing", spec.flow_dir, _listing_hash)
+        return hashes
+
+    def features(self, spec: PaintSpec) -> dict[str, str]:
+        """The hash of the feature network's file by path; empty for the built-in network, which has no file.
+
+        Raises WeightsError, and UsageError for a layer that the network lacks.
+        """
+        names = ",".join([*spec.content_layers, *spec.style_layers, spec.features_input])
+
+        def read(path: str) -> str:
+            from farm.paint.styler import load_network
+
+            load_network(with_small_files_here(spec))
+            return "" if path == BUILT_IN else _file_hash(path)
+
+        digest = self._once(f"features {names}", spec.features, read)
+        return {} if spec.features == BUILT_IN else {spec.features: digest}
+
+    def for_copying(self, spec: RenderSpec) -> dict[str, str]:
+        """The hash of every local file that `spec` names, the film too, by path; each is opened as what it should be.
+
+        It reads no more than that takes: the film is opened and hashed, but not scanned. Raises InputError or
+        UsageError.
+        """
+        with open_source(spec.video) as film:
+            pick_video_stream(film, spec.video)
+        hashes = self._pictures(picture_files(spec)) | self.masks(spec.regions)
+        if spec.features != BUILT_IN:
+            hashes |= self.features(spec)
+        hashes |= self._networks(spec)
+        if not is_remote(spec.video):
+            hashes[spec.video] = self._once("film", spec.video, content_hash)
+        return hashes
+
+    def _pictures(self, paths: Iterable[str]) -> dict[str, str]:
+        return {path: self._once("picture", path, _picture_hash) for path in paths}
+
+    def masks(self, regions: Iterable[Region]) -> dict[str, str]:
+        """The hash of every mask file by path; each is read, or opened, before. Raises PictureError or VideoError."""
+        return {
+            region.mask: self._once("mask", region.mask, _mask_hash if region.is_picture else _mask_film_hash)
+            for region in regions
+        }
+
+    def _networks(self, spec: RenderSpec) -> dict[str, str]:
+        """Of the trained network and of RAFT's weights, where the spec names them."""
+        hashes = {}
+        if spec.network:
+            hashes[spec.network] = self._once("network", spec.network, _network_hash)
+        if spec.flow_weights:
+            hashes[spec.flow_weights] = self._once("flow weights", spec.flow_weights, _flow_weights_hash)
+        return hashes
+
+    def _once(self, kind: str, path: str, read: Callable[[str], str]) -> str:
+        """The hash that `read(path)` returns, asked for only the first time. One file may be read as two kinds."""
+        if (kind, path) not in self._hashes:
+            self._hashes[kind, path] = read(path)
+        return self._hashes[kind, path]
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes, read in pieces of 1 MiB. Raises OSError."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_READ_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def read_bytes(path: Path) -> bytes | None:
+    """The bytes of a picture file; None where there is no such file, which `read_picture` then says.
+
+    Raises PictureError for a file that cannot be read, or that is larger than MOST_PICTURE_BYTES.
+    """
+    if not path.is_file():  # a pipe or a device would be waited for
+        return None
+    if path.stat().st_size > MOST_PICTURE_BYTES:
+        raise PictureError(f"{path} has more than {MOST_PICTURE_BYTES >> 30} GiB", "make the picture smaller first")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PictureError(f"{path} cannot be read: {error.strerror}", "check its permissions") from None
+
+
+def _picture_hash(path: str) -> str:
+    here = local_path(path)
+    data = read_bytes(here)
+    read_picture(here, data=data)
+    return hashlib.sha256(data or b"").hexdigest()
+
+
+def _mask_hash(path: str) -> str:
+    here = local_path(path)
+    data = read_bytes(here)
+    read_mask_picture(here, data=data)
+    return hashlib.sha256(data or b"").hexdigest()
+
+
+def _mask_film_hash(path: str) -> str:
+    with open_source(path) as film:
+        pick_video_stream(film, path)
+    return content_hash(path)
+
+
+def _network_hash(path: str) -> str:
+    from farm.paint.network.network_file import load_network_file
+
+    load_network_file(local_path(path))
+    return _file_hash(path)
+
+
+def _flow_weights_hash(path: str) -> str:
+    from farm.flow.raft import load_raft_weights
+
+    load_raft_weights(local_path(path))
+    return _file_hash(path)
+
+
+def _file_hash(path: str) -> str:
+    try:
+        return file_hash(local_path(path))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from None
+
+
+def _listing_hash(folder: str) -> str:
+    """The hash of the names, sizes and times of a folder's files."""
+    try:
+        rows = sorted((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in Path(folder).iterdir())
+    except OSError as error:
+        raise FlowFileError(f"flow directory {folder} cannot be read: {error.strerror}", "check --flow-dir") from None
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
