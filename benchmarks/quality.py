@@ -3,11 +3,10 @@
     python -m benchmarks.quality VIDEO --style IMG --frames 0-47 --size 256 --iterations 60,24 \
         --chunk-frames 16 -o quality/
 
-The clip is rendered by the farm as it comes (defaults), and beside it as the field would do it: every frame
-alone, strictly sequential (one pass with all steps), one chunk in Ruder's alternating passes, chunks with a hard cut,
-chunks with a cross-faded overlap.
-`--set FIELD=VALUE` changes a field of the farm's own render (blend=0, passes=2, ...), value in JSON.
-All are measured on the frames before encoding:
+The clip is rendered by the farm with its defaults, and beside it as the field does it: every frame alone, strictly
+sequential (one pass with all steps), one chunk in Ruder's alternating passes, chunks with a hard cut, and chunks with a
+cross-faded overlap. `--set FIELD=VALUE` changes a field of the farm's own render (blend=0, passes=2, ...); the value is
+JSON. All are measured on the frames before encoding:
 
     warp error    mean squared difference (pixels 0..1) to the previous frame, warped, where the yardstick's flow on
                   the source is reliable (Ruder et al. 2016, eq. 5 and 6). It is OpenCV's DIS at its medium preset,
@@ -37,7 +36,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.flow_error import measure
-from farm.flow import reliability
+from farm.flow import reliability_weights
 from farm.flow.dis import smooth_search
 from farm.job.directory import JobDirectory
 from farm.job.record import JobRecord
@@ -51,8 +50,8 @@ from farm.spec.frames import evenly
 from farm.spec.load import build_spec
 from farm.spec.render import RenderSpec
 
-FULLY_RELIABLE = 253  # of 255: what smoothing leaves where no test fails
 ONE_CHUNK = 100_000
+"""Chunk length that no clip reaches."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "farm": {},
     "sequential": {"chunk_frames": ONE_CHUNK, "passes": 1, "overlap": 0},
@@ -60,11 +59,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "alternating": {"chunk_frames": ONE_CHUNK, "overlap": 0, "sweep": "alternating"},
     "cross-fade": {"passes": 1, "overlap": 4, "chunk_start": "scratch"},
 }
+"""What each way of rendering changes in the spec."""
 
 
 @dataclass
 class Measured:
-    """One way of rendering: per frame or per pair of frames, from the first on."""
+    """One way of rendering, measured: lists have a figure for each frame or each pair of frames, in order."""
 
     steps: int
     seconds: float
@@ -75,6 +75,7 @@ class Measured:
     contrast: list[float] = field(default_factory=list)
 
     def median_error(self) -> float:
+        """Median warp error of the pairs that can be judged; NaN where there is none."""
         return float(np.median([error for error in self.warp_error if error is not None]))
 
     def drift(self, source: Measured) -> dict[str, float]:
@@ -103,16 +104,16 @@ class Yardstick:
         self.pairs = []
         for before, after in itertools.pairwise(pictures):
             backward, forward = smooth_search(after, before), smooth_search(before, after)
-            self.pairs.append((backward, reliability(backward, forward) >= FULLY_RELIABLE))
+            self.pairs.append((backward, reliability_weights(backward, forward)))
         sample = [pictures[i] for i in evenly(COLOR_SAMPLE, len(pictures))]
         styler = FrameStyler(record.spec, (plan.width, plan.height), record.runtime, lambda _: sample)
         self.styler = styler.of_shot(0)
 
     def measure(self, painted: list[np.ndarray], steps: int, seconds: float) -> Measured:
+        """Measure the frames of a render, uint8 (H, W, 3) each, that took so many steps and seconds."""
         found = Measured(steps, seconds)
-        for (flow, mask), before, after in zip(self.pairs, painted[:-1], painted[1:], strict=True):
-            error = warp_error(before=before, after=after, flow=flow, weight=mask.astype(np.float32))
-            found.warp_error.append(error)
+        for (flow, weight), before, after in zip(self.pairs, painted[:-1], painted[1:], strict=True):
+            found.warp_error.append(warp_error(before=before, after=after, flow=flow, weight=weight))
         for frame, picture in zip(self.frames, painted, strict=True):
             losses = self.styler.losses(self.source(frame), picture)
             found.style_loss.append(losses["style"])
@@ -135,7 +136,7 @@ def seams(found: Measured, base: Measured, plan: RenderPlan) -> list[Seam]:
 
 
 def render_variant(name: str, base: RenderSpec, changes: dict[str, Any], folder: Path, workers: int | None) -> Any:
-    """Render through the farm; returns frames, steps, seconds and the job's record."""
+    """Render through the farm. Returns the painted frames, the report and the job's record."""
     from farm.cli.progress import JobProgress
     from farm.cluster.render_job import render_job
     from farm.cluster.sizing import LaunchOptions
@@ -155,16 +156,17 @@ def render_variant(name: str, base: RenderSpec, changes: dict[str, Any], folder:
 
 
 def render_alone(record: JobRecord, yardstick: Yardstick) -> tuple[list[np.ndarray], int, float]:
-    """Every frame on its own, with the steps that a later frame of the sequence gets."""
+    """Paint every frame alone, with the steps of a later frame. Returns frames, steps and seconds."""
     began, steps, painted = time.perf_counter(), 0, []
     for frame in record.plan.frames:
-        made = yardstick.styler.first(yardstick.source(frame), record.spec.iterations.next)
-        steps += made.steps
-        painted.append(made.image)
+        picture = yardstick.styler.first(yardstick.source(frame), record.spec.iterations.next)
+        steps += picture.steps
+        painted.append(picture.image)
     return painted, steps, time.perf_counter() - began
 
 
 def flow_errors(pair: list[str]) -> list[dict[str, Any]]:
+    """The rows of flow_error for two pictures and the true flow between them."""
     options = argparse.Namespace(
         pair=[Path(name) for name in pair], invalid=[], methods=None, raft_weights=None, repeat=3, threads=None
     )
@@ -172,6 +174,7 @@ def flow_errors(pair: list[str]) -> list[dict[str, Any]]:
 
 
 def plot(found: dict[str, Measured], boundaries: list[int], first: int, path: Path) -> None:
+    """Draw warp error, style loss and mean level by frame; `first` is the number of the first frame."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -196,6 +199,7 @@ def plot(found: dict[str, Measured], boundaries: list[int], first: int, path: Pa
 
 
 def table(result: dict[str, Any]) -> str:
+    """The figures, as they are printed."""
     lines = [
         f"{'':<12}{'warp error':>12}{'of seq.':>9}{'seam':>7}{'style ratio':>15}{'style loss':>12}"
         f"{'drift L/C/S':>19}{'steps':>8}{'seconds':>9}"
