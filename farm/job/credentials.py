@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from farm.errors import UsageError
 from farm.files.remote import file_name
+from farm.spec import RenderSpec
 from farm.spec.named_files import input_files
-from farm.spec.render import RenderSpec
 
 SECRET_WORDS = ("signature", "credential", "token", "password", "passwd", "secret", "apikey", "accesskey")
 

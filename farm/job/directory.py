@@ -32,13 +32,13 @@ from typing import Any
 import numpy as np
 
 from farm.errors import JobMismatchError, OutputError, StorageError
+from farm.files import Storage
 from farm.files.checked_json import seal, unseal
 from farm.files.png import decode_png, encode_png
-from farm.files.storage import Storage
 from farm.job.record import FrameRecord, JobRecord
-from farm.plan.tasks import Task
+from farm.plan import Task
+from farm.spec import RenderSpec
 from farm.spec.load import spec_differences
-from farm.spec.render import RenderSpec
 
 LEDGER_ROWS_KEPT = 4096
 """Of the ledgers that were read last: all of a long film's would take more memory than its frames in work."""

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from farm.errors import StorageError
 from farm.job.directory import JobDirectory
-from farm.spec.base import Model
+from farm.spec import Model
 
 Kind = Literal["run", "joined", "lost", "retry", "failed", "avoided", "regained", "note", "stitch", "end"]
 

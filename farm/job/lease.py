@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from farm.errors import StorageError, UsageError
-from farm.files.storage import Storage
+from farm.files import Storage
 
 BEAT_SECONDS = 5.0
 SILENT_SECONDS = 30.0

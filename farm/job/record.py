@@ -7,11 +7,8 @@ import json
 
 from pydantic import AliasChoices, Field
 
-from farm.plan.render_plan import RenderPlan
-from farm.plan.runtime import Runtime
-from farm.plan.video import VideoProbe
-from farm.spec.base import Model
-from farm.spec.render import RenderSpec
+from farm.plan import RenderPlan, Runtime, VideoProbe
+from farm.spec import Model, RenderSpec
 
 FLOW_STORE_VERSION = 2
 

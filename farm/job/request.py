@@ -18,8 +18,7 @@ from farm.errors import StorageError
 from farm.files.remote import file_name
 from farm.job.directory import JobDirectory
 from farm.plan.fair_share import DEFAULT_PRIORITY
-from farm.spec.base import Model
-from farm.spec.render import RenderSpec
+from farm.spec import Model, RenderSpec
 
 
 class JobRequest(Model):

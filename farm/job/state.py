@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 
 from farm.errors import CancelledError, FarmError, StorageError
 from farm.job.directory import JobDirectory
-from farm.spec.base import Model
+from farm.spec import Model
 
 BEAT_SECONDS = 15.0
 SILENT_AFTER_SECONDS = 90.0

@@ -9,7 +9,7 @@ from typing import Any
 from farm.errors import UsageError
 from farm.job.directory import JobDirectory
 from farm.job.state import load_state
-from farm.plan.tasks import plan_tasks
+from farm.plan import plan_tasks
 from farm.spec.load import absolute_path
 
 

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from farm.errors import CancelledError, ChunkFailedError, UsageError
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory
 from farm.job.state import JobState, job_state, load_state, save_state
 from farm.job.status import job_status, status_lines
 
