@@ -144,7 +144,7 @@ def wait(
 
     def on_state(state: Any) -> None:
         nonlocal shown
-        line = f"{state.state} {state.stage} {state.done}/{state.total}" if state.total else state.state
+        line = f"{state.state} {state.phase} {state.done}/{state.total}" if state.total else state.state
         if line != shown:
             print(line, file=sys.stderr, flush=True)
             shown = line

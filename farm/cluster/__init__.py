@@ -1,4 +1,30 @@
-"""The only place that imports ray: starting it, the actors, and the loop that drives a job over them."""
+"""Hands a job's frames out to machines: the only folder that imports ray.
+
+render_job       a render from the spec to the report: inputs, network, plan, lease, tasks, film
+render_events    what a job does with what its driver tells it
+driver           the loop that drives the tasks of one job; no ray
+workers          what the driver needs of its workers; no ray
+pool             workers as Ray actors that join and are lost
+pool_work        pieces of work for a pool that is not rendering
+actors           what runs on a worker
+driver_tasks     probing and stitching as named Ray tasks
+flow_ahead       optical flow that is computed ahead of the renderers
+sizing           how many workers a job has, and threads and bytes of each
+broker           one cluster shared between jobs
+session          a Ray on this machine, or a connection to a cluster
+token            the token that Ray asks for
+service          submit, wait, cancel, resume, retry
+jobs_api         Ray's Jobs API over HTTP
+staging          local inputs copied to the job's storage
+measure          what a render will cost
+preview          a sheet of small frames
+train            a training over several processes
+train_workers    the workers of a training
+metrics          what Prometheus is told
+monitoring       where metrics are shown
+phase_bars       a bar for each pass in Ray's dashboard
+worker_logs      the last lines of a worker that failed
+"""
 
 import os
 

@@ -1,1 +1,14 @@
-"""TODO"""
+"""Bytes at a path or URL: whole or not at all.
+
+storage         files of a job below one path or URL, each written whole or not at all
+atomic          one file on a disk, put in its place once it is whole
+remote          inputs at a URL: read by range, or copied to this machine
+checked_json    JSON that carries its own checksum, and JSON that may be torn
+png             PNG of frames, and whether one is still what was written
+"""
+
+from farm.files.atomic import write_atomically
+from farm.files.remote import local_path
+from farm.files.storage import Storage
+
+__all__ = ["Storage", "local_path", "write_atomically"]

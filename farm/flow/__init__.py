@@ -13,6 +13,18 @@ The flow w *from A to B* says where a pixel of A is found in B: A(x) looks like 
 A pixel (row y, column x) is a point sample at (x, y), without a half-pixel shift. A pixel of *unknown* flow is NaN
 in both components: files and the codec keep it, `reliability` gives it 0, `warp` leaves it where it is.
 Pictures are RGB.
+
+estimators        optical flow methods by name
+dis               dense inverse search
+epicflow          edge-preserving interpolation of matches
+raft              a recurrent network, given its weights
+match             flow both ways, and what of it can be trusted
+consistency       masks of what can be trusted
+warp              pictures moved along a flow
+codec             how a flow is stored
+store             flows of one video, kept
+files             .flo and .pgm of other programs
+endpoint_error    how far a flow is from the truth
 """
 
 from farm.flow.codec import decode_flow, decode_match, encode_flow

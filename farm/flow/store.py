@@ -18,8 +18,11 @@ from typing import TypeVar
 import numpy as np
 
 from farm.errors import FlowFileError
-from farm.files.storage import Storage
-from farm.flow import Match, best_match, compose, decode_match, encode_flow, reliability_weights
+from farm.files import Storage
+from farm.flow.codec import decode_match, encode_flow
+from farm.flow.consistency import reliability_weights
+from farm.flow.match import Match, best_match
+from farm.flow.warp import compose
 
 CACHE_BYTES = 1 << 30
 CACHE_FIELDS = 2048

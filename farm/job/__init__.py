@@ -1,1 +1,18 @@
-"""TODO"""
+"""What is kept: the job directory, which is the whole state of a render.
+
+directory      the files of a job, read and committed
+record         what a job is, and what a committed frame is
+lease          one driver at a time
+state          what the job is doing, for people
+history        what happened beside the frames, for people
+status         how far a job is
+request        what was submitted to a cluster
+credentials    the refusal to keep secrets
+forecast       the forecast that was made
+measures       the warp errors that were measured
+"""
+
+from farm.job.directory import JobDirectory
+from farm.job.record import FrameRecord, JobRecord
+
+__all__ = ["FrameRecord", "JobDirectory", "JobRecord"]

@@ -1,4 +1,4 @@
-"""What is secret in a URL, and the refusal to keep it in a job directory."""
+"""Secrets in URLs, and the refusal to keep them in a job directory."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from urllib.parse import parse_qsl, urlsplit
 
 from farm.errors import UsageError
 from farm.files.remote import file_name
+from farm.spec import RenderSpec
 from farm.spec.named_files import input_files
-from farm.spec.render import RenderSpec
 
 SECRET_WORDS = ("signature", "credential", "token", "password", "passwd", "secret", "apikey", "accesskey")
-
-
+"""Parts of the names of query parameters that give access: links signed for S3, GCS or Azure, and API keys."""
 SECRET_NAMES = ("sig", "pwd", "auth")
-"""Parts and whole names of what a query says when it opens a door: links signed for S3, GCS or Azure, and API keys."""
+"""Whole names of such parameters, which are too short to look for inside other names."""
 
 
 def check_no_secrets(job_url: str, spec: RenderSpec) -> None:
-    """Refuse URLs that carry a password or a key: they would stand in files, logs and `ps`. Raises UsageError."""
+    """Check the job's URL and every URL in its spec. Raises UsageError where one carries a password or a key.
+
+    Why: it would stand in the job's files, in logs and in `ps`.
+    """
     for path in [job_url, spec.output, *input_files(spec), spec.flow_dir or ""]:
         if has_credentials(path):
             raise UsageError(
@@ -28,7 +30,7 @@ def check_no_secrets(job_url: str, spec: RenderSpec) -> None:
 
 
 def has_credentials(path: str) -> bool:
-    """Whether it is a URL with a user, a password, a signature or a key in it."""
+    """Whether `path` is a URL with a user, a password, a signature or a key in it."""
     if "://" not in path:
         return False
     parts = urlsplit(path)

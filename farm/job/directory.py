@@ -32,23 +32,30 @@ from typing import Any
 import numpy as np
 
 from farm.errors import JobMismatchError, OutputError, StorageError
-from farm.files.checked_json import seal, unseal
+from farm.files import Storage
+from farm.files.checked_json import parse_or_none, seal, unseal
 from farm.files.png import decode_png, encode_png
-from farm.files.storage import Storage
 from farm.job.record import FrameRecord, JobRecord
-from farm.plan.tasks import Task
+from farm.plan import Task
+from farm.spec import RenderSpec
 from farm.spec.load import spec_differences
-from farm.spec.render import RenderSpec
 
 LEDGER_ROWS_KEPT = 4096
-"""Of the ledgers that were read last: all of a long film's would take more memory than its frames in work."""
+"""Rows of ledgers that are kept in memory, those read last.
+
+Why: all ledgers of a long film would take more memory than its frames in work.
+"""
 RECORD_NAMES = ("job.json", "job.copy.json")
+"""The two copies of the job record. The second is read where the first is damaged."""
 WRITTEN_FOLDERS = ("frames", "ledger", "flow", "masks", "segments")
-"""Where drivers and workers put files."""
+"""Folders into which drivers and workers write."""
 
 
 class JobDirectory:
-    """Reads and commits the files of one job. Raises StorageError, JobMismatchError."""
+    """Reads and commits the files of one job at a path or URL. Every method raises StorageError.
+
+    Ledgers that were read are kept: `forget` has them read anew.
+    """
 
     def __init__(self, url: str) -> None:
         self.storage = Storage(url)
@@ -73,12 +80,13 @@ class JobDirectory:
         return None
 
     def save_record(self, record: JobRecord) -> None:
+        """Write both copies of the record."""
         data = seal(record.model_dump(mode="json"), indent=1)
         for name in RECORD_NAMES:
             self.storage.write(name, data)
 
     def mend_record(self) -> bool:
-        """Write both copies anew if one is not what the other is. True where that was so."""
+        """Write both copies of the record anew if they differ. True where they did."""
         record = self.load_record()
         if record is None or len({self.storage.read(name) for name in RECORD_NAMES}) == 1:
             return False
@@ -86,7 +94,7 @@ class JobDirectory:
         return True
 
     def check_writable(self) -> None:
-        """Find out before any work whether files can be put here. Raises OutputError."""
+        """Write and remove a file, to find out before any work whether that is possible. Raises OutputError."""
         try:
             self.storage.write(".writable", b"")
             self.storage.remove(".writable")
@@ -95,11 +103,14 @@ class JobDirectory:
 
     @property
     def has_frames(self) -> bool:
-        """Whether anything was committed here: until then nothing is lost by beginning anew."""
+        """Whether any frame was committed here. Until then nothing is lost by beginning anew."""
         return self.storage.exists("ledger")
 
     def check_same(self, record: JobRecord, spec: RenderSpec, input_hashes: dict[str, str]) -> None:
-        """Refuse to continue a job with another spec or other inputs. Raises JobMismatchError with the difference."""
+        """Check that `spec` and its inputs are those of `record`. `input_hashes` maps paths to SHA-256 of the files.
+
+        Raises JobMismatchError, with every difference, where they are not.
+        """
         differences = spec_differences(record.spec, spec)
         differences += [
             f"{name}: the file has changed"
@@ -115,10 +126,10 @@ class JobDirectory:
     # frames -----------------------------------------------------------------------------------------
 
     def ledger(self, task: str) -> dict[int, FrameRecord]:
-        """The committed frames of a task as its ledger names them, by frame; not yet checked against the files."""
+        """The committed frames of a task as its ledger names them, by frame. Their files are not looked at."""
         if task not in self._ledgers:
             data = self.storage.read(ledger_name(task))
-            self._keep_ledger(task, {} if data is None else _parse_ledger(data))
+            self._keep_ledger(task, _parse_ledger(data))
         self._ledgers.move_to_end(task)
         return self._ledgers[task]
 
@@ -129,7 +140,7 @@ class JobDirectory:
             self._ledgers.popitem(last=False)
 
     def forget(self) -> None:
-        """Read the ledgers anew: another process may have written them."""
+        """Read the ledgers anew when they are next asked for: another process may have written them."""
         self._ledgers.clear()
 
     def commit_frame(self, task: str, image: np.ndarray, record: FrameRecord) -> FrameRecord:
@@ -139,16 +150,24 @@ class JobDirectory:
     def commit_frames(
         self, task: str, made: Sequence[tuple[np.ndarray, FrameRecord]], *, compress: bool = True
     ) -> list[FrameRecord]:
-        """Several frames with one entry in the ledger: all of them are committed after it, none before."""
+        """Store several pictures (H, W, 3) uint8, then name all of them in the ledger with one write.
+
+        None of them is committed before that write. `compress` False writes faster and larger files. Returns the
+        records with hash, bytes and time of the commit.
+        """
         records = []
         for image, record in made:
             data = encode_png(image, compress=compress)
-            facts = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "committed": round(time.time(), 3)}
-            records.append(record.model_copy(update=facts))
+            commit = {
+                "sha256": hashlib.sha256(data).hexdigest(),
+                "bytes": len(data),
+                "committed": round(time.time(), 3),
+            }
+            records.append(record.model_copy(update=commit))
             self.storage.write(frame_name(task, record.frame), data)
         # A worker that was given up for lost may be slow, not dead, and write this ledger beside its successor. What
         # the other committed stands: read anew, or a late entry of the one would undo the last ones of the other.
-        written = _parse_ledger(self.storage.read(ledger_name(task)) or b"")
+        written = _parse_ledger(self.storage.read(ledger_name(task)))
         self._save_ledger(task, {**written, **self.ledger(task), **{record.frame: record for record in records}})
         return records
 
@@ -158,7 +177,7 @@ class JobDirectory:
         self._keep_ledger(task, ledger)
 
     def read_frame(self, task: str, frame: int) -> np.ndarray | None:
-        """The committed picture (H, W, 3) uint8; None where it is not committed or its bytes are not what was."""
+        """The committed picture, (H, W, 3) uint8. None where it is not committed, or its file has another hash."""
         record = self.ledger(task).get(frame)
         data = self.storage.read(frame_name(task, frame)) if record else None
         if record is None or data is None or hashlib.sha256(data).hexdigest() != record.sha256:
@@ -166,7 +185,7 @@ class JobDirectory:
         return decode_png(data)
 
     def drop_frames(self, task: str, frames: Collection[int]) -> int:
-        """Forget committed frames of a task; returns how many there were. The ledger goes first, then the files."""
+        """Remove committed frames of a task from its ledger, and then their files. Returns how many there were."""
         ledger = self.ledger(task)
         dropped = sorted(ledger.keys() & set(frames))
         if dropped:
@@ -176,7 +195,7 @@ class JobDirectory:
         return len(dropped)
 
     def is_finished(self, task: Task) -> bool:
-        """Whether its every frame is committed and intact."""
+        """Whether every frame of the task is committed and intact."""
         return len(self.intact_frames(task)) == len(task.frames)
 
     def finished_tasks(self, tasks: Iterable[Task]) -> set[str]:
@@ -184,7 +203,7 @@ class JobDirectory:
         return {task.id for task in tasks if self.is_finished(task)}
 
     def intact_frames(self, task: Task) -> set[int]:
-        """Frames of a task that are in the ledger and whose file has the ledger's hash."""
+        """Frames of a task that its ledger names and whose files have the ledger's hash. Reads every such file."""
         intact = set()
         for frame, record in self.ledger(task.id).items():
             data = self.storage.read(frame_name(task.id, frame))
@@ -195,37 +214,36 @@ class JobDirectory:
     # the end ----------------------------------------------------------------------------------------
 
     def sweep(self) -> None:
-        """Remove what writers that were killed left half written. Only for who holds the job's lease, at its end."""
+        """Remove files that killed writers left half written. Only for a driver that holds the lease, at its end."""
         self.storage.sweep(WRITTEN_FOLDERS)
 
     def save_report(self, report: dict[str, Any]) -> None:
+        """Write what the finished render was, as plain JSON. With it the job is finished."""
         self.storage.write("report.json", seal(report, indent=1))
 
     def drop_report(self) -> None:
-        """The job is not finished any more."""
+        """Remove the report: the job is not finished any more."""
         self.storage.remove("report.json")
 
     def load_report(self) -> dict[str, Any] | None:
-        """None where the job is not finished; a report that is damaged is none."""
-        data = self.storage.read("report.json")
-        try:
-            return None if data is None else unseal(data)
-        except ValueError:
-            return None
+        """The report. None where the job is not finished; a damaged report counts as absent."""
+        return parse_or_none(self.storage.read("report.json"), unseal)
 
 
 def ledger_name(task: str) -> str:
+    """Name of a task's ledger in the job directory: `ledger/pass-1/00003.json`."""
     return f"ledger/{task}.json"
 
 
 def frame_name(task: str, frame: int) -> str:
+    """Name of a committed frame in the job directory: `frames/pass-1/00003/000123.png`."""
     return f"frames/{task}/{frame:06d}.png"
 
 
-def _parse_ledger(data: bytes) -> dict[int, FrameRecord]:
+def _parse_ledger(data: bytes | None) -> dict[int, FrameRecord]:
     """A ledger that is not what was written counts as empty: its frames are made again, bit for bit."""
-    try:
-        rows = unseal(data)["frames"]
-        return {row["frame"]: FrameRecord.model_validate(row) for row in rows}
-    except (ValueError, KeyError, TypeError):
-        return {}
+
+    def parse(data: bytes) -> dict[int, FrameRecord]:
+        return {row["frame"]: FrameRecord.model_validate(row) for row in unseal(data)["frames"]}
+
+    return parse_or_none(data, parse) or {}

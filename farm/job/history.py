@@ -3,8 +3,8 @@
     history = History(job)
     history.add("lost", worker="worker-2", task="pass-1/00003", text="its worker died")
 
-Who committed which frame when is in the ledger; here is the rest: when runs began and ended, workers that came and
-went, retries, failures. For people only: nothing is decided by it.
+The ledger says who committed which frame and when. The history says the rest: when runs began and ended, which workers
+came and went, retries and failures. It is for people only: nothing is decided by it.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ import json
 import time
 from typing import Literal
 
-from pydantic import ValidationError
-
 from farm.errors import StorageError
+from farm.files.checked_json import parse_or_none
 from farm.job.directory import JobDirectory
-from farm.spec.base import Model
+from farm.spec import Model
 
 Kind = Literal["run", "joined", "lost", "retry", "failed", "avoided", "regained", "note", "stitch", "end"]
+"""What a happening is. "run" begins a run, "end" ends it; "regained" means that a lost task's loss was made up for."""
 
 
 class Happening(Model):
-    """At `at` seconds since 1970. `seconds` are those that were lost, of kind "regained"."""
+    """One thing that happened, at `at` seconds since 1970.
+
+    Of kind "regained", `seconds` is how much time the loss cost. The other kinds leave it 0.
+    """
 
     at: float
     kind: Kind
@@ -36,17 +39,20 @@ class Happening(Model):
 
 
 class History:
-    """Adds to the history of a job, one write each: these things are rare."""
+    """Adds to the history of a job. Each addition writes the whole file: these things are rare."""
 
     def __init__(self, job: JobDirectory) -> None:
         self._job = job
-        self._told = list(load_history(job))
+        self._happenings = list(load_history(job))
 
     def add(
         self, kind: Kind, *, worker: str = "", task: str = "", host: str = "", text: str = "", seconds: float = 0.0
     ) -> None:
-        """Storage that takes nothing now is no reason to stop: the next time all of it is written."""
-        self._told.append(
+        """Note that something happened now. Raises nothing.
+
+        Where the storage takes nothing now, the next call writes all of it.
+        """
+        self._happenings.append(
             Happening(
                 at=round(time.time(), 3),
                 kind=kind,
@@ -57,15 +63,15 @@ class History:
                 seconds=round(seconds, 3),
             )
         )
-        rows = [one.model_dump(mode="json", exclude_defaults=True) for one in self._told]
+        rows = [happening.model_dump(mode="json", exclude_defaults=True) for happening in self._happenings]
         with contextlib.suppress(StorageError):
             self._job.storage.write("history.json", json.dumps(rows, indent=0).encode())
 
 
 def load_history(job: JobDirectory) -> tuple[Happening, ...]:
-    """All that was noted, in order; nothing where there is none, or none that this version understands."""
-    data = job.storage.read("history.json")
-    try:
-        return () if data is None else tuple(Happening.model_validate(row) for row in json.loads(data))
-    except (ValueError, ValidationError, TypeError):
-        return ()
+    """All that was noted, in order. Empty where there is no file, or one that this version does not understand."""
+    return parse_or_none(job.storage.read("history.json"), _parse) or ()
+
+
+def _parse(data: bytes) -> tuple[Happening, ...]:
+    return tuple(Happening.model_validate(row) for row in json.loads(data))

@@ -3,9 +3,10 @@
     with job_lease(job.storage):     # UsageError where somebody else is at work there
         ...
 
-On a disk it is a lock on the file `lock`, which ends with its process, however that ends. On object storage there are
-no locks: `lease.json` names the driver and counts up every few seconds. Whoever finds one there waits to see whether it
-still counts, by its own steady clock, so that neither a clock that jumps nor two that differ decide anything.
+On a disk the lease is a lock on the file `lock`. The lock ends with its process, however that ends. Object storage has
+no locks: there `lease.json` names the driver and holds a counter that rises every BEAT_SECONDS. A driver that finds a
+lease watches its counter for SILENT_SECONDS on its own monotonic clock. Wall clocks are never compared, so a wrong one
+cannot steal a job.
 """
 
 from __future__ import annotations
@@ -24,14 +25,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from farm.errors import StorageError, UsageError
-from farm.files.storage import Storage
+from farm.files import Storage
+from farm.files.checked_json import parse_or_none
 
 BEAT_SECONDS = 5.0
+"""Seconds between two counts of a lease on object storage."""
 SILENT_SECONDS = 30.0
-"""A lease that does not count up for so long belongs to nobody any more."""
+"""Seconds after which a lease whose counter stands still belongs to nobody any more: six beats."""
 SETTLE_SECONDS = 1.0
-"""Two that take a lease at the same moment: the later one stands, and after so long both see which."""
+"""Seconds between writing a lease and reading it back.
+
+Why: of two drivers that take a lease at the same moment the later write stands, and by then both see whose it is.
+"""
 NAME = "lease.json"
+"""Name of the lease in the job directory, on object storage."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,10 @@ STEADY_CLOCK = LeaseClock()
 def job_lease(
     storage: Storage, on_note: Callable[[str], None] = lambda _: None, clock: LeaseClock = STEADY_CLOCK
 ) -> Iterator[None]:
-    """Hold the job while inside. Raises UsageError where another driver has it, StorageError."""
+    """Hold the job while inside the block. `on_note` is told once if another driver's lease has to be watched first.
+
+    Raises UsageError where another driver is at work in the job, StorageError where the lease cannot be written.
+    """
     with _file_lock(storage, storage.local) if storage.local else _counting_lease(storage, on_note, clock):
         yield
 
@@ -113,7 +123,7 @@ def _counting_lease(storage: Storage, on_note: Callable[[str], None], clock: Lea
 
 
 def _wait_until_silent(storage: Storage, on_note: Callable[[str], None], clock: LeaseClock) -> None:
-    """Return when nobody holds the lease. Raises UsageError as soon as it counts up."""
+    """Return when nobody holds the lease. Raises UsageError as soon as its counter rises."""
     first = _read(storage)
     if first is None:
         return
@@ -129,13 +139,9 @@ def _wait_until_silent(storage: Storage, on_note: Callable[[str], None], clock: 
 
 
 def _read(storage: Storage) -> dict[str, str] | None:
-    """None where there is no lease, or none that can be understood."""
-    data = storage.read(NAME)
-    try:
-        said = json.loads(data) if data else None
-    except ValueError:
-        return None
-    return said if isinstance(said, dict) and {"driver", "who", "count"} <= said.keys() else None
+    """The lease as it is written. None where there is none, or one that cannot be understood."""
+    lease = parse_or_none(storage.read(NAME), json.loads)
+    return lease if isinstance(lease, dict) and {"driver", "who", "count"} <= lease.keys() else None
 
 
 def _write(storage: Storage, driver: str, count: int) -> None:

@@ -1,29 +1,33 @@
-"""The warp errors that were measured, kept in the job directory so that none is measured twice."""
+"""Warp errors of a job's frames, kept in the job directory so that none is measured twice."""
 
 from __future__ import annotations
 
 import json
 
+from farm.files.checked_json import parse_or_none
 from farm.job.directory import JobDirectory
 
 MEASURES = "measures.json"
-
+"""Name of the file in the job directory."""
 
 Known = dict[int, tuple[str, float | None]]
-"""Of each frame: what its pair was named by when it was measured, and its warp error."""
+"""By frame: the key of its pair (hashes of both frames) when it was measured, and the pair's warp error.
+
+The error is None where the two frames share too few pixels to measure.
+"""
 
 
 def load_measures(job: JobDirectory) -> Known:
-    """What was measured before, for `pair_errors`; nothing where there is none."""
-    data = job.storage.read(MEASURES)
-    try:
-        rows = {} if data is None else json.loads(data)
-        return {int(frame): (str(key), None if value is None else float(value)) for frame, (key, value) in rows.items()}
-    except (ValueError, TypeError, AttributeError):
-        return {}
+    """What was measured before, for `pair_errors`. Empty where nothing was, or the file is damaged."""
+    return parse_or_none(job.storage.read(MEASURES), _parse) or {}
 
 
 def save_measures(job: JobDirectory, known: Known) -> None:
-    """Raises StorageError."""
+    """Write `measures.json`. Raises StorageError."""
     rows = {str(frame): value for frame, value in sorted(known.items())}
     job.storage.write(MEASURES, json.dumps(rows, indent=0).encode())
+
+
+def _parse(data: bytes) -> Known:
+    rows = json.loads(data).items()
+    return {int(frame): (str(key), None if value is None else float(value)) for frame, (key, value) in rows}

@@ -1,4 +1,4 @@
-"""What a job is and what a committed frame is, as the job directory keeps them."""
+"""What a job is, and what a committed frame is, as the job directory keeps them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import json
 
 from pydantic import AliasChoices, Field
 
-from farm.plan.render_plan import RenderPlan
-from farm.plan.runtime import Runtime
-from farm.plan.video import VideoProbe
-from farm.spec.base import Model
-from farm.spec.render import RenderSpec
+from farm.plan import RenderPlan, Runtime, VideoProbe
+from farm.spec import Model, RenderSpec
 
 FLOW_STORE_VERSION = 2
+"""Part of the flow store's key. It rises whenever stored flow would come out different."""
 
 
 class JobRecord(Model):
-    """`job.json`. `input_hashes` maps every file that the render reads to the hash of its bytes; `save_storage` is how
-    the render was begun, for whoever goes on with it.
+    """`job.json`: everything that decides what the frames of a job look like.
+
+    `input_hashes` maps the path of every file that the render reads to the SHA-256 of its bytes. `cuts` are the first
+    frames of new shots. `versions` maps packages to the versions that began the job. `save_storage` is how the render
+    was begun, so that a driver that continues it does the same.
     """
 
     spec: RenderSpec
@@ -32,8 +33,11 @@ class JobRecord(Model):
 
 
 class FrameRecord(Model):
-    """One committed frame, as the ledger has it. `seconds` are of work, waiting for storage included; `bytes` are those
-    of its file; `worker` committed it at `committed` seconds since 1970.
+    """One committed frame, as the ledger has it.
+
+    `sha256` and `bytes` are those of its file. The optimiser took `steps` steps, ended because of `stop`, and was begun
+    anew `restarts` times. `losses` are weighed as in the spec. The work took `seconds`, waiting for storage included.
+    `worker` committed it at `committed` seconds since 1970.
     """
 
     frame: int
@@ -50,7 +54,7 @@ class FrameRecord(Model):
 
 
 def record_flow_key(record: JobRecord) -> str:
-    """Names all that the flow fields of a job depend on: the video, the size, and the estimator or the given files."""
+    """Key of a job's flow fields: it differs wherever the video, the size, the estimator or the given files do."""
     spec, size = record.spec, (record.plan.width, record.plan.height)
     method = "given" if spec.flow_dir else spec.flow
     beside = record.input_hashes.get(spec.flow_dir or spec.flow_weights or "", "")

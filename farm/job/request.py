@@ -1,4 +1,4 @@
-"""What `farm submit` asks of a cluster: `request.json` in the job's storage, and the names that go with it. Pure.
+"""What `farm submit` asks of a cluster: `request.json` in the job's storage, and the ids of submissions.
 
 The spec travels through the job's storage, never through the Jobs API: what is submitted there is a URL.
 """
@@ -18,12 +18,14 @@ from farm.errors import StorageError
 from farm.files.remote import file_name
 from farm.job.directory import JobDirectory
 from farm.plan.fair_share import DEFAULT_PRIORITY
-from farm.spec.base import Model
-from farm.spec.render import RenderSpec
+from farm.spec import Model, RenderSpec
 
 
 class JobRequest(Model):
-    """A submitted job: the spec, what concerns the machines, where it was submitted to and under which ids."""
+    """A submitted job. `dashboard` is the address of the cluster, `submissions` are its ids there, oldest first.
+
+    `farm` is the version that submitted it. None for `workers` or `threads` leaves the number to the cluster.
+    """
 
     spec: RenderSpec
     workers: int | None = Field(default=None, ge=1)
@@ -37,7 +39,7 @@ class JobRequest(Model):
 
 
 def load_request(job: JobDirectory) -> JobRequest | None:
-    """None where nothing was submitted. Raises StorageError for a damaged file."""
+    """The request of this job. None where nothing was submitted. Raises StorageError for a damaged file."""
     data = job.storage.read("request.json")
     try:
         return None if data is None else JobRequest.model_validate_json(data)
@@ -46,18 +48,23 @@ def load_request(job: JobDirectory) -> JobRequest | None:
 
 
 def save_request(job: JobDirectory, request: JobRequest) -> None:
+    """Write `request.json`. Raises StorageError."""
     job.storage.write("request.json", request.model_dump_json(indent=1).encode())
 
 
 def submission_base(job_url: str, spec: RenderSpec) -> str:
-    """`farm-bikes-1a2b3c4d5e`: the same job has the same id, whoever submits it."""
+    """First id of a job, such as `farm-bikes-1a2b3c4d5e`. The same job and spec have the same one everywhere."""
     parts = json.dumps([job_url, spec.model_dump(mode="json")], sort_keys=True)
     name = re.sub(r"[^a-z0-9]+", "-", film_title(spec).lower()).strip("-")[:24]
     return "-".join(part for part in ("farm", name, hashlib.sha256(parts.encode()).hexdigest()[:10]) if part)
 
 
 def next_submission(base: str, taken: Collection[str]) -> str:
-    """`base` the first time, then `base-2`, `base-3`, ..."""
+    """The first id that is not `taken`: `base`, then `base-2`, `base-3`, ...
+
+    >>> next_submission("farm-bikes", ["farm-bikes", "farm-bikes-2"])
+    'farm-bikes-3'
+    """
     number = 1 + sum(1 for name in taken if submission_number(base, name))
     while number > 1 and f"{base}-{number}" in taken:
         number += 1
@@ -65,11 +72,11 @@ def next_submission(base: str, taken: Collection[str]) -> str:
 
 
 def submission_number(base: str, name: str) -> int:
-    """1 for `base`, 2 for `base-2`, ...; 0 for the id of another job."""
+    """1 for `base`, 2 for `base-2`, and so on; 0 for the id of another job."""
     if name == base:
         return 1
-    found = re.fullmatch(re.escape(base) + r"-(\d+)", name)
-    return int(found[1]) if found else 0
+    later = re.fullmatch(re.escape(base) + r"-(\d+)", name)
+    return int(later[1]) if later else 0
 
 
 def film_title(spec: RenderSpec) -> str:
@@ -78,7 +85,7 @@ def film_title(spec: RenderSpec) -> str:
 
 
 def job_metadata(job_url: str, spec: RenderSpec) -> dict[str, str]:
-    """What the dashboard shows of a job: names without folders, queries or anything secret."""
+    """What Ray's dashboard shows of a job: file names without folders, queries or anything secret."""
     styles = ", ".join(file_name(style.path) for style in spec.styles)
     title = f"{file_name(spec.video)} as {styles}" if styles else file_name(spec.video)
     return {

@@ -1,9 +1,9 @@
-"""What a job is doing, written into its directory: so that anyone who sees the storage can tell, without a cluster.
+"""What a job is doing, written into its directory, so that whoever sees the storage can tell without a cluster.
 
-    with job_state(job, submission="clip-1a2b") as state:     # RUNNING, then SUCCEEDED, FAILED or CANCELLED
-        state.beat("pass 1", 12, 48)
+    with job_state(job, submission="clip-1a2b") as recorder:     # RUNNING, then SUCCEEDED, FAILED or CANCELLED
+        recorder.beat("pass 1", 12, 48)
 
-The frames and the ledger alone decide what is rendered; this file only tells people.
+The frames and the ledger alone decide what is rendered. This file only tells people.
 """
 
 from __future__ import annotations
@@ -14,26 +14,34 @@ import time
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AliasChoices, Field
 
 from farm.errors import CancelledError, FarmError, StorageError
+from farm.files.checked_json import parse_or_none
 from farm.job.directory import JobDirectory
-from farm.spec.base import Model
+from farm.spec import Model
 
 BEAT_SECONDS = 15.0
+"""Seconds between two writes of `state.json` while a job runs."""
 SILENT_AFTER_SECONDS = 90.0
-"""A running job that has not been heard of for so long has probably lost its driver."""
+"""Seconds without a write of `state.json` after which a running job has probably lost its driver: six beats."""
 
 State = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
+"""What a job is doing, or how it ended."""
 FINISHED: tuple[State, ...] = ("SUCCEEDED", "FAILED", "CANCELLED")
+"""States in which nothing is at work any more."""
 
 
 class JobState(Model):
-    """`state.json`. `updated` is in seconds since 1970; `failures` maps tasks to their last log lines."""
+    """`state.json`. `updated` is in seconds since 1970. `failures` maps task ids to the last lines of their logs.
+
+    `phase` is the part of the job that is under way, such as `pass 1`, with `done` of its `total` frames. Its key in
+    the file is `stage`, as it was from the first version on.
+    """
 
     state: State
     submission: str = ""
-    stage: str = ""
+    phase: str = Field(default="", validation_alias=AliasChoices("stage", "phase"), serialization_alias="stage")
     done: int = 0
     total: int = 0
     reason: str = ""
@@ -41,27 +49,27 @@ class JobState(Model):
     updated: float = 0.0
 
     def silent_for(self, now: float) -> float:
-        """Seconds without a sign of life from a job that should give some; 0 where all is well."""
+        """Seconds since the last write of a job that should have written since. 0 where all is well.
+
+        `now` is in seconds since 1970.
+        """
         silent = now - self.updated
         return silent if self.state == "RUNNING" and silent > SILENT_AFTER_SECONDS else 0.0
 
 
 def load_state(job: JobDirectory) -> JobState | None:
-    """None where nothing was written, or nothing that this version understands."""
-    data = job.storage.read("state.json")
-    try:
-        return None if data is None else JobState.model_validate_json(data)
-    except ValidationError:
-        return None
+    """What the job is doing. None where nothing was written, or something that this version does not understand."""
+    return parse_or_none(job.storage.read("state.json"), JobState.model_validate_json)
 
 
 def save_state(job: JobDirectory, state: JobState) -> None:
-    said: dict[str, Any] = {**state.model_dump(mode="json"), "updated": round(time.time(), 1)}
-    job.storage.write("state.json", json.dumps(said, indent=1).encode())
+    """Write `state.json`, `updated` now. Raises StorageError."""
+    fields: dict[str, Any] = {**state.model_dump(mode="json", by_alias=True), "updated": round(time.time(), 1)}
+    job.storage.write("state.json", json.dumps(fields, indent=1).encode())
 
 
 class StateRecorder:
-    """Keeps `state.json` fresh, but no fresher than every 15 seconds."""
+    """Keeps `state.json` up to date, with a write every BEAT_SECONDS at the most. `now` is the state at present."""
 
     def __init__(self, job: JobDirectory, submission: str = "") -> None:
         self._job = job
@@ -69,18 +77,20 @@ class StateRecorder:
         self.now = JobState(state="RUNNING", submission=submission)
         save_state(job, self.now)
 
-    def beat(self, stage: str, done: int, total: int) -> None:
-        """A sign of life, with the stage of the latest frame and the frames done."""
-        self.now = self.now.model_copy(update={"stage": stage, "done": done, "total": total})
+    def beat(self, phase: str, done: int, total: int) -> None:
+        """Give a sign of life: the phase of the latest frame, and `done` of `total` frames."""
+        self.now = self.now.model_copy(update={"phase": phase, "done": done, "total": total})
         if time.monotonic() - self._written >= BEAT_SECONDS:
             self._written = time.monotonic()
             with contextlib.suppress(StorageError):  # nothing depends on it
                 save_state(self._job, self.now)
 
     def failed(self, failures: dict[str, list[str]]) -> None:
+        """Note the last log lines of each task that failed for good. They are written with the next state."""
         self.now = self.now.model_copy(update={"failures": failures})
 
     def end(self, state: State, reason: str = "") -> None:
+        """Write how the job ended. Storage that takes nothing is passed over in silence."""
         self.now = self.now.model_copy(update={"state": state, "reason": reason})
         with contextlib.suppress(StorageError):  # storage that is full cannot take this either
             save_state(self._job, self.now)
@@ -88,7 +98,7 @@ class StateRecorder:
 
 @contextlib.contextmanager
 def job_state(job: JobDirectory, submission: str = "") -> Iterator[StateRecorder]:
-    """Record how what is done inside ends; errors pass through."""
+    """Record that a job is RUNNING, and in the end how the work inside the block ended. Its errors pass through."""
     recorder = StateRecorder(job, submission)
     try:
         yield recorder

@@ -22,8 +22,8 @@ from farm.media.color import yuv_coding
 from farm.media.orientation import Orientation, set_upright
 from farm.media.source import display_name, open_source
 from farm.media.tonemap import tone_map
-from farm.plan.video import VideoProbe
-from farm.spec.frames import FrameRange
+from farm.plan import VideoProbe
+from farm.spec import FrameRange
 
 _SEEK_ATTEMPTS = 3
 """Key frames tried, each earlier than the one before, until decoding starts over at the first frame."""

@@ -20,8 +20,8 @@ from farm.errors import EncodeError
 from farm.media.color import YuvCoding, output_tags, yuv_coding
 from farm.media.ffmpeg import FfmpegProcess, ffmpeg_binary
 from farm.media.source import ffmpeg_url, open_source
-from farm.plan.video import VideoProbe
-from farm.spec.frames import FrameRange
+from farm.plan import VideoProbe
+from farm.spec import FrameRange
 from farm.spec.render import EncodeSettings
 
 SUFFIX = ".mkv"

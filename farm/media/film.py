@@ -28,8 +28,8 @@ from farm.media.ffmpeg import FfmpegProcess, ffmpeg_binary, reason_of_failure
 from farm.media.source import ffmpeg_url, is_object, open_source, reading_limits
 from farm.media.tracks import audio_tracks, check_video_encoder, container_extension, subtitle_tracks
 from farm.media.verify import sounding_streams, verify_film
-from farm.plan.video import VideoProbe
-from farm.spec.frames import FrameRange
+from farm.plan import VideoProbe
+from farm.spec import FrameRange
 from farm.spec.render import EncodeSettings
 
 _NO_STREAM = "v:999?"

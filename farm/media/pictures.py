@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from farm.errors import OutputError, PictureError
-from farm.files.atomic import write_atomically
+from farm.files import write_atomically
 
 MAX_PIXELS = 200_000_000
 """A larger picture is refused before it is decoded: it would take 600 MB, and may be a decompression bomb."""

@@ -23,7 +23,8 @@ from farm.errors import VideoError
 from farm.media.color import color_tags
 from farm.media.orientation import Orientation, orientation_of_matrix
 from farm.media.source import content_hash, display_name, open_source, pick_video_stream
-from farm.plan.video import StreamInfo, VideoProbe
+from farm.plan import VideoProbe
+from farm.plan.video import StreamInfo
 
 DEFAULT_RATE = Fraction(25)
 """Frames per second where neither the container nor the time stamps tell."""

@@ -12,7 +12,7 @@ from av.filter import Graph
 
 from farm.media.probe import Progress, walk_video
 from farm.media.shots import THUMBNAIL_SIZE, find_cuts
-from farm.plan.video import VideoProbe
+from farm.plan import VideoProbe
 
 _BLOCK = 8
 """Scores are taken on a grey picture this many times the thumbnail: small enough to be cheap, and to ignore grain."""

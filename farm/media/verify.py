@@ -10,7 +10,7 @@ import av
 
 from farm.errors import EncodeError, VideoError
 from farm.media.source import open_source, pick_video_stream
-from farm.plan.video import VideoProbe
+from farm.plan import VideoProbe
 
 
 def verify_film(

@@ -14,13 +14,12 @@ from functools import cached_property
 from typing import Any
 
 from farm.errors import UsageError
-from farm.job.directory import JobDirectory
+from farm.job import FrameRecord, JobDirectory, JobRecord
 from farm.job.forecast import load_forecast
 from farm.job.history import Happening, load_history
-from farm.job.record import FrameRecord, JobRecord
 from farm.job.state import JobState, load_state
+from farm.plan import Task, plan_tasks
 from farm.plan.forecast import Forecast
-from farm.plan.tasks import Task, plan_tasks
 from farm.render.steadiness import Seam, seam_table
 from farm.spec.load import absolute_path
 

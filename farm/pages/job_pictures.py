@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 
 from farm.errors import FarmError
-from farm.job.directory import JobDirectory
-from farm.job.record import JobRecord
+from farm.job import JobDirectory, JobRecord
 from farm.pages.facts import JobFacts
-from farm.plan.tasks import task_id
+from farm.plan import task_id
 from farm.render.committed import read_committed
 from farm.render.source_frames import SourceFrames, open_flow_store
 from farm.render.steadiness import difference

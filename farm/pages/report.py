@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from farm.errors import FarmError
-from farm.files.atomic import check_can_write, write_atomically
+from farm.files import write_atomically
+from farm.files.atomic import check_can_write
 from farm.job.measures import Known, load_measures, save_measures
 from farm.media.jpeg import data_url, jpeg
 from farm.pages.facts import JobFacts, JobReader, Shown

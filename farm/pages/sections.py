@@ -21,12 +21,12 @@ from farm.pages.document import ENVIRONMENT, asset, content_policy
 from farm.pages.facts import JobFacts, Shown
 from farm.pages.findings import Outlier, WorkerTime, find_outliers, time_by_worker
 from farm.pages.plots import frame_plot, stage_ink, time_plot
+from farm.plan import Shot
 from farm.plan.forecast import render_seconds
-from farm.plan.render_plan import Shot
 from farm.render.steadiness import NEAR
+from farm.spec import RenderSpec
 from farm.spec.frames import evenly
 from farm.spec.load import spec_differences
-from farm.spec.render import RenderSpec
 from farm.spec.units import format_seconds
 
 SHOTS_SHOWN = 36

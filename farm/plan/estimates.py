@@ -9,8 +9,8 @@ from __future__ import annotations
 from farm.plan.render_plan import NO_STEPS, RenderPlan
 from farm.plan.segments import held_at_once, plan_segments, segments_ahead
 from farm.plan.tasks import plan_tasks
-from farm.spec.base import Model
-from farm.spec.render import Iterations, RenderSpec
+from farm.spec import Model, RenderSpec
+from farm.spec.render import Iterations
 
 PNG_SHARE = 0.8
 FLOW_SHARE = 2.0

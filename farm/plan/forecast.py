@@ -17,8 +17,7 @@ from farm.plan.reads import relay_reads
 from farm.plan.render_plan import RenderPlan
 from farm.plan.schedule import Assign, Schedule, TaskSucceeded, WorkerJoined
 from farm.plan.tasks import Task, plan_tasks
-from farm.spec.base import Model
-from farm.spec.render import RenderSpec
+from farm.spec import Model, RenderSpec
 
 USUAL_WORKERS = (1, 2, 8, 64)
 

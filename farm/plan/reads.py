@@ -16,8 +16,7 @@ from collections.abc import Iterator, Sequence
 
 from farm.plan.render_plan import Chunk, RenderPlan
 from farm.plan.tasks import Task, plan_tasks, task_id
-from farm.spec.frames import FrameRange
-from farm.spec.render import RenderSpec
+from farm.spec import FrameRange, RenderSpec
 
 
 def reads(plan: RenderPlan, spec: RenderSpec, task: Task, frame: int) -> Iterator[tuple[str, int]]:

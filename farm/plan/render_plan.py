@@ -23,10 +23,9 @@ from collections.abc import Sequence
 
 from farm.errors import UsageError, VideoError
 from farm.plan.video import VideoProbe
-from farm.spec.base import Model
-from farm.spec.frames import FrameRange
+from farm.spec import FrameRange, Model, RenderSpec
 from farm.spec.paint import SMALLEST_SIZE
-from farm.spec.render import Iterations, RenderSpec
+from farm.spec.render import Iterations
 
 RELAY_SHARE = 1 / 8
 """Of a frame's steps, spent in pass 1 where others follow; these share the rest evenly. A warm-started sequence settles

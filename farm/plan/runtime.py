@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from farm.spec.base import Model
+from farm.spec import Model
 
 
 class Runtime(Model):

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 
 from farm.plan.render_plan import RenderPlan
 from farm.plan.tasks import Task, task_id
-from farm.spec.base import Model
-from farm.spec.frames import FrameRange
+from farm.spec import FrameRange, Model
 
 SEGMENT_FRAMES = 192
 """After so many frames a segment ends with its chunk; with a shot already after half as many."""

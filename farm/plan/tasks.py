@@ -6,8 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from farm.plan.render_plan import Chunk, RenderPlan
-from farm.spec.base import Model
-from farm.spec.frames import FrameRange
+from farm.spec import FrameRange, Model
 
 
 class Task(Model):

@@ -15,7 +15,7 @@ from typing import Any
 
 from farm.errors import UsageError
 from farm.plan.render_plan import RenderPlan
-from farm.spec.frames import FrameRange
+from farm.spec import FrameRange
 
 MOST_VARIED = 2
 MOST_VARIANTS = 64

@@ -1,1 +1,17 @@
-"""TODO"""
+"""A job's frames, walked from the source to the film. No ray: a worker and a driver call this.
+
+inputs              the files of a spec, opened, checked and hashed
+prepare             a spec and its film become a job
+network_for_film    a network trained for one film
+chunk               the way of a frame: decode, flow, stylise, commit
+source_frames       frames of the source and the flow between them
+committed           committed frames, read back
+temporal            what a frame starts from and is tied to
+regions             where in a frame each region is
+read_ahead          three steps at the same time
+stitch              committed frames become the film
+film_in_progress    segments that are encoded while others are rendered
+verify_job          whether a job directory is still what was written
+steadiness          warp error, and seams
+cost_sample         frames that are painted to learn what a frame costs
+"""

@@ -18,10 +18,9 @@ from functools import cached_property, partial
 import numpy as np
 
 from farm.errors import StorageError
-from farm.files.remote import local_path
+from farm.files import local_path
 from farm.flow import warp, warp_sharp
-from farm.job.directory import JobDirectory
-from farm.job.record import FrameRecord
+from farm.job import FrameRecord, JobDirectory
 from farm.paint.color.treatment import ColorTreatment, color_treatment_after
 from farm.paint.losses.guided import paste
 from farm.paint.losses.objective import TemporalTie
@@ -30,9 +29,8 @@ from farm.paint.network.painter import InstantPainter
 from farm.paint.optimizer.frame import StylizedFrame
 from farm.paint.stopwatch import timed
 from farm.paint.styler import FrameStyler, ShotStyler
+from farm.plan import Chunk, Task
 from farm.plan.reads import frames_in_order, relay_reads, travels_back
-from farm.plan.render_plan import Chunk
-from farm.plan.tasks import Task
 from farm.render.committed import frame_of_pass, read_committed
 from farm.render.read_ahead import in_stages
 from farm.render.regions.masks import RegionMasks

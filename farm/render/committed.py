@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from farm.errors import StorageError
-from farm.job.directory import JobDirectory
-from farm.job.record import JobRecord
+from farm.job import JobDirectory, JobRecord
 from farm.paint.stopwatch import timed
-from farm.plan.tasks import task_id
+from farm.plan import task_id
 from farm.render.temporal import cross_fade
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from farm.files.storage import Storage
+from farm.files import Storage
 from farm.flow import Match, create_matcher, external_flow_name, match_both_ways, read_external_flow
 from farm.flow.store import FlowStore
-from farm.job.directory import JobDirectory
-from farm.job.record import JobRecord, record_flow_key
+from farm.job import JobDirectory, JobRecord
+from farm.job.record import record_flow_key
 from farm.media.decode import FrameReader
 from farm.paint.stopwatch import timed
-from farm.spec.frames import FrameRange
+from farm.spec import FrameRange
 
 DECODED_BYTES_KEPT, DECODED_FRAMES_KEPT = 1 << 28, 128
 """Of decoded frames, the lesser: flow over long distances asks again for frames that a long GOP makes slow to reach."""

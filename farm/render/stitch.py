@@ -24,7 +24,7 @@ import numpy as np
 import tenacity
 
 from farm.errors import EncodeError, StorageError
-from farm.files.checked_json import seal, unseal
+from farm.files.checked_json import parse_or_none, seal, unseal
 from farm.job.directory import JobDirectory
 from farm.job.record import JobRecord
 from farm.media.encode import SUFFIX, encode_segment
@@ -229,15 +229,11 @@ class Segments:
 
 def is_own_film(job: JobDirectory, output: str | Path) -> bool:
     """Whether the film at `output` is the one that this job wrote, by its hash."""
-    data = job.storage.read(FILM_NOTE)
-    try:
-        said = None if data is None else unseal(data)
-    except ValueError:
-        return False
+    note = parse_or_none(job.storage.read(FILM_NOTE), unseal)
     film = Path(output)
-    if said is None or said.get("output") != str(output) or not film.is_file():
+    if note is None or note.get("output") != str(output) or not film.is_file():
         return False
-    return content_hash(str(film)) == said.get("file")
+    return content_hash(str(film)) == note.get("file")
 
 
 def stitch_film(

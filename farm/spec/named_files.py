@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, get_args
 
-from farm.files.remote import local_path
+from farm.files import local_path
 from farm.spec.choices import InitName
 from farm.spec.paint import PaintSpec, StyleImage
 

@@ -1,10 +1,12 @@
 """What is sealed is read back as it was, or not at all."""
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from farm.files.checked_json import seal, unseal
+from farm.files.checked_json import parse_or_none, seal, unseal
 
 CONTENT = {"frames": [{"frame": 3, "losses": {"total": 1.25e-7, "style": -0.0}}], "name": "wüst", "none": None}
 
@@ -32,6 +34,17 @@ def test_no_bit_can_change_unnoticed(bit):
 def test_anything_else_is_refused(data):
     with pytest.raises(ValueError):  # noqa: PT011  json has its own kind of it
         unseal(data)
+
+
+@pytest.mark.parametrize(
+    "data", [None, b"", b'{"at": 1', b"[]", b"null", b"{}", b'{"at": "x"}', b"[" * 100_000, b"\xff"]
+)
+def test_what_is_torn_or_of_another_kind_counts_as_absent(data):
+    def parse(data: bytes) -> int:
+        return int(json.loads(data)["at"])
+
+    assert parse_or_none(data, parse) is None
+    assert parse_or_none(b'{"at": 7}', parse) == 7
 
 
 def test_the_seals_own_field_is_taken():

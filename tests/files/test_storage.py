@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from farm.errors import StorageError
-from farm.files.storage import Storage
+from farm.files import Storage
 
 OUT = ["../out.txt", "/etc/out.txt", "frames/../../out.txt", "", "."]
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from farm.errors import FlowFileError
-from farm.files.storage import Storage
+from farm.files import Storage
 from farm.flow import match_both_ways
 from farm.flow.store import FlowStore, _bytes
-from farm.plan.render_plan import plan_render
+from farm.plan import plan_render
 from farm.render.prepare import _check_flow_files
 from tests.plan.test_render_plan import make_probe, make_spec
 

@@ -8,14 +8,12 @@ import pytest
 
 from farm import errors
 from farm.errors import FarmError, JobMismatchError, StorageError, UsageError
-from farm.files.atomic import write_atomically
+from farm.files import Storage, write_atomically
 from farm.files.png import decode_png, encode_png
-from farm.files.storage import ATTEMPTS, Storage
-from farm.job.directory import JobDirectory, frame_name
-from farm.job.record import FrameRecord, JobRecord
-from farm.plan.render_plan import plan_render
-from farm.plan.runtime import Runtime
-from farm.plan.tasks import Task
+from farm.files.storage import ATTEMPTS
+from farm.job import FrameRecord, JobDirectory, JobRecord
+from farm.job.directory import frame_name
+from farm.plan import Runtime, Task, plan_render
 from tests.plan.test_render_plan import make_probe, make_spec
 
 PASS = "pass-1/00000"

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from farm.job.directory import JobDirectory
+from farm.job import FrameRecord, JobDirectory
 from farm.job.history import History, load_history
-from farm.job.record import FrameRecord
 
 
 def test_a_later_run_adds_to_the_history(tmp_path):

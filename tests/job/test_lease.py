@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from farm.errors import UsageError
-from farm.files.storage import Storage
+from farm.files import Storage
 from farm.job import lease
 from farm.job.lease import LeaseClock, job_lease
 

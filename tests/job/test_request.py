@@ -3,10 +3,10 @@
 import pytest
 
 from farm.errors import UsageError
+from farm.job import JobDirectory
 from farm.job.credentials import check_no_secrets
-from farm.job.directory import JobDirectory
 from farm.job.request import JobRequest, job_metadata, load_request, next_submission, save_request, submission_base
-from farm.spec.load import build_spec
+from farm.spec import build_spec
 
 
 def spec_of(**options):

@@ -6,9 +6,9 @@ import json
 import pytest
 
 from farm.errors import CancelledError, ChunkFailedError, UsageError
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory
 from farm.job.state import JobState, job_state, load_state, save_state
-from farm.job.status import job_status, status_lines
+from farm.job.status import current_state, job_status, status_lines
 
 
 @pytest.mark.parametrize(
@@ -46,15 +46,43 @@ def test_a_damaged_state_is_no_state(tmp_path):
     assert load_state(JobDirectory(str(tmp_path))) is None
 
 
+def test_the_phase_is_called_stage_in_the_file(tmp_path):
+    job = JobDirectory(str(tmp_path))
+    (tmp_path / "state.json").write_text('{"state": "RUNNING", "stage": "pass 2", "done": 3, "total": 48}')
+    state = load_state(job)
+    assert (state.phase, state.done, state.total) == ("pass 2", 3, 48)
+    save_state(job, state.model_copy(update={"phase": "pass 3"}))
+    written = json.loads((tmp_path / "state.json").read_text())
+    assert list(written) == ["state", "submission", "stage", "done", "total", "reason", "failures", "updated"]
+    assert written["stage"] == "pass 3"
+    assert load_state(job).phase == "pass 3"
+
+
+@pytest.mark.parametrize(
+    ("state", "report", "expected"),
+    [
+        (None, None, "UNFINISHED"),
+        (None, {"frames": 1}, "SUCCEEDED"),
+        ("FAILED", None, "FAILED"),
+        ("FAILED", {"frames": 1}, "SUCCEEDED"),
+        ("RUNNING", {"frames": 1}, "RUNNING"),
+        ("PENDING", {"frames": 1}, "PENDING"),
+        ("CANCELLED", None, "CANCELLED"),
+    ],
+)
+def test_a_report_says_that_a_job_is_done_unless_it_was_begun_again(state, report, expected):
+    assert current_state(state and JobState(state=state), report) == expected
+
+
 def test_status_before_anything_is_planned(tmp_path):
     with pytest.raises(UsageError, match="holds no job"):
         job_status(str(tmp_path))
     failures = {"pass-1/00002": ["RuntimeError: boom"]}
     save_state(JobDirectory(str(tmp_path)), JobState(state="FAILED", reason="two tasks failed", failures=failures))
-    told = job_status(str(tmp_path))
-    assert (told["state"], told["frames"]) == ("FAILED", 0)
-    assert json.dumps(told)
-    assert [line.strip() for line in status_lines(told)][1:] == [
+    status = job_status(str(tmp_path))
+    assert (status["state"], status["frames"]) == ("FAILED", 0)
+    assert json.dumps(status)
+    assert [line.strip() for line in status_lines(status)][1:] == [
         "two tasks failed",
         "pass-1/00002 | RuntimeError: boom",
     ]

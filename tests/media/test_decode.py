@@ -10,8 +10,8 @@ import pytest
 from farm.errors import VideoError
 from farm.media.decode import FrameReader
 from farm.media.probe import probe_video
-from farm.plan.video import VideoProbe
-from farm.spec.frames import FrameRange
+from farm.plan import VideoProbe
+from farm.spec import FrameRange
 from tests.media.clips import numbered, read_number, run_ffmpeg, write_clip
 
 SEEKING = ["long_gop", "open_gop", "open_gop_hevc", "open_gop_mpeg2", "no_pts", "vp9", "vfr", "rotated", "interlaced"]

@@ -18,8 +18,9 @@ from farm.media.encode import encode_segment, output_pixel_aspect, segment_comma
 from farm.media.film import EncodeSettings, check_output_writable, encode_film, film_command, film_times, join_segments
 from farm.media.probe import probe_video
 from farm.media.source import FILM_FORMATS
-from farm.plan.video import ColorTags, StreamInfo, VideoProbe
-from farm.spec.frames import FrameRange
+from farm.plan import VideoProbe
+from farm.plan.video import ColorTags, StreamInfo
+from farm.spec import FrameRange
 from tests.media.clips import numbered, read_number, run_ffmpeg, tone, write_clip, write_numbered
 
 FAST = EncodeSettings(preset="ultrafast", crf=8)

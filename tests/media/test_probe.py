@@ -14,7 +14,7 @@ from farm.errors import VideoError
 from farm.media.decode import FrameReader
 from farm.media.probe import probe_video, repair_pts
 from farm.plan.video import ColorTags
-from farm.spec.frames import FrameRange
+from farm.spec import FrameRange
 from tests.media.clips import numbered, read_number, write_clip
 
 NTSC = Fraction(30000, 1001)

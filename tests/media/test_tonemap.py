@@ -8,10 +8,9 @@ from farm.errors import VideoError
 from farm.media.decode import FrameReader
 from farm.media.probe import probe_video
 from farm.media.tonemap import nits_to_pq, pq_to_nits, tone_map
-from farm.plan.render_plan import plan_render
+from farm.plan import plan_render
 from farm.plan.video import ColorTags
-from farm.spec.frames import FrameRange
-from farm.spec.load import build_spec
+from farm.spec import FrameRange, build_spec
 
 PQ = ColorTags(transfer="smpte2084", primaries="bt2020")
 HLG = ColorTags(transfer="arib-std-b67", primaries="bt2020")

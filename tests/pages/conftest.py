@@ -9,15 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from farm.job.directory import JobDirectory
+from farm.job import FrameRecord, JobDirectory, JobRecord
 from farm.job.history import Happening
-from farm.job.record import FrameRecord, JobRecord
 from farm.job.state import JobState, save_state
 from farm.media.scan import scan_video
-from farm.plan.render_plan import plan_render
-from farm.plan.runtime import Runtime
-from farm.plan.tasks import plan_tasks
-from farm.spec.load import build_spec
+from farm.plan import Runtime, plan_render, plan_tasks
+from farm.spec import build_spec
 from tests.conftest import make_clip
 
 CUTS = (12, 20)

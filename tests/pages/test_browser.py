@@ -14,11 +14,10 @@ from typing import Any
 
 import pytest
 
-from farm.job.directory import JobDirectory
-from farm.job.record import FrameRecord
+from farm.job import FrameRecord, JobDirectory
 from farm.job.state import JobState, save_state
 from farm.pages.report import write_report
-from farm.plan.tasks import plan_tasks
+from farm.plan import plan_tasks
 from tests.pages.conftest import ODD, make_job, paint
 from tests.pages.test_watch import serve
 

@@ -3,12 +3,12 @@
 import pytest
 
 from farm.errors import UsageError
-from farm.job.record import FrameRecord
+from farm.job import FrameRecord
 from farm.job.state import JobState
 from farm.pages.facts import JobFacts, JobReader
 from farm.pages.findings import find_outliers, time_by_worker
 from farm.pages.report import measured
-from farm.plan.tasks import plan_tasks
+from farm.plan import plan_tasks
 from tests.pages.conftest import BEGAN, FRAMES, ODD, paint
 
 

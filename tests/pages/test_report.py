@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from farm.errors import OutputError
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory
 from farm.job.state import JobState
 from farm.pages.facts import Span
 from farm.pages.plots import joined, thinned

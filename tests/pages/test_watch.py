@@ -12,13 +12,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from farm.errors import UsageError
-from farm.job.directory import JobDirectory
-from farm.job.record import FrameRecord
+from farm.job import FrameRecord, JobDirectory
 from farm.job.state import JobState, save_state
 from farm.pages.facts import JobReader
 from farm.pages.loopback import serve as serve_app
 from farm.pages.watch import JobWatch, run_watch, watch_app
-from farm.plan.tasks import plan_tasks
+from farm.plan import plan_tasks
 from tests.pages.conftest import paint
 
 

@@ -3,8 +3,9 @@
 import pytest
 
 from farm.errors import StorageError
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory
 from farm.job.forecast import load_forecast, save_forecast
+from farm.plan import plan_render, plan_tasks
 from farm.plan.estimates import estimate_work
 from farm.plan.forecast import (
     Costs,
@@ -17,9 +18,7 @@ from farm.plan.forecast import (
     task_seconds,
     working_seconds,
 )
-from farm.plan.render_plan import plan_render
-from farm.plan.tasks import plan_tasks
-from farm.spec.load import build_spec
+from farm.spec import build_spec
 from tests.plan.test_render_plan import make_probe
 
 NOTHING = dict.fromkeys(Costs.model_fields, 0.0)

@@ -7,15 +7,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from farm.plan import Runtime, plan_render, plan_tasks
 from farm.plan import render_plan as planning
 from farm.plan.reads import dependents, reads
-from farm.plan.render_plan import plan_render
-from farm.plan.runtime import Runtime
-from farm.plan.tasks import plan_tasks
 from farm.render.chunk import ChunkRenderer
 from farm.render.prepare import prepare_job
-from farm.spec.frames import FrameRange
-from farm.spec.load import build_spec
+from farm.spec import FrameRange, build_spec
 from tests.plan.test_render_plan import make_probe
 
 

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farm.errors import UsageError
+from farm.plan import VideoProbe, plan_render, plan_tasks, task_id
 from farm.plan import render_plan as planning
 from farm.plan.estimates import estimate_work
 from farm.plan.reads import frames_in_order, relay_reads
-from farm.plan.render_plan import LONG_SHOT, output_size, pass_steps, plan_render, split_evenly
-from farm.plan.tasks import plan_tasks, task_id
-from farm.plan.video import ColorTags, VideoProbe
-from farm.spec.load import build_spec
+from farm.plan.render_plan import LONG_SHOT, output_size, pass_steps, split_evenly
+from farm.plan.video import ColorTags
+from farm.spec import build_spec
 from farm.spec.render import Iterations
 
 

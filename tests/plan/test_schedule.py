@@ -2,6 +2,7 @@
 
 import pytest
 
+from farm.plan import Task
 from farm.plan.schedule import (
     Assign,
     Avoid,
@@ -18,7 +19,6 @@ from farm.plan.schedule import (
     WorkerLost,
     WorkersAllowed,
 )
-from farm.plan.tasks import Task
 
 
 def task(name: str, *needs: str, steps: int = 1) -> Task:

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from farm.plan import plan_render, plan_tasks, task_id
 from farm.plan.estimates import estimate_storage
 from farm.plan.reads import frames_in_order, reads
-from farm.plan.render_plan import plan_render
 from farm.plan.schedule import Assign, FilmedUpTo, Schedule, TaskSucceeded, Window, WorkerJoined
 from farm.plan.segments import (
     SEGMENT_FRAMES,
@@ -27,7 +27,6 @@ from farm.plan.segments import (
     tasks_of_segment,
     unread_tasks,
 )
-from farm.plan.tasks import plan_tasks, task_id
 from tests.plan.test_render_plan import make_probe, make_spec
 
 

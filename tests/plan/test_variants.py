@@ -5,10 +5,9 @@ import pytest
 from farm.cli.options import FILM, PAINT
 from farm.cli.preview import small
 from farm.errors import UsageError
-from farm.plan.render_plan import plan_render
+from farm.plan import plan_render
 from farm.plan.variants import Varied, first_seconds, frames_to_show, parse_frames, parse_vary, spread
-from farm.spec.frames import FrameRange
-from farm.spec.load import build_spec
+from farm.spec import FrameRange, build_spec
 from tests.plan.test_render_plan import make_probe
 
 KNOWN = {**FILM, **PAINT}

@@ -12,18 +12,16 @@ import torch
 
 from farm.errors import JobMismatchError
 from farm.flow import external_flow_name, write_flow
-from farm.job.directory import JobDirectory
-from farm.job.record import FrameRecord
+from farm.job import FrameRecord, JobDirectory
 from farm.paint.color.matching import YIQ_FROM_RGB
+from farm.plan import Runtime, plan_tasks
 from farm.plan import render_plan as planning
-from farm.plan.runtime import Runtime
-from farm.plan.tasks import plan_tasks
 from farm.render.chunk import ChunkRenderer
 from farm.render.committed import frame_of_pass
 from farm.render.prepare import prepare_job
 from farm.render.source_frames import SourceFrames
 from farm.render.temporal import painted_alike
-from farm.spec.load import build_spec
+from farm.spec import build_spec
 from tests.conftest import small_vgg
 from tests.media.clips import LOSSLESS, write_clip
 

@@ -1,7 +1,7 @@
 import pytest
 
 from farm.errors import UsageError
-from farm.spec.load import build_spec
+from farm.spec import build_spec
 from farm.spec.units import format_bytes, parse_bytes
 
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import fsspec
 
-from farm.spec.load import build_spec
+from farm.spec import StillSpec, build_spec
 from farm.spec.named_files import input_files, picture_files, with_files, with_small_files_here
-from farm.spec.paint import StillSpec
 
 FILM = {
     "video": "/film.mp4",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from farm.errors import UsageError
-from farm.spec.load import build_spec, load_spec, spec_differences, validated
-from farm.spec.paint import StillSpec
+from farm.spec import StillSpec, build_spec
+from farm.spec.load import load_spec, spec_differences, validated
 
 FILM = {"video": "in.mp4", "styles": ["wave.jpg"], "output": "out.mp4"}
 

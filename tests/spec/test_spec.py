@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from farm.errors import UsageError
-from farm.spec.frames import FrameRange
-from farm.spec.load import build_spec, load_spec, spec_differences
-from farm.spec.render import RenderSpec
+from farm.spec import FrameRange, RenderSpec, build_spec
+from farm.spec.load import load_spec, spec_differences
 
 MINIMAL = {"video": "in.mp4", "styles": ["wave.jpg"], "output": "out.mp4"}
 

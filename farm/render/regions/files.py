@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from farm.errors import PictureError, UsageError, VideoError
 from farm.media.pictures import read_picture
 from farm.media.probe import probe_video
-from farm.plan.render_plan import RenderPlan
+from farm.plan import RenderPlan
 from farm.spec.paint import Region
 
 DARKEST_WHITE = 8

@@ -16,19 +16,18 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from farm.files import Storage, local_path
 from farm.files.png import decode_png, encode_png, is_whole_png
-from farm.files.remote import local_path
-from farm.files.storage import Storage
 from farm.flow.store import FlowStore
-from farm.job.directory import JobDirectory
-from farm.job.record import JobRecord, record_flow_key
+from farm.job import JobDirectory, JobRecord
+from farm.job.record import record_flow_key
 from farm.media.decode import FrameReader
 from farm.media.probe import probe_video
 from farm.paint.losses.guided import layer_weights
-from farm.plan.render_plan import Shot
+from farm.plan import Shot
 from farm.render.regions.carry import View, carry, sources, stations
 from farm.render.regions.files import mask_offset, read_mask_picture
-from farm.spec.frames import FrameRange
+from farm.spec import FrameRange
 from farm.spec.paint import Region
 
 MASK_STORE_VERSION = 1

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from farm.files.storage import Storage
+from farm.files import Storage
 from farm.flow import match_both_ways
 from farm.flow.store import FlowStore
 from farm.render.regions.carry import View, carry, sources

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from farm.errors import PictureError, UsageError, VideoError
-from farm.plan.render_plan import plan_render
+from farm.plan import plan_render
 from farm.render.inputs import Inputs
 from farm.render.regions.files import check_regions, read_mask_picture
 from tests.conftest import make_clip

@@ -9,16 +9,15 @@ import pytest
 from PIL import Image
 
 from farm.flow import external_flow_name, write_flow
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory
 from farm.media.ffmpeg import ffmpeg_binary
-from farm.plan.runtime import Runtime
-from farm.plan.tasks import plan_tasks
+from farm.plan import Runtime, plan_tasks
 from farm.render.chunk import ChunkRenderer
 from farm.render.committed import frame_of_pass
 from farm.render.prepare import prepare_job
 from farm.render.regions.masks import RegionMasks
 from farm.render.source_frames import SourceFrames, open_flow_store
-from farm.spec.load import build_spec
+from farm.spec import build_spec
 from tests.conftest import make_clip
 from tests.media.clips import LOSSLESS, write_clip
 from tests.render.regions.test_carry import HEIGHT, WIDTH, exact_flow, labels, overlap, picture
