@@ -1,4 +1,6 @@
-# make demo   paint a clip end to end          make test   the test suite
+# make demo   paint a clip end to end
+# make unit   the quick tests, of one process        make test   these, and those with ffmpeg and Ray
+# make test-all  every test that needs no browser and no Prometheus: also the slow ones and a cluster of several nodes
 # make test-media CLIPS=".."  odd films through the farm and compared; without CLIPS, films of every kind made here
 # make test-page     the report and the live page in headless Chromium (apt-get install chromium)
 # make gallery       the README's pictures anew, from the demo
@@ -6,20 +8,28 @@
 # make test-service  a cluster of several nodes: sharing, drained nodes, GPUs, security, object storage
 # make test-ui       a running job in Ray's dashboard, in headless Chromium; the pictures are kept in build/dashboard/
 # make test-metrics  a real Prometheus reads a running job (apt-get install chromium prometheus, for these two)
+# make docs   docs/cli.md anew, from the commands
 # make check  ruff and mypy                    make format  what ruff can mend by itself
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+UNIT := not cluster and not media and not process and not heavy and not slow and not page and not ui and not service and not metrics
 
-.PHONY: demo test test-media test-chaos test-page test-service test-ui test-metrics gallery check format clean
+.PHONY: demo unit test test-all test-media test-chaos test-page test-service test-ui test-metrics gallery check format clean
 
 demo: $(READY)
 	$(BIN)/farm demo -o demo
 
+unit: $(READY)
+	$(BIN)/pytest -n 2 --dist loadgroup -m '$(UNIT)'
+
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+test-all: $(READY)
+	$(BIN)/pytest -n 2 --dist loadgroup -m 'not ui and not metrics and not page'
 
 test-media: $(READY)
 	$(BIN)/python -m benchmarks.media $(CLIPS)
@@ -29,7 +39,7 @@ test-chaos: $(READY)
 
 test-page: $(READY)
 	$(BIN)/python -m pip install --quiet -e '.[ui]'
-	$(BIN)/pytest tests/page -rs
+	$(BIN)/pytest tests/pages -m page -rs
 
 gallery: $(READY)
 	$(BIN)/python docs/gallery.py demo docs
@@ -48,6 +58,10 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+.PHONY: docs
+docs: $(READY)  # docs/cli.md from the commands
+	$(BIN)/python -m farm.cli.reference > docs/cli.md
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

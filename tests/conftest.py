@@ -9,6 +9,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,59 @@ _own = tempfile.mkdtemp(prefix="farm-tests-")
 atexit.register(shutil.rmtree, _own, ignore_errors=True)
 os.environ["RAY_AUTH_TOKEN_PATH"] = f"{_own}/auth_token"
 ensure_token()
+
+
+MARKED_BY_FIXTURE = {
+    "cluster": {"ray_here", "nodes"},
+    "media": {"clip", "clips", "film", "hidden_clip", "discs"},
+    "process": {"object_storage", "beacon", "server", "running"},
+    "slow": {"nodes"},
+}
+"""Markers that a test gets for what it uses, so that nobody has to think of them."""
+STARTS_PROCESSES = {"cluster", "media", "process", "page", "ui", "service", "metrics"}
+"""A test with none of these markers starts no process and listens nowhere, or it fails."""
+TIMEOUT_SECONDS = {"cluster": 300, "slow": 600, "page": 300, "ui": 900, "service": 900, "metrics": 900}
+"""A test may take so long where pyproject.toml's `timeout` is too little for what it does."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what tests use, bound their time, and say which of them one process of pytest-xdist has to run.
+
+    Those with Ray share one process, hence one Ray, and come first, as they take longest. The others stay together by
+    file, so that what a module prepares is prepared once.
+    """
+    for item in items:
+        for marker, fixtures in MARKED_BY_FIXTURE.items():
+            if fixtures & set(getattr(item, "fixturenames", ())):
+                item.add_marker(marker)
+        of_cluster = item.get_closest_marker("cluster") is not None
+        item.add_marker(pytest.mark.xdist_group("cluster" if of_cluster else item.nodeid.partition("::")[0]))
+        longest = max((TIMEOUT_SECONDS.get(marker.name, 0) for marker in item.iter_markers()), default=0)
+        if longest and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(longest))
+    items.sort(key=lambda item: item.get_closest_marker("cluster") is None)
+
+
+started: list[str] = []
+"""What this process has started, or where it listens, since a test began."""
+
+
+def note_processes(event: str, arguments: tuple[object, ...]) -> None:
+    if event in ("subprocess.Popen", "os.posix_spawn", "os.fork", "socket.bind"):
+        started.append(f"{event} {arguments[0] if arguments else ''}"[:200])
+
+
+sys.addaudithook(note_processes)
+
+
+@pytest.fixture(autouse=True)
+def no_process_unless_marked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Keeps `make unit` what it says that it is."""
+    started.clear()
+    yield
+    if not STARTS_PROCESSES & {marker.name for marker in request.node.iter_markers()}:
+        assert not started, "mark this test with media, process or cluster, or start nothing"
 
 
 def free_port() -> int:

@@ -137,6 +137,7 @@ def png_of(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
+@pytest.mark.process
 def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path):
     (tmp_path / "bomb.png").write_bytes(png_of(20_000, 12_000))
     assert (tmp_path / "bomb.png").stat().st_size < 2 << 20
@@ -212,6 +213,7 @@ def test_a_zip_that_is_no_state_dict(tmp_path):
 @pytest.mark.parametrize(
     "name", ["$(touch pwned)`touch pwned`.png", "-o pwned;touch pwned;.png", "a'b\"c|touch pwned #.png"]
 )
+@pytest.mark.process
 def test_names_with_shell_characters_are_names(tmp_path, name):
     folder = tmp_path / "x"
     folder.mkdir()
@@ -250,6 +252,7 @@ def test_a_spec_that_names_a_private_file_gets_none_of_it(tmp_path, clip, style,
     assert not (tmp_path / "job").exists()
 
 
+@pytest.mark.process
 def test_a_name_cannot_speak_to_the_terminal(tmp_path):
     name = "a\x1b]0;owned\x07b.mp4"
     done = subprocess.run(

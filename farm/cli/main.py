@@ -12,17 +12,29 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 
+from farm.cli.arguments import (
+    AsJson,
+    JobDirectory,
+    JobThreads,
+    Overwrite,
+    RayAddress,
+    SaveStorage,
+    Threads,
+    Workers,
+    print_result,
+    with_current_spellings,
+)
+from farm.cli.flow import flow_app
 from farm.cli.live import living
 from farm.cli.options import FILM, PAINT, STILL, film_spec, still_spec, takes
 from farm.cli.pages import seeing
 from farm.cli.service import service
 from farm.cli.train import training
 from farm.errors import FarmError, UsageError
-from farm.spec.choices import FlowMethod
 from farm.spec.load import absolute_path
 from farm.spec.render import RenderSpec
 
@@ -33,48 +45,36 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-flow_app = typer.Typer(help="Optical flow between two pictures, and what of it can be trusted.", no_args_is_help=True)
+"""All commands: those of this module, and those of the others in farm.cli."""
+
 app.add_typer(flow_app, name="flow")
-app.add_typer(service)
-app.add_typer(training)
-app.add_typer(living)
-app.add_typer(seeing)
-
-
-Job = Annotated[str | None, typer.Option(help="job directory: a path or URL; default OUT with .farm")]
-Workers = Annotated[int | None, typer.Option(min=1, help="renderers at once; default one a GPU, or cores / threads")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of a worker, the same for a whole job")]
-Address = Annotated[str | None, typer.Option(help="Ray cluster to join; default: start Ray here")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace an output that is there already")]
-Spare = Annotated[
-    bool,
-    typer.Option(
-        "--save-storage", "--spare-storage", help="give up frames as soon as they are in the film: see farm plan"
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout and nothing else")]
+for commands in (service, training, living, seeing):
+    app.add_typer(commands)
 
 
 @app.command()
 @takes(FILM, PAINT)
 def render(
-    given: Mapping[str, Any],
-    job: Job = None,
+    options: Mapping[str, Any],
+    job: JobDirectory = None,
     workers: Workers = None,
-    threads: Threads = None,
-    address: Address = None,
-    save_storage: Spare = False,
+    threads: JobThreads = None,
+    address: RayAddress = None,
+    save_storage: SaveStorage = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Repaint a film. The same command again continues what was interrupted."""
+    """Repaint a film.
+
+    The same command again continues a render that was interrupted.
+    """
     from farm.cli.progress import JobProgress
     from farm.cluster.render_job import default_job, render_job, summary
     from farm.cluster.sizing import LaunchOptions
 
-    wanted = film_spec(given)
-    options = LaunchOptions(
-        job=absolute_path(job) if job else default_job(wanted.output),
+    spec = film_spec(options)
+    launch = LaunchOptions(
+        job=absolute_path(job) if job else default_job(spec.output),
         workers=workers,
         threads=threads,
         address=address,
@@ -82,164 +82,128 @@ def render(
         save_storage=save_storage,
     )
     with JobProgress() as progress:
-        report = render_job(wanted, options, progress)
-    _print(report, as_json, summary(report))
+        report = render_job(spec, launch, progress)
+    print_result(report, as_json, summary(report))
 
 
 @app.command()
 @takes(FILM, PAINT)
 def plan(
-    given: Mapping[str, Any],
+    options: Mapping[str, Any],
     measure: Annotated[
-        bool, typer.Option("--measure", help="render a few frames here: how long will it take?")
+        bool, typer.Option("--measure", help="Render a few frames here, to forecast how long the film will take.")
     ] = False,
-    price_per_hour: Annotated[float | None, typer.Option(min=0, help="of one worker, with --measure")] = None,
-    job: Job = None,
+    price_per_hour: Annotated[
+        float | None, typer.Option(min=0, help="Price of one worker for an hour, for --measure to forecast the cost.")
+    ] = None,
+    job: JobDirectory = None,
     workers: Workers = None,
-    threads: Threads = None,
+    threads: JobThreads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Shots, chunks, work and storage of a render; with --measure time and money, from frames rendered here."""
+    """Show the shots, chunks, work and storage of a render without rendering it.
+
+    With --measure, a few frames are rendered here to forecast time and money.
+    """
     if not measure and (price_per_hour is not None or threads is not None or job is not None):
         raise UsageError("--price-per-hour, --threads and --job say how to measure", "add --measure")
-    from farm.cli.plan_text import plan_lines
-    from farm.media.scan import scan_video
-    from farm.plan.estimates import estimate_storage, estimate_work
-    from farm.plan.render_plan import plan_render
+    from farm.cli.plan_text import forecast_lines
+    from farm.cli.planning import forecast_film, plan_film
 
-    wanted = film_spec(given, {"output": "out.mp4", "styles": ["style.png"]})
-    scan = scan_video(wanted.video, allow_truncated=wanted.allow_truncated)
-    made = plan_render(wanted, scan.probe, scan.cuts)
-    work = estimate_work(made, wanted.iterations)
-    storage = estimate_storage(made, wanted, workers or os.cpu_count() or 1)
-    told = {
-        **made.model_dump(mode="json"),
-        "work": {**work.model_dump(), "chunking_overhead": work.chunking_overhead},
-        "storage": storage.model_dump(),
-    }
-    lines = list(plan_lines(made, work, storage, scan.probe))
+    spec, report, lines = plan_film(options, workers)
     if measure:
-        from farm.cli.plan_text import forecast_lines
-        from farm.cli.progress import JobProgress
-        from farm.cluster.measure import forecast_render
-        from farm.cluster.render_job import default_job
-        from farm.cluster.sizing import LaunchOptions
-
-        named = job is not None or "output" in given or "spec" in given
-        where = absolute_path(job) if job else default_job(wanted.output)
-        with JobProgress() as progress:
-            options = LaunchOptions(job=where, workers=workers, threads=threads)
-            forecast = forecast_render(wanted, options, price_per_hour, progress, keep=named)
-        told["forecast"] = forecast
-        lines += forecast_lines(forecast)
-    _print(told, as_json, "\n".join(lines))
+        keep = job is not None or "output" in options or "spec" in options
+        report["forecast"] = forecast_film(
+            spec, job=job, workers=workers, threads=threads, price_per_hour=price_per_hour, keep=keep
+        )
+        lines += forecast_lines(report["forecast"])
+    print_result(report, as_json, "\n".join(lines))
 
 
 @app.command()
 @takes(STILL, PAINT)
 def stylize(
-    given: Mapping[str, Any], threads: Threads = None, overwrite: Overwrite = False, as_json: AsJson = False
+    options: Mapping[str, Any], threads: Threads = None, overwrite: Overwrite = False, as_json: AsJson = False
 ) -> None:
     """Repaint one picture."""
     from farm.cli.progress import StillProgress
     from farm.commands.stylize import stylize_file
 
-    spec = still_spec(given)
+    spec = still_spec(options)
     with StillProgress(spec.iterations) as progress:
-        told = stylize_file(spec, threads=threads, overwrite=overwrite, progress=progress)
-    for note in told["notes"]:
+        report = stylize_file(spec, threads=threads, overwrite=overwrite, progress=progress)
+    for note in report["notes"]:
         print(f"farm: {note}", file=sys.stderr)
-    _print(told, as_json, f"{told['output']}: {told['steps']} steps, loss {told['losses']['total']:.0f}")
+    print_result(report, as_json, f"{report['output']}: {report['steps']} steps, loss {report['losses']['total']:.0f}")
 
 
 @app.command()
 def schema() -> None:
-    """The JSON Schema of a render spec, for editors."""
+    """Print the JSON Schema of a render spec, for editors of YAML files."""
     print(json.dumps(RenderSpec.model_json_schema(), indent=2))
 
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """What this machine has, what is missing and how to get it."""
+    """Show what this machine has for the farm, what is missing, and how to get it."""
     from farm.commands.doctor import examine, report_lines
 
-    found = examine()
-    _print([check.as_dict() for check in found], as_json, "\n".join(report_lines(found)))
-    if any(check.state == "missing" for check in found):
+    checks = examine()
+    print_result([check.as_dict() for check in checks], as_json, "\n".join(report_lines(checks)))
+    if any(check.state == "missing" for check in checks):
         raise typer.Exit(1)
 
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Option("--folder", "-o", help="where film and pictures go")] = Path("demo"),
+    folder: Annotated[
+        Path, typer.Option("--folder", "-o", help="Folder that the film and the pictures are written to.")
+    ] = Path("demo"),
     workers: Workers = None,
     as_json: AsJson = False,
 ) -> None:
-    """Paint a real clip end to end, in a few minutes on a laptop."""
+    """Paint a real clip from beginning to end, in a few minutes on a laptop."""
     from farm.cli.progress import JobProgress
     from farm.commands.demo.run import run_demo
 
     with JobProgress() as progress:
-        told = run_demo(folder, workers, progress)
-    _print(told, as_json, f"film           {told['output']}\ncontact sheet  {told['contact_sheet']}")
+        report = run_demo(folder, workers, progress)
+    print_result(report, as_json, f"film           {report['output']}\ncontact sheet  {report['contact_sheet']}")
 
 
 @app.command()
 @takes(FILM, PAINT)
 def bench(
-    given: Mapping[str, Any],
-    folder: Annotated[Path, typer.Option(help="of jobs and figures; compared with those there")] = Path("bench"),
-    workers: Annotated[int, typer.Option(min=1, help="above 1: also over Ray, with 1 and with so many")] = 1,
+    options: Mapping[str, Any],
+    folder: Annotated[
+        Path, typer.Option(help="Folder of the jobs and their figures; figures that are there are compared.")
+    ] = Path("bench"),
+    workers: Annotated[
+        int,
+        typer.Option(min=1, help="Workers; with more than 1, the film is also rendered by Ray with 1 and with all."),
+    ] = 1,
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """How fast this machine paints a film: seconds a step and a frame by stage, frames an hour."""
+    """Measure how fast this machine paints a film.
+
+    The figures are seconds for a step, seconds for a frame by what they are spent on, and frames an hour.
+    """
     from farm.cli.progress import JobProgress
     from farm.commands.bench.report import bench_table, run_bench
 
-    wanted = film_spec(given, {"output": str(folder / "film.mp4")})
-    told = run_bench(wanted, folder.absolute(), workers, threads, JobProgress)
-    _print(told, as_json, bench_table(told, told["last"]))
-
-
-@flow_app.command("estimate")
-def flow_estimate(
-    first: Annotated[str, typer.Argument(metavar="A")],
-    second: Annotated[str, typer.Argument(metavar="B")],
-    output: Annotated[Path, typer.Option("--output", "-o", help=".flo file")],
-    method: Annotated[str, typer.Option("--method", "-m", metavar="|".join(get_args(FlowMethod)))] = "dis",
-    weights: Annotated[str | None, typer.Option(help="state dict for --method raft")] = None,
-) -> None:
-    """The flow from picture A to picture B: A(x) looks like B(x + flow(x))."""
-    from farm.flow import create_estimator, write_flow
-    from farm.media.pictures import read_picture
-
-    a, b = read_picture(first), read_picture(second)
-    if a.shape != b.shape:
-        raise UsageError(f"{first} and {second} differ in size", "flow needs two frames of one film")
-    estimator = create_estimator(method, weights=weights)  # type: ignore[arg-type]
-    write_flow(output, estimator.estimate(a, b))
-
-
-@flow_app.command("check")
-def flow_check(
-    backward: Annotated[Path, typer.Argument(metavar="BACKWARD.flo")],
-    forward: Annotated[Path, typer.Argument(metavar="FORWARD.flo")],
-    output: Annotated[Path, typer.Option("--output", "-o", help=".pgm file")],
-) -> None:
-    """Where a backward flow can be trusted (Ruder 2016): 255 yes, 0 hidden, outside, or a motion boundary."""
-    from farm.flow import read_flow, reliability, write_mask
-
-    write_mask(output, reliability(read_flow(backward), read_flow(forward)))
+    spec = film_spec(options, {"output": str(folder / "film.mp4")})
+    report = run_bench(spec, folder.absolute(), workers, threads, JobProgress)
+    print_result(report, as_json, bench_table(report, report["last"]))
 
 
 def main() -> None:
     """Run the command line; every FarmError becomes one line on stderr and its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        app(standalone_mode=False)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
+        app(with_current_spellings(sys.argv[1:]), standalone_mode=False)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
     except FarmError as error:
         _complain(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
@@ -249,7 +213,10 @@ def main() -> None:
 
 
 def _exit_for(error: Exception) -> None:
-    """Typer's own complaints are usage errors; anything else is a fault of the farm, shown whole on request."""
+    """Exit with 2 for a complaint of Typer's, which is a usage error, and with 1 for a fault of the farm.
+
+    With FARM_DEBUG in the environment, a fault of the farm is raised again and so shown whole.
+    """
     if hasattr(error, "format_message"):
         if type(error).__name__ == "NoArgsIsHelpError":  # the help has been printed
             sys.exit(2)
@@ -260,18 +227,16 @@ def _exit_for(error: Exception) -> None:
 
 
 def _complain(line: str, code: int) -> None:
-    # a file name may hold what a terminal would obey
-    shown = "".join(letter if letter.isprintable() else "?" for letter in " ".join(line.split()))
-    print(f"farm: {shown}", file=sys.stderr)
+    """Print one line on stderr and exit with `code`."""
+    # The name of a file may contain control characters, which a terminal would obey.
+    printable = "".join(letter if letter.isprintable() else "?" for letter in " ".join(line.split()))
+    print(f"farm: {printable}", file=sys.stderr)
     sys.exit(code)
 
 
 def _interrupt(*_: object) -> None:
+    """Treat a SIGTERM as Ctrl-C."""
     raise KeyboardInterrupt
-
-
-def _print(told: Any, as_json: bool, text: str) -> None:
-    print(json.dumps(told) if as_json else text)
 
 
 if __name__ == "__main__":

@@ -1,100 +1,114 @@
-"""The commands to see a render with: preview before it, watch while it runs, report afterwards.
-
-JOB is a job directory, its URL, or the id that `farm submit` printed.
-"""
+"""The commands to see a render with: preview before it, watch while it runs, report afterwards."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from farm.cli.arguments import AsJson, Dashboard, Job, JobThreads, Overwrite, Workers, directory_of, print_result
 from farm.cli.options import FILM, PAINT, takes
-from farm.cli.service import AsJson, Dashboard, Job, directory_of
 
 seeing = typer.Typer()
+"""The commands of this module."""
 
 PREVIEWED: Mapping[str, Any] = {
     **FILM,
     "frames": Annotated[
-        str | None, typer.Option(metavar="A-B|A,B,..", help="of this part one frame of each shot; or these frames")
+        str | None,
+        typer.Option(
+            metavar="A-B|A,B,..",
+            help="Show one frame of each shot between A and B only, or exactly the frames A, B and so on.",
+        ),
     ],
 }
-"""The options of a render, but that frames may be named one by one."""
+"""The options of a render, except that frames may be named one by one."""
 
 
 @seeing.command()
 @takes(PREVIEWED, PAINT)
 def preview(
-    given: Mapping[str, Any],
-    folder: Annotated[Path | None, typer.Option(help="where it goes; default OUT or VIDEO with .preview")] = None,
+    options: Mapping[str, Any],
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write to; if left out, the name of the output or the video ending in .preview."),
+    ] = None,
     vary: Annotated[
-        list[str] | None, typer.Option(metavar="OPTION=A,B,..", help="a grid to choose from, of one option or two")
+        list[str] | None,
+        typer.Option(metavar="OPTION=A,B,..", help="Make a grid to choose from, of the values of one option or two."),
     ] = None,
-    moving: Annotated[bool, typer.Option("--moving", help="also the first second of every shot, as a film")] = False,
-    preview_size: Annotated[int, typer.Option(min=16, help="longest side of the stills")] = 160,
-    preview_steps: Annotated[int, typer.Option(min=0, help="optimiser steps of a still, at the most")] = 50,
+    moving: Annotated[
+        bool, typer.Option("--moving", help="Also paint the first second of every shot, as a film.")
+    ] = False,
+    preview_size: Annotated[int, typer.Option(min=16, help="Longest side of the preview's pictures, in pixels.")] = 160,
+    preview_steps: Annotated[int, typer.Option(min=0, help="Most optimiser steps of one picture of the preview.")] = 50,
     shots: Annotated[
-        int | None, typer.Option(min=1, help="at the most, the longest first; default 24, 1 with --vary")
+        int | None,
+        typer.Option(min=1, help="Most shots to show, the longest first; if left out, 24, or 1 with --vary."),
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="painters at once")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of each")] = None,
+    workers: Workers = None,
+    threads: JobThreads = None,
     as_json: AsJson = False,
 ) -> None:
-    """A frame of each shot, painted small and soon, on a contact sheet; with --vary a grid to choose from."""
-    from farm.cli.preview import preview_film
+    """Paint a frame of each shot, small and soon, on a contact sheet.
+
+    With --vary, the sheet is a grid of settings to choose from.
+    """
+    from farm.cli.preview import PreviewOptions, preview_film
     from farm.cli.progress import JobProgress
 
+    wanted = PreviewOptions(
+        vary=vary or [],
+        folder=folder,
+        size=preview_size,
+        steps=preview_steps,
+        shots=shots or (1 if vary else 24),
+        moving=moving,
+        workers=workers,
+        threads=threads,
+    )
     with JobProgress() as progress:
-        told = preview_film(
-            given,
-            vary=vary or [],
-            folder=folder,
-            size=preview_size,
-            steps=preview_steps,
-            shots=shots or (1 if vary else 24),
-            moving=moving,
-            workers=workers,
-            threads=threads,
-            progress=progress,
-        )
-    lines = [told["page"], told["sheet"], *([told["film"]] if told["film"] else [])]
-    _print(told, as_json, "\n".join(lines))
+        report = preview_film(options, wanted, progress)
+    lines = [report["page"], report["sheet"], *([report["film"]] if report["film"] else [])]
+    print_result(report, as_json, "\n".join(lines))
 
 
 @seeing.command()
 def report(
     job: Job,
-    output: Annotated[str | None, typer.Option("--output", "-o", help=".html; default JOB.html beside the job")] = None,
-    measure: Annotated[bool, typer.Option(help="measure how steady the frames are")] = True,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace a file that is there already")] = False,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", help="HTML file to write; if left out, JOB.html beside the job directory."),
+    ] = None,
+    measure: Annotated[bool, typer.Option(help="Measure how steady the frames are.")] = True,
+    overwrite: Overwrite = False,
     address: Dashboard = None,
     as_json: AsJson = False,
 ) -> None:
-    """All about a job as one HTML file: pictures, plots, seams, time, faults, settings."""
+    """Write all about a job into one HTML file: pictures, plots, seams, time, faults, settings."""
     from farm.cli.progress import ReadingProgress
     from farm.pages.report import write_report
 
     with ReadingProgress() as progress:
-        told = write_report(directory_of(job, address), output, progress.show, overwrite=overwrite, measure=measure)
-    _print(told, as_json, f"{told['report']}  ({told['bytes'] / 2**20:.1f} MiB)")
+        result = write_report(directory_of(job, address), output, progress.show, overwrite=overwrite, measure=measure)
+    print_result(result, as_json, f"{result['report']}  ({result['bytes'] / 2**20:.1f} MiB)")
 
 
 @seeing.command()
 def watch(
     job: Job,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="on 127.0.0.1; default one that is free")] = 0,
-    every: Annotated[float, typer.Option(min=0.5, help="seconds between looks at the job's storage")] = 3.0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the page on 127.0.0.1; 0 takes one that is free.")
+    ] = 0,
+    every: Annotated[float, typer.Option(min=0.5, help="Seconds between two looks at the job's storage.")] = 3.0,
     address: Dashboard = None,
 ) -> None:
-    """The report of a job while it renders, live on this machine; from its storage alone. End with Ctrl-C."""
+    """Show the report of a job live, while it renders, on a page of this machine.
+
+    The page is read from the job's storage alone. Ctrl-C ends it.
+    """
     from farm.pages.watch import run_watch
 
     run_watch(directory_of(job, address), port, every, lambda address: print(address, flush=True))
-
-
-def _print(told: Any, as_json: bool, text: str) -> None:
-    print(json.dumps(told) if as_json else text)

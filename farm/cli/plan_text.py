@@ -1,4 +1,4 @@
-"""A plan as people read it."""
+"""The plan and the forecast of `farm plan`, as lines for people."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from farm.plan.video import VideoProbe
 from farm.spec.units import format_seconds
 
 SHOTS_LISTED = 20
+"""Most shots that are listed one by one."""
 
 
 def plan_lines(plan: RenderPlan, work: WorkEstimate, storage: StorageEstimate, probe: VideoProbe) -> Iterator[str]:
+    """Shots and chunks, the work in optimiser steps, and the storage of a job directory."""
     rate = float(probe.frame_rate)
     yield f"{probe.path}: {len(plan.frames)} frames at {rate:.3f}/s, rendered at {plan.width}x{plan.height}"
     yield f"{len(plan.shots)} shots, {len(plan.chunks)} chunks, {plan.passes} passes"
@@ -46,18 +48,18 @@ def plan_lines(plan: RenderPlan, work: WorkEstimate, storage: StorageEstimate, p
         yield f"         and, of a long shot, pass 1 of {storage.frames_ahead} frames beyond them, as far as its middle"
 
 
-def forecast_lines(told: dict[str, Any]) -> Iterator[str]:
-    """Of what `farm.cluster.measure` tells."""
-    costs, count = told["costs"], told["measured_workers"]
+def forecast_lines(forecast: dict[str, Any]) -> Iterator[str]:
+    """Seconds a frame, time and money by the number of workers, and storage, of what `farm.cluster.measure` returns."""
+    costs, count = forecast["costs"], forecast["measured_workers"]
     yield f"measured on {count} worker{'s' if count > 1 else ''} here, seconds a frame:"
     first, following, later = (costs[name] for name in ("first", "sequential", "refine"))
     yield f"         from nothing {first:.2f}, next ones {following:.2f}, later passes {later:.2f}"
-    for row in told["rows"]:
+    for row in forecast["rows"]:
         money = "" if row["money"] is None else f"  {row['money']:>10.2f}"
         workers = f"{row['workers']} worker{'s' if row['workers'] > 1 else ''}"
         yield f"time     {workers:<12}{format_seconds(row['seconds']):>12}{money}"
-    yield f"         {format_seconds(told['floor_seconds'])} with any number: the longest chain of chunks"
-    yield f"storage  about {told['storage_bytes'] / 2**20:.0f} MiB of frames and flow, by those that were rendered"
+    yield f"         {format_seconds(forecast['floor_seconds'])} with any number: the longest chain of chunks"
+    yield f"storage  about {forecast['storage_bytes'] / 2**20:.0f} MiB of frames and flow, by those that were rendered"
 
 
 def _mib(size: int) -> str:

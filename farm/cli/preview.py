@@ -1,8 +1,9 @@
-"""`farm preview`, from the options as they were written to the files that are made."""
+"""`farm preview`, from the options as they were written to the files of the preview."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +18,50 @@ from farm.plan.variants import Variant, parse_frames, parse_vary, spread
 from farm.spec.render import RenderSpec
 
 SHEET, PAGE = "sheet.png", "sheet.html"
+"""Names of the contact sheet as a picture and as a page, in the folder of the preview."""
 
 
-def preview_film(
-    given: Mapping[str, Any],
-    *,
-    vary: Sequence[str],
-    folder: Path | None,
-    size: int,
-    steps: int,
-    shots: int,
-    moving: bool,
-    workers: int | None,
-    threads: int | None,
-    progress: JobProgress,
-) -> dict[str, Any]:
-    """Make the sheet as PNG and HTML, and the film if one is wanted. Raises FarmError."""
-    given = dict(given)
-    part, frames = parse_frames(given.pop("frames")) if "frames" in given else (None, [])
+@dataclass(frozen=True)
+class PreviewOptions:
+    """The options of `farm preview` that are not those of a render."""
+
+    vary: Sequence[str]
+    """Texts of --vary, as `style-weight=50,100`."""
+    folder: Path | None
+    """Where the preview goes; None is beside the output."""
+    size: int
+    """Longest side of a picture, in pixels, at most."""
+    steps: int
+    """Optimiser steps of a picture, at most."""
+    shots: int
+    """Shots that are shown, at most."""
+    moving: bool
+    """Also paint the first second of each shot, as a film."""
+    workers: int | None
+    """Workers at once, at most; None is what fits the machine."""
+    threads: int | None
+    """CPU threads of each worker; None is what suits the machine."""
+
+
+def preview_film(options: Mapping[str, Any], wanted: PreviewOptions, progress: JobProgress) -> dict[str, Any]:
+    """Make the sheet as PNG and HTML, and the film if one is asked for: the paths of the files, and what they show.
+
+    `options` are those of a render, as they were written. Raises FarmError.
+    """
+    options = dict(options)
+    part, frames = parse_frames(options.pop("frames")) if "frames" in options else (None, [])
     if part is not None:
-        given["frames"] = str(part)
-    wanted = _spec(given)
-    varied = parse_vary(vary, {**FILM, **PAINT})
-    variants = spread(given, varied, _numbers(wanted)) if varied else [Variant((), given)]
-    cells = [Cell(variant.labels, small(_spec(variant.given), size, steps)) for variant in variants]
-    target = _folder(folder, given, wanted)
-    made = make_preview(
-        PreviewRequest(target, cells, frames, shots, moving=moving, workers=workers, threads=threads), progress
+        options["frames"] = str(part)
+    spec = _spec(options)
+    varied = parse_vary(wanted.vary, {**FILM, **PAINT})
+    variants = spread(options, varied, _numbers(spec)) if varied else [Variant((), options)]
+    cells = [Cell(variant.labels, small(_spec(variant.given), wanted.size, wanted.steps)) for variant in variants]
+    target = _folder(wanted.folder, options, spec)
+    request = PreviewRequest(
+        target, cells, frames, wanted.shots, moving=wanted.moving, workers=wanted.workers, threads=wanted.threads
     )
-    shown = _shown(made, [cell.labels for cell in cells], wanted)
+    result = make_preview(request, progress)
+    shown = _shown(result, [cell.labels for cell in cells], spec)
 
     from farm.media.pictures import write_picture
 
@@ -54,37 +70,38 @@ def preview_film(
     return {
         "sheet": str(target / SHEET),
         "page": str(target / PAGE),
-        "film": str(made.film) if made.film else None,
-        "frames": list(made.frames),
+        "film": str(result.film) if result.film else None,
+        "frames": list(result.frames),
         "variants": [list(labels) for labels in shown.labels],
-        "seconds": round(made.seconds, 1),
+        "seconds": round(result.seconds, 1),
         "painted": shown.painted,
         "reused": shown.reused,
     }
 
 
 def small(spec: RenderSpec, size: int, steps: int) -> RenderSpec:
-    """The same picture, no larger than `size` and in no more than `steps` steps."""
+    """The same picture, with a longest side of at most `size` pixels and at most `steps` optimiser steps."""
     iterations = spec.iterations.model_copy(
         update={"first": min(spec.iterations.first, steps), "next": min(spec.iterations.next, max(steps // 4, 1))}
     )
     return spec.model_copy(update={"size": min(spec.size or size, size), "upscale": False, "iterations": iterations})
 
 
-def _spec(given: Mapping[str, Any]) -> RenderSpec:
-    return film_spec(given, {"output": "out.mp4"})
+def _spec(options: Mapping[str, Any]) -> RenderSpec:
+    return film_spec(options, {"output": "out.mp4"})
 
 
 def _numbers(spec: RenderSpec) -> dict[str, float]:
-    """What `x2` doubles: the numbers of a spec by the names of their options."""
+    """The values that `x2` in --vary doubles: the numbers of a spec, by the names of their options."""
     plain = {name.replace("_", "-"): value for name, value in spec.model_dump().items()}
     weights = {f"{name}-weight": value for name, value in spec.weights.model_dump().items()}
     return {name: float(value) for name, value in {**plain, **weights}.items() if isinstance(value, int | float)}
 
 
-def _folder(folder: Path | None, given: Mapping[str, Any], spec: RenderSpec) -> Path:
+def _folder(folder: Path | None, options: Mapping[str, Any], spec: RenderSpec) -> Path:
+    """Where the preview goes. Raises OutputError where files of another kind have the names of its files."""
     beside = Path(spec.output).with_suffix(".preview")
-    if "output" not in given and "spec" not in given:
+    if "output" not in options and "spec" not in options:
         beside = Path(Path(spec.video).name).with_suffix(".preview")
     target = (folder or beside).absolute()
     foreign = [name for name in (SHEET, PAGE) if (target / name).exists() and not (target / "jobs").is_dir()]
@@ -93,24 +110,25 @@ def _folder(folder: Path | None, given: Mapping[str, Any], spec: RenderSpec) -> 
     return target
 
 
-def _shown(made: Preview, labels: Sequence[tuple[str, ...]], wanted: RenderSpec) -> Shown:
-    plan = made.record.plan
-    stills = [still for cell in made.stills for still in cell.values()]
-    longest = max(made.record.probe.width, made.record.probe.height)
-    full = min(wanted.size or longest, longest) if not wanted.upscale else wanted.size or longest
+def _shown(preview: Preview, labels: Sequence[tuple[str, ...]], spec: RenderSpec) -> Shown:
+    """What the sheet shows of a preview that was made for `spec`."""
+    plan = preview.record.plan
+    stills = [still for cell in preview.stills for still in cell.values()]
+    longest = max(preview.record.probe.width, preview.record.probe.height)
+    full = min(spec.size or longest, longest) if not spec.upscale else spec.size or longest
     return Shown(
-        title=Path(wanted.video).name,
-        frames=made.frames,
-        captions={frame: _caption(plan, frame) for frame in made.frames},
-        sources=made.sources,
+        title=Path(spec.video).name,
+        frames=preview.frames,
+        captions={frame: _caption(plan, frame) for frame in preview.frames},
+        sources=preview.sources,
         labels=list(labels),
-        cells=[{frame: still.picture for frame, still in cell.items()} for cell in made.stills],
-        seconds=made.seconds,
+        cells=[{frame: still.picture for frame, still in cell.items()} for cell in preview.stills],
+        seconds=preview.seconds,
         painted=len(stills),
         reused=sum(still.reused for still in stills),
         size=(plan.width, plan.height),
         stroke_ratio=full / max(plan.width, plan.height),
-        film=made.film.name if made.film else None,
+        film=preview.film.name if preview.film else None,
     )
 
 

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
+from farm.cli.arguments import AsJson, Overwrite, RayAddress, Threads, print_result
 from farm.cli.options import TRAIN, takes, train_spec
 
 training = typer.Typer()
+"""The command of this module."""
 
 
 @training.command()
 @takes(TRAIN)
 def train(
-    given: Mapping[str, Any],
-    workers: Annotated[int, typer.Option(min=1, help="processes that share each batch, on Ray; default 1")] = 1,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of each; default all cores")] = None,
-    address: Annotated[str | None, typer.Option(help="an existing Ray cluster; starts Ray here")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace a network that is there already")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout and nothing else")] = False,
+    options: Mapping[str, Any],
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that share each batch; more than 1 are started by Ray.")
+    ] = 1,
+    threads: Threads = None,
+    address: RayAddress = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Train a network that paints in one go. The same command again continues what was interrupted."""
+    """Train a network that paints a frame in one go.
+
+    The same command again continues a training that was interrupted.
+    """
     from farm.cli.progress import TrainingProgress
     from farm.paint.training.run import summary, train_network
 
-    spec = train_spec(given)
+    spec = train_spec(options)
     with TrainingProgress() as bar:
         if workers == 1 and address is None:
             report = train_network(spec, threads=threads, overwrite=overwrite, on_step=bar)
@@ -43,4 +49,4 @@ def train(
                 on_step=bar,
                 note=bar.note,
             )
-    print(json.dumps(report) if as_json else summary(report))
+    print_result(report, as_json, summary(report))

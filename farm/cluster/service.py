@@ -189,39 +189,48 @@ def current_state(found: Found) -> JobState:
     return JobState(state=FROM_RAY[there.state], submission=there.id, reason=there.message)
 
 
-def wait_for_job(found: Found, timeout: float | None, on_state: Callable[[JobState], None]) -> JobState:
-    """Return when the job has succeeded.
+def wait_for_job(
+    found: Found,
+    timeout: float | None,
+    on_state: Callable[[JobState], None],
+    *,
+    now: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> JobState:
+    """Return when the job has succeeded. `timeout` is in seconds, and None where it may take any time.
 
     Raises ChunkFailedError when it failed, CancelledError when it was cancelled, TimedOutError after `timeout`.
     """
-    deadline = math.inf if timeout is None else time.monotonic() + timeout
+    deadline = math.inf if timeout is None else now() + timeout
     while True:
         state = current_state(found)
         on_state(state)
         if state.state in FINISHED:
-            _wait_for_last_words(found, deadline)
+            _wait_for_last_words(found, deadline, now, sleep)
         if state.state == "SUCCEEDED":
             return state
         if state.state == "FAILED":
             raise ChunkFailedError(f"{found.job.url} failed: {state.reason}", "farm logs tells more")
         if state.state == "CANCELLED":
             raise CancelledError(f"{found.job.url} was cancelled", "farm resume continues it")
-        if time.monotonic() >= deadline:
+        if now() >= deadline:
             raise TimedOutError(
                 f"{found.job.url} is {state.state} after {timeout:g} seconds", "it goes on all the same"
             )
-        time.sleep(POLL_SECONDS)
+        sleep(POLL_SECONDS)
 
 
-def _wait_for_last_words(found: Found, deadline: float) -> None:
+def _wait_for_last_words(
+    found: Found, deadline: float, now: Callable[[], float], sleep: Callable[[float], None]
+) -> None:
     """A driver says how its job ended before it has printed its last lines: whoever waited may read them at once.
 
     Bounded, and without a complaint about a cluster that is gone: the job has ended either way.
     """
-    deadline = min(deadline, time.monotonic() + LAST_WORDS_SECONDS)
+    deadline = min(deadline, now() + LAST_WORDS_SECONDS)
     with contextlib.suppress(FarmError):
-        while time.monotonic() < deadline and (there := found.submitted()) is not None and there.active:
-            time.sleep(POLL_SECONDS)
+        while now() < deadline and (there := found.submitted()) is not None and there.active:
+            sleep(POLL_SECONDS)
 
 
 def cancel_job(found: Found) -> JobState:

@@ -1,4 +1,4 @@
-"""What this machine has for the farm, what is missing, and how to get it."""
+"""`farm doctor`: what this machine has for the farm, what is missing, and how to get it."""
 
 from __future__ import annotations
 
@@ -12,27 +12,34 @@ from typing import Any, Literal
 from farm.errors import FarmError
 
 MARKS = {"ok": "ok     ", "note": "note   ", "missing": "MISSING"}
+"""The mark at the start of a line, by the state of its check."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at. `missing` is what a render cannot do without; `note` is worth knowing."""
+    """The result of looking at one thing."""
 
     name: str
+    """What was looked at."""
     state: Literal["ok", "note", "missing"]
+    """`missing` is what a render cannot do without, `note` is worth knowing."""
     found: str
+    """What is there, for people to read."""
     remedy: str = ""
+    """What to do about it; empty where nothing has to be done."""
 
     def as_dict(self) -> dict[str, Any]:
+        """The fields by their names, for JSON."""
         return asdict(self)
 
 
 def examine() -> list[Check]:
-    """Look at everything; never raises for what is not there."""
+    """Look at everything. Nothing is raised for what is not there."""
     return [_python(), _ffmpeg(), _torch(), _accelerator(), _precision(), _cores(), _ray(), _weights(), _disk()]
 
 
 def report_lines(checks: list[Check]) -> Iterator[str]:
+    """The checks as lines for people, each remedy on a line of its own below its check."""
     for check in checks:
         yield f"{MARKS[check.state]} {check.name:<10} {check.found}"
         if check.remedy:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import time
 from collections.abc import Callable, Collection
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -32,9 +33,13 @@ T = TypeVar("T")
 
 
 class Storage:
-    """A folder, addressed by relative names with `/` between the parts. Every method raises StorageError."""
+    """A folder, addressed by relative names with `/` between the parts. Every method raises StorageError.
 
-    def __init__(self, url: str) -> None:
+    `sleep` waits some seconds before a call that failed is made again; tests give one that does not.
+    """
+
+    def __init__(self, url: str, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._sleep = sleep
         self.url = url.rstrip("/")
         self._local: Path | None = None
         self._remote: Any = None
@@ -54,7 +59,7 @@ class Storage:
         return self._local
 
     def below(self, name: str) -> Storage:
-        return Storage(f"{self.url}/{name}")
+        return Storage(f"{self.url}/{name}", self._sleep)
 
     def write(self, name: str, data: bytes) -> None:
         """Commit `data` under `name`, replacing what was there."""
@@ -172,7 +177,7 @@ class Storage:
         Object stores raise their own libraries' errors beside OSError.
         """
         try:
-            return again(call)
+            return again.copy(sleep=self._sleep)(call)
         except Exception as error:
             if self._local is not None and not isinstance(error, OSError):
                 raise

@@ -20,6 +20,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from farm.errors import StorageError, UsageError
@@ -33,10 +34,27 @@ SETTLE_SECONDS = 1.0
 NAME = "lease.json"
 
 
+@dataclass(frozen=True)
+class LeaseClock:
+    """What a counting lease knows of time: this machine's steady clock. Tests have one of their own."""
+
+    now: Callable[[], float] = time.monotonic
+    """Seconds, from any moment on."""
+    sleep: Callable[[float], None] = time.sleep
+    wait: Callable[[threading.Event, float], bool] = threading.Event.wait
+    """Waits for an event, for so many seconds at the most. True where the event was set."""
+
+
+STEADY_CLOCK = LeaseClock()
+"""The clock of every lease outside the tests."""
+
+
 @contextlib.contextmanager
-def job_lease(storage: Storage, on_note: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+def job_lease(
+    storage: Storage, on_note: Callable[[str], None] = lambda _: None, clock: LeaseClock = STEADY_CLOCK
+) -> Iterator[None]:
     """Hold the job while inside. Raises UsageError where another driver has it, StorageError."""
-    with _file_lock(storage, storage.local) if storage.local else _counting_lease(storage, on_note):
+    with _file_lock(storage, storage.local) if storage.local else _counting_lease(storage, on_note, clock):
         yield
 
 
@@ -64,11 +82,11 @@ def _file_lock(storage: Storage, folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _counting_lease(storage: Storage, on_note: Callable[[str], None]) -> Iterator[None]:
+def _counting_lease(storage: Storage, on_note: Callable[[str], None], clock: LeaseClock) -> Iterator[None]:
     mine = uuid.uuid4().hex
-    _wait_until_silent(storage, on_note)
+    _wait_until_silent(storage, on_note, clock)
     _write(storage, mine, 0)
-    time.sleep(SETTLE_SECONDS)
+    clock.sleep(SETTLE_SECONDS)
     holder = _read(storage)
     if holder is not None and holder["driver"] != mine:
         raise _busy(storage, holder["who"])
@@ -76,7 +94,7 @@ def _counting_lease(storage: Storage, on_note: Callable[[str], None]) -> Iterato
 
     def count_up() -> None:
         count = 0
-        while not ended.wait(BEAT_SECONDS):
+        while not clock.wait(ended, BEAT_SECONDS):
             count += 1
             with contextlib.suppress(StorageError):  # the next one may get through
                 _write(storage, mine, count)
@@ -94,15 +112,15 @@ def _counting_lease(storage: Storage, on_note: Callable[[str], None]) -> Iterato
                 storage.remove(NAME)
 
 
-def _wait_until_silent(storage: Storage, on_note: Callable[[str], None]) -> None:
+def _wait_until_silent(storage: Storage, on_note: Callable[[str], None], clock: LeaseClock) -> None:
     """Return when nobody holds the lease. Raises UsageError as soon as it counts up."""
     first = _read(storage)
     if first is None:
         return
     on_note(f"{first['who']} was at work in {storage.url}: waiting {SILENT_SECONDS:.0f} s to see whether it still is")
-    began = time.monotonic()
-    while time.monotonic() - began < SILENT_SECONDS:
-        time.sleep(min(BEAT_SECONDS, SILENT_SECONDS) / 4)
+    began = clock.now()
+    while clock.now() - began < SILENT_SECONDS:
+        clock.sleep(min(BEAT_SECONDS, SILENT_SECONDS) / 4)
         now = _read(storage)
         if now is None:
             return

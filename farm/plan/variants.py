@@ -1,7 +1,7 @@
 """What a preview shows: which frames of a film, and the specs of a grid of settings to choose from. Pure.
 
-    options = parse_vary(["style-weight=50,100,200", "style-scale=0.7,1"])
-    for variant in spread(given, options): variant.labels, variant.given
+    options = parse_vary(["style-weight=50,100,200", "style-scale=0.7,1"], known)
+    for variant in spread(given, options, present): variant.labels, variant.given
 
 An option has the name and the values that it has on the command line of `render`; `x2` is twice what it would be.
 """

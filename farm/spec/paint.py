@@ -1,6 +1,9 @@
 """How a picture is to be painted: what a still and a film have in common.
 
 `RenderSpec` (farm.spec.render) and `StillSpec` are a `PaintSpec` with something to paint and somewhere to put it.
+
+Each field's description and default stand here alone: the help of the commands (farm.cli.options), `docs/cli.md` and
+`farm schema` show them, and `farm.paint.losses.functional` takes its default weights and layers from them.
 """
 
 from __future__ import annotations
@@ -16,20 +19,23 @@ from farm.spec.choices import ColorMode, Normalization, Optimizer, Pooling, Prec
 from farm.spec.units import parse_bytes
 
 SMALLEST_SIZE = 16
-"""Pixels. VGG-19 halves a picture four times before relu5_1: anything smaller leaves no features."""
+"""Shortest allowed value of `size`, in pixels. VGG-19 halves a picture four times before relu5_1: anything smaller
+leaves no features."""
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".pgm")
-"""A mask whose name ends otherwise is a video."""
-
+"""File name endings of a mask that is a picture. A mask whose name ends otherwise is a video."""
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""A factor in a sum of losses: finite and not negative."""
 
 
 class StyleImage(Model):
     """One painting. Several are blended: their Gram matrices are averaged with these weights."""
 
-    path: str = Field(min_length=1)
-    weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    path: str = Field(min_length=1, description="Picture file of the painting.")
+    weight: float = Field(
+        default=1.0, gt=0, allow_inf_nan=False, description="Share of this painting where several are blended."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -37,8 +43,8 @@ class StyleImage(Model):
         """`wave.jpg` or `wave.jpg:0.5`; a colon that no number follows belongs to the name."""
         if not isinstance(value, str):
             return value
-        found = re.fullmatch(r"(.+):(\d+(?:\.\d+)?|\.\d+)", value)
-        return {"path": found[1], "weight": float(found[2])} if found else {"path": value}
+        match = re.fullmatch(r"(.+):(\d+(?:\.\d+)?|\.\d+)", value)
+        return {"path": match[1], "weight": float(match[2])} if match else {"path": value}
 
 
 class Region(Model):
@@ -49,10 +55,16 @@ class Region(Model):
     frame. A video is read frame by frame: as many frames as the film, or as are rendered.
     """
 
-    mask: str = Field(min_length=1)
-    styles: tuple[StyleImage, ...]
-    frame: int | None = Field(default=None, ge=0, description="frame that a mask picture was drawn for")
-    static: bool = Field(default=False, description="a mask picture holds still")
+    mask: str = Field(min_length=1, description="Picture or video that is white where the region is.")
+    styles: tuple[StyleImage, ...] = Field(
+        description="Paintings of this region; none of them keeps the photograph there."
+    )
+    frame: int | None = Field(
+        default=None, ge=0, description="Frame that a mask picture was drawn for; if left out, the first one rendered."
+    )
+    static: bool = Field(
+        default=False, description="Keep a mask picture where it is in every frame, instead of moving it with the film."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -74,6 +86,7 @@ class Region(Model):
 
     @property
     def is_picture(self) -> bool:
+        """Whether the mask is a picture, by the ending of its name; otherwise it is a video."""
         return Path(self.mask).suffix.lower() in PICTURE_SUFFIXES
 
 
@@ -83,10 +96,10 @@ def parse_region(text: str) -> dict[str, Any]:
     >>> parse_region("cat.png@12=wave.jpg:2,shout.jpg")
     {'mask': 'cat.png', 'frame': '12', 'static': False, 'styles': ['wave.jpg:2', 'shout.jpg']}
     """
-    found = re.fullmatch(r"([^=]+?)(?:@(\d+|static))?=([^=]+)", text)
-    if not found:
+    match = re.fullmatch(r"([^=]+?)(?:@(\d+|static))?=([^=]+)", text)
+    if not match:
         raise ValueError(f"write {text!r} as MASK=STYLE, MASK@FRAME=STYLE, MASK@static=STYLE or MASK=none")
-    mask, at, styles = found.groups()
+    mask, at, styles = match.groups()
     return {
         "mask": mask,
         "frame": None if at == "static" else at,
@@ -98,10 +111,19 @@ def parse_region(text: str) -> dict[str, Any]:
 class LossWeights(Model):
     """Factors of the loss terms (Gatys 2015, Ruder 2016 eq. 8), as Ruder's code scales them."""
 
-    content: Weight = 5.0
-    style: Weight = 100.0
-    temporal: Weight = 1000.0
-    tv: Weight = 0.0
+    content: Weight = Field(
+        default=5.0, description="Weight of the content loss: higher values keep more of the photograph's shapes."
+    )
+    style: Weight = Field(
+        default=100.0, description="Weight of the style loss: higher values put more of the painting into the picture."
+    )
+    temporal: Weight = Field(
+        default=1000.0,
+        description="Weight of the temporal loss: higher values let the paint flicker less from frame to frame.",
+    )
+    tv: Weight = Field(
+        default=0.0, description="Weight of the total variation: higher values make the picture smoother."
+    )
 
     @model_validator(mode="after")
     def _something_weighs(self) -> LossWeights:
@@ -111,7 +133,7 @@ class LossWeights(Model):
 
 
 def _layers_from_text(value: Any) -> Any:
-    """`relu1_1,relu2_1:0.5`, or a list of such; a layer without a weight has 1."""
+    """The mapping from layer to weight of `relu1_1,relu2_1:0.5`, or of a list of such; a layer alone weighs 1."""
     if isinstance(value, str):
         value = value.split(",")
     if not isinstance(value, (list, tuple)):
@@ -134,39 +156,82 @@ def _known_layers(value: dict[str, float]) -> dict[str, float]:
 
 
 LayerWeights = Annotated[dict[str, Weight], BeforeValidator(_layers_from_text), AfterValidator(_known_layers)]
-"""Weight of each layer in a sum of losses."""
+"""Weight of each layer in a sum of losses, by the layer's name: relu1_1 to relu5_4."""
 
 
 class PaintSpec(Model):
     """What the picture will look like, without the machine it is made on."""
 
-    styles: tuple[StyleImage, ...] = ()
-    regions: tuple[Region, ...] = Field(default=(), description="parts with a style of their own, later ones on top")
-    size: int | None = Field(default=None, ge=SMALLEST_SIZE, description="longest side of the output, pixels")
-    upscale: bool = Field(default=False, description="let `size` exceed the source")
+    styles: tuple[StyleImage, ...] = Field(
+        default=(), description="Painting whose style the picture takes; several are blended by their weights."
+    )
+    regions: tuple[Region, ...] = Field(
+        default=(), description="Part of the picture with styles of its own, or none; later regions cover earlier ones."
+    )
+    size: int | None = Field(
+        default=None,
+        ge=SMALLEST_SIZE,
+        description="Longest side of the output, in pixels; if left out, as large as the source.",
+    )
+    upscale: bool = Field(default=False, description="Let the output be larger than the source.")
     init: str = Field(
         default="content",
         min_length=1,
-        description="how a frame with nothing to go by starts: content, style, noise, or a picture",
+        description="What a frame without an earlier painted frame starts from: the photograph (content), "
+        "the painting (style), noise, or a picture file.",
     )
-    weights: LossWeights = LossWeights()
-    content_layers: LayerWeights = Field(default={"relu4_2": 1.0}, description="weight of each layer")
+    weights: LossWeights = Field(default=LossWeights(), description="Weights of the losses.")
+    content_layers: LayerWeights = Field(
+        default={"relu4_2": 1.0},
+        description="Layers of the network, with their weights, that compare the picture's shapes with the photograph.",
+    )
     style_layers: LayerWeights = Field(
         default=dict.fromkeys(("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), 1.0),
-        description="weight of each layer",
+        description="Layers of the network, with their weights, that compare the picture's strokes with the painting.",
     )
-    style_scale: float = Field(default=1.0, gt=0, le=16, description="stroke size, 1: area as the frame's")
-    color: ColorMode = Field(default="none", description="whose colours: the painting's (none), or the content's")
-    optimizer: Optimizer = "lbfgs"
-    learning_rate: float = Field(default=2.0, gt=0, le=255, description="of adam, in grey levels")
-    features: str = Field(default="vgg19", min_length=1, description="vgg19 (built in), or a file of VGG weights")
-    features_input: Normalization = Field(default="auto", description="what the network in the file was trained on")
-    pooling: Pooling = "max"
-    precision: Precision = "auto"
+    style_scale: float = Field(
+        default=1.0,
+        gt=0,
+        le=16,
+        description="Size of the strokes: at 1 the painting covers the same area as the frame, higher values make "
+        "strokes larger.",
+    )
+    color: ColorMode = Field(
+        default="none",
+        description="Whose colours the picture has: the painting's (none), or the photograph's, by recolouring the "
+        "painting first (match, match-cholesky) or by painting brightness alone (luminance).",
+    )
+    optimizer: Optimizer = Field(
+        default="lbfgs", description="Method that improves the picture step by step; lbfgs needs fewer steps than adam."
+    )
+    learning_rate: float = Field(
+        default=2.0, gt=0, le=255, description="How far a step of adam moves a pixel, in grey levels of 255."
+    )
+    features: str = Field(
+        default="vgg19",
+        min_length=1,
+        description="Network that judges shapes and strokes: the built-in vgg19, or a file of VGG weights.",
+    )
+    features_input: Normalization = Field(
+        default="auto",
+        description="Pixel values that the file of VGG weights was trained on: torchvision is RGB from 0 to 1, caffe "
+        "is BGR from 0 to 255, auto recognises them.",
+    )
+    pooling: Pooling = Field(
+        default="max",
+        description="How the network shrinks its layers: max keeps the largest of four values, avg their mean.",
+    )
+    precision: Precision = Field(
+        default="auto",
+        description="Arithmetic of the network: bf16 is faster where the processor supports it, fp32 is more exact.",
+    )
     max_memory: int | None = Field(
-        default=None, gt=0, description="bytes of one worker, or text as 6GiB: larger pictures are painted in tiles"
+        default=None,
+        gt=0,
+        description="Memory that one worker may use, in bytes or as 6GiB; larger pictures are painted in tiles. "
+        "If left out, what is free.",
     )
-    seed: int = Field(default=0, ge=0, description="of the noise")
+    seed: int = Field(default=0, ge=0, description="Seed of the noise: another number gives another noise.")
 
     @field_validator("max_memory", mode="before")
     @classmethod
@@ -177,10 +242,17 @@ class PaintSpec(Model):
 class StillSpec(PaintSpec):
     """One picture, repainted: `farm stylize`."""
 
-    image: str = Field(min_length=1)
-    output: str = Field(min_length=1)
-    iterations: int = Field(default=300, ge=0, le=100_000)
-    bit_depth: Literal[8, 16] = Field(default=8, description="of a PNG; 16 keeps what rounding to 8 loses")
+    image: str = Field(min_length=1, description="Picture to repaint.")
+    output: str = Field(min_length=1, description="File to write, .png or .jpg.")
+    iterations: int = Field(
+        default=300,
+        ge=0,
+        le=100_000,
+        description="Optimiser steps: more of them bring the picture nearer to the style.",
+    )
+    bit_depth: Literal[8, 16] = Field(
+        default=8, description="Bits per colour channel of a PNG; 16 keeps the fine steps that rounding to 8 loses."
+    )
 
     @model_validator(mode="after")
     def _has_a_style(self) -> StillSpec:

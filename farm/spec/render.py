@@ -23,8 +23,12 @@ from farm.spec.units import parse_duration
 class Iterations(Model):
     """Optimiser steps for a frame that starts from nothing, and for one that starts from its warped neighbour."""
 
-    first: int = Field(default=200, ge=0, le=100_000)
-    next: int = Field(default=50, ge=0, le=100_000)
+    first: int = Field(
+        default=200, ge=0, le=100_000, description="Optimiser steps of a frame that starts without an earlier one."
+    )
+    next: int = Field(
+        default=50, ge=0, le=100_000, description="Optimiser steps of a frame that starts from an earlier painted one."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -40,42 +44,108 @@ class Iterations(Model):
 class EncodeSettings(Model):
     """How the finished film is coded, in ffmpeg's names. `crf` is ignored by prores_ks and ffv1."""
 
-    codec: str = "libx264"
-    crf: int = Field(default=16, ge=0, le=63)
-    pixel_format: str = "yuv420p"
-    preset: str | None = Field(default=None, description="default medium; veryfast for method instant")
-    audio: Literal["copy", "none"] = "copy"
+    codec: str = Field(default="libx264", description="Video codec of the film, by ffmpeg's name.")
+    crf: int = Field(
+        default=16,
+        ge=0,
+        le=63,
+        description="Quality of the film's coding: lower values look better and make a larger file.",
+    )
+    pixel_format: str = Field(default="yuv420p", description="Pixel format of the film, by ffmpeg's name.")
+    preset: str | None = Field(
+        default=None,
+        description="Speed of the encoder, by ffmpeg's name; if left out, medium, or veryfast for method instant.",
+    )
+    audio: Literal["copy", "none"] = Field(
+        default="copy", description="Whether the film keeps the video's sound (copy) or has none."
+    )
 
 
 class RenderSpec(PaintSpec):
     """A render: a video, one or more styles, an output, and how to get from one to the other."""
 
-    version: Literal[1] = 1
-    video: str = Field(min_length=1)
-    output: str = Field(min_length=1)
-    frames: FrameRange | None = Field(default=None, description="inclusive range, as 120-240")
-    method: Method = "optimize"
-    network: str | None = Field(default=None, min_length=1, description="of method instant: a file of farm train")
+    version: Literal[1] = Field(default=1, description="Version of this form of a spec.")
+    video: str = Field(min_length=1, description="Film to repaint.")
+    output: str = Field(min_length=1, description="Film to write: .mp4, .mov, .mkv or .webm.")
+    frames: FrameRange | None = Field(
+        default=None, description="Render only the frames A to B, both included, counted from 0; if left out, all."
+    )
+    method: Method = Field(
+        default="optimize",
+        description="How frames are painted: optimize improves each frame step by step, instant uses a trained "
+        "network, identity copies frames unpainted to test a pipeline.",
+    )
+    network: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Trained network of method instant, a file of farm train; if left out, one is trained for the "
+        "style first.",
+    )
     train_budget: float | None = Field(
-        default=None, gt=0, description="seconds, or text as 10m (default): method instant without a network trains one"
+        default=None,
+        gt=0,
+        description="How long method instant trains a network where none is named, in seconds or as 10m; if left out, "
+        "10m.",
     )
-    iterations: Iterations = Iterations()
-    passes: int = Field(default=5, ge=1, le=100)
-    chunk_frames: int = Field(default=48, ge=2)
-    overlap: int = Field(default=16, ge=0, description="frames two chunks share that start from scratch")
-    chunk_start: Literal["relay", "scratch"] = Field(default="relay", description="scratch: for comparison only")
+    iterations: Iterations = Field(
+        default=Iterations(),
+        description="Optimiser steps of a frame that starts without an earlier one, and of one that starts from its "
+        "painted neighbour.",
+    )
+    passes: int = Field(
+        default=5,
+        ge=1,
+        le=100,
+        description="Sweeps over the film: 1 paints the frames in sequence only, later passes tie each frame to both "
+        "neighbours.",
+    )
+    chunk_frames: int = Field(
+        default=48, ge=2, description="Length of a chunk: the most frames that one worker renders in sequence."
+    )
+    overlap: int = Field(
+        default=16,
+        ge=0,
+        description="Frames shared by two neighbouring chunks where each starts from scratch, to hide the seam.",
+    )
+    chunk_start: Literal["relay", "scratch"] = Field(
+        default="relay",
+        description="Whether a chunk goes on from the last frame of the one before (relay) or starts anew (scratch), "
+        "which is for comparison only.",
+    )
     sweep: Literal["two-sided", "alternating"] = Field(
-        default="two-sided", description="of later passes; alternating: one neighbour at a time, as Ruder 2016"
+        default="two-sided",
+        description="Whether later passes tie a frame to both neighbours at once, or to one at a time in alternating "
+        "directions as Ruder 2016 does.",
     )
-    blend: float = Field(default=1.0, ge=0, description="how far later passes draw a frame to its neighbours")
-    flow: FlowMethod = "dis"
-    flow_weights: str | None = Field(default=None, description="state dict for raft")
-    flow_dir: str | None = Field(default=None, description="given .flo files, used instead of an estimator")
-    long_term: tuple[int, ...] = Field(default=(10, 20, 40), description="frames back, beside the neighbour")
-    allow_truncated: bool = False
-    hdr: HdrPolicy = Field(default="tonemap", description="HLG and PQ films; keep: their values as they are")
-    interlaced: InterlacedPolicy = Field(default="deinterlace", description="keep: both fields in one picture")
-    encode: EncodeSettings = EncodeSettings()
+    blend: float = Field(
+        default=1.0, ge=0, description="How strongly later passes draw a frame towards its neighbours; 0 does not."
+    )
+    flow: FlowMethod = Field(default="dis", description="Estimator of the optical flow, the motion between frames.")
+    flow_weights: str | None = Field(default=None, description="State dict file of the network of flow raft.")
+    flow_dir: str | None = Field(
+        default=None,
+        description="Folder of flow files to use instead of an estimator: forward_1_2.flo, backward_2_1.flo, and so "
+        "on.",
+    )
+    long_term: tuple[int, ...] = Field(
+        default=(10, 20, 40),
+        description="How many frames to look back, beside the last one, for parts of the picture that were hidden "
+        "since.",
+    )
+    allow_truncated: bool = Field(
+        default=False, description="Render the frames that decode of a broken or incomplete film."
+    )
+    hdr: HdrPolicy = Field(
+        default="tonemap",
+        description="What becomes of an HLG or PQ film: tonemap converts it to BT.709 as an ordinary screen shows it, "
+        "keep paints its values as they are, refuse stops.",
+    )
+    interlaced: InterlacedPolicy = Field(
+        default="deinterlace",
+        description="What becomes of an interlaced film: deinterlace makes one picture of both fields, keep paints "
+        "both fields as they are, refuse stops.",
+    )
+    encode: EncodeSettings = Field(default=EncodeSettings(), description="How the finished film is coded.")
 
     @field_validator("train_budget", mode="before")
     @classmethod
@@ -84,7 +154,7 @@ class RenderSpec(PaintSpec):
 
     @property
     def as_stored(self) -> frozenset[str]:
-        """What the reader of the frames leaves as it is in the file."""
+        """Names of the fields (`hdr`, `interlaced`) that tell the reader to leave frames as they are in the file."""
         return frozenset(name for name in ("hdr", "interlaced") if getattr(self, name) == "keep")
 
     @field_validator("frames", mode="before")

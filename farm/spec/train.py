@@ -16,13 +16,18 @@ UNUSED = ("regions", "init", "upscale", "color", "optimizer", "max_memory")
 
 
 TEMPORAL_EMPHASIS = 30.0
-"""Of a network's temporal loss over the optimiser's: its style loss is larger by one order or two when it matters."""
+"""Factor of a training's temporal weight over a render's. Why: when the temporal loss matters, the style loss of a
+network is larger than that of the optimiser by one order of magnitude or two."""
 
 
 class TrainingWeights(LossWeights):
-    """Those of a render, temporal loss emphasised."""
+    """The weights of a render, with the temporal loss emphasised."""
 
-    temporal: Weight = TEMPORAL_EMPHASIS * 1000.0
+    temporal: Weight = Field(
+        default=TEMPORAL_EMPHASIS * LossWeights().temporal,
+        description="Weight of the temporal loss between two frames of the training film: higher values let the paint "
+        "flicker less, 0 learns from single frames.",
+    )
 
 
 class TrainSpec(PaintSpec):
@@ -33,19 +38,48 @@ class TrainSpec(PaintSpec):
     the learning rate falls to nothing towards it.
     """
 
-    weights: TrainingWeights = TrainingWeights()
-    output: str = Field(min_length=1, description=".safetensors")
-    photos: str | None = Field(default=None, description="folder of photographs")
-    video: str | None = Field(default=None, description="film whose frames are painted")
-    architecture: NetworkKind = "small"
-    network: str | None = Field(default=None, description="trained network to begin with")
-    size: int | None = Field(default=512, ge=32, description="longest side of what it will paint, pixels")
-    crop: int = Field(default=288, ge=32, le=1024, description="side of the first training crops, pixels")
-    batch: int = Field(default=2, ge=1, le=256, description="crops of a step, each on a core of its own")
-    steps: int | None = Field(default=None, ge=1, le=10_000_000)
-    budget: float | None = Field(default=None, gt=0, description="seconds, or text as 40m")
-    learning_rate: float = Field(default=3e-3, gt=0, le=1, description="at the start: of Adam, a tenth of Muon's")
-    patience: int = Field(default=6, ge=1, description="evaluations without a better one after which to stop")
+    weights: TrainingWeights = Field(default=TrainingWeights(), description="Weights of the losses.")
+    output: str = Field(min_length=1, description="File to write the network to, .safetensors.")
+    photos: str | None = Field(default=None, description="Folder of photographs to learn from.")
+    video: str | None = Field(
+        default=None, description="Film to learn from; its neighbouring frames are tied to each other against flicker."
+    )
+    architecture: NetworkKind = Field(
+        default="small",
+        description="Kind of network: small is fast, johnson is that of Johnson 2016 and about six times slower.",
+    )
+    network: str | None = Field(
+        default=None,
+        description="Trained network to begin with, which reaches another balance of style and content in minutes.",
+    )
+    size: int | None = Field(
+        default=512,
+        ge=32,
+        description="Longest side of the pictures that the network will paint, in pixels; it sets the size of the "
+        "strokes.",
+    )
+    crop: int = Field(
+        default=288,
+        ge=32,
+        le=1024,
+        description="Side of the training crops, in pixels; the last two fifths of a training take whole pictures.",
+    )
+    batch: int = Field(default=2, ge=1, le=256, description="Crops of one step, each on a processor core of its own.")
+    steps: int | None = Field(
+        default=None, ge=1, le=10_000_000, description="How many steps to train, instead of a budget of time."
+    )
+    budget: float | None = Field(
+        default=None, gt=0, description="How long to train, evaluations included, in seconds or as 40m."
+    )
+    learning_rate: float = Field(
+        default=3e-3, gt=0, le=1, description="Learning rate of Adam at the start; that of Muon is ten times as high."
+    )
+    patience: int = Field(
+        default=6,
+        ge=1,
+        description="Evaluations in a row, of 16 in a training, without a better network after which to stop.",
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of the network's first weights and of the choice of crops.")
 
     @field_validator("budget", mode="before")
     @classmethod

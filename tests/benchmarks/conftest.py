@@ -1,4 +1,4 @@
-"""The pairs of pictures of the flow's tests."""
+"""The pictures of known motion that the tests of flow have."""
 
 from tests.flow.conftest import textured_pair
 

@@ -35,6 +35,7 @@ def run(*options):
     )
 
 
+@pytest.mark.process
 def test_errors_as_json(pair, tmp_path):
     done = run(*pair, "--invalid", str(tmp_path / "invalid.png"), "--repeat", "1", "--json")
     assert done.returncode == 0, done.stderr
@@ -45,6 +46,7 @@ def test_errors_as_json(pair, tmp_path):
         assert each["seconds"] > 0
 
 
+@pytest.mark.process
 def test_a_table_and_a_picture_that_is_not_there(pair, tmp_path):
     done = run(*pair, "--methods", "farneback", "--repeat", "1")
     assert done.returncode == 0, done.stderr

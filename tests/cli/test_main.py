@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.main import get_command
 
-from farm.cli.main import main
+from farm.cli.main import app, main
 from farm.spec.render import RenderSpec
 from tests.conftest import make_clip
 
@@ -54,17 +57,27 @@ def farm(monkeypatch, capsys):
     signal.signal(signal.SIGTERM, before)
 
 
+@functools.cache
+def sound_and_film() -> tuple[bytes, bytes]:
+    """A film without pictures and one without sound, made once for all tests."""
+    from farm.media.ffmpeg import ffmpeg_binary
+
+    with tempfile.TemporaryDirectory() as folder:
+        sound = Path(folder, "sound.mp4")
+        make = [ffmpeg_binary(), "-v", "error", "-f", "lavfi", "-i", "sine=duration=1", str(sound)]
+        subprocess.run(make, check=True)
+        film = make_clip(Path(folder, "whole.mkv"), frames=60, audio=False)
+        return sound.read_bytes(), film.read_bytes()
+
+
 def broken(folder: Path) -> dict[str, Path]:
     """Files that are not films or pictures, each in its own way."""
     files = {name: folder / name for name in ("empty.mp4", "text.mp4", "text.jpg", "sound.mp4", "short.mp4")}
     files["empty.mp4"].write_bytes(b"")
     files["text.mp4"].write_text("hello")
     files["text.jpg"].write_text("hello")
-    sound = ["-f", "lavfi", "-i", "sine=duration=1", str(files["sound.mp4"])]
-    from farm.media.ffmpeg import ffmpeg_binary
-
-    subprocess.run([ffmpeg_binary(), "-v", "error", "-y", *sound], check=True)
-    whole = make_clip(folder / "whole.mkv", frames=60, audio=False).read_bytes()
+    sound, whole = sound_and_film()
+    files["sound.mp4"].write_bytes(sound)
     files["short.mp4"].write_bytes(whole[: len(whole) // 2])
     files["none.mp4"] = folder / "none.mp4"
     files["folder"] = folder
@@ -82,6 +95,7 @@ def broken(folder: Path) -> dict[str, Path]:
         ("short.mp4", "--allow-truncated"),
     ],
 )
+@pytest.mark.media
 def test_a_video_that_cannot_be_used(farm, tmp_path, style, video, says):
     files = broken(tmp_path)
     code, out, err = farm("render", files[video], "--style", style, "-o", tmp_path / "out.mp4")
@@ -178,6 +192,23 @@ def test_help_needs_no_input_and_names_the_commands(farm):
         assert command in out
 
 
+@pytest.mark.parametrize(
+    ("command", "old", "new"),
+    [
+        ("render", "--spare-storage", "--save-storage"),
+        ("submit", "--spare-storage", "--save-storage"),
+        ("submit", "--stage", "--copy-inputs"),
+    ],
+)
+def test_old_names_of_options_mean_the_new_ones(farm, monkeypatch, command, old, new):
+    calls = []
+    monkeypatch.setattr(get_command(app).commands[command].__class__, "invoke", lambda _, ctx: calls.append(ctx.params))
+    for name in (old, new):
+        assert farm(command, "film.mp4", name)[0] == 0
+    assert calls[0] == calls[1]
+    assert [name for name, value in calls[0].items() if value is True] == [new.removeprefix("--").replace("-", "_")]
+
+
 def test_stylize_a_still(farm, tmp_path, style):
     picture = np.tile(np.linspace(0, 255, 64, dtype=np.uint8)[None, :, None], (48, 1, 3))
     Image.fromarray(picture).save(tmp_path / "in.png")
@@ -231,6 +262,7 @@ def test_stylize_with_regions(farm, tmp_path, style):
 
 
 @pytest.mark.parametrize(("options", "says"), PAINT_FAULTS)
+@pytest.mark.media
 def test_stylize_with_options_that_cannot_be_used(farm, tmp_path, style, options, says):
     files = broken(tmp_path)
     for name, path in {"folder": tmp_path, "text.jpg": files["text.jpg"]}.items():
@@ -266,6 +298,7 @@ def test_flow_estimate_and_check(farm, tmp_path):
     assert np.median(np.frombuffer(mask[-72 * 64 :], np.uint8)) > 200
 
 
+@pytest.mark.process
 def test_doctor_finds_what_the_tests_run_on(farm):
     code, out, _ = farm("doctor", "--json")
     assert code == 0

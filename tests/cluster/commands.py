@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from farm.cli.main import main
@@ -52,10 +53,17 @@ def submit(film: Path | str, style: Path | str, output: Path, *more: str) -> sub
     return farm("submit", str(film), "--style", str(style), "-o", str(output), *options, "--json", *more)
 
 
-def final_frames(job: str) -> list[bytes]:
+def final_frames(job: str) -> list[np.ndarray]:
+    """What the last pass of a job has committed, frame by frame: (H, W, 3) uint8."""
     directory = JobDirectory(job)
     record = directory.load_record()
-    return [frame_of_pass(directory, record, record.plan.passes, frame).tobytes() for frame in record.plan.frames]
+    return [frame_of_pass(directory, record, record.plan.passes, frame) for frame in record.plan.frames]
+
+
+def same_frames(one: str, other: str) -> bool:
+    """Whether two jobs have committed the same frames, to the bit."""
+    pairs = zip(final_frames(one), final_frames(other), strict=True)
+    return all(np.array_equal(frame, there) for frame, there in pairs)
 
 
 def commits(job: Path) -> dict[str, int]:

@@ -130,6 +130,7 @@ def test_what_a_network_cannot_do_is_said(options, said):
         build_spec({"video": "v.mp4", "output": "o.mp4", "method": "instant", "network": "n.safetensors", **options})
 
 
+@pytest.mark.slow
 def test_without_a_network_one_is_trained_for_the_film_and_kept(clip, style, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     values = {"method": "instant", "styles": [str(style)], "train_budget": "3s", "size": 64, **SHALLOW}

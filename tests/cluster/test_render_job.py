@@ -21,11 +21,18 @@ from farm.cluster.sizing import LaunchOptions
 from farm.errors import ChunkFailedError, JobMismatchError, OutputError, UsageError, VideoError
 from farm.job.directory import JobDirectory
 from farm.job.history import load_history
+from farm.media.pictures import read_picture
 from farm.media.probe import probe_video
+from farm.paint.features.vgg import VGGFeatures
+from farm.paint.features.weights import load_weights
+from farm.paint.losses.functional import STYLE_LAYERS, gram_matrix, style_loss
+from farm.paint.losses.targets import Style, StyleTargets
+from farm.paint.tensors import image_to_tensor
 from farm.plan.tasks import plan_tasks
-from farm.render.committed import frame_of_pass
+from farm.render.source_frames import SourceFrames
 from farm.spec.load import build_spec
 from farm.spec.render import RenderSpec
+from tests.cluster.commands import final_frames, same_frames
 from tests.conftest import make_clip
 
 pytestmark = pytest.mark.usefixtures("ray_here")
@@ -42,21 +49,11 @@ def render(spec: RenderSpec, workers: int = 1, **options: object) -> dict:
     return render_job(spec, launch, JobProgress())
 
 
-def final_frames(job: str) -> list[np.ndarray]:
-    directory = JobDirectory(job)
-    record = directory.load_record()
-    return [frame_of_pass(directory, record, record.plan.passes, frame) for frame in record.plan.frames]
-
-
 @pytest.fixture(scope="module")
 def reference(clip, style, tmp_path_factory, ray_here):
     """An undisturbed render by one worker."""
     spec = make_spec(clip, style, tmp_path_factory.mktemp("reference") / "out.mp4")
     return render(spec, workers=1)
-
-
-def same_frames(one: str, other: str) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(final_frames(one), final_frames(other), strict=True))
 
 
 def test_the_film_has_the_frames_times_and_sound_of_its_source(clip, reference):
@@ -69,16 +66,29 @@ def test_the_film_has_the_frames_times_and_sound_of_its_source(clip, reference):
     assert (reference["shots"], reference["chunks"]) == (1, 3)
 
 
-def test_frames_are_painted_not_copied(clip, reference):
-    from farm.media.decode import FrameReader
-    from farm.spec.frames import FrameRange
+def test_frames_are_painted_not_copied(clip, style, reference):
+    """Each has the painting's Gram matrices rather than its source's, and its own source's shapes before another's."""
+    features = VGGFeatures(load_weights())
+    record = JobDirectory(reference["job"]).load_record()
+    source = SourceFrames(record)
+    painted = final_frames(reference["job"])
+    assert len(painted) == 12
+    targets = StyleTargets.of(features, [Style(read_picture(style))], painted[0].shape[:2])
 
-    with FrameReader(probe_video(str(clip)), (64, 43)) as reader:
-        source = np.stack(list(reader.read(FrameRange(0, 12)))).astype(float)
-    painted = np.stack([frame.astype(float) for frame in final_frames(reference["job"])])
-    assert painted.shape[0] == 12
-    assert np.abs(painted.mean() - source.mean()) < 60
-    assert min(np.abs(a - a.mean()).mean() for a in painted) > 5
+    def style_of(picture: np.ndarray) -> float:
+        seen = features(image_to_tensor(picture), STYLE_LAYERS)
+        grams = {name: gram_matrix(seen[name]) for name in STYLE_LAYERS}
+        return float(style_loss(grams, targets.grams, dict.fromkeys(STYLE_LAYERS, 1.0)))
+
+    def shapes_of(picture: np.ndarray) -> np.ndarray:
+        return features(image_to_tensor(picture), ("relu4_2",))["relu4_2"].numpy()
+
+    for frame in (0, 11):
+        content, other = source(frame), source(11 - frame)
+        assert style_of(painted[frame]) < 0.5 * style_of(content)
+        seen = shapes_of(painted[frame])
+        near, far = (np.square(seen - shapes_of(picture)).mean() for picture in (content, other))
+        assert near < far
 
 
 def test_two_workers_make_the_same_frames_as_one(clip, style, tmp_path, reference):
@@ -124,6 +134,7 @@ def test_a_killed_actor_costs_nothing_but_time(clip, style, tmp_path, reference,
     assert len(makers) == 2, "the ledger tells who rendered a frame"
 
 
+@pytest.mark.slow
 def test_a_stuck_renderer_is_ended_and_its_task_begun_again(clip, style, tmp_path, reference, monkeypatch):
     spec = make_spec(clip, style, tmp_path / "stuck.mp4")
     ledger = tmp_path / "stuck.farm/ledger/pass-1/00000.json"

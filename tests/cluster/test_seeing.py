@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from farm.cli.preview import preview_film
+from farm.cli.preview import PreviewOptions, preview_film
 from farm.cli.progress import JobProgress
 from farm.errors import JobMismatchError, OutputError, UsageError
 from farm.job.directory import JobDirectory
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("ray_here")
 def preview(clip: Path, style: Path, folder: Path, **options: object) -> dict:
     given = {"video": str(clip), "style": [str(style)], "size": 64, "frames": options.pop("frames", "0-11")}
     values = {"vary": [], "size": 48, "steps": 3, "shots": 24, "moving": False, "workers": 2, "threads": 1}
-    return preview_film(given, folder=folder, progress=JobProgress(), **{**values, **options})
+    return preview_film(given, PreviewOptions(folder=folder, **{**values, **options}), JobProgress())
 
 
 def test_a_still_of_each_shot_is_painted_once(clip, style, tmp_path):

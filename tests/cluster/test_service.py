@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+
 from farm.media.probe import probe_video
-from tests.cluster.commands import commits, farm, final_frames, submit, until
+from tests.cluster.commands import commits, farm, final_frames, same_frames, submit, until
 
 
 def test_the_film_is_whole_and_the_commands_tell_of_it(undisturbed, film):
@@ -37,7 +39,7 @@ def test_a_range_is_rendered_again_with_what_is_made_from_it(undisturbed):
     assert farm("wait", str(job)).returncode == 0
     after = commits(job)
     assert sum(after[name] != before[name] for name in before) == 5
-    assert final_frames(str(job)) == frames
+    assert all(np.array_equal(a, b) for a, b in zip(final_frames(str(job)), frames, strict=True))
 
 
 def test_where_nothing_answers_it_is_said_in_one_line(nodes):
@@ -74,4 +76,4 @@ def test_a_cancelled_job_goes_on_where_it_was(nodes, film, style, tmp_path, undi
     assert farm("wait", str(job)).returncode == 0
     after = commits(job)
     assert {name: after[name] for name in before} == before, "no committed frame may be rendered again"
-    assert final_frames(str(job)) == final_frames(undisturbed["job"])
+    assert same_frames(str(job), undisturbed["job"])

@@ -42,6 +42,8 @@ print(token, len(listening), *(set(listening) - set(LOOPBACK)))
 """
 
 
+@pytest.mark.cluster
+@pytest.mark.slow
 def test_ray_is_closed_to_the_network_and_to_other_users(tmp_path):
     """In an environment without what the tests set for themselves: this is what the farm does."""
     environment = {name: value for name, value in os.environ.items() if name not in OURS}
@@ -79,6 +81,8 @@ def test_no_token_is_made_where_none_is_needed(tmp_path, monkeypatch, environmen
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.cluster
+@pytest.mark.slow
 def test_nothing_that_ray_prints_reaches_stdout_and_no_other_ray_is_joined():
     """A worker that dies makes Ray print paragraphs; a command's stdout is one JSON object and nothing else.
 

@@ -13,7 +13,7 @@ from farm.files.storage import Storage
 from farm.job.directory import JobDirectory
 from farm.media.probe import probe_video
 from farm.spec.load import build_spec
-from tests.cluster.commands import farm, final_frames, submit
+from tests.cluster.commands import farm, same_frames, submit
 from tests.conftest import make_clip
 
 
@@ -62,7 +62,7 @@ def test_a_job_on_object_storage_with_copied_inputs_makes_the_same_frames(
     told = json.loads(done.stdout)
     waited = farm("wait", told["id"])
     assert waited.returncode == 0, waited.stderr + farm("logs", told["id"]).stdout
-    assert final_frames(job) == final_frames(undisturbed["job"])
+    assert same_frames(job, undisturbed["job"])
     assert probe_video(str(tmp_path / "out.mp4")).frame_count == 12
     seen = object_storage[begin:]
     assert sum("PUT /farm/staged.farm/inputs/" in line for line in seen) == 2

@@ -119,6 +119,7 @@ def test_two_workers_come_to_what_one_comes_to(spec, alone, both):
     assert len(list((folder / "samples").iterdir())) == STEPS
 
 
+@pytest.mark.slow
 def test_a_lost_worker_is_replaced_and_nothing_is_different(spec, both, tmp_path, monkeypatch):
     """To the bit, as a sum of two does not depend on their order."""
     found: list[set[str]] = []
@@ -141,7 +142,8 @@ def test_a_lost_worker_is_replaced_and_nothing_is_different(spec, both, tmp_path
     assert set.union(*found) <= LOOPBACK
 
 
-def test_stopped_with_two_it_goes_on_with_one(spec, alone, tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_stopped_with_two_it_goes_on_with_one(ray_here, spec, alone, tmp_path, monkeypatch):
     stopped = elsewhere(spec, tmp_path)
     monkeypatch.setattr("farm.cluster.train.POLL_SECONDS", 0.02)
     at_two = AtStep(2, lambda: signal.raise_signal(signal.SIGINT))

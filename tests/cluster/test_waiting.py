@@ -1,13 +1,15 @@
 """Waiting for a submitted job whose state is written already while its driver still prints."""
 
-import time
+from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 from farm.cluster import service
 from farm.cluster.jobs_api import SubmittedJob
 from farm.cluster.service import Found, wait_for_job
-from farm.errors import ChunkFailedError, UsageError
+from farm.errors import ChunkFailedError, TimedOutError, UsageError
 from farm.job.directory import JobDirectory
 from farm.job.state import JobState, save_state
 
@@ -24,39 +26,67 @@ class Slow(Found):
         return SubmittedJob(id=self.submission, state=state, message="", metadata={}, started=0.0, ended=0.0)
 
 
+class Clock:
+    """Seconds that pass only where somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
 @pytest.fixture
-def slow(tmp_path, monkeypatch):
-    monkeypatch.setattr(service, "POLL_SECONDS", 0.001)
+def clock() -> Clock:
+    return Clock()
+
+
+def wait(found: Found, clock: Clock, timeout: float | None = None) -> Any:
+    return wait_for_job(found, timeout, lambda state: None, now=clock.now, sleep=clock.sleep)
+
+
+@pytest.fixture
+def slow(tmp_path):
     found = Slow(JobDirectory(str(tmp_path)), None, "farm-a", None)
     object.__setattr__(found, "asked", ["RUNNING", "RUNNING", "RUNNING"])
     return found
 
 
-def test_the_last_lines_are_there_when_the_waiting_is_over(slow):
+def test_the_last_lines_are_there_when_the_waiting_is_over(slow, clock):
     save_state(slow.job, JobState(state="SUCCEEDED", submission="farm-a"))
-    assert wait_for_job(slow, None, lambda state: None).state == "SUCCEEDED"
+    assert wait(slow, clock).state == "SUCCEEDED"
     assert slow.asked == []
 
 
-def test_also_of_a_job_that_failed(slow):
+def test_also_of_a_job_that_failed(slow, clock):
     save_state(slow.job, JobState(state="FAILED", submission="farm-a", reason="boom"))
     with pytest.raises(ChunkFailedError, match="boom"):
-        wait_for_job(slow, None, lambda state: None)
+        wait(slow, clock)
     assert slow.asked == []
 
 
 @pytest.mark.parametrize("asked", [["gone"], ["RUNNING"] * 10_000])
-def test_a_cluster_that_is_gone_or_does_not_end_keeps_nobody(slow, asked, monkeypatch):
-    monkeypatch.setattr(service, "LAST_WORDS_SECONDS", 0.05)
+def test_a_cluster_that_is_gone_or_does_not_end_keeps_nobody(slow, clock, asked):
     slow.asked[:] = asked
     save_state(slow.job, JobState(state="SUCCEEDED", submission="farm-a"))
-    assert wait_for_job(slow, None, lambda state: None).state == "SUCCEEDED"
+    assert wait(slow, clock).state == "SUCCEEDED"
     assert slow.asked
+    assert clock.seconds <= service.LAST_WORDS_SECONDS
 
 
-def test_no_longer_than_was_asked_for(slow):
-    slow.asked[:] = ["RUNNING"] * 100_000
+def test_no_longer_than_was_asked_for(slow, clock):
+    slow.asked[:] = ["RUNNING"] * 10_000
     save_state(slow.job, JobState(state="SUCCEEDED", submission="farm-a"))
-    began = time.monotonic()
-    assert wait_for_job(slow, 0.05, lambda state: None).state == "SUCCEEDED"
-    assert time.monotonic() - began < service.LAST_WORDS_SECONDS / 2
+    assert wait(slow, clock, timeout=5.0).state == "SUCCEEDED"
+    assert clock.seconds == 5.0
+
+
+def test_a_job_that_takes_longer_than_was_asked_for(slow, clock):
+    slow.asked[:] = ["RUNNING"] * 10_000
+    save_state(slow.job, JobState(state="RUNNING", submission="farm-a"))
+    with pytest.raises(TimedOutError, match="is RUNNING after 7 seconds"):
+        wait(slow, clock, timeout=7.0)
+    assert clock.seconds == 7.0

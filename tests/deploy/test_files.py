@@ -168,6 +168,7 @@ def test_compose_gives_ray_a_token_by_file(composed):
         assert "RAY_AUTH_TOKEN" not in environment
 
 
+@pytest.mark.process
 def test_secrets_are_made_once_and_for_their_owner(tmp_path):
     shutil.copy(DEPLOY / "secrets.sh", tmp_path)
     made = []

@@ -80,6 +80,7 @@ def test_only_what_a_killed_writer_left_is_swept(tmp_path):
     assert (tmp_path / "job/ledger/.00002.json.0123456789ab").is_symlink()
 
 
+@pytest.mark.process
 def test_a_writer_that_is_killed_leaves_what_is_swept(tmp_path):
     """The name that a sweep knows is the one that is really there."""
     script = """if True:
@@ -92,3 +93,57 @@ def test_a_writer_that_is_killed_leaves_what_is_swept(tmp_path):
     assert [path for path in tmp_path.rglob("*") if path.is_file()]
     Storage(str(tmp_path)).sweep(["ledger"])
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.fixture(params=["disk", "memory", pytest.param("s3", marks=pytest.mark.process)])
+def storage(request, tmp_path) -> Storage:
+    """The same contract for every kind of storage."""
+    if request.param == "s3":
+        request.getfixturevalue("object_storage")
+    urls = {"disk": f"{tmp_path}/job", "memory": f"memory://{tmp_path.name}", "s3": f"s3://farm/{tmp_path.name}"}
+    return Storage(urls[request.param])
+
+
+def test_what_was_written_is_read_and_the_last_one_stands(storage):
+    assert storage.read("frames/1.png") is None
+    assert not storage.exists("frames/1.png")
+    for data in (b"first", b"", b"\x00" * 70_000):
+        storage.write("frames/1.png", data)
+        assert storage.read("frames/1.png") == data
+        assert Storage(storage.url).read("frames/1.png") == data, "nothing is kept in this object alone"
+    assert storage.exists("frames/1.png")
+
+
+def test_a_file_is_uploaded_whole(storage, tmp_path):
+    (tmp_path / "film").write_bytes(b"film" * 50_000)
+    storage.upload(tmp_path / "film", "inputs/film.mp4")
+    assert storage.read("inputs/film.mp4") == b"film" * 50_000
+    assert (tmp_path / "film").exists()
+
+
+def test_names_are_sorted_at_any_depth_and_from_the_folder(storage):
+    assert storage.names("frames") == []
+    for name in ("frames/b/2.png", "frames/a.png", "frames/b/1.png", "other/x", "framesX"):
+        storage.write(name, b"x")
+    assert storage.names("frames") == ["frames/a.png", "frames/b/1.png", "frames/b/2.png"]
+
+
+def test_what_is_removed_is_gone_and_nothing_else(storage):
+    storage.write("a/1", b"x")
+    storage.write("a/2", b"y")
+    storage.remove("a/1")
+    storage.remove("a/1")
+    assert storage.names("a") == ["a/2"]
+
+
+def test_a_folder_of_a_storage_is_a_storage(storage):
+    storage.below("state").write("now", b"x")
+    assert storage.read("state/now") == b"x"
+    storage.below("state").remove("now")
+    assert not storage.exists("state/now")
+
+
+def test_a_sweep_leaves_whole_files(storage):
+    storage.write("frames/1.png", b"x")
+    storage.sweep(["frames", "nothing"])
+    assert storage.names("frames") == ["frames/1.png"]

@@ -39,7 +39,6 @@ def estimator(request, raft_weights):
 
 
 every_estimator = pytest.mark.parametrize("estimator", FLOW_METHODS, indirect=True)
-every_classical_estimator = pytest.mark.parametrize("estimator", METHODS, indirect=True)
 
 
 @pytest.fixture
@@ -79,7 +78,7 @@ def test_shape_type_and_name(estimator, textured_pair):
     assert estimator.name in FLOW_METHODS
 
 
-@every_classical_estimator
+@every_estimator
 def test_the_same_twice_and_on_one_two_or_four_threads(estimator, textured_pair, cv2_threads):
     pair = textured_pair("rotation")
     flows = []
@@ -91,7 +90,7 @@ def test_the_same_twice_and_on_one_two_or_four_threads(estimator, textured_pair,
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (1, 1), (65, 127), (3, 200)])
-@every_classical_estimator
+@every_estimator
 def test_odd_and_small_sizes(estimator, height, width, textured_pair):
     pair = textured_pair("still", height, width)
     flow = estimator.estimate(pair.a, pair.b)
@@ -106,20 +105,20 @@ def test_a_motion_in_a_picture_of_24_pixels(method, textured_pair):
     assert end_point_error(flow, pair.truth, pair.interior(6)) < 0.1
 
 
-@every_classical_estimator
+@every_estimator
 def test_a_flat_picture_gives_a_finite_flow(estimator):
     gray, bright = np.full((48, 64, 3), 90, np.uint8), np.full((48, 64, 3), 200, np.uint8)
     assert np.isfinite(estimator.estimate(gray, bright)).all()
 
 
-@every_classical_estimator
+@every_estimator
 def test_a_cut_gives_a_finite_flow(estimator):
     generator = np.random.default_rng(1)
     a, b = (generator.integers(0, 256, (64, 64, 3), np.uint8) for _ in range(2))
     assert np.isfinite(estimator.estimate(a, b)).all()
 
 
-@every_classical_estimator
+@every_estimator
 def test_pictures_are_left_as_they_are(estimator, textured_pair):
     pair = textured_pair("translation", 64, 64)
     a, b = pair.a.copy(), pair.b.copy()
@@ -177,6 +176,7 @@ def test_an_exactly_uniform_motion(method):
     np.testing.assert_allclose(flow[8:-8, 8:-8], np.broadcast_to(np.array([2, 3], np.float32), (80, 112, 2)), atol=0.1)
 
 
+@pytest.mark.heavy
 def test_epicflow_in_a_large_picture():
     """OpenCV's interpolator refuses 32767 matches or more; at every fourth pixel this picture has 34560."""
     a, b = cut_from_a_still(576, 960, dx=2, dy=0)
@@ -213,6 +213,7 @@ def test_raft_with_a_file_that_is_none(content, problem, tmp_path):
         create_estimator("raft", weights=str(path))
 
 
+@pytest.mark.heavy
 def test_raft_large_is_told_from_raft_small(tmp_path, textured_pair):
     torch.manual_seed(0)
     network = raft_large(weights=None).eval()

@@ -10,7 +10,7 @@ from farm import errors
 from farm.errors import FarmError, JobMismatchError, StorageError, UsageError
 from farm.files.atomic import write_atomically
 from farm.files.png import decode_png, encode_png
-from farm.files.storage import Storage
+from farm.files.storage import ATTEMPTS, Storage
 from farm.job.directory import JobDirectory, frame_name
 from farm.job.record import FrameRecord, JobRecord
 from farm.plan.render_plan import plan_render
@@ -110,23 +110,28 @@ def test_what_passes_is_tried_again_and_what_does_not_is_not(tmp_path, monkeypat
             raise OSError(error, os.strerror(error))
 
     monkeypatch.setattr("farm.files.storage.write_atomically", fails_twice)
+    waits: list[float] = []
+    storage = Storage(str(tmp_path), sleep=waits.append)
     if calls == 1:
         with pytest.raises(StorageError, match=os.strerror(error)):
-            Storage(str(tmp_path)).write("file", b"new")
+            storage.write("file", b"new")
     else:
-        Storage(str(tmp_path)).write("file", b"new")
+        storage.write("file", b"new")
     assert len(seen) == calls
+    assert len(waits) == calls - 1
+    assert all(0 <= wait <= 5 for wait in waits)
 
 
 def test_storage_that_never_works_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+    waits: list[float] = []
 
     def fails(path, data):
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("farm.files.storage.write_atomically", fails)
     with pytest.raises(StorageError, match="Input/output error"):
-        Storage(str(tmp_path)).write("file", b"new")
+        Storage(str(tmp_path), sleep=waits.append).below("folder").write("file", b"new")
+    assert len(waits) == ATTEMPTS - 1
 
 
 def test_names_are_those_of_whole_files(job):

@@ -91,6 +91,7 @@ PATCHES = [(255, 255, 255), (0, 0, 0), (200, 60, 40), (40, 180, 60), (30, 60, 20
 @pytest.mark.parametrize("matrix", ["bt601", "bt709", "bt2020"])
 @pytest.mark.parametrize("range_", ["tv", "pc"])
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv420p10le"])
+@pytest.mark.media
 def test_colors_follow_the_tags(tmp_path: Path, matrix: str, range_: str, pixel_format: str) -> None:
     space = {"bt601": "smpte170m", "bt709": "bt709", "bt2020": "bt2020nc"}[matrix]
     film = write_clip(
@@ -105,12 +106,14 @@ def test_colors_follow_the_tags(tmp_path: Path, matrix: str, range_: str, pixel_
 
 
 @pytest.mark.parametrize("pixel_format", ["bgr0", "gbrp", "rgb48le"])
+@pytest.mark.media
 def test_rgb_sources_come_out_unchanged(tmp_path: Path, pixel_format: str) -> None:
     film = write_clip(tmp_path / "rgb.mkv", [numbered(5)], "-c:v", "ffv1", "-pix_fmt", pixel_format)
     assert np.abs(_all(probe_video(str(film)))[0].astype(int) - numbered(5)).max() <= 1
 
 
 @pytest.mark.parametrize(("height", "matrix"), [(64, "bt601"), (576, "bt601"), (578, "bt709")])
+@pytest.mark.media
 def test_untagged_colors_are_guessed_from_the_height(tmp_path: Path, height: int, matrix: str) -> None:
     film = write_clip(
         tmp_path / "untagged.mkv",
@@ -129,6 +132,7 @@ def test_alpha_is_composited_on_black(clips: dict[str, Path]) -> None:
     assert np.abs(pictures[0] - expected).max() <= 1
 
 
+@pytest.mark.media
 def test_deinterlacing_keeps_the_number_of_frames_and_removes_the_comb(tmp_path: Path) -> None:
     # A bar that moves 8 px per field, woven: neighbouring lines disagree by the full contrast at its edges.
     frames = []

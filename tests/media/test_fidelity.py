@@ -9,6 +9,8 @@ from benchmarks.media_kinds import KINDS, REFUSED, noise, plain, silent
 from benchmarks.media_kinds import ffmpeg as run
 from farm.media.probe import probe_video
 
+pytestmark = pytest.mark.media
+
 IS = {
     "turned by 90": "turned 270", "turned by 180": "turned 180", "turned by 270": "turned 90", "mirrored": "mirrored",
     "odd size": "95x63", "one frame": "1 fr", "three frames": "3 fr", "10 bit": "yuv420p10le", "full range": "yuvj420p",

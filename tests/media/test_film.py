@@ -155,6 +155,7 @@ def test_a_part_of_a_variable_rate_film(clips: dict[str, Path], tmp_path: Path, 
 
 @pytest.mark.parametrize("matrix", ["bt601", "bt709", "bt2020"])
 @pytest.mark.parametrize("range_", ["tv", "pc"])
+@pytest.mark.media
 def test_colors_survive_the_round_trip(tmp_path: Path, matrix: str, range_: str) -> None:
     space = {"bt601": "smpte170m", "bt709": "bt709", "bt2020": "bt2020nc"}[matrix]
     tags = ColorTags(range=range_, space=space, primaries="bt2020", transfer="smpte2084")
@@ -264,6 +265,7 @@ def _loud_from(path: Path) -> float:
 
 @pytest.mark.parametrize("extension", [".mp4", ".mkv"])
 @pytest.mark.parametrize("late", [0, 0.2])
+@pytest.mark.media
 def test_sound_stays_in_step(tmp_path: Path, extension: str, late: float) -> None:
     """A tone sets in 1 s after the sound's start; the picture starts `late` seconds after the sound."""
     source = tmp_path / "source.mp4"
@@ -287,6 +289,7 @@ def test_sound_stays_in_step(tmp_path: Path, extension: str, late: float) -> Non
 
 
 @pytest.mark.parametrize("extension", [".mp4", ".mkv"])
+@pytest.mark.media
 def test_a_part_in_which_one_sound_is_over(tmp_path: Path, extension: str) -> None:
     source = write_numbered(
         tmp_path / "source.mp4", 48, "-map", "0:v", "-map", "1:a", "-map", "2:a", "-c:v", "libx264",
@@ -411,9 +414,13 @@ def test_outputs_that_cannot_be_written(tmp_path: Path, name: str, overwrite: bo
 
 
 def test_outputs_that_can_be_written(tmp_path: Path) -> None:
-    (tmp_path / "there.mp4").touch()
+    (tmp_path / "there.mp4").write_bytes(b"precious")
     check_output_writable(tmp_path / "new.mkv", overwrite=False)
     check_output_writable(tmp_path / "there.mp4", overwrite=True)
+    assert list(tmp_path.iterdir()) == [tmp_path / "there.mp4"], "to ask makes no file"
+    assert (tmp_path / "there.mp4").read_bytes() == b"precious"
+    with pytest.raises(OutputError, match="exists"):
+        check_output_writable(tmp_path / "there.mp4", overwrite=False)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -83,6 +83,7 @@ def test_sound_subtitles_and_titles(clips: dict[str, Path]) -> None:
     assert (probe.stream_index, probe.title, probe.language) == (0, "the picture", None)
 
 
+@pytest.mark.media
 def test_color_tags(tmp_path: Path) -> None:
     tagged = write_clip(
         tmp_path / "tagged.mkv", [numbered(0)], "-c:v", "libx264", "-pix_fmt", "yuv420p", "-vf",

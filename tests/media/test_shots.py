@@ -67,6 +67,7 @@ def _blend(one: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
     return (one * (1 - share) + other * share).astype(np.uint8)
 
 
+@pytest.mark.media
 def test_real_film_with_cuts_flash_fade_and_dissolve(tmp_path: Path) -> None:
     white, black = np.full((64, 96, 3), 255, np.uint8), np.zeros((64, 96, 3), np.uint8)
     one, two, three, four = (_scene(seed, 40) for seed in range(4))
@@ -81,6 +82,7 @@ def test_real_film_with_cuts_flash_fade_and_dissolve(tmp_path: Path) -> None:
     assert scan.probe.frame_count == len(film)
 
 
+@pytest.mark.media
 def test_every_hard_cut_is_found(tmp_path: Path) -> None:
     lengths = (12, 5, 17, 9)
     film = [picture for seed, length in enumerate(lengths) for picture in _scene(seed + 10, length)]

@@ -46,6 +46,7 @@ def test_brightness_never_turns_around():
     assert (np.diff(shades[0, :, 0].astype(int)) >= 0).all()
 
 
+@pytest.mark.media
 def test_a_film_in_hlg_is_mapped_kept_or_refused(tmp_path):
     KINDS["HLG"][1](tmp_path / "hlg.mp4")
     probe = probe_video(str(tmp_path / "hlg.mp4"))
@@ -59,6 +60,7 @@ def test_a_film_in_hlg_is_mapped_kept_or_refused(tmp_path):
     assert plan_render(build_spec(values), probe, []).chunks
 
 
+@pytest.mark.media
 def test_an_interlaced_film_is_deinterlaced_kept_or_refused(tmp_path):
     KINDS["interlaced"][1](tmp_path / "i.ts")
     probe = probe_video(str(tmp_path / "i.ts"))

@@ -22,6 +22,8 @@ from farm.plan.tasks import plan_tasks
 from tests.pages.conftest import ODD, make_job, paint
 from tests.pages.test_watch import serve
 
+pytestmark = pytest.mark.page
+
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )

@@ -130,7 +130,7 @@ def test_tasks_too_short_to_be_seen_apart_are_drawn_as_one():
         return Span("w", "t", stage, begin, end, end - begin, 1)
 
     found = joined([span(0, 1), span(1, 2), span(2, 3, "pass 2"), span(3, 4, "pass 2"), span(4, 30, "pass 2")], 5)
-    assert [(one.begin, one.end, one.stage, one.frames) for one in found] == [
+    assert [(one.begin, one.end, one.pass_name, one.frames) for one in found] == [
         (0, 2, "pass 1", 2),
         (2, 4, "pass 2", 2),
         (4, 30, "pass 2", 1),

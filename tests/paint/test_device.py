@@ -58,6 +58,7 @@ def test_threads():
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
+@pytest.mark.process
 def test_memory_that_was_freed_is_taken_again_without_page_faults():
     script = """
 import resource, sys, torch
@@ -84,6 +85,7 @@ print(faults[-1])
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
+@pytest.mark.process
 def test_the_maps_of_large_pictures_are_given_back():
     script = """
 import torch

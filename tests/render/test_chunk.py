@@ -106,6 +106,8 @@ def change_while_hidden(hidden_clip, style, job: Path, long_term) -> float:
             "styles": [str(style)],
             "output": str(job.with_suffix(".mp4")),
             "iterations": "15,5",
+            "style_layers": "relu1_1,relu2_1",
+            "content_layers": "relu2_1",
             "passes": 1,
             "chunk_frames": FRAMES,
             "flow_dir": str(flow),

@@ -18,6 +18,8 @@ from farm.render.verify_job import verify_job
 from farm.spec.load import build_spec
 from tests.conftest import make_clip
 
+pytestmark = pytest.mark.media
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, style):

@@ -15,10 +15,13 @@ def test_defaults_are_those_of_the_losses():
     from farm.paint.losses import functional as losses
 
     spec = build_spec(FILM)
-    assert spec.content_layers == dict.fromkeys(losses.CONTENT_LAYERS, 1.0)
-    assert spec.style_layers == dict.fromkeys(losses.STYLE_LAYERS, 1.0)
-    weights = (spec.weights.content, spec.weights.style, spec.weights.temporal, spec.weights.tv)
-    assert weights == (losses.CONTENT_WEIGHT, losses.STYLE_WEIGHT, losses.TEMPORAL_WEIGHT, losses.TV_WEIGHT)
+    assert spec.content_layers == {"relu4_2": 1.0}
+    assert spec.style_layers == dict.fromkeys(("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), 1.0)
+    assert spec.weights.model_dump() == {"content": 5.0, "style": 100.0, "temporal": 1000.0, "tv": 0.0}
+    assert losses.CONTENT_LAYERS == ("relu4_2",)
+    assert tuple(spec.style_layers) == losses.STYLE_LAYERS
+    weights = (losses.CONTENT_WEIGHT, losses.STYLE_WEIGHT, losses.TEMPORAL_WEIGHT, losses.TV_WEIGHT)
+    assert weights == (5.0, 100.0, 1000.0, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
-"""The live picture as a page on loopback: `/` shows it, `/stream` is the Motion JPEG alone.
+"""The sink that shows the live picture on a page of loopback: `/` is the page, `/stream` the Motion JPEG alone.
 
     page = LivePage()
-    asyncio.run(page.serve(port, on_ready, show))      # show runs in a thread, and calls page.present
+    asyncio.run(page.serve(port, on_ready, show))      # show runs in a thread and calls page.present
 
-A browser that is slower than the show gets the newest picture when it is ready for one: none are queued.
+A browser that is slower than the show gets the newest picture whenever it is ready for one. No pictures are queued.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from farm.pages.loopback import only_this_machine, serve
 T = TypeVar("T")
 
 POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'"
+"""Content security policy of the page: it may load its own stream and nothing else."""
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>farm live</title>
 <style>
@@ -36,9 +37,10 @@ img { display: block; width: 100%; height: 100%; object-fit: contain }
 
 
 class LivePage:
-    """One picture at a time, for any number of browsers."""
+    """Serves one picture at a time to any number of browsers."""
 
     def __init__(self) -> None:
+        """Begin without a picture; `serve` makes the page reachable."""
         self._newest: bytes | None = None
         self._count = 0
         self._over = False
@@ -46,7 +48,10 @@ class LivePage:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def present(self, picture: NDArray[np.uint8], due: float) -> bool:
-        """Called from the thread of the show. False once nobody serves any more."""
+        """Make `picture`, (H, W, 3) uint8 RGB, the newest one. Returns False once the page is served no longer.
+
+        The show calls this from its own thread.
+        """
         data = jpeg(picture, picture.shape[1])
         if self._over or self._loop is None or self._loop.is_closed():
             return False
@@ -54,7 +59,11 @@ class LivePage:
         return True
 
     async def serve(self, port: int, on_ready: Callable[[str], None], show: Callable[[], T]) -> T:
-        """Serve while `show` runs, and return what it returns. Raises UsageError where the port is taken."""
+        """Serve while `show` runs in a thread, and return what it returns.
+
+        `on_ready` is called with the address of the page. Port 0 takes one that is free. Raises UsageError where the
+        port is taken, and whatever `show` raises.
+        """
         self._loop = asyncio.get_running_loop()
         ended = asyncio.Event()
         results: list[T] = []
@@ -91,12 +100,13 @@ class LivePage:
         seen = 0
         with contextlib.suppress(ConnectionResetError):
             await answer.write(opening())
-            while found := await self._after(seen):
-                data, seen = found
+            while newer := await self._after(seen):
+                data, seen = newer
                 await answer.write(part(data))
         return answer
 
     async def _after(self, seen: int) -> tuple[bytes, int] | None:
+        """The newest picture and its number once that is above `seen`; None when the show is over."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._count > seen or self._over)
             return (self._newest, self._count) if self._newest is not None and self._count > seen else None

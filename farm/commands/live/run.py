@@ -1,4 +1,4 @@
-"""`farm live`: what is asked for, checked, and shown until it ends or the user stops it."""
+"""`farm live` itself: checks what is asked for, opens source and sink, and runs the show to its end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,29 +22,46 @@ from farm.paint.network.painter import InstantPainter
 from farm.paint.styler import local_runtime
 from farm.spec.choices import Precision, Steadiness
 
+Present = Callable[[NDArray[np.uint8], float], bool]
+"""A sink: is called with a picture, (H, W, 3) uint8, and when it was due in seconds; returns False to end the show."""
+
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """`source` as for `open_source`. Without `output` and `window`: a page. `rate` is pictures a second at most."""
+    """What the command line asks for. Without `output` and `window` the picture is shown on a page."""
 
     source: str
+    """Film, or `camera` or `camera:N`, as for `open_source`."""
     network: str
+    """File of the trained network."""
     output: str | None = None
+    """Film to write."""
     window: bool = False
+    """Show the picture in a window."""
     port: int = 0
+    """Port of the page on loopback; 0 takes one that is free."""
     size: int | None = None
+    """Longest side of the picture, in pixels; None is that of the source."""
     rate: float | None = None
+    """Most pictures shown in a second; None shows as many as the source has."""
     steady: Steadiness = "auto"
+    """When a picture is held by the one before; see `show`."""
     seconds: float | None = None
+    """When to stop, in seconds from the start; None does not stop."""
     threads: int | None = None
+    """CPU threads; None is what PyTorch takes."""
     precision: Precision = "auto"
+    """Arithmetic of the network."""
     overwrite: bool = False
+    """Replace `output` if it exists."""
 
 
 def run_live(options: LiveOptions, on_ready: Callable[[str], None], on_shown: Callable[[Tally], None]) -> Tally:
-    """Until the end of the film, the window or `seconds`, or Ctrl-C, which is the usual end: the tally so far.
+    """Run the show and return its tally.
 
-    Raises FarmError.
+    The show ends with the film, when its window is closed, after `options.seconds`, or by Ctrl-C, which is the usual
+    end and raises nothing. `on_ready` is called with the address of the page, `on_shown` with the tally after every
+    picture. Raises FarmError.
     """
     if options.output and options.window:
         raise UsageError("a file and a window are both asked for", "leave out -o or --window")
@@ -53,55 +69,59 @@ def run_live(options: LiveOptions, on_ready: Callable[[str], None], on_shown: Ca
         check_can_write(options.output, overwrite=options.overwrite)
     painter = InstantPainter(options.network, local_runtime(options.precision, options.threads))
     source = open_source(options.source, options.size, 1 / options.rate if options.rate else 0.0)
-    tallies = [Tally()]
+    latest = Tally()
 
-    def noted(tally: Tally) -> None:
-        tallies.append(tally)
-        del tallies[:-1]
+    def note(tally: Tally) -> None:
+        nonlocal latest
+        latest = tally
         on_shown(tally)
 
-    shown = partial(
-        show, source, painter.paint, steadiness=options.steady, until=options.seconds, on_shown=noted
-    )  # fmt: skip
+    run_show = partial(show, source, painter.paint, steadiness=options.steady, until=options.seconds, on_shown=note)
     try:
         if options.output:
-            with LiveWriter(options.output) as writer:
-                return shown(_writing(writer))
+            return _show_into_file(options.output, run_show)
         if options.window:
-            window = LiveWindow(f"farm live: {options.source}")
-            try:
-                return shown(window.present)
-            finally:
-                window.close()
-        return _on_a_page(options.port, on_ready, shown)
+            return _show_in_window(f"farm live: {options.source}", run_show)
+        return _show_on_page(options.port, on_ready, run_show)
     except KeyboardInterrupt:
-        return tallies[-1]
+        return latest
     finally:
         source.close()
 
 
-def _writing(writer: LiveWriter) -> Callable[[NDArray[np.uint8], float], bool]:
-    def present(picture: NDArray[np.uint8], due: float) -> bool:
-        writer.write(picture, due)
-        return True
+def _show_into_file(path: str, run_show: Callable[[Present], Tally]) -> Tally:
+    with LiveWriter(path) as writer:
 
-    return present
+        def present(picture: NDArray[np.uint8], due: float) -> bool:
+            writer.write(picture, due)
+            return True
+
+        return run_show(present)
 
 
-def _on_a_page(port: int, on_ready: Callable[[str], None], shown: Callable[[Any], Tally]) -> Tally:
+def _show_in_window(title: str, run_show: Callable[[Present], Tally]) -> Tally:
+    window = LiveWindow(title)
+    try:
+        return run_show(window.present)
+    finally:
+        window.close()
+
+
+def _show_on_page(port: int, on_ready: Callable[[str], None], run_show: Callable[[Present], Tally]) -> Tally:
+    """The show runs in a thread of its own; an interruption of the page stops it at its next picture."""
     page, stop = LivePage(), threading.Event()
 
     def present(picture: NDArray[np.uint8], due: float) -> bool:
         return not stop.is_set() and page.present(picture, due)
 
     try:
-        return asyncio.run(page.serve(port, on_ready, lambda: shown(present)))
+        return asyncio.run(page.serve(port, on_ready, lambda: run_show(present)))
     finally:
         stop.set()
 
 
 def summary(tally: Tally) -> str:
-    """One line for people."""
+    """What became of the frames, in one line for people."""
     return (
         f"{tally.shown} pictures in {tally.seconds:.1f} s ({tally.rate:.1f} a second), {tally.dropped} frames dropped, "
         f"{tally.steadied} steadied"

@@ -1,6 +1,6 @@
-"""The way of a live frame: source, network, perhaps flow, sink.
+"""The way of a live frame from the source through the network, and perhaps through flow, to the sink.
 
-tally = show(source, painter.paint, sink.show, steadiness="auto")
+tally = show(source, painter.paint, page.present, steadiness="auto")
 """
 
 from __future__ import annotations
@@ -18,20 +18,25 @@ from farm.commands.live.steady import Steadier
 from farm.spec.choices import Steadiness
 
 Frame = NDArray[np.uint8]
+"""A picture, (H, W, 3) uint8 RGB."""
 
 
 @dataclass
 class Tally:
-    """What became of the frames; `seconds` of the whole show."""
+    """What became of the frames so far."""
 
     shown: int = 0
+    """Pictures that were painted and shown."""
     dropped: int = 0
+    """Frames of the source that there was no time for."""
     steadied: int = 0
+    """Pictures shown that were held by the one before."""
     seconds: float = 0.0
+    """Duration of the show."""
 
     @property
     def rate(self) -> float:
-        """Pictures shown in a second."""
+        """Pictures shown in a second; 0 before the first."""
         return self.shown / self.seconds if self.seconds else 0.0
 
 
@@ -44,9 +49,11 @@ def show(
     on_shown: Callable[[Tally], None] = lambda _: None,
     now: Callable[[], float] = time.perf_counter,
 ) -> Tally:
-    """Paint what the source has until it ends, `present(picture, due)` returns False, or `until` seconds are over.
+    """Paint what the source has until it ends, `present(picture, due)` returns False, or a frame is due after `until`.
 
-    With `auto`, flow is left out of a picture where painting and flow would take longer than there is.
+    `paint` takes and returns a batch of frames, here of one. `until` is in seconds, as `due` is. With steadiness
+    `auto`, a picture is not held by the one before where painting and flow together would take longer than the time
+    between two frames. `on_shown` is called with the tally before each picture is shown. `now` is a clock in seconds.
     """
     steadier, budget, tally, began = Steadier(), TimeForFlow(), Tally(), now()
     for moment in source.moments():

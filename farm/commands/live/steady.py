@@ -1,8 +1,10 @@
-"""Steadiness between live frames: the picture before, carried along by flow, holds the new one where it can be trusted.
+"""Steadiness between live frames: optical flow carries the picture before along, and it is mixed into the new one.
 
-    steadier = Steadier(); shown = steadier.steady(source, painted)
+    steadier = Steadier()
+    shown = steadier.steady(source, painted)
 
-Flow is measured on small copies of the source, a few milliseconds; what it cannot tie is shown as painted.
+Flow is measured on small copies of the source, which takes a few milliseconds. Where it cannot be trusted, the picture
+is shown as it was painted.
 """
 
 from __future__ import annotations
@@ -14,26 +16,33 @@ from farm.flow import create_matcher, resize_flow, warp
 from farm.media.pictures import resize
 
 Frame = NDArray[np.uint8]
+"""A picture, (H, W, 3) uint8 RGB."""
 
 SHARE = 0.6
-"""Of the picture before, where flow is fully trusted: a change of the light is followed within a few frames."""
+"""Share of the picture before in the new one, where flow is fully trusted. Why not more: a change of the light has to
+be followed within a few frames."""
 MEASURED_SIDE = 256
-"""Longest side of the copies that flow is measured on, pixels."""
+"""Longest side of the copies that flow is measured on, in pixels."""
 
 
 class Steadier:
-    """One row of frames of one size; `forget` where they do not belong together."""
+    """Holds each painted frame by the one shown before. Call `forget` where two frames do not belong together."""
 
     def __init__(self) -> None:
+        """Begin without a frame before."""
         self._matcher = create_matcher("dis")
         self._source: Frame | None = None
         self._shown: Frame | None = None
 
     def forget(self) -> None:
+        """Show the next frame as it is painted."""
         self._source = self._shown = None
 
     def steady(self, source: Frame, painted: Frame) -> Frame:
-        """(H, W, 3) uint8 each. The first is returned as it is."""
+        """The picture to show for `painted`, which the network made of `source`. All are (H, W, 3) uint8.
+
+        The first frame, and a frame of another size than the one before, is returned as it is.
+        """
         small = _small(source)
         shown = painted
         if self._source is not None and self._shown is not None and self._shown.shape == painted.shape:
@@ -48,6 +57,7 @@ class Steadier:
 
 
 def _small(picture: Frame) -> Frame:
+    """A copy to measure flow on."""
     height, width = picture.shape[:2]
     scale = min(1.0, MEASURED_SIDE / max(height, width))
     small: Frame = resize(picture, (max(16, round(height * scale)), max(16, round(width * scale))))

@@ -1,4 +1,4 @@
-"""The live picture in a window of its own, until it is closed: tkinter, which comes with most Pythons."""
+"""The sink that shows the live picture in a window, until that is closed. It uses tkinter, which most Pythons have."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from farm.errors import UsageError
 
 
 class LiveWindow:
-    """For the main thread. Raises UsageError where there is no display, or no tkinter."""
+    """A window with one picture. It belongs to the main thread."""
 
     def __init__(self, title: str) -> None:
+        """Open the window. Raises UsageError where there is no display, or no tkinter."""
         try:
             import tkinter
         except ImportError:
@@ -33,17 +34,18 @@ class LiveWindow:
         self._shown: Any = None
 
     def present(self, picture: NDArray[np.uint8], due: float) -> bool:
-        """False once the window was closed."""
+        """Show `picture`, (H, W, 3) uint8 RGB, at once. Returns False once the window was closed."""
         from PIL import ImageTk
 
         if self._open:
-            # tkinter keeps no reference of its own to what a label shows
+            # tkinter keeps no reference to the picture of a label, so this object has to.
             self._shown = ImageTk.PhotoImage(Image.fromarray(picture))
             self._label.configure(image=self._shown)
             self._root.update()
         return self._open
 
     def close(self) -> None:
+        """Close the window, if the user has not done so."""
         if self._open:
             self._closed()
 

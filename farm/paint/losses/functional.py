@@ -21,16 +21,27 @@ import torch
 from torch import Tensor
 
 from farm.paint.device import multiplies_bfloat16
+from farm.spec.paint import PaintSpec
 
-CONTENT_WEIGHT = 5.0
-STYLE_WEIGHT = 100.0
-TEMPORAL_WEIGHT = 1000.0
-TV_WEIGHT = 0.0
+_DEFAULTS = PaintSpec()
+
+CONTENT_WEIGHT: float = _DEFAULTS.weights.content
+"""Default weight of `content_loss`; this and the next three are those of farm.spec.paint."""
+STYLE_WEIGHT: float = _DEFAULTS.weights.style
+"""Default weight of `style_loss`."""
+TEMPORAL_WEIGHT: float = _DEFAULTS.weights.temporal
+"""Default weight of `temporal_loss`."""
+TV_WEIGHT: float = _DEFAULTS.weights.tv
+"""Default weight of `total_variation`."""
 RANGE_WEIGHT = 100_000.0
+"""Weight of `range_loss`. No option sets it."""
 
-CONTENT_LAYERS = ("relu4_2",)
+CONTENT_LAYERS = tuple(_DEFAULTS.content_layers)
+"""Layers of the content loss by default, each of weight 1."""
+STYLE_LAYERS = tuple(_DEFAULTS.style_layers)
+"""Layers of the style loss by default, each of weight 1."""
 GRAM_BLOCKS = 8
-STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+"""Parts that `gram_sum` cuts the positions of bfloat16 features into."""
 
 
 def gram_matrix(features: Tensor) -> Tensor:

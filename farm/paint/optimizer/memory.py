@@ -22,7 +22,7 @@ from farm.spec.units import format_bytes
 
 if TYPE_CHECKING:
     from farm.paint.features.vgg import VGGFeatures
-    from farm.paint.optimizer.frame import OptimizeSettings
+    from farm.paint.losses.objective import OptimizeSettings
 
 PROCESS_BYTES = 830_000_000
 """Python, PyTorch, OpenCV, two copies of VGG-19's convolutions and oneDNN's buffers."""

@@ -23,6 +23,7 @@ from farm.spec.load import build_spec
 @pytest.fixture
 def spec(clip, style, tmp_path):
     values = {"size": 64, "iterations": {"first": 3, "next": 2}, "passes": 2, "chunk_frames": 2, "overlap": 1}
+    values |= {"style_layers": "relu1_1,relu2_1", "content_layers": "relu2_1"}
     paths = {"video": str(clip), "styles": [str(style)], "output": str(tmp_path / "film.mp4")}
     return build_spec({**paths, **values, "frames": "0-3", "precision": "fp32"})
 
@@ -45,6 +46,7 @@ def test_the_bare_convolutions_are_those_of_the_network_and_no_more(monkeypatch)
     ]
 
 
+@pytest.mark.heavy
 def test_a_step_is_measured_and_its_loss_falls():
     picture = np.random.default_rng(1).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     features, settings = VGGFeatures(load_weights()), OptimizeSettings(style_layers={"relu1_1": 1.0, "relu2_1": 1.0})

@@ -15,6 +15,8 @@ from farm.commands.demo.brush import BODY, Canvas
 from farm.commands.demo.scene import FIELD, HILLS, LAKE, RAMPS, SKY, compose_scene, ramp_color
 from farm.errors import OutputError, UsageError
 
+pytestmark = pytest.mark.heavy
+
 WIDTH, HEIGHT, SEED = 192, 128, 7
 Floats = NDArray[np.floating]
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
-import subprocess
-import sys
 import threading
 import time
 from urllib.parse import urlsplit
@@ -24,6 +21,7 @@ from farm.commands.live.steady import SHARE, Steadier
 from farm.errors import InputError, UsageError
 from farm.flow import warp
 from farm.media.stream import LiveFilm, LiveWriter
+from tests.cluster.commands import farm
 
 
 class FakeClock:
@@ -130,10 +128,11 @@ def test_flow_is_used_only_where_it_fits(clip):
 
 
 class FakeCapture:
-    """What cv2.VideoCapture is to a camera: a picture every hundredth of a second, numbered by its grey."""
+    """What cv2.VideoCapture is to a camera: a picture whenever one is due, numbered by its red."""
 
     def __init__(self, count: int) -> None:
         self.count, self.taken, self.released = count, 0, False
+        self.due = threading.Semaphore(1)
 
     def isOpened(self) -> bool:
         return self.count > 0
@@ -142,10 +141,10 @@ class FakeCapture:
         return 100.0
 
     def read(self):
-        time.sleep(0.01)
+        self.due.acquire()
         self.taken += 1
         picture = np.zeros((32, 48, 3), np.uint8)
-        picture[..., 0] = self.taken  # OpenCV's blue
+        picture[..., 2] = self.taken  # the last of OpenCV's three is red
         return self.taken <= self.count, picture
 
     def release(self) -> None:
@@ -153,17 +152,19 @@ class FakeCapture:
 
 
 def test_of_a_camera_only_the_newest_picture_is_painted():
-    capture = FakeCapture(60)
+    """While each picture is painted, the camera takes five more."""
+    capture = FakeCapture(31)
     source = CameraSource(capture, "camera 0", longest=None)
     seen: list[Moment] = []
     for moment in source.moments():
         seen.append(moment)
-        time.sleep(0.05)
+        wanted = min(capture.taken + 5, capture.count)
+        capture.due.release(5)
+        while source._newest.count < wanted:
+            time.sleep(0.001)
     source.close()
-    numbers = [int(moment.picture[0, 0, 2]) for moment in seen]
-    assert numbers == sorted(set(numbers))
-    assert len(numbers) < 30
-    assert sum(moment.dropped for moment in seen) + len(seen) == numbers[-1]
+    assert [int(moment.picture[0, 0, 0]) for moment in seen] == [1, 6, 11, 16, 21, 26, 31]
+    assert [moment.dropped for moment in seen] == [0, 4, 4, 4, 4, 4, 4]
     assert capture.released
 
 
@@ -233,14 +234,14 @@ def test_nobody_waits_for_a_page_that_is_not_served():
 
 def test_the_command_into_a_file(clip, network_file, tmp_path):
     out = tmp_path / "live.mp4"
-    command = [sys.executable, "-m", "farm", "live", str(clip), "--network", str(network_file), "--size", "64"]
+    command = ["live", str(clip), "--network", str(network_file), "--size", "64"]
     command += ["-o", str(out), "--threads", "1", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = farm(*command)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     with av.open(str(out)) as film:
         assert len(list(film.decode(video=0))) == told["shown"] > 0
-    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    again = farm(*command)
     assert (again.returncode, again.stderr.count("\n")) == (2, 1)
 
 
@@ -252,17 +253,10 @@ def test_the_command_into_a_file(clip, network_file, tmp_path):
         (["CLIP", "--window"], "no window can be opened|no tkinter"),
     ],
 )
-def test_what_cannot_be_shown_is_said_in_one_line(clip, network_file, tmp_path, given, said):
-    command = [sys.executable, "-m", "farm", "live", *(str(clip) if one == "CLIP" else one for one in given)]
-    environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
-    done = subprocess.run(
-        [*command, "--network", str(network_file)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-        env=environment,
-    )
+def test_what_cannot_be_shown_is_said_in_one_line(clip, network_file, tmp_path, monkeypatch, given, said):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    done = farm("live", *(str(clip) if one == "CLIP" else one for one in given), "--network", str(network_file))
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert [one for one in said.split("|") if one in done.stderr]

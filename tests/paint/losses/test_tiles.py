@@ -20,7 +20,7 @@ from tests.paint.reference import plain_vgg
 @pytest.fixture
 def picture(generator):
     """Odd sides; rough enough for every layer to see something."""
-    return torch.rand(150, 203, 3, generator=generator).mul(255).byte().numpy()
+    return torch.rand(100, 133, 3, generator=generator).mul(255).byte().numpy()
 
 
 def test_reach_is_counted_from_the_architecture(features):
@@ -67,6 +67,7 @@ def test_cores_cover_every_map_once(size, side, reach):
 
 @pytest.mark.parametrize("pooling", ["max", "avg"])
 @pytest.mark.parametrize("side", [48, 112])
+@pytest.mark.heavy
 def test_losses_and_gradient_are_those_of_the_whole(weights, picture, painting, generator, pooling, side):
     """With ties, total variation, unequal layer weights, a shallow and a deep content layer."""
     features = VGGFeatures(weights, pooling)
@@ -76,11 +77,11 @@ def test_losses_and_gradient_are_those_of_the_whole(weights, picture, painting, 
         style_layers={**dict.fromkeys(losses.STYLE_LAYERS, 1.0), "relu3_1": 0.5},
     )
     targets = StyleTargets.of(features, [Style(painting)], (64, 80))
-    tie = TemporalTie(picture[::-1], torch.rand(150, 203, generator=generator).numpy())
+    tie = TemporalTie(picture[::-1], torch.rand(100, 133, generator=generator).numpy())
     anchor = Anchor.of([tie], torch.device("cpu"))
     whole = Objective(features, targets, settings, picture, anchor)
     tiled = Objective(features, targets, settings, picture, anchor, tile=side)
-    image = torch.rand(1, 3, 150, 203, generator=generator) * 300 - 20
+    image = torch.rand(1, 3, 100, 133, generator=generator) * 300 - 20
     values, gradient = whole.evaluate(image)
     found, tiled_gradient = tiled.evaluate(image)
     assert found == pytest.approx(values, rel=1e-5)
@@ -90,24 +91,25 @@ def test_losses_and_gradient_are_those_of_the_whole(weights, picture, painting, 
 
 
 @pytest.mark.parametrize("side", [48, 112])
+@pytest.mark.heavy
 def test_with_regions_too(features, picture, painting, generator, side):
     """Three soft parts, one of which keeps the photograph, and one too small for the deepest layer."""
     targets = StyleTargets.of(features, [Style(painting)], (64, 80))
     other = StyleTargets.of(features, [Style(painting[:, ::-1, [2, 0, 1]])], (64, 80))
-    ramp = np.tile(np.linspace(0, 0.8, 203, dtype=np.float32), (150, 1))
+    ramp = np.tile(np.linspace(0, 0.8, 133, dtype=np.float32), (100, 1))
     kept, small = np.zeros_like(ramp), np.zeros_like(ramp)
     kept[:40] = 0.2
-    small[100:106, 20:26] = 0.1
+    small[80:86, 20:26] = 0.1
     regions = [StyledRegion(ramp, other), StyledRegion(kept, None), StyledRegion(small, other)]
     settings = OptimizeSettings(content_layers={"relu3_1": 1.0})
     guide = Guide(regions, targets, settings.style_layers, "cpu")
     whole = Objective(features, targets, settings, picture, None, guide)
     tiled = Objective(features, targets, settings, picture, None, guide, tile=side)
-    image = torch.rand(1, 3, 150, 203, generator=generator) * 255
+    image = torch.rand(1, 3, 100, 133, generator=generator) * 255
     values, gradient = whole.evaluate(image)
     found, tiled_gradient = tiled.evaluate(image)
-    assert len(guide.parts((150, 203))["relu1_1"].grams) == 3
-    assert len(guide.parts((150, 203))["relu5_1"].grams) == 2
+    assert len(guide.parts((100, 133))["relu1_1"].grams) == 3
+    assert len(guide.parts((100, 133))["relu5_1"].grams) == 2
     assert found == pytest.approx(values, rel=1e-5)
     assert (tiled_gradient - gradient).abs().max() < 1e-4 * gradient.abs().max()
     assert values["style"] != pytest.approx(
@@ -119,7 +121,7 @@ def test_features_and_gram_matrices_are_those_of_the_whole(features, picture):
     image = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
     layers = ("relu1_2", "relu3_1", "relu4_1")
     whole = features(image, layers)
-    tiles = cut_tiles((150, 203), 64, network_reach(features.layers, layers))
+    tiles = cut_tiles((100, 133), 64, network_reach(features.layers, layers))
     assert len(tiles) > 4
     parts = tiled_features(features, image, layers, tiles)
     grams = tiled_grams(features, image, layers, tiles)
@@ -130,6 +132,7 @@ def test_features_and_gram_matrices_are_those_of_the_whole(features, picture):
         assert (grams[name] - expected).norm() < 1e-5 * expected.norm()
 
 
+@pytest.mark.heavy
 def test_bfloat16_in_tiles_is_near_the_whole(features, picture, painting):
     half = features.with_dtype(torch.bfloat16)
     targets = StyleTargets.of(features, [Style(painting)], (64, 80))

@@ -94,6 +94,8 @@ print(json.dumps({"peak": peak, "estimate": estimate}))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the peak")
 @pytest.mark.parametrize(("height", "width", "tile"), [(384, 512, 0), (256, 512, 64)])
+@pytest.mark.slow
+@pytest.mark.process
 def test_the_estimate_is_near_a_real_process(height, width, tile):
     arguments = [sys.executable, "-c", MEASURE, str(height), str(width), str(tile)]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)

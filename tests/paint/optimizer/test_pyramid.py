@@ -36,6 +36,7 @@ def painter_of(features, styles, settings=None, max_memory=None):
     return Painter(features, SizedTargets(features, styles, 1.0, settings.style_layers), settings, max_memory)
 
 
+@pytest.mark.heavy
 def test_repaints_at_full_size_through_a_smaller_one(features, painting, content):
     seen = []
     styles = [Style(painting)]

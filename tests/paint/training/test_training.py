@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -25,6 +23,7 @@ from farm.paint.training.team import Team, TeamEnded
 from farm.plan.runtime import Runtime
 from farm.spec.load import validated
 from farm.spec.train import TrainSpec
+from tests.cluster.commands import farm
 from tests.paint.training.conftest import SHALLOW
 
 
@@ -49,6 +48,7 @@ def same(one, other):
     return all(torch.equal(value, other[name]) for name, value in one.items())
 
 
+@pytest.mark.heavy
 def test_it_learns(style, photos, tmp_path):
     options = {"photos": str(photos), "steps": 32, "learning_rate": 5e-3, "patience": 16}
     spec = make_spec(style, tmp_path / "net.safetensors", **options)
@@ -105,6 +105,7 @@ def test_the_last_crops_are_whole_pictures(style, photos, tmp_path):
     assert torch.equal(again._crop(1).frames, trainer._crop(1).frames)
 
 
+@pytest.mark.heavy
 def test_a_trained_network_learns_on(style, photos, tmp_path):
     """From where it was, with whole pictures from its first step."""
     first = make_spec(style, tmp_path / "a.safetensors", photos=str(photos), steps=24, learning_rate=5e-3)
@@ -127,6 +128,7 @@ def test_another_architecture_cannot_learn_on(style, photos, network_file, tmp_p
         train_network(spec, threads=1)
 
 
+@pytest.mark.heavy
 def test_stopped_and_continued_it_comes_to_the_same_bits(style, photos, tmp_path):
     undisturbed = train_network(make_spec(style, tmp_path / "a.safetensors", photos=str(photos)), threads=1)
     spec = make_spec(style, tmp_path / "b.safetensors", photos=str(photos))
@@ -146,6 +148,7 @@ def test_stopped_and_continued_it_comes_to_the_same_bits(style, photos, tmp_path
     assert [one["held_out"] for one in continued["curve"]] == [one["held_out"] for one in undisturbed["curve"]]
 
 
+@pytest.mark.heavy
 def test_another_spec_is_refused_and_nothing_is_overwritten(style, photos, tmp_path):
     spec = make_spec(style, tmp_path / "net.safetensors", photos=str(photos), steps=2)
     train_network(spec, threads=1)
@@ -276,6 +279,7 @@ def followed(style, photos, tmp_path, told):
 AT_STEP_0, GO_ON, ENOUGH = 0.0, 0.0, 1.0
 
 
+@pytest.mark.heavy
 def test_a_follower_goes_by_the_leaders_clock_and_writes_nothing(style, photos, tmp_path):
     told = [AT_STEP_0, 1.0, 3.0, GO_ON, 9.0, GO_ON, 11.0, ENOUGH]
     spec, trainer, steps = followed(style, photos, tmp_path, told)
@@ -329,14 +333,15 @@ def test_what_cannot_be_trained_is_said_in_one_line(options, said):
         train_spec({name: value for name, value in given.items() if value is not None})
 
 
+@pytest.mark.heavy
 def test_the_command(style, photos, tmp_path):
-    command = [sys.executable, "-m", "farm", "train", "--style", str(style), "--photos", str(photos), "--steps", "2"]
+    command = ["train", "--style", str(style), "--photos", str(photos), "--steps", "2"]
     command += ["--size", "64", "--crop", "32", "--content-layers", "relu1_2", "--style-layers", "relu1_1"]
     command += ["-o", str(tmp_path / "net.safetensors"), "--threads", "1", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = farm(*command)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["steps"] == 2
-    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    again = farm(*command)
     assert again.returncode == 2
     assert again.stderr.count("\n") == 1
 

@@ -100,11 +100,13 @@ def test_sources_depend_on_numbers_alone(frame, given, expected):
 
 
 @pytest.mark.parametrize("given", [0, 31])
+@pytest.mark.heavy
 def test_the_mask_follows_the_object_forwards_and_backwards_and_past_an_occluder(tmp_path, given):
     carried = Carried(Storage(str(tmp_path)), given)
     assert min(overlap(carried(frame), frame) for frame in range(FRAMES)) > 0.97
 
 
+@pytest.mark.heavy
 def test_the_mask_is_the_same_whoever_asks_for_it_first(tmp_path):
     one, other = Carried(Storage(str(tmp_path / "a")), 0), Carried(Storage(str(tmp_path / "b")), 0)
     forwards = [one(frame) for frame in range(12)]

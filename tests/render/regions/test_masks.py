@@ -128,6 +128,7 @@ def test_a_mask_video_is_read_frame_by_frame(discs, style, tmp_path):
         assert overlap(masks.mask(0, frame), frame) > 0.99
 
 
+@pytest.mark.media
 def test_nothing_is_carried_over_a_cut(style, tmp_path):
     for name, pattern in (("a", "testsrc2"), ("b", "mandelbrot")):
         make = [
@@ -154,6 +155,7 @@ def test_nothing_is_carried_over_a_cut(style, tmp_path):
     assert masks.mask(0, 8).max() == 255
 
 
+@pytest.mark.media
 def test_a_kept_region_shows_the_film_and_the_rest_is_painted_also_in_later_passes(style, tmp_path):
     clip = make_clip(tmp_path / "clip.mp4", frames=4, size="64x48", audio=False)
     mask = np.zeros((48, 64), np.uint8)

@@ -1,0 +1,60 @@
+"""`farm plan`, from the options as they were written to the plan as data and as text."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from farm.cli.options import film_spec
+from farm.cli.plan_text import plan_lines
+from farm.media.scan import scan_video
+from farm.plan.estimates import estimate_storage, estimate_work
+from farm.plan.render_plan import plan_render
+from farm.spec.load import absolute_path
+from farm.spec.render import RenderSpec
+
+STAND_INS = {"output": "out.mp4", "styles": ["style.png"]}
+"""Fields that a plan does not depend on, for a command line that leaves them out."""
+
+
+def plan_film(options: Mapping[str, Any], workers: int | None) -> tuple[RenderSpec, dict[str, Any], list[str]]:
+    """The spec, and its plan with estimates of work and storage: as data for JSON, and as lines for people.
+
+    Nothing is rendered. `workers` (None: one a core) sets how much storage is in use at once. Raises FarmError.
+    """
+    spec = film_spec(options, STAND_INS)
+    scan = scan_video(spec.video, allow_truncated=spec.allow_truncated)
+    plan = plan_render(spec, scan.probe, scan.cuts)
+    work = estimate_work(plan, spec.iterations)
+    storage = estimate_storage(plan, spec, workers or os.cpu_count() or 1)
+    report = {
+        **plan.model_dump(mode="json"),
+        "work": {**work.model_dump(), "chunking_overhead": work.chunking_overhead},
+        "storage": storage.model_dump(),
+    }
+    return spec, report, list(plan_lines(plan, work, storage, scan.probe))
+
+
+def forecast_film(
+    spec: RenderSpec,
+    *,
+    job: str | None,
+    workers: int | None,
+    threads: int | None,
+    price_per_hour: float | None,
+    keep: bool,
+) -> dict[str, Any]:
+    """Time, money and storage of a render, from a few frames that are rendered here.
+
+    The job directory (None: beside the output) keeps these frames for the render if `keep` is set. Raises FarmError.
+    """
+    from farm.cli.progress import JobProgress
+    from farm.cluster.measure import forecast_render
+    from farm.cluster.render_job import default_job
+    from farm.cluster.sizing import LaunchOptions
+
+    directory = absolute_path(job) if job else default_job(spec.output)
+    launch = LaunchOptions(job=directory, workers=workers, threads=threads)
+    with JobProgress() as progress:
+        return forecast_render(spec, launch, price_per_hour, progress, keep=keep)
