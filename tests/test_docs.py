@@ -137,6 +137,7 @@ def shown_calls(name: str) -> Iterator[tuple[ast.Call, object]]:
 
 
 @pytest.mark.parametrize("name", modules())
+@pytest.mark.process
 def test_calls_in_the_docstring_fit_the_signatures(name):
     wrong = [f"{ast.unparse(call)}: {said}" for call, target in shown_calls(name) if (said := binds(target, call))]
     assert not wrong, "\n".join(wrong)
