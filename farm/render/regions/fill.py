@@ -3,7 +3,7 @@
 The mask a minimises `sum k_uv (a_u - a_v)^2 + sum c_u (a_u - value_u)^2 + prior sum a_u^2`. Neighbouring pixels are
 tied to each other, hardly so across an edge of the picture, and pixels that the flow shows are tied to their values.
 So the edge of the mask comes to lie on an edge of the frame. The prior is not Grady's: pixels of which nothing is known
-lie outside. Why: a new thing that comes into the picture does not belong to a region because it has the region's colour.
+lie outside. Why: a new thing that comes into the picture does not belong to a region because of its colour.
 """
 
 from __future__ import annotations
