@@ -50,7 +50,7 @@ def encode_flow(flow: npt.NDArray[np.float32], weight: npt.NDArray[np.float32] |
 
 
 def decode_flow(data: bytes) -> npt.NDArray[np.float32]:
-    """The flow (H, W, 2) float32, in pixels, of a KITTI flow PNG; NaN where unknown. Raises FlowFileError for damage."""
+    """The flow (H, W, 2) float32, in pixels, of a KITTI flow PNG; NaN where unknown. Raises FlowFileError."""
     return decode_match(data)[0]
 
 

@@ -2,8 +2,8 @@
 
 Departures from OpenCV's medium preset: patches are searched, and the flow is refined, at full instead of half
 resolution, with twenty refinements instead of five and three times the smoothness. Measured: the end-point error falls
-from .23 to .12 px on RubberWhale, and from .34 to .21 px on Sintel. Smaller patches (5 px) reach .10 and .20, but follow
-the noise of compressed video: a tenth fewer pixels pass the consistency check.
+from .23 to .12 px on RubberWhale, and from .34 to .21 px on Sintel. Smaller patches (5 px) reach .10 and .20, but
+follow the noise of compressed video: a tenth fewer pixels pass the consistency check.
 """
 
 from __future__ import annotations

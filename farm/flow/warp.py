@@ -2,7 +2,7 @@
 
 Why not the usual functions: `cv2.remap` with INTER_LINEAR rounds coordinates to 1/32 px, and `grid_sample` goes through
 normalised coordinates, so that not even a zero flow gives back its picture. Here the four neighbours are fetched at
-integer positions and blended with the fraction of the flow itself, which is exact, and the same everywhere in the frame.
+integer positions and blended with the fraction of the flow itself, which is exact and the same everywhere in the frame.
 """
 
 from __future__ import annotations
