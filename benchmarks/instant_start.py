@@ -7,8 +7,8 @@ of two chunks would be: once from the photograph, which is the farm's default, o
 
     loss        total loss after so many steps, over that from the photograph after --iterations, median over frames
     steps       that the network's start takes to the loss of the photograph's after --iterations, median
-    agreement   mean squared difference (pixels 0..1) of a frame to its neighbour's painting, warped, where flow on the
-                source is reliable (Ruder et al. 2016, eq. 5 and 6): by how much chunks that begin so would differ
+    agreement   warp error of the two paintings of a pair, as farm.render.steadiness defines it, along DIS flow on the
+                source: by how much chunks that begin so would differ
 
 Writes instant_start.json and contact.png, and prints the table.
 """
@@ -31,30 +31,35 @@ from farm.media.scan import scan_video
 from farm.paint.device import configure_threads
 from farm.paint.features.vgg import VGGFeatures
 from farm.paint.features.weights import load_weights
+from farm.paint.losses.objective import OptimizeSettings
 from farm.paint.losses.targets import Style, StyleTargets
 from farm.paint.network.painter import InstantPainter
-from farm.paint.optimizer.frame import FrameOptimizer, OptimizeSettings, StepProgress
+from farm.paint.optimizer.frame import FrameOptimizer, StepProgress
 from farm.plan.render_plan import output_size
 from farm.plan.runtime import Runtime
 from farm.render.steadiness import warp_error
 from farm.spec.frames import FrameRange, evenly
 
 Picture = NDArray[np.uint8]
+"""(H, W, 3) RGB."""
 STEPS = (0, 5, 10, 20, 50, 100, 200)
+"""Columns of the table, as far as `--iterations` goes."""
 SHOWN = (150, 200)
+"""Height and width of a picture on the contact sheet."""
 STARTS = ("photograph", "network")
 
 
 def pairs_of_frames(options: argparse.Namespace) -> list[tuple[Picture, Picture]]:
+    """Evenly spaced pairs of neighbouring frames of the clip. Raises VideoError."""
     probe = scan_video(options.video).probe
     size = output_size(probe.width, probe.height, options.size)
     frames = FrameRange.parse(options.frames) if options.frames else FrameRange(0, probe.frame_count)
-    found = []
+    pairs = []
     with FrameReader(probe, size) as reader:
         for first in [list(frames)[i] for i in evenly(options.pairs, len(frames) - 1)]:
             before, after = reader.read(FrameRange(first, first + 2))
-            found.append((before, after))
-    return found
+            pairs.append((before, after))
+    return pairs
 
 
 def optimised(
@@ -70,9 +75,10 @@ def optimised(
 
 
 def disagreement(before: Picture, after: Picture, paintings: tuple[Picture, Picture]) -> float | None:
+    """Warp error of the paintings of two neighbouring frames; None where their flow cannot be judged."""
     back, _ = create_matcher("dis").match(after, before)
-    before, after = paintings
-    return warp_error(before=before, after=after, flow=back.flow, weight=back.weight)
+    first, second = paintings
+    return warp_error(before=first, after=second, flow=back.flow, weight=back.weight)
 
 
 def main() -> None:
@@ -103,26 +109,28 @@ def main() -> None:
         rows["frame"].append(cover(pair[0], SHOWN))
         rows["network alone"].append(cover(begun["network"][0], SHOWN))
         for name, starts in begun.items():
-            made = [
-                optimised(optimizer, one, start, options.iterations) for one, start in zip(pair, starts, strict=True)
+            results = [
+                optimised(optimizer, content, start, options.iterations)
+                for content, start in zip(pair, starts, strict=True)
             ]
-            curves[name] += [curve for _, curve in made]
-            found = disagreement(*pair, (made[0][0], made[1][0]))
-            differences[name] += [found] if found is not None else []
-            rows[f"from the {name}"].append(cover(made[0][0], SHOWN))
+            curves[name] += [curve for _, curve in results]
+            error = disagreement(*pair, (results[0][0], results[1][0]))
+            differences[name] += [error] if error is not None else []
+            rows[f"from the {name}"].append(cover(results[0][0], SHOWN))
     write_picture(
         options.output / "contact.png",
         contact_sheet(list(rows.items()), [str(i + 1) for i in range(len(pairs))]),
     )
-    told = compared(curves, differences, options.iterations)
-    (options.output / "instant_start.json").write_text(json.dumps({**told, "curves": curves}, indent=1))
-    print(table(told))
+    figures = compared(curves, differences, options.iterations)
+    (options.output / "instant_start.json").write_text(json.dumps({**figures, "curves": curves}, indent=1))
+    print(table(figures))
 
 
 def compared(
     curves: dict[str, list[list[float]]], differences: dict[str, list[float]], iterations: int
 ) -> dict[str, Any]:
-    wanted = [curve[-1] for curve in curves["photograph"]]
+    """The figures of each start; `curves` are lowest losses by step, `differences` the warp errors of the pairs."""
+    goals = [curve[-1] for curve in curves["photograph"]]
     steps = [step for step in STEPS if step <= iterations]
 
     def reached(curve: list[float], loss: float) -> float:
@@ -132,23 +140,22 @@ def compared(
         name: {
             "loss": {
                 step: float(
-                    np.median(
-                        [curve[min(step, len(curve) - 1)] / loss for curve, loss in zip(found, wanted, strict=True)]
-                    )
+                    np.median([curve[min(step, len(curve) - 1)] / loss for curve, loss in zip(own, goals, strict=True)])
                 )
                 for step in steps
             },
-            "steps": float(np.median([reached(curve, loss) for curve, loss in zip(found, wanted, strict=True)])),
+            "steps": float(np.median([reached(curve, loss) for curve, loss in zip(own, goals, strict=True)])),
             "agreement": float(np.median(differences[name])) if differences[name] else None,
         }
-        for name, found in curves.items()
+        for name, own in curves.items()
     }
 
 
-def table(told: dict[str, Any]) -> str:
-    steps = list(told["photograph"]["loss"])
+def table(figures: dict[str, Any]) -> str:
+    """The figures, as they are printed."""
+    steps = list(figures["photograph"]["loss"])
     lines = [f"{'loss after':<14}" + "".join(f"{step:>8}" for step in steps) + f"{'steps':>9}{'agreement':>12}"]
-    for name, row in told.items():
+    for name, row in figures.items():
         agreement = f"{row['agreement']:.6f}" if row["agreement"] is not None else "-"
         lines.append(
             f"{name:<14}"

@@ -1,13 +1,15 @@
-"""A film as long as films are: does memory grow with it, does it get slower, how much storage is there at any time?
+"""A film as long as films are: does memory grow, does the render get slower, how much is stored at any time?
 
     python -m benchmarks.longfilm                       20,000 frames of 64 pixels, identity, end to end
     python -m benchmarks.longfilm --plan                `farm plan` of 260,000 frames: seconds and MiB
     python -m benchmarks.longfilm --frames 5000 --workers 1
     python -m benchmarks.longfilm --chunk-frames 2      10,000 chunks
 
-Prints figures, writes longfilm.json, and for a render longfilm.png: anonymous memory of the driver and of every worker,
-open files, and storage, by time. Memory counts as flat where its slope over the last three quarters of the run comes to
-less than 5 % of it; the pace is frames a second in the last tenth of all commits against the second tenth.
+Prints figures, one a line, and writes them as longfilm.json. For a render it draws longfilm.png: anonymous memory of
+the driver and of every worker, open files, and storage, by time. Memory counts as flat where its slope over the last
+three quarters of the run comes to less than 5 % of it. A film of less than LEAST_FRAMES frames says nothing about that:
+`flat` is None. The pace is frames a second in the last tenth of all commits, and in the second tenth.
+Exits with 1 where memory is not flat.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.processes import below, command_of
+from benchmarks.processes import command_of, descendants
 from farm.job.directory import JobDirectory
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.plan.estimates import estimate_storage
@@ -33,20 +35,28 @@ from farm.plan.tasks import plan_tasks
 
 ROOT = Path(__file__).parents[1]
 LOOP = 1000
+"""Frames that are encoded. A longer film repeats their packets."""
 SAMPLE_SECONDS = 1.0
+"""Seconds between two looks at memory, files and storage."""
+LEAST_FRAMES = 2000
+"""Frames from which on a render says whether memory is flat. A shorter one is mostly the start of its processes."""
 FLAT = 0.05
+"""Largest growth of memory, as a share of it, that counts as none."""
 
 
 @dataclass
 class Series:
-    """Of one process: seconds since the beginning, MiB of anonymous memory, open files."""
+    """Samples of one process: seconds since the beginning, MiB of anonymous memory, open files."""
 
     seconds: list[float] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
     files: list[int] = field(default_factory=list)
 
     def growth(self, begin: float, end: float) -> float:
-        """By how much a straight line through the last three quarters rises, as a share of its middle."""
+        """By how much a straight line through the last three quarters rises, as a share of its middle.
+
+        `begin` and `end` are the seconds of the run. 0 where there are fewer than 4 samples.
+        """
         at = np.array(self.seconds)
         kept = at >= begin + (end - begin) / 4
         if kept.sum() < 4:
@@ -56,7 +66,7 @@ class Series:
 
 
 def make_film(path: Path, frames: int) -> Path:
-    """Moving test pictures with a tone: a thousand frames, then copies of their packets."""
+    """Make a film of so many moving test pictures with a tone: LOOP frames, then copies of their packets."""
     once = path.with_name("loop.mp4")
     sources = ["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=24", "-f", "lavfi", "-i", "sine=frequency=330"]
     coded = ["-frames:v", str(LOOP), "-c:v", "libx264", "-preset", "ultrafast", "-g", "48", "-pix_fmt", "yuv420p"]
@@ -69,22 +79,23 @@ def make_film(path: Path, frames: int) -> Path:
 
 
 def status(pid: int, name: str) -> float:
-    """MiB of a line in /proc/PID/status; 0 where the process is gone."""
+    """MiB of the line of that name in /proc/PID/status; 0 where the process is gone."""
     try:
         text = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return 0.0
-    found = [line for line in text.splitlines() if line.startswith(f"{name}:")]
-    return int(found[0].split()[1]) / 1024 if found else 0.0
+    lines = [line for line in text.splitlines() if line.startswith(f"{name}:")]
+    return int(lines[0].split()[1]) / 1024 if lines else 0.0
 
 
 def workers_below(pid: int) -> dict[int, str]:
-    """Render workers that this driver's own Ray has started, by process id."""
-    titles = {one: command_of(one).strip() for one in below(pid)}
-    return {one: title for one, title in titles.items() if title.startswith("ray::")}
+    """Titles of the workers that this driver's own Ray has started, by process id."""
+    titles = {child: command_of(child).strip() for child in descendants(pid)}
+    return {child: title for child, title in titles.items() if title.startswith("ray::")}
 
 
 def stored(folder: Path) -> int:
+    """Bytes of all files below a folder. Files may go while they are counted."""
     total = 0
     for where, _, names in os.walk(folder):
         for name in names:
@@ -96,7 +107,11 @@ def stored(folder: Path) -> int:
 
 
 def run(command: list[str], job: Path | None) -> tuple[int, dict[str, Series], list[tuple[float, float]], float]:
-    """(exit code, memory by process, (seconds, MiB stored), peak MiB of the command itself)."""
+    """Run a command and watch it.
+
+    Returns its exit code, the samples of every process by name, (seconds, MiB stored in `job`) by time, and the peak
+    memory of the command itself in MiB.
+    """
     series: dict[str, Series] = {}
     storage: list[tuple[float, float]] = []
     names: dict[int, str] = {}
@@ -119,10 +134,10 @@ def run(command: list[str], job: Path | None) -> tuple[int, dict[str, Series], l
         for pid, name in watched.items():
             memory = status(pid, "RssAnon")
             if memory:
-                one = series.setdefault(name, Series())
-                one.seconds.append(now)
-                one.memory.append(memory)
-                one.files.append(_open_files(pid))
+                samples = series.setdefault(name, Series())
+                samples.seconds.append(now)
+                samples.memory.append(memory)
+                samples.files.append(_open_files(pid))
     return process.returncode, series, storage, peak
 
 
@@ -134,13 +149,18 @@ def _open_files(pid: int) -> int:
 
 
 def pace(job: Path) -> dict[str, Any]:
-    """Frames a second in the second and in the last tenth of all commits, and in every tenth: from the ledgers."""
+    """Frames a second by the times in the ledgers: in the second and in the last tenth of all commits, and in each.
+
+    `time_ratio` is the time of a frame in the last tenth over that in the second. Empty for fewer than 20 frames.
+    """
     directory = JobDirectory(str(job))
     record = directory.load_record()
     assert record is not None
     tasks = plan_tasks(record.plan)
     times = sorted(row.committed for task in tasks for row in directory.ledger(task.id).values())
     tenth = len(times) // 10
+    if tenth < 2:
+        return {}
 
     def rate(begin: int, end: int) -> float:
         return (end - begin) / (times[end - 1] - times[begin])
@@ -151,6 +171,10 @@ def pace(job: Path) -> dict[str, Any]:
 
 
 def render(folder: Path, frames: int, workers: int, chunk_frames: int | None, picture: Path) -> dict[str, Any]:
+    """Render a film of so many frames and return the figures; `picture` is where they are drawn.
+
+    Raises SystemExit where the render fails.
+    """
     film, job, output = make_film(folder / "film.mp4", frames), folder / "out.farm", folder / "out.mp4"
     command = [sys.executable, "-m", "farm", "render", str(film), "--method", "identity", "-o", str(output)]
     command += ["--workers", str(workers), "--threads", "1", "--save-storage", "--json"]
@@ -175,7 +199,7 @@ def render(folder: Path, frames: int, workers: int, chunk_frames: int | None, pi
         "pace": pace(job),
         "memory_mib": {name: round(max(one.memory), 1) for name, one in series.items()},
         "memory_growth": growth,
-        "flat": all(abs(rise) < FLAT for rise in growth.values()),
+        "flat": None if frames < LEAST_FRAMES else all(abs(rise) < FLAT for rise in growth.values()),
         "peak_mib": round(peak, 1),
         "open_files": {name: max(one.files) for name, one in series.items()},
         "storage_mib_at_once": round(max(size for _, size in storage), 2),
@@ -188,6 +212,7 @@ def render(folder: Path, frames: int, workers: int, chunk_frames: int | None, pi
 
 
 def plan(folder: Path, frames: int) -> dict[str, Any]:
+    """Plan a film of so many frames: seconds and memory of `farm plan`, and seconds of the planning alone."""
     film = make_film(folder / "film.mp4", frames)
     began = time.monotonic()
     command = [sys.executable, "-m", "farm", "plan", str(film), "--json"]
@@ -203,14 +228,14 @@ def plan(folder: Path, frames: int) -> dict[str, Any]:
     scan = scan_video(str(film))
     spec = build_spec({"video": str(film), "styles": ["style.png"], "output": "out.mp4"})
     began = time.monotonic()
-    made = plan_render(spec, scan.probe, scan.cuts)
-    estimate_work(made, spec.iterations)
-    estimate_storage(made, spec, 8)
+    render_plan = plan_render(spec, scan.probe, scan.cuts)
+    estimate_work(render_plan, spec.iterations)
+    estimate_storage(render_plan, spec, 8)
     seconds = time.monotonic() - began
     return {
         "frames": scan.probe.frame_count,
-        "shots": len(made.shots),
-        "chunks": len(made.chunks),
+        "shots": len(render_plan.shots),
+        "chunks": len(render_plan.chunks),
         "whole_command_seconds": round(whole, 1),
         "of_which_planning": round(seconds, 2),
         "peak_mib": round(peak, 1),
@@ -218,45 +243,46 @@ def plan(folder: Path, frames: int) -> dict[str, Any]:
 
 
 def draw(series: dict[str, Series], storage: list[tuple[float, float]], bound: float, picture: Path) -> None:
+    """Draw memory, open files and storage by time. `bound`: MiB that `farm plan` announces."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     figure, (memory, files, disk) = pyplot.subplots(3, 1, figsize=(9, 9), sharex=True)
-    for name, one in series.items():
-        memory.plot(one.seconds, one.memory, label=name)
-        files.plot(one.seconds, one.files, label=name)
+    for name, samples in series.items():
+        memory.plot(samples.seconds, samples.memory, label=name)
+        files.plot(samples.seconds, samples.files, label=name)
     memory.set(ylabel="anonymous memory, MiB", ylim=(0, None))
     files.set(ylabel="open files", ylim=(0, None))
     disk.plot(*zip(*storage, strict=True), label="job directory")
     disk.axhline(bound, color="grey", linestyle="--", label="what farm plan says at the most")
     disk.set(ylabel="storage, MiB", xlabel="seconds", ylim=(0, None))
-    for one in (memory, files, disk):
-        one.legend(loc="lower right")
-        one.grid(alpha=0.3)
+    for axes in (memory, files, disk):
+        axes.legend(loc="lower right")
+        axes.grid(alpha=0.3)
     figure.tight_layout()
     figure.savefig(picture, dpi=110)
 
 
 def main() -> int:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--plan", action="store_true", help="only plan, and 260,000 frames unless told otherwise")
-    options.add_argument("--frames", type=int)
-    options.add_argument("--workers", type=int, default=2)
-    options.add_argument("--chunk-frames", type=int, help="of every chunk; default the farm's own choice")
-    options.add_argument("--output", "-o", type=Path, default=Path("longfilm.json"))
-    given = options.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plan", action="store_true", help="only plan")
+    parser.add_argument("--frames", type=int, help="default 20,000, or 260,000 with --plan")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--chunk-frames", type=int, help="of every chunk; default the farm's own choice")
+    parser.add_argument("--output", "-o", type=Path, default=Path("longfilm.json"))
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="farm-long-") as name:
-        if given.plan:
-            told = plan(Path(name), given.frames or 260_000)
+        if options.plan:
+            figures = plan(Path(name), options.frames or 260_000)
         else:
-            picture = given.output.with_suffix(".png")
-            told = render(Path(name), given.frames or 20_000, given.workers, given.chunk_frames, picture)
-    for key, value in told.items():
+            picture = options.output.with_suffix(".png")
+            figures = render(Path(name), options.frames or 20_000, options.workers, options.chunk_frames, picture)
+    for key, value in figures.items():
         print(f"{key:<28} {value}")
-    given.output.write_text(json.dumps(told, indent=1))
-    return int(not told.get("flat", True))
+    options.output.write_text(json.dumps(figures, indent=1))
+    return int(figures.get("flat") is False)
 
 
 if __name__ == "__main__":

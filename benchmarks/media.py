@@ -1,11 +1,12 @@
 """Does every kind of film come out of the farm as it went in? An identity render of each, compared with the source.
 
-    python -m benchmarks.media                    every odd kind in media_kinds.py, made by ffmpeg
-    python -m benchmarks.media clip.mov ...       your own
+    python -m benchmarks.media                    every odd kind in media_kinds.py, made by ffmpeg: make test-media
+    python -m benchmarks.media clip.mov ...       your own films
 
-Prints a row per film, writes media.json, and fails if one is wrong. What is compared: number and times of the frames,
-pictures (turned, tone-mapped or deinterlaced as the farm does) against those that the ffmpeg program decodes,
-aspect, sound against picture by correlation, chapters, subtitles.
+Prints a row for each film: its kind, the source, what came out, and the verdict, which is `right` or what is wrong.
+Writes media.json, and exits with 1 if a film is wrong. Compared are the number and the times of the frames; pictures
+(turned, tone-mapped or deinterlaced as the farm does) with those that the ffmpeg program decodes; the aspect; sound
+against picture, by correlation; chapters and subtitles.
 """
 
 from __future__ import annotations
@@ -39,16 +40,20 @@ from farm.render.stitch import stitch_film
 from farm.spec.load import build_spec
 
 LOWEST_PSNR = 30.0
+"""Decibels. Pictures below it differ."""
 LOWEST_TONE_MAPPED = 0.97
-"""Correlation of luminance with the source's: another curve, the same picture."""
+"""Lowest correlation of the luminance with the source's. Tone mapping is another curve, on the same picture."""
 SYNC_SECONDS = 0.020
+"""How late or early sound may be."""
 COMPARED = (64, 48)
+"""Width and height at which pictures are compared."""
 AUDIO_RATE = 8000
+"""Samples a second at which sound is compared."""
 
 
 @dataclass
 class Row:
-    """What one film is, what came out, and what is wrong with that."""
+    """What one film is, what came out, and what is wrong with it."""
 
     kind: str
     film: str
@@ -58,11 +63,15 @@ class Row:
 
     @property
     def verdict(self) -> str:
+        """`right`, or the faults."""
         return "; ".join(self.faults) or "right"
 
 
 def check_film(kind: str, path: Path, folder: Path, expected: str = "") -> Row:
-    """Render `path` with the identity method into `folder` and compare."""
+    """Render the film at `path` with the identity method into `folder`, and compare.
+
+    `expected` is REFUSED for a film that the farm must refuse.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     # Matroska holds what comes in Matroska or from a disc; everything else goes through the strictest clock
     output = folder / ("identity.mkv" if path.suffix in (".webm", ".mkv", ".mts") else "identity.mp4")
@@ -90,7 +99,7 @@ def check_film(kind: str, path: Path, folder: Path, expected: str = "") -> Row:
 
 
 def identity(path: Path, output: Path) -> JobRecord:
-    """The film rendered with --method identity, here in this process; returns the job's record."""
+    """Render the film with --method identity, in this process. Returns the job's record. Raises FarmError."""
     encode = {"crf": 4, "preset": "veryfast", "pixel_format": "yuv444p"}  # chroma is the encoder's, not the farm's
     spec = build_spec({"video": str(path), "output": str(output), "method": "identity", "encode": encode})
     job = str(output.with_suffix(".farm"))
@@ -104,6 +113,7 @@ def identity(path: Path, output: Path) -> JobRecord:
 
 
 def describe(probe: VideoProbe) -> str:
+    """A film in a line: frames, size, pixel format, what is odd about it, sound and subtitles."""
     turned = f" turned {probe.rotation}" if probe.rotation else ""
     flags = [
         word
@@ -122,6 +132,7 @@ def describe(probe: VideoProbe) -> str:
 
 
 def check_times(source: VideoProbe, film: VideoProbe) -> list[str]:
+    """Faults of the number and the times of frames."""
     if film.frame_count != source.frame_count:
         return [f"{film.frame_count} frames, not {source.frame_count}"]
     times = [[(pts - one.pts[0]) * one.time_base for pts in one.pts] for one in (source, film)]
@@ -133,7 +144,7 @@ def check_times(source: VideoProbe, film: VideoProbe) -> list[str]:
 
 
 def check_pictures(source: VideoProbe, film: VideoProbe) -> list[str]:
-    """Both as the ffmpeg program shows them; it turns and mirrors by itself."""
+    """Faults of the pictures, both as the ffmpeg program shows them, which turns and mirrors by itself."""
     before, after = (decoded(one, deinterlace=one.interlaced) for one in (source, film))
     if before.shape != after.shape:
         return [f"ffmpeg reads {len(before)} and {len(after)} pictures"]
@@ -147,6 +158,7 @@ def check_pictures(source: VideoProbe, film: VideoProbe) -> list[str]:
 
 
 def check_aspect(source: VideoProbe, film: VideoProbe) -> list[str]:
+    """Faults of the shape of the picture."""
     shapes = [one.pixel_aspect * one.width / one.height for one in (source, film)]
     # an odd size is made even by doubling a row or column
     off = float(abs(shapes[0] / shapes[1] - 1))
@@ -155,6 +167,7 @@ def check_aspect(source: VideoProbe, film: VideoProbe) -> list[str]:
 
 
 def check_sound(source: VideoProbe, film: VideoProbe) -> list[str]:
+    """Faults of the sound: streams that are missing, or do not fit the picture."""
     if len(source.audio) != len(film.audio):
         return [f"{len(film.audio)} audio streams, not {len(source.audio)}"]
     faults = []
@@ -167,6 +180,7 @@ def check_sound(source: VideoProbe, film: VideoProbe) -> list[str]:
 
 
 def check_beside(source: VideoProbe, film: VideoProbe) -> list[str]:
+    """Faults of subtitles and chapters."""
     faults = []
     if len(source.subtitles) != len(film.subtitles):
         faults.append(f"{len(film.subtitles)} subtitle streams, not {len(source.subtitles)}")
@@ -175,7 +189,7 @@ def check_beside(source: VideoProbe, film: VideoProbe) -> list[str]:
 
 
 def decoded(probe: VideoProbe, *, deinterlace: bool) -> np.ndarray:
-    """(frames, 48, 64, 3) uint8: every frame once, small, in RGB by the matrix that the tags or the height name."""
+    """Every frame once, small, in RGB by the matrix that the tags or the height name: uint8 (frames, 48, 64, 3)."""
     coding = yuv_coding(probe.color, probe.stored_size[1])
     width, height = COMPARED
     rgb = probe.color.space == "gbr" or probe.pixel_format.startswith(("bgr", "rgb", "argb", "gbr"))
@@ -191,7 +205,10 @@ def decoded(probe: VideoProbe, *, deinterlace: bool) -> np.ndarray:
 
 
 def waveform(probe: VideoProbe, number: int) -> np.ndarray:
-    """Mono samples at 8 kHz, the first at the time of the first frame; silence where there is no sound."""
+    """Samples at AUDIO_RATE of one audio stream, float64 (samples,), from the time of the first frame on.
+
+    Channels are mixed. Where there is no sound the samples are 0.
+    """
     silent_start = "aresample=8000:async=1:first_pts=0"
     raw = _output(probe, f"0:{probe.audio[number].index}", "-af", silent_start, "-ac", "1", "-f", "s16le")
     samples = np.frombuffer(raw, np.int16).astype(np.float64)
@@ -200,7 +217,7 @@ def waveform(probe: VideoProbe, number: int) -> np.ndarray:
 
 
 def lag_seconds(before: np.ndarray, after: np.ndarray) -> float:
-    """By how much `after` is late, from the peak of the cross-correlation."""
+    """By how many seconds the sound `after` is late, from the peak of its cross-correlation with `before`."""
     size = 1 << (len(before) + len(after)).bit_length()
     product = np.fft.rfft(after, size) * np.conj(np.fft.rfft(before, size))
     lag = int(np.argmax(np.fft.irfft(product, size)))
@@ -208,6 +225,7 @@ def lag_seconds(before: np.ndarray, after: np.ndarray) -> float:
 
 
 def chapters(path: str) -> list[tuple[float, float]]:
+    """Begin and end of each chapter, in seconds."""
     with av.open(ffmpeg_url(path)) as container:
         return [
             (round(float(c["start"] * c["time_base"]), 2), round(float(c["end"] * c["time_base"]), 2))
@@ -221,25 +239,28 @@ def _output(probe: VideoProbe, stream: str, *options: str) -> bytes:
 
 
 def table(rows: list[Row]) -> str:
+    """The rows, as they are printed."""
     width = max(len(row.kind) for row in rows)
     return "\n".join(f"{r.kind:<{width}}  {r.source:<48}  {r.result[:100]:<100}  {r.verdict}" for r in rows)
 
 
 def main() -> int:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("films", nargs="*", type=Path)
-    options.add_argument("--output", "-o", type=Path, default=Path("media.json"))
-    given = options.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("films", nargs="*", type=Path)
+    parser.add_argument("--output", "-o", type=Path, default=Path("media.json"))
+    options = parser.parse_args()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="farm-media-") as name:
         folder = Path(name)
-        for kind, (file, make, expected) in {} if given.films else KINDS.items():
+        for kind, (file, make, expected) in () if options.films else KINDS.items():
             make(folder / file)
             rows.append(check_film(kind, folder / file, folder / str(len(rows)), expected))
-        for film in given.films:
+        for film in options.films:
             rows.append(check_film("given", film, folder / str(len(rows))))
     print(table(rows))
-    given.output.write_text(json.dumps([dataclasses.asdict(row) | {"verdict": row.verdict} for row in rows], indent=1))
+    options.output.write_text(
+        json.dumps([dataclasses.asdict(row) | {"verdict": row.verdict} for row in rows], indent=1)
+    )
     return int(any(row.faults for row in rows))
 
 

@@ -1,4 +1,8 @@
-"""Odd films of every kind that ffmpeg can make, small: what a farm meets that was tried on ordinary ones only."""
+"""Odd films of every kind that ffmpeg can make, small: what a farm meets that was tried on ordinary ones only.
+
+file, make, expected = KINDS["turned by 90"]
+make(folder / file)          # REFUSED in `expected`: the farm must refuse this film
+"""
 
 from __future__ import annotations
 
@@ -14,35 +18,39 @@ HEVC10 = ("-c:v", "libx265", "-preset", "ultrafast", "-crf", "10", "-pix_fmt", "
 QUIET = ("-x265-params", "log-level=none")
 MPEG2 = ("-c:v", "mpeg2video", "-q:v", "2", "-pix_fmt", "yuv420p")
 SECONDS = 1.2
+"""Length of a film."""
 UNEVEN = ("-vf", "settb=1/90000,setpts='3000*(N+floor(N/3))'", "-fps_mode", "passthrough", "-enc_time_base", "1:90000")
 
 
 def ffmpeg(*arguments: str | Path) -> None:
-    """Raises CalledProcessError."""
+    """Run the ffmpeg program. Raises CalledProcessError where it fails."""
     command = [ffmpeg_binary(), "-hide_banner", "-loglevel", "error", "-y", *map(str, arguments)]
     subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
 
 
 def picture(size: str = "128x96", rate: str = "30000/1001", seconds: float = SECONDS) -> tuple[str, ...]:
-    """Input arguments: a picture that moves, has every colour and no symmetry."""
+    """Input arguments of a picture that moves, has every colour and has no symmetry."""
     return ("-f", "lavfi", "-i", f"testsrc2=size={size}:rate={rate}:duration={seconds}")
 
 
 def noise(seed: int = 1, seconds: float = SECONDS) -> tuple[str, ...]:
-    """Input arguments: sound that fits itself at one place only."""
+    """Input arguments of noise: such a sound correlates with itself at one place only."""
     return ("-f", "lavfi", "-i", f"anoisesrc=seed={seed}:duration={seconds}:sample_rate=48000:amplitude=0.5")
 
 
 def plain(*options: str | Path, size: str = "128x96", rate: str = "30000/1001") -> Callable[[Path], None]:
-    """A film with sound, encoded with these options."""
+    """Makes a film with sound, encoded with these options, X264 unless others are given."""
     return lambda path: ffmpeg(*picture(size, rate), *noise(), *(options or X264), "-c:a", "aac", path)
 
 
-def silent(*options: str, **more: str) -> Callable[[Path], None]:
-    return lambda path: ffmpeg(*picture(**more), *options, path)  # type: ignore[arg-type]
+def silent(*options: str, size: str = "128x96") -> Callable[[Path], None]:
+    """Makes a film without sound, encoded with these options."""
+    return lambda path: ffmpeg(*picture(size), *options, path)
 
 
 def turned(*options: str) -> Callable[[Path], None]:
+    """Makes a film whose container asks to show it turned or mirrored, as these options of ffmpeg say."""
+
     def make(path: Path) -> None:
         upright = path.with_name(f"upright-{path.name}")
         plain()(upright)
@@ -53,7 +61,7 @@ def turned(*options: str) -> Callable[[Path], None]:
 
 
 def _edit_list(path: Path) -> None:
-    """Cut between key frames without encoding: MP4 hides the frames before the cut by an edit list."""
+    """Cuts between key frames without encoding: MP4 hides the frames before the cut by an edit list."""
     whole = path.with_name(f"whole-{path.name}")
     plain(*X264, "-g", "30", "-bf", "2")(whole)
     ffmpeg("-ss", "0.5", "-i", whole, "-c", "copy", path)
@@ -130,6 +138,7 @@ def _hdr(transfer: str) -> tuple[str, ...]:
 
 
 REFUSED = "refused"
+"""What is expected of films that the farm must refuse."""
 KINDS: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "ordinary": ("ordinary.mp4", plain(), ""),
     "variable frame rate": ("vfr.mp4", plain(*X264, *UNEVEN, "-video_track_timescale", "90000"), ""),
@@ -166,4 +175,4 @@ KINDS: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "playlist": ("list.mp4", _playlist, REFUSED),
     "subtitles as film": ("words.mp4", _words, REFUSED),
 }
-"""Name: (file name, what makes it, whether it must be refused)."""
+"""By name: the file's name, what makes it, and what is expected (REFUSED, or empty)."""

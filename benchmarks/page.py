@@ -3,7 +3,8 @@
     python -m benchmarks.page --frames 5000 -o page/
 
 Makes a job of that many frames (seeded, as hard to compress as paint; nothing is rendered), writes its report, and
-opens it in the system's Chromium if playwright is there. Prints bytes and seconds, writes page.json.
+opens it in the system's Chromium if playwright is installed. Prints the size of the report in MB, and the seconds of
+writing and of opening it three times. Writes page.json.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from farm.files.checked_json import seal
 from farm.files.png import decode_png, encode_png
-from farm.job.directory import JobDirectory, frame_name
+from farm.job.directory import JobDirectory, frame_name, ledger_name
 from farm.job.record import FrameRecord, JobRecord
 from farm.job.state import JobState, save_state
 from farm.media.ffmpeg import ffmpeg_binary
@@ -33,17 +35,20 @@ from farm.plan.tasks import plan_tasks
 from farm.spec.load import build_spec
 
 SHOT = 90
+"""Frames of a shot."""
 PICTURES = 12
+"""Number of different pictures. Frames are hard links to them."""
 
 
 def make_film(path: Path, frames: int, size: tuple[int, int]) -> None:
+    """Make a film of moving test pictures of (width, height)."""
     source = f"testsrc2=size={size[0]}x{size[1]}:rate=25"
     command = [ffmpeg_binary(), "-v", "error", "-y", "-f", "lavfi", "-i", source, "-frames:v", str(frames)]
     subprocess.run([*command, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", str(path)], check=True)
 
 
 def paint(seed: int, size: tuple[int, int]) -> np.ndarray:
-    """Strokes of every size: noise, smoothed at three scales."""
+    """A picture with strokes of every size, which is noise smoothed at three scales: uint8 (height, width, 3)."""
     rng = np.random.default_rng(seed)
     shape = (size[1], size[0], 3)
     total = sum(cv2.GaussianBlur(rng.normal(0, 1, shape), (0, 0), scale) * scale * 60 for scale in (1, 3, 9))
@@ -51,7 +56,7 @@ def paint(seed: int, size: tuple[int, int]) -> np.ndarray:
 
 
 def make_job(folder: Path, frames: int, size: tuple[int, int]) -> JobDirectory:
-    """Two passes, shots of SHOT frames, two workers; the pictures repeat, the ledger does not."""
+    """A job that is done: two passes, shots of SHOT frames, two workers. Pictures repeat, the ledger does not."""
     video = folder / "film.mp4"
     make_film(video, frames, size)
     style = folder / "style.png"
@@ -64,8 +69,8 @@ def make_job(folder: Path, frames: int, size: tuple[int, int]) -> JobDirectory:
     job = JobDirectory(str(folder / "long.farm"))
     plan = plan_render(spec, scan.probe, cuts)
     runtime = Runtime(device="cpu", precision="fp32", threads=1)
-    known = {"spec": spec, "probe": scan.probe, "cuts": cuts, "plan": plan, "runtime": runtime}
-    job.save_record(JobRecord.model_validate({**known, "input_hashes": {}, "versions": {"farm": ""}}))
+    fields = {"spec": spec, "probe": scan.probe, "cuts": cuts, "plan": plan, "runtime": runtime}
+    job.save_record(JobRecord.model_validate({**fields, "input_hashes": {}, "versions": {"farm": ""}}))
     pictures = [paint(seed, size) for seed in range(PICTURES)]
     assert (decode_png(encode_png(pictures[0])) == pictures[0]).all()
     files = [encode_png(picture) for picture in pictures]
@@ -93,7 +98,8 @@ def make_job(folder: Path, frames: int, size: tuple[int, int]) -> JobDirectory:
             )  # fmt: skip
             key = hashes[(frame - 1) % PICTURES][:12] + hashes[which][:12]
             measures[str(frame)] = [key, float(rng.lognormal(-8, 0.5))]
-        job._save_ledger(task.id, rows)
+        ledger = [row.model_dump(mode="json") for row in rows.values()]
+        job.storage.write(ledger_name(task.id), seal({"frames": ledger}))
     job.storage.write("measures.json", json.dumps(measures).encode())
     job.save_report({"seconds": frames * 0.4, "workers": 2, "output": spec.output})
     save_state(job, JobState(state="SUCCEEDED"))
@@ -101,7 +107,7 @@ def make_job(folder: Path, frames: int, size: tuple[int, int]) -> JobDirectory:
 
 
 def opening_seconds(page: Path) -> list[float]:
-    """From navigation to the load event, three times, each in a fresh browser; empty where there is none."""
+    """Seconds until the page is shown, in three fresh browsers; empty where there is no Chromium or no playwright."""
     chromium = shutil.which("chromium")
     try:
         from playwright.sync_api import sync_playwright
@@ -109,7 +115,7 @@ def opening_seconds(page: Path) -> list[float]:
         return []
     if chromium is None:
         return []
-    took = []
+    seconds = []
     with sync_playwright() as running:
         for _ in range(3):
             browser = running.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
@@ -117,9 +123,9 @@ def opening_seconds(page: Path) -> list[float]:
             began = time.perf_counter()
             tab.goto(page.as_uri(), wait_until="load")
             tab.evaluate("new Promise((shown) => requestAnimationFrame(() => requestAnimationFrame(shown)))")
-            took.append(time.perf_counter() - began)
+            seconds.append(time.perf_counter() - began)
             browser.close()
-    return took
+    return seconds
 
 
 def main() -> None:
@@ -131,18 +137,18 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     job = make_job(options.output.absolute(), options.frames, tuple(options.size))
     began = time.perf_counter()
-    told = write_report(job.url, None, lambda *_: None, overwrite=True)
+    written = write_report(job.url, None, lambda *_: None, overwrite=True)
     writing = time.perf_counter() - began
-    opening = opening_seconds(Path(told["report"]))
+    opening = opening_seconds(Path(written["report"]))
     result: dict[str, Any] = {
         "frames": options.frames,
-        "bytes": told["bytes"],
+        "bytes": written["bytes"],
         "writing_seconds": round(writing, 2),
         "opening_seconds": [round(seconds, 2) for seconds in opening],
     }
     (options.output / "page.json").write_text(json.dumps(result, indent=1))
     shown = ", ".join(f"{seconds:.2f} s" for seconds in opening) or "not measured: no browser"
-    print(f"{options.frames} frames: {told['bytes'] / 1e6:.1f} MB, written in {writing:.1f} s, open after {shown}")
+    print(f"{options.frames} frames: {written['bytes'] / 1e6:.1f} MB, written in {writing:.1f} s, open after {shown}")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,21 @@
-"""Against the `pastiche` package (pip install pastiche), in one run: a still, and a clip frame by frame.
+"""Beside the `pastiche` package (pip install pastiche), in one run: a still, and a clip frame by frame.
 
     python -m benchmarks.peers still PHOTO --style IMG --size 512 -o peers/
     python -m benchmarks.peers clip VIDEO --style IMG --size 512 --frames 0-23 -o peers/
 
-Both sides get the same resized pictures, VGG-19 from the same file, max pooling, the same layers and the same ratio of
-content to style, and as many threads; with one, times are of the CPU. One yardstick judges both: 5 content + 100 style
-of the farm's own losses in float32, on the picture as it is delivered, clipped to 0..255. Its time is not counted,
-nor is the time to load networks.
+Both sides get the same resized pictures, VGG-19 from the same file, max pooling, the same layers, the same ratio of
+content to style, and as many threads. With one thread, times are of the CPU. One yardstick judges both: 5 content +
+100 style of the farm's own losses in float32, on the picture as it is delivered, clipped to 0..255. Its time is not
+counted, nor is the time to load networks.
 
 still   pastiche makes `--peer-steps` steps of its L-BFGS. How soon is the farm at the loss that pastiche has then? The
-        farm paints coarse to fine in `--iterations` steps, as `farm stylize` does; the time counted is all of it,
-        small levels, style targets and resizing included. The two take turns, so that other work slows both.
+        farm paints coarse to fine in `--iterations` steps, as `farm stylize` does. All of its time counts: small
+        levels, style targets, resizing, and the farm's own evaluation of each picture that is judged. The two take
+        turns, so that other work slows both.
 clip    The farm renders the clip as `farm render` does, with one worker (`--iterations`, `--passes`, as there).
         pastiche paints pairs of neighbouring frames (`--pairs`), each frame from its photograph in `--peer-steps`
-        steps. Seconds a frame, median loss on those frames, and warp error of the pairs (Ruder et al. 2016, eq. 7
-        and 6: mean squared difference to the warped predecessor where flow is reliable, values 0..1).
+        steps. Printed are seconds a frame, the median loss of those frames, and the warp error of the pairs, as
+        farm.render.steadiness defines it, along flow on the source.
 
 Writes still.json and still.png, or clip.json and clip.png, and prints a table.
 """
@@ -24,16 +25,25 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from benchmarks.stills import LOADED, WORKING, Report, measure, pastiche_way
-from farm.commands.bench.clip import render_alone, warp_error
+from benchmarks.stills import (
+    LOADED,
+    NOTHING,
+    WORKING,
+    Picture,
+    Report,
+    Way,
+    Yardstick,
+    measure,
+    pastiche_way,
+    prepare_pictures,
+)
+from farm.commands.bench.clip import AloneTimes, render_alone
 from farm.commands.bench.report import processor
 from farm.flow import create_matcher
 from farm.job.directory import JobDirectory
@@ -41,72 +51,62 @@ from farm.media.pictures import read_picture, resize, write_picture
 from farm.paint.device import choose_precision, configure_threads
 from farm.paint.features.vgg import VGGFeatures
 from farm.paint.features.weights import load_weights
-from farm.paint.losses.objective import Objective, OptimizeSettings
+from farm.paint.losses.objective import OptimizeSettings
 from farm.paint.losses.targets import SizedTargets, Style, StyleTargets, matching_size
 from farm.paint.optimizer.frame import StepProgress
 from farm.paint.optimizer.pyramid import Painter, stylize_coarse_to_fine
 from farm.paint.tensors import image_to_tensor
 from farm.render.committed import frame_of_pass
 from farm.render.source_frames import SourceFrames
+from farm.render.steadiness import warp_error
 from farm.spec.load import build_spec
+from farm.spec.render import RenderSpec
+
+SIDES = ("farm", "pastiche")
 
 
-class Yardstick:
-    """The loss of finished pictures against one photograph."""
-
-    def __init__(self, painting: NDArray[np.uint8], size: tuple[int, int]) -> None:
-        self._features = VGGFeatures(load_weights())
-        self._targets = StyleTargets.of(self._features, [Style(painting)], size)
-
-    def of(self, content: NDArray[np.uint8]) -> Callable[[torch.Tensor], float]:
-        objective = Objective(self._features, self._targets, OptimizeSettings(range_weight=0), content, None)
-        return lambda image: objective.evaluate(image.clamp(0, 255), with_gradient=False)[0]["total"]
-
-
-def farm_way(content: NDArray[np.uint8], painting: NDArray[np.uint8], steps: int) -> Callable[[Report], None]:
-    """What `farm stylize` does, with a look at each full-size image after it was evaluated."""
+def farm_way(content: Picture, painting: Picture, steps: int) -> Way:
+    """The way of `farm stylize`: coarse to fine. Only the steps at full size are measured."""
 
     def run(report: Report) -> None:
-        dtype = choose_precision("auto", torch.device("cpu"))
-        features = VGGFeatures(load_weights(), dtype=dtype)
-        size = content.shape[:2]
         settings = OptimizeSettings()
-        painter = Painter(features, SizedTargets(features, [Style(painting)], 1.0, settings.style_layers), settings)
+        features = VGGFeatures(load_weights(), dtype=choose_precision("auto", torch.device("cpu")))
         count = 0
 
-        def look(step: StepProgress) -> None:
+        def note(progress: StepProgress) -> None:
             nonlocal count
-            if step.point.shape[2:] != size:
-                report(WORKING, step.point)
+            if progress.point.shape[2:] != content.shape[:2]:
+                report(WORKING, NOTHING)
                 return
-            report(count, step.point)
+            report(count, progress.point)
             count += 1
 
-        report(LOADED, torch.empty(0))
-        stylize_coarse_to_fine(painter, content, steps, progress=look)
+        report(LOADED, NOTHING)
+        targets = SizedTargets(features, [Style(painting)], 1.0, settings.style_layers)
+        stylize_coarse_to_fine(Painter(features, targets, settings), content, steps, progress=note)
 
     return run
 
 
 def still(options: argparse.Namespace) -> dict[str, Any]:
-    content = read_picture(options.source, options.size)
+    """Paint a photograph both ways; returns the figures of still.json."""
+    content, painting = prepare_pictures(options.source, options.style, options.size, options.output)
     size = (content.shape[0], content.shape[1])
-    painting = read_picture(options.style)
-    painting = resize(painting, matching_size(painting.shape[:2], size, 1.0))
-    for name, picture in (("content", content), ("style", painting)):
-        write_picture(options.output / f"{name}.png", picture)
+    features = VGGFeatures(load_weights())
+    yardstick = Yardstick(features, StyleTargets.of(features, [Style(painting)], size), content)
+    files = options.output / "content.png", options.output / "style.png"
     sizes = {"content": size, "style": (painting.shape[0], painting.shape[1])}
-    paths = options.output / "content.png", options.output / "style.png"
     ways = {
         "farm": farm_way(content, painting, options.iterations),
-        "pastiche": pastiche_way(*paths, sizes, options.peer_steps),
+        "pastiche": pastiche_way(*files, sizes, options.peer_steps),
     }
-    runs = measure(ways, Yardstick(painting, size).of(content), options.every, options.peer_steps)
-    goal = runs["pastiche"].losses[-1]
-    farm = runs["farm"]
+    runs = measure(ways, yardstick, options.every, options.peer_steps)
+    farm, peer = runs["farm"], runs["pastiche"]
+    goal, spent = peer.losses[-1], peer.seconds[-1]
     first = next((i for i, loss in enumerate(farm.losses) if loss <= goal), None)
-    spent = runs["pastiche"].seconds[-1]
-    told = {
+    shown = np.concatenate([content, *(run.picture for run in runs.values())], axis=1)
+    write_picture(options.output / "still.png", shown)
+    return {
         "size": [size[1], size[0]],
         "pastiche": {"steps": options.peer_steps, "seconds": spent, "loss": goal},
         "farm": {"seconds": farm.seconds[-1], "loss": farm.losses[-1]},
@@ -114,26 +114,56 @@ def still(options: argparse.Namespace) -> dict[str, Any]:
         "times_faster": None if first is None else spent / farm.seconds[first],
         "curves": {name: {"seconds": run.seconds, "losses": run.losses} for name, run in runs.items()},
     }
-    shown = [run.image for run in runs.values() if run.image is not None]
-    write_picture(options.output / "still.png", np.concatenate([content, *shown], axis=1))
-    print(f"{size[1]}x{size[0]}, loss {goal:.0f} after {options.peer_steps} steps of pastiche in {spent:.0f} s")
-    if first is None:
-        print(f"farm: {farm.losses[-1]:.0f} after {farm.seconds[-1]:.0f} s, not there yet")
+
+
+def still_table(figures: dict[str, Any]) -> str:
+    """The figures of a still, as they are printed."""
+    (width, height), peer, farm = figures["size"], figures["pastiche"], figures["farm"]
+    goal = peer["loss"]
+    lines = [f"{width}x{height}, loss {goal:.0f} after {peer['steps']} steps of pastiche in {peer['seconds']:.0f} s"]
+    if figures["reached"] is None:
+        lines.append(f"farm: {farm['loss']:.0f} after {farm['seconds']:.0f} s, not there yet")
     else:
-        print(f"farm: there after {farm.seconds[first]:.1f} s, {told['times_faster']:.1f} times as fast; ", end="")
-        print(f"{farm.losses[-1]:.0f} ({farm.losses[-1] / goal:.3f}) after {farm.seconds[-1]:.0f} s")
-    return told
+        reached = f"there after {figures['reached']['seconds']:.1f} s, {figures['times_faster']:.1f} times as fast"
+        lines.append(f"farm: {reached}; {farm['loss']:.0f} ({farm['loss'] / goal:.3f}) after {farm['seconds']:.0f} s")
+    return "\n".join(lines)
+
+
+def clip_spec(options: argparse.Namespace) -> RenderSpec:
+    """What the farm is to render. Raises UsageError."""
+    values: dict[str, Any] = {"video": str(options.source.absolute()), "styles": [str(options.style.absolute())]}
+    values |= {"output": str((options.output / "film.mp4").absolute()), "size": options.size, "frames": options.frames}
+    values |= {"iterations": options.iterations or "200,50"}
+    if options.passes:
+        values["passes"] = options.passes
+    return build_spec(values)
+
+
+class PeerPainter:
+    """Paints single frames with pastiche, and counts the seconds of each."""
+
+    def __init__(self, painting: Picture, folder: Path, steps: int) -> None:
+        self._painting_size = (painting.shape[0], painting.shape[1])
+        self._folder, self._steps = folder, steps
+        self.seconds: list[float] = []
+        write_picture(folder / "style.png", painting)
+
+    def paint(self, content: Picture) -> Picture:
+        """The picture after the last step, from the photograph."""
+        write_picture(self._folder / "content.png", content)
+        files = self._folder / "content.png", self._folder / "style.png"
+        sizes = {"content": (content.shape[0], content.shape[1]), "style": self._painting_size}
+        # nothing is judged on the way, but for the first picture and the last one
+        way = {"pastiche": pastiche_way(*files, sizes, self._steps)}
+        run = measure(way, lambda _: 0.0, 10**9, self._steps)["pastiche"]
+        self.seconds.append(run.seconds[-1])
+        return run.picture
 
 
 def clip(options: argparse.Namespace) -> dict[str, Any]:
-    first, following = (int(number) for number in (options.iterations or "200,50").split(","))
-    values: dict[str, Any] = {"video": str(options.source.absolute()), "styles": [str(options.style.absolute())]}
-    values |= {"output": str((options.output / "film.mp4").absolute()), "size": options.size, "frames": options.frames}
-    values |= {"iterations": {"first": first, "next": following}}
-    if options.passes:
-        values["passes"] = options.passes
-    spec = build_spec(values)
-    found = render_alone(spec, options.output, options.threads)
+    """Render a clip, and paint pairs of its frames with pastiche; returns the figures of clip.json."""
+    spec = clip_spec(options)
+    alone = render_alone(spec, options.output, options.threads)
     job = JobDirectory(str(options.output / "alone.farm"))
     record = job.load_record()
     assert record is not None
@@ -141,66 +171,83 @@ def clip(options: argparse.Namespace) -> dict[str, Any]:
     size = (record.plan.height, record.plan.width)
     painting = read_picture(options.style)
     painting = resize(painting, matching_size(painting.shape[:2], size, 1.0))
-    write_picture(options.output / "style.png", painting)
-    yardstick = Yardstick(painting, size)
-    sizes = {"content": size, "style": painting.shape[:2]}
-    seconds, rows, shown = [], [], []
-    pairs = []
+    features = VGGFeatures(load_weights())
+    targets = StyleTargets.of(features, [Style(painting)], size)
+    peer = PeerPainter(painting, options.output, options.peer_steps)
+    losses: list[dict[str, float]] = []
+    errors: list[dict[str, float | None]] = []
+    shown = []
     for pair in options.pairs:
-        numbers = [record.plan.start + pair, record.plan.start + pair + 1]
-        contents = [source(number) for number in numbers]
-        ours = [frame_of_pass(job, record, record.plan.passes, number) for number in numbers]
-        theirs = []
-        for content in contents:
-            write_picture(options.output / "content.png", content)
-            paths = options.output / "content.png", options.output / "style.png"
-            run = measure(
-                {"pastiche": pastiche_way(*paths, sizes, options.peer_steps)}, lambda _: 0.0, 10**9, options.peer_steps
-            )["pastiche"]
-            assert run.image is not None
-            seconds.append(run.seconds[-1])
-            theirs.append(run.image)
-        match = matcher.match(contents[1], contents[0])[0]
-        for content, mine, other in zip(contents, ours, theirs, strict=True):
-            judge = yardstick.of(content)
-            rows.append({"farm": judge(image_to_tensor(mine)), "pastiche": judge(image_to_tensor(other))})
-        steady = {
-            name: warp_error(before=images[0], after=images[1], flow=match.flow, weight=match.weight)
-            for name, images in (("farm", ours), ("pastiche", theirs))
+        frames = [record.plan.start + pair, record.plan.start + pair + 1]
+        contents = [source(frame) for frame in frames]
+        painted = {
+            "farm": [frame_of_pass(job, record, record.plan.passes, frame) for frame in frames],
+            "pastiche": [peer.paint(content) for content in contents],
         }
-        pairs.append(steady)
-        shown.append(np.concatenate([contents[1], ours[1], theirs[1]], axis=1))
+        for i, content in enumerate(contents):
+            yardstick = Yardstick(features, targets, content)
+            losses.append({side: yardstick(image_to_tensor(painted[side][i])) for side in SIDES})
+        back = matcher.match(contents[1], contents[0])[0]
+        errors.append(
+            {
+                side: warp_error(before=before, after=after, flow=back.flow, weight=back.weight)
+                for side, (before, after) in painted.items()
+            }
+        )
+        shown.append(np.concatenate([contents[1], painted["farm"][1], painted["pastiche"][1]], axis=1))
     write_picture(options.output / "clip.png", np.concatenate(shown))
-    each = found.cpu if options.threads == 1 else found.wall
-    peer = statistics.median(seconds)
-    losses = {name: statistics.median(row[name] for row in rows) for name in ("farm", "pastiche")}
-    errors = {
-        name: statistics.median(error for pair in pairs if (error := pair[name]) is not None)
-        for name in ("farm", "pastiche")
-    }
-    print(
-        f"{found.frames} frames of {size[1]}x{size[0]}; {options.peer_steps} steps of pastiche, {len(seconds)} frames"
-    )
-    print(f"{'':10}{'s a frame':>12}{'loss':>12}{'warp error':>12}")
-    for name, own in (("farm", each), ("pastiche", peer)):
-        print(f"{name:10}{own:>12.1f}{losses[name]:>12.0f}{errors[name]:>12.6f}")
-    print(
-        f"{peer / each:.1f} times less time a frame, loss {losses['farm'] / losses['pastiche']:.3f} of pastiche's, ",
-        end="",
-    )
-    print(f"warp error {errors['farm'] / errors['pastiche']:.3f}")
+    return clip_figures(spec, alone, options, size, {"seconds": peer.seconds, "losses": losses, "errors": errors})
+
+
+def clip_figures(
+    spec: RenderSpec, alone: AloneTimes, options: argparse.Namespace, size: tuple[int, int], measured: dict[str, Any]
+) -> dict[str, Any]:
+    """The figures of clip.json: medians over the frames and pairs that were painted both ways."""
+    losses, errors = measured["losses"], measured["errors"]
+    own_seconds = alone.cpu if options.threads == 1 else alone.wall
+    known = {side: [pair[side] for pair in errors if pair[side] is not None] for side in SIDES}
     return {
-        "farm": {"seconds": each, "steps": found.steps / found.frames, "loss": losses["farm"]},
-        "pastiche": {"seconds": peer, "loss": losses["pastiche"]},
-        "warp_errors": errors,
-        "frames": rows,
-        "iterations": [first, following],
+        "clip_frames": alone.frames,
+        "size": [size[1], size[0]],
+        "peer_steps": options.peer_steps,
+        "farm": {
+            "seconds": own_seconds,
+            "steps": alone.steps / alone.frames,
+            "loss": statistics.median(frame["farm"] for frame in losses),
+        },
+        "pastiche": {
+            "seconds": statistics.median(measured["seconds"]),
+            "loss": statistics.median(frame["pastiche"] for frame in losses),
+        },
+        "warp_errors": {side: statistics.median(values) if values else None for side, values in known.items()},
+        "frames": losses,
+        "pairs": errors,
+        "iterations": [spec.iterations.first, spec.iterations.next],
         "passes": spec.passes,
     }
 
 
+def clip_table(figures: dict[str, Any]) -> str:
+    """The figures of a clip, as they are printed."""
+    width, height = figures["size"]
+    lines = [
+        f"{figures['clip_frames']} frames of {width}x{height}; {figures['peer_steps']} steps of pastiche, "
+        f"{len(figures['frames'])} frames",
+        f"{'':10}{'s a frame':>12}{'loss':>12}{'warp error':>12}",
+    ]
+    for side in SIDES:
+        row, error = figures[side], figures["warp_errors"][side]
+        shown = "-" if error is None else f"{error:.6f}"
+        lines.append(f"{side:10}{row['seconds']:>12.1f}{row['loss']:>12.0f}{shown:>12}")
+    farm, peer, errors = figures["farm"], figures["pastiche"], figures["warp_errors"]
+    times = f"{peer['seconds'] / farm['seconds']:.1f} times less time a frame"
+    steadier = f", warp error {errors['farm'] / errors['pastiche']:.3f}" if all(errors.values()) else ""
+    lines.append(f"{times}, loss {farm['loss'] / peer['loss']:.3f} of pastiche's{steadier}")
+    return "\n".join(lines)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=["still", "clip"])
     parser.add_argument("source", type=Path, help="photograph or film")
     parser.add_argument("--style", type=Path, required=True)
@@ -219,11 +266,13 @@ def main() -> None:
     print(f"{processor()}, {options.threads} thread(s), torch {torch.__version__}")
     if options.kind == "still":
         options.iterations = int(options.iterations or 120)
-        told = still(options)
+        figures = still(options)
+        print(still_table(figures))
     else:
-        told = clip(options)
-    told["machine"] = {"processor": processor(), "threads": options.threads, "torch": torch.__version__}
-    (options.output / f"{options.kind}.json").write_text(json.dumps(told, indent=1))
+        figures = clip(options)
+        print(clip_table(figures))
+    figures["machine"] = {"processor": processor(), "threads": options.threads, "torch": torch.__version__}
+    (options.output / f"{options.kind}.json").write_text(json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":

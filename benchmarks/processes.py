@@ -1,31 +1,50 @@
-"""Processes below another one, and what they were started as: read from /proc."""
+"""Processes as Linux shows them in /proc: children, command lines, and signals to them.
+
+for pid in descendants(driver.pid):
+    if command_of(pid).startswith("ray::"):
+        send([pid], signal.SIGKILL)
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+from collections.abc import Iterable
 from pathlib import Path
 
 
-def below(pid: int) -> list[int]:
-    """All processes below this one."""
-    parents: dict[int, list[int]] = {}
+def descendants(pid: int) -> list[int]:
+    """Ids of all processes below this one: its children, and theirs."""
+    children: dict[int, list[int]] = {}
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
             try:
                 stat = Path(entry.path, "stat").read_text()
             except OSError:
                 continue
-            parents.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(entry.name))
-    found, waiting = [], [pid]
+            children.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(entry.name))
+    below, waiting = [], [pid]
     while waiting:
-        children = parents.get(waiting.pop(), [])
-        found += children
-        waiting += children
-    return found
+        own = children.get(waiting.pop(), [])
+        below += own
+        waiting += own
+    return below
 
 
 def command_of(pid: int) -> str:
+    """Command line of a process, its arguments joined by spaces; empty where the process is gone."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         return ""
+
+
+def send(pids: Iterable[int], kind: int = signal.SIGKILL) -> bool:
+    """Send a signal to each of the processes. Returns whether any of them was still there."""
+    was_there = False
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, kind)
+            was_there = True
+    return was_there

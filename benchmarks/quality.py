@@ -3,23 +3,22 @@
     python -m benchmarks.quality VIDEO --style IMG --frames 0-47 --size 256 --iterations 60,24 \
         --chunk-frames 16 -o quality/
 
-The clip is rendered by the farm as it comes (defaults), and beside it as the field would do it: every frame
-alone, strictly sequential (one pass with all steps), one chunk in Ruder's alternating passes, chunks with a hard cut,
-chunks with a cross-faded overlap.
-`--set FIELD=VALUE` changes a field of the farm's own render (blend=0, passes=2, ...), value in JSON.
-All are measured on the frames before encoding:
+The clip is rendered by the farm with its defaults, and beside it as the field does it: every frame alone, strictly
+sequential (one pass with all steps), one chunk in Ruder's alternating passes, chunks with a hard cut, and chunks with a
+cross-faded overlap. `--set FIELD=VALUE` changes a field of the farm's own render (blend=0, passes=2, ...); the value is
+JSON. All are measured on the frames before encoding:
 
-    warp error    mean squared difference (pixels 0..1) to the previous frame, warped, where the yardstick's flow on
-                  the source is reliable (Ruder et al. 2016, eq. 5 and 6). It is OpenCV's DIS at its medium preset,
-                  not the finer one that the frames were painted with: no render is measured by its own ruler
+    warp error    as farm.render.steadiness defines it, median over pairs, along the yardstick's flow on the source.
+                  That is OpenCV's DIS at its medium preset, not the finer one that the frames were painted with:
+                  no render is measured by its own ruler
     seam ratio    of a boundary: each pair's warp error over the sequential render's, the largest within 6
-                  frames of the boundary over the median away from boundaries
+                  frames of the boundary over the median of its shot away from boundaries
     style ratio   the same for the Gram loss of the frames, largest and smallest
     drift         of the last quarter against the first: luminance and contrast, over the source's own change,
                   and Gram loss; 1 is none
 
 Writes quality.json and quality.png and prints the table. With `--flow-truth A.png B.png TRUTH.flo` (again for another
-pair) it adds the end-point error and time of every flow estimator, as flow_error.py prints them.
+pair) it adds the end-point error and time of every flow estimator, as benchmarks.flow_error prints them.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.flow_error import measure
-from farm.flow import reliability
+from farm.flow import reliability_weights
 from farm.flow.dis import smooth_search
 from farm.job.directory import JobDirectory
 from farm.job.record import JobRecord
@@ -51,8 +50,8 @@ from farm.spec.frames import evenly
 from farm.spec.load import build_spec
 from farm.spec.render import RenderSpec
 
-FULLY_RELIABLE = 253  # of 255: what smoothing leaves where no test fails
 ONE_CHUNK = 100_000
+"""Chunk length that no clip reaches."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "farm": {},
     "sequential": {"chunk_frames": ONE_CHUNK, "passes": 1, "overlap": 0},
@@ -60,11 +59,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "alternating": {"chunk_frames": ONE_CHUNK, "overlap": 0, "sweep": "alternating"},
     "cross-fade": {"passes": 1, "overlap": 4, "chunk_start": "scratch"},
 }
+"""What each way of rendering changes in the spec."""
 
 
 @dataclass
 class Measured:
-    """One way of rendering: per frame or per pair of frames, from the first on."""
+    """One way of rendering, measured: lists have a figure for each frame or each pair of frames, in order."""
 
     steps: int
     seconds: float
@@ -75,6 +75,7 @@ class Measured:
     contrast: list[float] = field(default_factory=list)
 
     def median_error(self) -> float:
+        """Median warp error of the pairs that can be judged; NaN where there is none."""
         return float(np.median([error for error in self.warp_error if error is not None]))
 
     def drift(self, source: Measured) -> dict[str, float]:
@@ -103,39 +104,39 @@ class Yardstick:
         self.pairs = []
         for before, after in itertools.pairwise(pictures):
             backward, forward = smooth_search(after, before), smooth_search(before, after)
-            self.pairs.append((backward, reliability(backward, forward) >= FULLY_RELIABLE))
+            self.pairs.append((backward, reliability_weights(backward, forward)))
         sample = [pictures[i] for i in evenly(COLOR_SAMPLE, len(pictures))]
         styler = FrameStyler(record.spec, (plan.width, plan.height), record.runtime, lambda _: sample)
         self.styler = styler.of_shot(0)
 
     def measure(self, painted: list[np.ndarray], steps: int, seconds: float) -> Measured:
-        found = Measured(steps, seconds)
-        for (flow, mask), before, after in zip(self.pairs, painted[:-1], painted[1:], strict=True):
-            error = warp_error(before=before, after=after, flow=flow, weight=mask.astype(np.float32))
-            found.warp_error.append(error)
+        """Measure the frames of a render, uint8 (H, W, 3) each, that took so many steps and seconds."""
+        measured = Measured(steps, seconds)
+        for (flow, weight), before, after in zip(self.pairs, painted[:-1], painted[1:], strict=True):
+            measured.warp_error.append(warp_error(before=before, after=after, flow=flow, weight=weight))
         for frame, picture in zip(self.frames, painted, strict=True):
             losses = self.styler.losses(self.source(frame), picture)
-            found.style_loss.append(losses["style"])
-            found.content_loss.append(losses["content"])
-            found.luminance.append(float(picture.mean()))
-            found.contrast.append(float(picture.std()))
-        return found
+            measured.style_loss.append(losses["style"])
+            measured.content_loss.append(losses["content"])
+            measured.luminance.append(float(picture.mean()))
+            measured.contrast.append(float(picture.std()))
+        return measured
 
 
-def seams(found: Measured, base: Measured, plan: RenderPlan) -> list[Seam]:
+def seams(variant: Measured, base: Measured, plan: RenderPlan) -> list[Seam]:
     """The seam table of a render's warp errors and style losses, each over those of the sequential render."""
 
     def over_base(values: Sequence[float | None], others: Sequence[float | None], first: int) -> dict[int, float]:
         pairs = enumerate(zip(values, others, strict=True))
         return {first + i: value / other for i, (value, other) in pairs if value is not None and other}
 
-    errors = over_base(found.warp_error, base.warp_error, plan.start + 1)
-    styles = over_base(found.style_loss, base.style_loss, plan.start)
+    errors = over_base(variant.warp_error, base.warp_error, plan.start + 1)
+    styles = over_base(variant.style_loss, base.style_loss, plan.start)
     return seam_table(plan, errors, styles)
 
 
 def render_variant(name: str, base: RenderSpec, changes: dict[str, Any], folder: Path, workers: int | None) -> Any:
-    """Render through the farm; returns frames, steps, seconds and the job's record."""
+    """Render through the farm. Returns the painted frames, the report and the job's record."""
     from farm.cli.progress import JobProgress
     from farm.cluster.render_job import render_job
     from farm.cluster.sizing import LaunchOptions
@@ -155,33 +156,35 @@ def render_variant(name: str, base: RenderSpec, changes: dict[str, Any], folder:
 
 
 def render_alone(record: JobRecord, yardstick: Yardstick) -> tuple[list[np.ndarray], int, float]:
-    """Every frame on its own, with the steps that a later frame of the sequence gets."""
+    """Paint every frame alone, with the steps of a later frame. Returns frames, steps and seconds."""
     began, steps, painted = time.perf_counter(), 0, []
     for frame in record.plan.frames:
-        made = yardstick.styler.first(yardstick.source(frame), record.spec.iterations.next)
-        steps += made.steps
-        painted.append(made.image)
+        picture = yardstick.styler.first(yardstick.source(frame), record.spec.iterations.next)
+        steps += picture.steps
+        painted.append(picture.image)
     return painted, steps, time.perf_counter() - began
 
 
 def flow_errors(pair: list[str]) -> list[dict[str, Any]]:
+    """The rows of flow_error for two pictures and the true flow between them."""
     options = argparse.Namespace(
         pair=[Path(name) for name in pair], invalid=[], methods=None, raft_weights=None, repeat=3, threads=None
     )
     return [asdict(one) for one in measure(options)]
 
 
-def plot(found: dict[str, Measured], boundaries: list[int], first: int, path: Path) -> None:
+def plot(variants: dict[str, Measured], boundaries: list[int], first: int, path: Path) -> None:
+    """Draw warp error, style loss and mean level by frame; `first` is the number of the first frame."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(3, 1, figsize=(11, 9), sharex=True)
-    for name, one in found.items():
-        axes[0].plot([first + 1 + i for i in range(len(one.warp_error))], one.warp_error, label=name)
-        axes[1].plot([first + i for i in range(len(one.style_loss))], one.style_loss, label=name)
-        axes[2].plot([first + i for i in range(len(one.luminance))], one.luminance, label=name)
+    for name, measured in variants.items():
+        axes[0].plot([first + 1 + i for i in range(len(measured.warp_error))], measured.warp_error, label=name)
+        axes[1].plot([first + i for i in range(len(measured.style_loss))], measured.style_loss, label=name)
+        axes[2].plot([first + i for i in range(len(measured.luminance))], measured.luminance, label=name)
     for axis, title in zip(axes, ("warp error", "style loss (Gram)", "mean level"), strict=True):
         for boundary in boundaries:
             axis.axvline(boundary, color="0.6", linestyle=":", linewidth=1)
@@ -196,6 +199,7 @@ def plot(found: dict[str, Measured], boundaries: list[int], first: int, path: Pa
 
 
 def table(result: dict[str, Any]) -> str:
+    """The figures, as they are printed."""
     lines = [
         f"{'':<12}{'warp error':>12}{'of seq.':>9}{'seam':>7}{'style ratio':>15}{'style loss':>12}"
         f"{'drift L/C/S':>19}{'steps':>8}{'seconds':>9}"
@@ -211,7 +215,8 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def parse_options() -> argparse.Namespace:
+    """The options of the command line. Makes the output folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video")
     parser.add_argument("--style", action="append", required=True)
@@ -229,7 +234,12 @@ def main() -> None:
     if options.fresh:
         shutil.rmtree(options.output, ignore_errors=True)
     options.output.mkdir(parents=True, exist_ok=True)
-    base = build_spec(
+    return options
+
+
+def base_spec(options: argparse.Namespace) -> RenderSpec:
+    """The farm's own render of the clip. Raises UsageError."""
+    return build_spec(
         {
             "video": str(Path(options.video).absolute()),
             "styles": [str(Path(style).absolute()) for style in options.style],
@@ -240,54 +250,73 @@ def main() -> None:
             "chunk_frames": options.chunk_frames,
         }
     )
+
+
+def measure_variants(options: argparse.Namespace, base: RenderSpec) -> tuple[dict[str, Measured], Measured, RenderPlan]:
+    """Render and measure all that is asked for, and the sequential render.
+
+    Returns them by name, the source measured by the same yardstick, and the plan of the farm's render.
+    """
     wanted = options.variants.split(",")
-    found: dict[str, Measured] = {}
-    yardstick: Yardstick | None = None
-    plan: RenderPlan | None = None
-    for name in dict.fromkeys(["sequential", *wanted]):
-        if name == "alone":
+    variants: dict[str, Measured] = {}
+    painted, report, sequential = render_variant(
+        "sequential", base, VARIANTS["sequential"], options.output, options.workers
+    )
+    yardstick = Yardstick(sequential)
+    variants["sequential"] = yardstick.measure(painted, report["steps"], report.get("render_seconds", 0.0))
+    plan = plan_render(base, sequential.probe, sequential.cuts)
+    for name in wanted:
+        if name in ("alone", "sequential"):
             continue
         changes = dict(VARIANTS[name])
         if name == "farm":
-            asked = (one.split("=", 1) for one in options.set)
-            changes |= {field_name: json.loads(value) for field_name, value in asked}
+            fields = (setting.split("=", 1) for setting in options.set)
+            changes |= {field_name: json.loads(value) for field_name, value in fields}
         painted, report, record = render_variant(name, base, changes, options.output, options.workers)
-        yardstick = yardstick or Yardstick(record)
-        found[name] = yardstick.measure(painted, report["steps"], report.get("render_seconds", 0.0))
+        variants[name] = yardstick.measure(painted, report["steps"], report.get("render_seconds", 0.0))
         if name == "farm":
             plan = record.plan
-        if name == "sequential":
-            sequential = record
-    assert yardstick is not None
     if "alone" in wanted:
-        found["alone"] = yardstick.measure(*render_alone(sequential, yardstick))
+        variants["alone"] = yardstick.measure(*render_alone(sequential, yardstick))
     source = yardstick.measure([yardstick.source(frame) for frame in yardstick.frames], 0, 0.0)
-    plan = plan or plan_render(base, sequential.probe, sequential.cuts)
+    return variants, source, plan
+
+
+def figures_of(variant: Measured, sequential: Measured, source: Measured, rows: list[Seam]) -> dict[str, Any]:
+    """What quality.json says of one way of rendering; `rows` are its seams."""
+    return {
+        "warp_error": variant.median_error(),
+        "of_sequential": variant.median_error() / sequential.median_error(),
+        "worst_seam": max((row.ratio for row in rows if row.ratio is not None), default=None),
+        "style_ratio_min": min((row.style_low for row in rows if row.style_low is not None), default=None),
+        "style_ratio_max": max((row.style_high for row in rows if row.style_high is not None), default=None),
+        "style_loss": float(np.median(variant.style_loss)),
+        "content_loss": float(np.median(variant.content_loss)),
+        "drift": variant.drift(source),
+        "steps": variant.steps,
+        "seconds": variant.seconds,
+        "seams": [asdict(row) for row in rows],
+        "per_frame": {key: getattr(variant, key) for key in ("warp_error", "style_loss", "content_loss", "luminance")},
+    }
+
+
+def main() -> None:
+    options = parse_options()
+    base = base_spec(options)
+    variants, source, plan = measure_variants(options, base)
     boundaries = [chunk.start for chunk in plan.chunks if not chunk.first_in_shot]
     result: dict[str, Any] = {"video": base.video, "boundaries": boundaries, "variants": {}}
-    for name, one in found.items():
-        rows = seams(one, found["sequential"], plan) if name not in ("sequential", "alone") else []
-        result["variants"][name] = {
-            "warp_error": one.median_error(),
-            "of_sequential": one.median_error() / found["sequential"].median_error(),
-            "worst_seam": max((row.ratio for row in rows if row.ratio is not None), default=None),
-            "style_ratio_min": min((row.style_low for row in rows if row.style_low is not None), default=None),
-            "style_ratio_max": max((row.style_high for row in rows if row.style_high is not None), default=None),
-            "style_loss": float(np.median(one.style_loss)),
-            "content_loss": float(np.median(one.content_loss)),
-            "drift": one.drift(source),
-            "steps": one.steps,
-            "seconds": one.seconds,
-            "seams": [asdict(row) for row in rows],
-            "per_frame": {key: getattr(one, key) for key in ("warp_error", "style_loss", "content_loss", "luminance")},
-        }
+    sequential = variants["sequential"]
+    for name, variant in variants.items():
+        rows = [] if name in ("sequential", "alone") else seams(variant, sequential, plan)
+        result["variants"][name] = figures_of(variant, sequential, source, rows)
     result["flow"] = {truth: flow_errors([a, b, truth]) for a, b, truth in options.flow_truth}
     (options.output / "quality.json").write_text(json.dumps(result, indent=1))
-    plot(found, boundaries, plan.start, options.output / "quality.png")
+    plot(variants, boundaries, plan.start, options.output / "quality.png")
     print(table(result))
-    for truth, rows in result["flow"].items():
+    for truth, errors in result["flow"].items():
         print(f"\n{truth}")
-        for row in rows:
+        for row in errors:
             print(f"{row['method']:<12}{row['error_px']:>8.4f} px{row['seconds']:>9.3f} s")
 
 

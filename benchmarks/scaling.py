@@ -42,7 +42,9 @@ from farm.plan.video import ColorTags, VideoProbe
 from farm.spec.load import build_spec
 
 RATE = 24
+"""Frames a second of the film under a virtual clock."""
 SHOT_MEDIAN, SHOT_SIGMA = 2.6, 0.9
+"""Seconds, and the standard deviation of their logarithm."""
 GPUS = (10, 30, 100, 300, 1000, 3000, 10000)
 WORKERS = (1, 2, 4, 8, 16, 32, 64)
 
@@ -51,7 +53,7 @@ WORKERS = (1, 2, 4, 8, 16, 32, 64)
 
 
 def film(seconds: float, seed: int) -> tuple[VideoProbe, list[int]]:
-    """A film that nobody shot, and its cuts."""
+    """A film that nobody shot, of so many seconds, and the first frames of its shots but the first."""
     frames, draw = round(seconds * RATE), random.Random(seed)
     cuts: list[int] = []
     at = 0
@@ -86,12 +88,14 @@ def film(seconds: float, seed: int) -> tuple[VideoProbe, list[int]]:
 
 
 def film_tasks(seconds: float, seed: int, **fields: Any) -> list[Task]:
+    """The tasks of rendering `film`; `fields` are of the spec."""
     probe, cuts = film(seconds, seed)
     spec = build_spec({"video": "film.mp4", "styles": ["style.png"], "output": "out.mp4", **fields})
     return plan_tasks(plan_render(spec, probe, cuts))
 
 
 def virtual(options: argparse.Namespace) -> dict[str, Any]:
+    """Run the schedule under a virtual clock, print a row for each number of GPUs, and return the figures."""
     fields = {"chunk_frames": options.chunk_frames} if options.chunk_frames else {}
     tasks = film_tasks(options.hours * 3600, options.seed, **fields)
     chances = Chances(step=options.step_seconds)
@@ -99,29 +103,32 @@ def virtual(options: argparse.Namespace) -> dict[str, Any]:
     print(f"{'GPUs':>6}{'hours':>9}{'efficiency':>12}{'chain':>8}  lost to", " " * 30, "decision, ms a task")
     rows = []
     for gpus in options.gpus or GPUS:
-        found = simulate(tasks, gpus, chances, options.seed)
-        lost = ", ".join(f"{name} {share:.1%}" for name, share in found.lost_shares.items())
-        bound, decision = found.bound / found.makespan, 1000 * found.deciding / len(tasks)
-        print(f"{gpus:>6}{found.makespan / 3600:>9.2f}{found.efficiency:>12.1%}{bound:>8.0%}  {lost:<50}{decision:.2f}")
-        rows.append({**asdict(found), "efficiency": found.efficiency, "lost_shares": found.lost_shares})
+        outcome = simulate(tasks, gpus, chances, options.seed)
+        lost = ", ".join(f"{name} {share:.1%}" for name, share in outcome.lost_shares.items())
+        bound, decision = outcome.bound / outcome.makespan, 1000 * outcome.deciding / len(tasks)
+        hours = outcome.makespan / 3600
+        print(f"{gpus:>6}{hours:>9.2f}{outcome.efficiency:>12.1%}{bound:>8.0%}  {lost:<50}{decision:.2f}")
+        rows.append({**asdict(outcome), "efficiency": outcome.efficiency, "lost_shares": outcome.lost_shares})
         rows[-1]["decision_ms"] = decision
     plot([Outcome(**{k: row[k] for k in Outcome.__dataclass_fields__}) for row in rows], options.output / "virtual.png")
     return {"chances": asdict(chances), "tasks": len(tasks), "runs": rows}
 
 
-def plot(found: list[Outcome], path: Path) -> None:
+def plot(outcomes: list[Outcome], path: Path) -> None:
+    """Draw where GPU time goes, by the number of GPUs."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    gpus = [one.gpus for one in found]
+    gpus = [outcome.gpus for outcome in outcomes]
     figure, axes = pyplot.subplots(figsize=(8, 4.5))
-    causes = list(found[0].lost_shares)
-    layers = [[one.efficiency for one in found], *([one.lost_shares[name] for one in found] for name in causes)]
+    causes = list(outcomes[0].lost_shares)
+    layers = [[outcome.efficiency for outcome in outcomes]]
+    layers += [[outcome.lost_shares[name] for outcome in outcomes] for name in causes]
     colors = ["#3b7a57", "#d9a441", "#b5533c", "#7a6f9b", "#c9ccd1"]
     axes.stackplot(gpus, *layers, labels=["painting", *causes], colors=colors)
-    chain = [min(1.0, one.useful / (one.gpus * one.bound)) for one in found]
+    chain = [min(1.0, outcome.useful / (outcome.gpus * outcome.bound)) for outcome in outcomes]
     axes.plot(gpus, chain, "k--", label="bound by the longest chain")
     axes.set(xscale="log", xlabel="GPUs", ylabel="share of GPU time", ylim=(0, 1), xlim=(gpus[0], gpus[-1]))
     axes.legend(loc="lower left")
@@ -134,7 +141,7 @@ def plot(found: list[Outcome], path: Path) -> None:
 
 @dataclass(frozen=True)
 class SleeperFacts:
-    """Of a worker, without what `WorkerFacts` would import into each of 64 processes."""
+    """What a worker says of itself, without what `WorkerFacts` would import into each of 64 processes."""
 
     node: str
     pid: int
@@ -157,6 +164,8 @@ class SleptFrame:
 
 @dataclass(frozen=True)
 class SleptReport:
+    """What the driver reads of a FrameReport, and when the frame began and ended, by the monotonic clock."""
+
     task: str
     frame: int
     record: SleptFrame
@@ -173,6 +182,7 @@ class Sleeper:
         self._seconds = seconds
 
     def facts(self, *_: Any) -> SleeperFacts:
+        """Where this worker is."""
         import os
 
         import ray
@@ -180,6 +190,7 @@ class Sleeper:
         return SleeperFacts(ray.get_runtime_context().get_node_id(), os.getpid())
 
     def render(self, job_url: str, task: Task, flow_sources: tuple[str, ...]) -> Iterator[SleptReport]:
+        """Sleep for each frame of the task, and report it."""
         import os
 
         for frame in task.frames:
@@ -190,17 +201,19 @@ class Sleeper:
 
 
 def on_ray(options: argparse.Namespace) -> dict[str, Any]:
+    """Run the driver with workers that sleep, print a row for each number of them, and return the figures."""
     from farm.cluster.session import ray_session
 
     print(f"frames of {options.frame_seconds:g} s, tasks of {options.task_frames} frames")
     print(f"{'workers':>8}{'seconds':>9}{'efficiency':>12}{'between tasks, ms':>19}{'decision, ms a task':>21}")
-    told = sys.stdout  # a session keeps what Ray prints off it
+    table = sys.stdout  # a session keeps what Ray prints off it
     with ray_session(cpus=2, dashboard=False):
-        rows = [sleeping_run(workers, options, told) for workers in options.workers or WORKERS]
+        rows = [sleeping_run(workers, options, table) for workers in options.workers or WORKERS]
     return {"frame_seconds": options.frame_seconds, "task_frames": options.task_frames, "runs": rows}
 
 
-def sleeping_run(workers: int, options: argparse.Namespace, told: TextIO) -> dict[str, float]:
+def sleeping_run(workers: int, options: argparse.Namespace, table: TextIO) -> dict[str, float]:
+    """One run with so many workers; prints its row to `table` and returns it."""
     import ray  # not before ray_session has said how it is to listen
 
     from farm.cluster import driver, pool
@@ -233,24 +246,24 @@ def sleeping_run(workers: int, options: argparse.Namespace, told: TextIO) -> dic
         "decision_ms": 1000 * sum(decisions) / len(tasks),
     }
     shown = f"{row['efficiency']:>12.1%}{row['between_ms']:>19.1f}{row['decision_ms']:>21.3f}"
-    print(f"{workers:>8}{whole:>9.1f}{shown}", file=told, flush=True)
+    print(f"{workers:>8}{whole:>9.1f}{shown}", file=table, flush=True)
     return row
 
 
 @contextmanager
 def timed_decisions() -> Iterator[list[float]]:
-    """Seconds of every call of the schedule."""
-    handle, found = Schedule.handle, []
+    """Yields the seconds of every call of the schedule within this block, as they come."""
+    handle, seconds = Schedule.handle, []
 
     def timed(self: Schedule, event: Any) -> Any:
         began = time.perf_counter()
-        said = handle(self, event)
-        found.append(time.perf_counter() - began)
-        return said
+        instructions = handle(self, event)
+        seconds.append(time.perf_counter() - began)
+        return instructions
 
     Schedule.handle = timed  # type: ignore[method-assign]
     try:
-        yield found
+        yield seconds
     finally:
         Schedule.handle = handle  # type: ignore[method-assign]
 
@@ -271,6 +284,7 @@ class _NoHistory:
 
 
 def sleeper_tasks(count: int, frames: int) -> list[Task]:
+    """So many tasks of so many frames, of which none waits for another."""
     return [
         Task(id=task_id(1, i), pass_index=1, chunk=i, start=i * frames, stop=(i + 1) * frames, needs=(), steps=frames)
         for i in range(count)
@@ -280,8 +294,8 @@ def sleeper_tasks(count: int, frames: int) -> list[Task]:
 def between_tasks(reports: list[SleptReport]) -> list[float]:
     """Seconds from the end of each task to the beginning of the next on the same worker."""
     by_worker: dict[int, list[SleptReport]] = {}
-    for one in sorted(reports, key=lambda one: one.began):
-        by_worker.setdefault(one.worker, []).append(one)
+    for report in sorted(reports, key=lambda report: report.began):
+        by_worker.setdefault(report.worker, []).append(report)
     return [
         later.began - before.ended
         for row in by_worker.values()
@@ -294,21 +308,21 @@ def between_tasks(reports: list[SleptReport]) -> list[float]:
 
 
 def local(options: argparse.Namespace) -> dict[str, Any]:
+    """Render the clip with one worker and with two, print how much faster two are, and return the figures."""
     from farm.commands.bench.clip import render_with_ray
 
     values: dict[str, Any] = {"video": str(options.video.absolute()), "styles": [str(options.style.absolute())]}
     values |= {"output": str((options.output / "film.mp4").absolute()), "size": options.size, "frames": options.frames}
-    first, following = (int(number) for number in options.iterations.split(","))
-    values |= {"iterations": {"first": first, "next": following}, "chunk_frames": options.chunk_frames or 12}
+    values |= {"iterations": options.iterations, "chunk_frames": options.chunk_frames or 12}
     spec = build_spec(values)
-    found: dict[int, list[float]] = {1: [], 2: []}
+    seconds_by_workers: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(options.repeats):
-        for workers, seconds in found.items():
+        for workers, seconds in seconds_by_workers.items():
             seconds.append(render_with_ray(spec, options.output, workers, threads=1)["frame_seconds"])
-    one, two = (statistics.median(seconds) for seconds in found.values())
-    ratio = statistics.median(a / b for a, b in zip(found[1], found[2], strict=True))
+    one, two = (statistics.median(seconds) for seconds in seconds_by_workers.values())
+    ratio = statistics.median(a / b for a, b in zip(seconds_by_workers[1], seconds_by_workers[2], strict=True))
     print(f"{one:.2f} s a frame with 1 worker, {two:.2f} s with 2: {ratio:.2f} times as fast")
-    return {"seconds": {str(n): seconds for n, seconds in found.items()}, "ratio": ratio}
+    return {"seconds": {str(n): seconds for n, seconds in seconds_by_workers.items()}, "ratio": ratio}
 
 
 def main() -> None:
@@ -336,8 +350,8 @@ def main() -> None:
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     print(processor())
-    told = {"machine": processor()} | {"local": local, "ray": on_ray, "virtual": virtual}[options.kind](options)
-    (options.output / f"{options.kind}.json").write_text(json.dumps(told, indent=1))
+    figures = {"machine": processor()} | {"local": local, "ray": on_ray, "virtual": virtual}[options.kind](options)
+    (options.output / f"{options.kind}.json").write_text(json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":

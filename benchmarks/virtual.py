@@ -1,10 +1,10 @@
-"""The farm's own schedule under a virtual clock: a film on so many GPUs, with failures and stragglers.
+"""Runs the farm's own schedule under a virtual clock: a film on so many GPUs, with failures and stragglers.
 
     outcome = simulate(tasks, gpus=1000, chances=Chances(), seed=1)
     outcome.efficiency        # useful seconds over GPUs times the makespan
 
 Nothing sleeps: events are taken from a heap, and `farm.plan.schedule.Schedule` is asked what follows from each. What a
-driver on Ray adds is `Chances.dispatch`, as scaling.py measures it.
+driver on Ray adds is `Chances.dispatch`, as benchmarks.scaling measures it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from farm.plan.tasks import Task, longest_chain
 
 @dataclass(frozen=True)
 class Chances:
-    """Distributions that are drawn from. Times in seconds.
+    """The distributions that are drawn from. Times are in seconds.
 
     `step`: of one optimiser step at nominal speed; `dispatch`: from a task's end to the next one's beginning on a GPU.
     `noise`: standard deviation of the logarithm of a task's time (lognormal). `slow_share` of the GPUs take
@@ -44,7 +44,11 @@ class Chances:
 
 @dataclass
 class Outcome:
-    """GPU seconds by what they went into; `bound`, the longest chain of tasks that wait for each other."""
+    """What a run came to, in GPU seconds by what they went into.
+
+    `bound` is the length of the longest chain of tasks that wait for each other: no run is shorter. `deciding` are
+    the real seconds that the schedule took for all `events`.
+    """
 
     gpus: int
     makespan: float = 0.0
@@ -58,14 +62,15 @@ class Outcome:
 
     @property
     def efficiency(self) -> float:
+        """Useful seconds over those that all GPUs had."""
         return self.useful / (self.gpus * self.makespan)
 
     @property
     def lost_shares(self) -> dict[str, float]:
-        """Of GPU time, by cause; `waiting` is the rest: no task was ready, or the GPU was away."""
+        """Shares of GPU time that were lost, by cause. `waiting` is the rest: no task was ready, or no GPU."""
         whole = self.gpus * self.makespan
-        found = {name: seconds / whole for name, seconds in self.spent.items()}
-        return {**found, "waiting": 1 - self.efficiency - sum(found.values())}
+        shares = {name: seconds / whole for name, seconds in self.spent.items()}
+        return {**shares, "waiting": 1 - self.efficiency - sum(shares.values())}
 
 
 @dataclass
@@ -80,7 +85,7 @@ class _Run:
 
 
 def simulate(tasks: Sequence[Task], gpus: int, chances: Chances, seed: int = 0) -> Outcome:
-    """All tasks on `gpus` workers that are up at 0. `tasks` are in an order that respects their needs."""
+    """Run all tasks on `gpus` workers that are up at second 0. `tasks` are in an order that respects their needs."""
     draw = random.Random(seed)
     schedule = Schedule(tasks, attempts=100)
     outcome = Outcome(gpus)
@@ -104,10 +109,10 @@ def simulate(tasks: Sequence[Task], gpus: int, chances: Chances, seed: int = 0) 
 
     def tell(event: object) -> None:
         began = time.perf_counter()
-        said = schedule.handle(event)  # type: ignore[arg-type]
+        instructions = schedule.handle(event)  # type: ignore[arg-type]
         outcome.deciding += time.perf_counter() - began
         outcome.events += 1
-        for instruction in said:
+        for instruction in instructions:
             if isinstance(instruction, Assign):
                 start(instruction.worker, instruction.task)
             elif isinstance(instruction, Release):  # its node failed too often: another takes its place

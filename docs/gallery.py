@@ -1,10 +1,11 @@
-"""The pictures of the README, made from material that may be shown: `make gallery`.
+"""Makes the pictures of the README from material that may be shown: `make gallery`.
 
     python docs/gallery.py WORK DOCS
 
 Paints the demo (Big Buck Bunny, (c) Blender Foundation, CC BY 3.0, in the style of a picture that the farm paints
-itself) in WORK, or takes what is painted there. Writes into DOCS the film beside its source as an animation, a grid
-of settings, and the report as Chromium shows it (left as it is where there is no Chromium or no playwright).
+itself) in WORK, or takes what is painted there. Writes into DOCS the contact sheet, the film beside its source as an
+animation, a grid of settings, and the report as Chromium shows it. The picture of the report is left as it is where
+there is no Chromium or no playwright.
 """
 
 from __future__ import annotations
@@ -25,12 +26,15 @@ from farm.pages.report import write_report
 from farm.spec.frames import FrameRange
 
 FRAME = 24
+"""Frame that the grid shows."""
 ANIMATION_MS = 42
+"""Milliseconds of a frame: the film's own speed."""
 REPORT_SIZE = (1200, 1500)
+"""Width and height of the browser's window, pixels."""
 
 
 def animation(work: Path, target: Path) -> None:
-    """Source left, painted right, at the film's own speed."""
+    """Write the film as an animation: source left, painted right, at the film's own speed."""
     spec = demo_spec(work)
     painted, source = scan_video(spec.output).probe, scan_video(spec.video).probe
     size = (painted.width, painted.height)
@@ -43,15 +47,15 @@ def animation(work: Path, target: Path) -> None:
 
 
 def grid(work: Path, target: Path, progress: JobProgress) -> None:
-    """The demo's own settings, and others around them."""
-    given = {
+    """Write a grid of one frame: the demo's own settings, and others around them."""
+    settings = {
         "video": str(demo_clip()),
         "style": [str(work / "style.png")],
         "content_weight": 10.0,
         "frames": str(FRAME),
     }
-    told = preview_film(
-        given,
+    preview = preview_film(
+        settings,
         vary=["style-weight=25,100,400", "style-scale=0.5,0.8,1.2"],
         folder=work / "grid.preview",
         size=160,
@@ -62,10 +66,11 @@ def grid(work: Path, target: Path, progress: JobProgress) -> None:
         threads=None,
         progress=progress,
     )
-    shutil.copyfile(told["sheet"], target)
+    shutil.copyfile(preview["sheet"], target)
 
 
 def report(work: Path, target: Path) -> None:
+    """Write the report as Chromium shows it, where there is one."""
     chromium = shutil.which("chromium")
     try:
         from playwright.sync_api import sync_playwright

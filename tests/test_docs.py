@@ -17,8 +17,8 @@ import farm
 ROOT = Path(farm.__file__).parents[1]
 PROSE = (".md", ".py", ".yaml", ".html", ".sh", ".toml")
 DOTTED = re.compile(r"(?<![\w./-])farm(?:\.[a-z_]\w*)+(?:\.[A-Z]\w*)*(?:\.\w+)*")
-NOT_OF_PYTHON = {"farm.flo", "farm.mp4"}
-"""Names of files that look like those of modules."""
+NOT_OF_PYTHON = {"farm.flo", "farm.mp4", "farm.loss", "farm.seconds"}
+"""Names of files, and paths of JSON keys, that look like those of modules."""
 
 
 def files() -> Iterator[Path]:
@@ -137,6 +137,7 @@ def shown_calls(name: str) -> Iterator[tuple[ast.Call, object]]:
 
 
 @pytest.mark.parametrize("name", modules())
+@pytest.mark.process
 def test_calls_in_the_docstring_fit_the_signatures(name):
     wrong = [f"{ast.unparse(call)}: {said}" for call, target in shown_calls(name) if (said := binds(target, call))]
     assert not wrong, "\n".join(wrong)

@@ -1,1 +1,1 @@
-"""Faults of every kind, each broken, mended and compared with an undisturbed render: python -m benchmarks.chaos."""
+"""Breaks renders in many ways, and compares what comes out with an undisturbed one: see __main__.py."""

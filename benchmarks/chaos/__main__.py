@@ -3,16 +3,18 @@
     python -m benchmarks.chaos                       all faults: make test-chaos
     python -m benchmarks.chaos --seed 7 --only disk  other moments; only rows whose name has this word
 
-Prints a row per fault, as soon as it is through: what was broken, when, how the commands ended; the recovery; how many
-frames were committed again that had been before; and whether every frame of every stage, and the pictures of the film,
-are bit for bit those of an undisturbed render. The recovery is in seconds: where a worker was lost, until its task went
-on; where an ffmpeg was killed, until what it was writing was there; where the command ended, from the start of the next
-one, which starts Ray, until it committed a frame, a segment or the film. Nothing stands there if nothing had to
-recover. Writes chaos.json. Exits with 1 unless all are identical.
+Prints a row for each fault, as soon as it is through: what was broken and when, how the commands ended, the
+recovery, and how many frames were committed that had been committed before. The last column says whether every frame of
+every pass, and the pictures of the film, are bit for bit those of an undisturbed render. Writes chaos.json, and exits
+with 1 unless all are identical.
 
-The film is two seconds of 64 pixels, painted in three steps a frame, in chunks and two passes; a run of it is
-mostly the start of Ray. A command that takes longer than COMMAND_SECONDS is killed, and its row is wrong. Faults of a
-full disk need a small file system of their own, which takes root; without it they are left out.
+The recovery is in seconds. Where a worker was lost, it lasts until its task went on; where an ffmpeg was killed, until
+what it was writing was there. Where the command ended, it lasts from the start of the next command, which starts Ray,
+until that has committed a frame, a segment or the film. The column is empty where nothing had to recover.
+
+The film is two seconds of 64 pixels, painted in three steps a frame, in chunks and two passes: most of a run is the
+start of Ray. A command that takes longer than COMMAND_SECONDS is killed, and its row is wrong. Faults of a full disk
+need a small file system of their own, which takes root. Without root they are left out.
 """
 
 from __future__ import annotations
@@ -26,36 +28,51 @@ import time
 from pathlib import Path
 
 from benchmarks.chaos.faults import FAULTS
-from benchmarks.chaos.harness import Bench, Row, line
+from benchmarks.chaos.harness import Bench, Row
+
+GOOD = ("yes", "left out")
+
+
+def line(row: Row) -> str:
+    """A row of the table."""
+    recovery = "" if row.recovery < 0 else f"{row.recovery:.1f} s"
+    codes = ",".join(map(str, row.codes))
+    return f"{row.fault:<40} {row.when:<44} {codes:<11} {recovery:>8} {row.twice:>5}  {row.identical}"
+
+
+def run_faults(bench: Bench, word: str, output: Path) -> list[Row]:
+    """Break what has `word` in its name, one after the other; print each row and keep all of them in `output`."""
+    rows: list[Row] = []
+    for fault, break_it in FAULTS.items():
+        if word not in fault:
+            continue
+        try:
+            row = break_it(bench, fault)
+        except Exception as error:  # the other faults are to be seen all the same
+            row = Row(fault, identical=f"{type(error).__name__}: {error}")
+        rows.append(row)
+        print(line(row), flush=True)
+        output.write_text(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
+        if row.identical not in GOOD and row.says:
+            print(f"    {row.says}", flush=True)
+    return rows
 
 
 def main() -> int:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--seed", type=int, default=1)
-    options.add_argument("--only", default="", help="rows whose name has this word")
-    options.add_argument("--output", "-o", type=Path, default=Path("chaos.json"))
-    given = options.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=1, help="of the moments")
+    parser.add_argument("--only", default="", help="rows whose name has this word")
+    parser.add_argument("--output", "-o", type=Path, default=Path("chaos.json"))
+    options = parser.parse_args()
     began = time.monotonic()
-    rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="farm-chaos-") as name:
-        bench = Bench(Path(name), given.seed)
-        print(f"{bench.total} frames of all stages; undisturbed in {time.monotonic() - began:.0f} s with one cut off")
+        bench = Bench(Path(name), options.seed)
+        print(f"{bench.total} frames of all passes; undisturbed in {time.monotonic() - began:.0f} s with one cut off")
         print(f"{'fault':<40} {'when':<44} {'exit codes':<11} {'recovery':>8} {'twice':>5}  identical", flush=True)
-        for fault, break_it in FAULTS.items():
-            if given.only not in fault:
-                continue
-            try:
-                row = break_it(bench, fault)
-            except Exception as error:  # the others are to be seen all the same
-                row = Row(fault, identical=f"{type(error).__name__}: {error}")
-            rows.append(row)
-            print(line(row), flush=True)
-            given.output.write_text(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
-            if row.identical not in ("yes", "left out") and row.says:
-                print(f"    {row.says}", flush=True)
-    wrong = [row for row in rows if row.identical not in ("yes", "left out")]
+        rows = run_faults(bench, options.only, options.output)
+    wrong = sum(row.identical not in GOOD for row in rows)
     ran = sum(row.identical == "yes" for row in rows)
-    print(f"seed {given.seed}: {ran} of {len(rows)} identical, {len(wrong)} wrong, in {time.monotonic() - began:.0f} s")
+    print(f"seed {options.seed}: {ran} of {len(rows)} identical, {wrong} wrong, in {time.monotonic() - began:.0f} s")
     return int(bool(wrong) or not ran)
 
 

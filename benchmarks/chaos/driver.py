@@ -1,7 +1,10 @@
-"""One driver of python -m benchmarks.chaos, in a process of its own: python -m benchmarks.chaos.driver OPTIONS.json
+"""One run of `farm render`, in a process of its own: python -m benchmarks.chaos.driver OPTIONS.json
 
-What `farm render` does, but without a dashboard, which takes seconds to start; with segments of a few frames, so that a
-film of two seconds has several; and with less patience for renderers that are stuck. Exit codes are the command's.
+It differs from the command in three things. There is no dashboard, which takes seconds to start. Segments have a few
+frames, so that a film of two seconds has several. There is less patience for renderers that are stuck. Exit codes
+are the command's.
+
+OPTIONS.json has `spec`, as build_spec takes it, `launch`, fields of LaunchOptions, and `segment_frames`.
 """
 
 from __future__ import annotations
@@ -15,16 +18,16 @@ from farm.cli.progress import JobProgress
 from farm.cluster.render_job import render_job
 from farm.cluster.sizing import LaunchOptions
 from farm.errors import FarmError
-from farm.plan import segments
+from farm.plan.segments import segments_of
 from farm.spec.load import build_spec
 
 
 def main(path: str) -> int:
-    told = json.loads(Path(path).read_text())
-    segments.SEGMENT_FRAMES = told["segment_frames"]
-    options = LaunchOptions(dashboard=False, threads=1, **told["launch"])
+    settings = json.loads(Path(path).read_text())
+    options = LaunchOptions(dashboard=False, threads=1, **settings["launch"])
     try:
-        report = render_job(build_spec(told["spec"]), options, JobProgress())
+        with segments_of(settings["segment_frames"]):
+            report = render_job(build_spec(settings["spec"]), options, JobProgress())
     except FarmError as error:
         print(f"farm: {error}", file=sys.stderr, flush=True)
         return error.exit_code

@@ -1,4 +1,8 @@
-"""The table of faults that python -m benchmarks.chaos goes through: a name, and what breaks it and mends it."""
+"""The faults: what breaks a render, and how it is mended.
+
+FAULTS has a function for each name. It is given the bench and the name, makes a case, breaks it, runs the command
+again where that ended, and returns the row.
+"""
 
 from __future__ import annotations
 
@@ -13,38 +17,41 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chaos.harness import COMMAND_SECONDS, MISSED, Bench, Case, Driver, Row, Watch, after, hit, kill_driver
-from benchmarks.processes import command_of
+from benchmarks.chaos.harness import COMMAND_SECONDS, MISSED, Bench, Case, Driver, Row, after, kill_driver
+from benchmarks.chaos.watch import Watch
+from benchmarks.processes import command_of, send
 from farm.job.directory import JobDirectory
 from farm.plan.segments import unread_tasks
 from farm.plan.tasks import plan_tasks
 
 START_ATTEMPTS = 3
+"""Attempts to start a cluster. Ray waits 30 seconds for its processes: too few on a busy machine."""
 WORKER = r"^ray::pass"
-"""Ray names a process after the call that it is at."""
+"""Command line of a renderer at work: Ray names a process after the call that it is at."""
 
 
 # workers ---------------------------------------------------------------------------------------------
 
 
 def killed_worker(bench: Bench, name: str) -> Row:
+    """Kill a renderer in the middle of a chunk."""
     case, moment = Case(bench, name), bench.moment()
     case.row.when = f"in the middle of a chunk, after {moment} commits"
 
     def strike(driver: Driver, watch: Watch) -> bool:
-        return after(watch, driver, moment) and hit(driver.children(WORKER)[:1])
+        return after(watch, driver, moment) and send(driver.children(WORKER)[:1])
 
     case.run_and_strike(strike, loses_worker=True)
     return case.compare()
 
 
 def killed_while_decoding(bench: Bench, name: str) -> Row:
-    """PyAV decodes in the renderer itself: there is no other process to kill."""
+    """Kill a renderer as soon as it has opened the film. PyAV decodes in the renderer: there is no other process."""
     case = Case(bench, name)
     case.row.when = "as soon as a renderer has opened the film"
 
     def strike(driver: Driver, watch: Watch) -> bool:
-        return bool(watch.wait(lambda: hit(_with_open_film(driver, bench)) or driver.process.poll() is not None)) and (
+        return bool(watch.wait(lambda: send(_with_open_film(driver, bench)) or driver.process.poll() is not None)) and (
             driver.process.poll() is None
         )
 
@@ -62,18 +69,19 @@ def _with_open_film(driver: Driver, bench: Bench) -> list[int]:
 
 
 def stuck_worker(bench: Bench, name: str) -> Row:
+    """Stop all renderers, which then neither work nor die."""
     case, moment = Case(bench, name), bench.moment(0.4, 0.7)
     case.row.when = f"SIGSTOP after {moment} commits"
 
     def strike(driver: Driver, watch: Watch) -> bool:
-        return after(watch, driver, moment) and hit(driver.children(WORKER), signal.SIGSTOP)
+        return after(watch, driver, moment) and send(driver.children(WORKER), signal.SIGSTOP)
 
     case.run_and_strike(strike, loses_worker=True)
     return case.compare()
 
 
 def lost_node(bench: Bench, name: str) -> Row:
-    """A cluster of a head and two nodes; one node's processes are all killed at once."""
+    """Kill all processes of one node at once, in a cluster of a head and two nodes."""
     case, moment = Case(bench, name), bench.moment(0.3, 0.6)
     case.row.when = f"after {moment} commits"
     cluster, nodes = _cluster()
@@ -92,22 +100,22 @@ def lost_node(bench: Bench, name: str) -> Row:
 
 
 def killed_flow_worker(bench: Bench, name: str) -> Row:
-    """It only works ahead: renderers compute the flow that is missing, and nobody waits for anything."""
+    """Kill the flow worker. It only works ahead: renderers compute the flow that is missing, and nobody waits."""
     case = Case(bench, name)
     case.row.when = "as soon as it is at work"
-    case.run_and_strike(lambda driver, _: hit(driver.children(r"^ray::flow")))
+    case.run_and_strike(lambda driver, _: send(driver.children(r"^ray::flow")))
     return case.compare()
 
 
 def killed_again_and_again(bench: Bench, name: str) -> Row:
-    """Until a task has failed as often as it may and the command gives up."""
+    """Kill renderers until a task has failed as often as it may and the command gives up."""
     case = Case(bench, name)
     kills = 0
 
     def strike(driver: Driver, watch: Watch) -> bool:
         nonlocal kills
         while driver.process.poll() is None:
-            kills += hit(driver.children(WORKER))
+            kills += send(driver.children(WORKER))
         return driver.process.wait() == 1
 
     case.run_and_strike(strike)
@@ -117,10 +125,12 @@ def killed_again_and_again(bench: Bench, name: str) -> Row:
 
 
 def killed_ray(pattern: str) -> Callable[[Bench, str], Row]:
+    """Kill the process of Ray whose command line has the pattern."""
+
     def break_it(bench: Bench, name: str) -> Row:
         case, moment = Case(bench, name), bench.moment()
         case.row.when = f"after {moment} commits"
-        if case.run_and_strike(lambda driver, watch: after(watch, driver, moment) and hit(driver.children(pattern))):
+        if case.run_and_strike(lambda driver, watch: after(watch, driver, moment) and send(driver.children(pattern))):
             case.run()
         return case.compare()
 
@@ -128,7 +138,7 @@ def killed_ray(pattern: str) -> Callable[[Bench, str], Row]:
 
 
 def _cluster() -> tuple[Any, list[Any]]:
-    """A head without cores, and two nodes. Ray waits 30 seconds for its processes: too few on a busy machine."""
+    """A cluster of a head without cores and two nodes of one core, and the two nodes."""
     import farm.cluster  # noqa: F401, I001  before ray: it turns token authentication on
     from ray.cluster_utils import Cluster
 
@@ -148,6 +158,8 @@ def _cluster() -> tuple[Any, list[Any]]:
 
 
 def ended_driver(kind: int) -> Callable[[Bench, str], Row]:
+    """End the command by a signal, at any moment."""
+
     def break_it(bench: Bench, name: str) -> Row:
         case, moment = Case(bench, name), bench.moment()
         case.row.when = f"after {moment} commits"
@@ -159,23 +171,28 @@ def ended_driver(kind: int) -> Callable[[Bench, str], Row]:
 
 
 def two_drivers(at_once: bool) -> Callable[[Bench, str], Row]:
-    """One of them must refuse. Storage is slow for the first, so that it is still at work when the second has begun."""
+    """Run the command twice on one job: one of them must refuse.
+
+    Storage is slow for the first, so that it is still at work when the second has begun.
+    """
 
     def break_it(bench: Bench, name: str) -> Row:
         case, moment = Case(bench, name), 0 if at_once else bench.moment(0.1, 0.3)
         case.row.when = "both begin at once" if at_once else f"the second after {moment} commits"
-        said: list[str] = []
+        last_lines: list[str] = []
 
         def strike(driver: Driver, watch: Watch) -> bool:
             fell = after(watch, driver, moment)
             second = Driver(case)
             case.row.codes.append(second.wait())
             driver.wait()
-            said.extend(one.said() for one in (driver, second))
+            last_lines.extend(process.last_line() for process in (driver, second))
             return fell
 
         case.run_and_strike(strike, "slow")
-        refused = sorted(case.row.codes) == [0, 2] and any("is being rendered by process" in line for line in said)
+        refused = sorted(case.row.codes) == [0, 2] and any(
+            "is being rendered by process" in line for line in last_lines
+        )
         case.row.codes.sort(reverse=True)
         if not refused:
             case.row.says = MISSED
@@ -188,7 +205,7 @@ def two_drivers(at_once: bool) -> Callable[[Bench, str], Row]:
 
 
 def killed_encoder(bench: Bench, name: str) -> Row:
-    """Storage is slow, so that ffmpeg waits for its frames and is not through before it is found."""
+    """Kill the ffmpeg of a segment. Storage is slow, so that it waits for its frames until it is found."""
     case = Case(bench, name)
     struck: list[str] = []
 
@@ -198,7 +215,7 @@ def killed_encoder(bench: Bench, name: str) -> Row:
     def strike(driver: Driver, watch: Watch) -> bool:
         while pids := driver.children(r"out\.farm/segments/.*/\.\d{5}\."):
             struck.extend(re.findall(r"/\.(\d{5})\.", command_of(pids[0]))[-1:])
-            if struck and hit(pids[:1]) and not encoded():
+            if struck and send(pids[:1]) and not encoded():
                 return True
         return False
 
@@ -208,35 +225,36 @@ def killed_encoder(bench: Bench, name: str) -> Row:
 
 
 def killed_joiner(bench: Bench, name: str) -> Row:
+    """Kill the ffmpeg that writes the film."""
     case = Case(bench, name)
     case.row.when = "as it writes the film"
 
     def strike(driver: Driver, watch: Watch) -> bool:
-        return hit(driver.children(re.escape(f"{case.folder}/.out."))) and not case.output.exists()
+        return send(driver.children(re.escape(f"{case.folder}/.out."))) and not case.output.exists()
 
     case.run_and_strike(strike, recovered=case.output.exists)
     return case.compare()
 
 
 def driver_killed_while_encoding(bench: Bench, name: str) -> Row:
-    """Storage is slow, as above."""
+    """Kill the driver with a segment half encoded. Storage is slow, so that ffmpeg is found before it is through."""
     case = Case(bench, name)
     case.row.when = "with the second segment half encoded"
     second = r"out\.farm/segments/.*/\.00001\."
-    case.run_and_strike(lambda driver, _: bool(driver.children(second)) and hit([driver.process.pid]), "slow")
+    case.run_and_strike(lambda driver, _: bool(driver.children(second)) and send([driver.process.pid]), "slow")
     case.run()
     return case.compare()
 
 
 def driver_killed_with_its_film(bench: Bench, name: str) -> Row:
-    """Storage is slow, so that the report is not written yet when the film is there."""
+    """Kill the driver between film and report. Storage is slow, so that there is time between the two."""
     case = Case(bench, name)
     case.row.when = "as soon as the film is there"
 
     def strike(driver: Driver, watch: Watch) -> bool:
         watch.wait(lambda: case.output.exists() or driver.process.poll() is not None, COMMAND_SECONDS)
         fell = not (case.job / "report.json").exists()
-        return driver.process.poll() is None and hit([driver.process.pid]) and fell
+        return driver.process.poll() is None and send([driver.process.pid]) and fell
 
     case.run_and_strike(strike, "slow")
     case.run()
@@ -248,27 +266,27 @@ def driver_killed_with_its_film(bench: Bench, name: str) -> Row:
 
 @contextlib.contextmanager
 def small_disk(folder: Path, kilobytes: int) -> Iterator[Callable[[], None] | None]:
-    """A file system of its own; gives what makes it larger, or None where it cannot be made."""
+    """A file system of its own at `folder`. Yields what makes it larger, or None where it cannot be made."""
     folder.mkdir(parents=True, exist_ok=True)
 
     def mount(options: str) -> bool:
         command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
         return shutil.which("mount") is not None and subprocess.run(command, capture_output=True).returncode == 0
 
-    def make_room() -> None:
+    def enlarge() -> None:
         mount("remount,size=64m")
 
     if not mount(f"size={kilobytes}k"):
         yield None
         return
     try:
-        yield make_room
+        yield enlarge
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def full_disk(place: str, kilobytes: int, when: str) -> Callable[[Bench, str], Row]:
-    """`place` is where the small disk is, below the case's folder."""
+    """Render on a small disk until it is full, then enlarge it. `place` is where it is, below the case's folder."""
 
     def break_it(bench: Bench, name: str) -> Row:
         case = Case(bench, name)
@@ -289,7 +307,9 @@ def full_disk(place: str, kilobytes: int, when: str) -> Callable[[Bench, str], R
     return break_it
 
 
-def storage(kind: str, when: str) -> Callable[[Bench, str], Row]:
+def sabotaged(kind: str, when: str) -> Callable[[Bench, str], Row]:
+    """Render with trouble of this kind (sabotage/sitecustomize.py) in all processes."""
+
     def break_it(bench: Bench, name: str) -> Row:
         case = Case(bench, name)
         case.row.when = when
@@ -304,22 +324,27 @@ def storage(kind: str, when: str) -> Callable[[Bench, str], Row]:
 
 
 def truncated(path: Path) -> None:
+    """Take away the file's last 20 bytes."""
     path.write_bytes(path.read_bytes()[:-20])
 
 
 def zeroed(path: Path) -> None:
+    """Write zeros over all of the file."""
     path.write_bytes(bytes(path.stat().st_size))
 
 
 def flipped(path: Path) -> None:
+    """Flip one bit in the middle of the file."""
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 8
     path.write_bytes(bytes(data))
 
 
 def damaged(pattern: str, how: Callable[[Path], None]) -> Callable[[Bench, str], Row]:
-    """A copy of the job that was cut off, one file of it damaged, and the same command again. A file of a frame or a
-    ledger is one that the rest of the render still reads: what nobody reads again is not made again.
+    """Damage one file of a copy of the job that was cut off, and run the same command again.
+
+    The file is drawn from those that `pattern` finds. A file of a frame or a ledger is one that the rest of the
+    render still reads: what nobody reads again is not made again.
     """
 
     def break_it(bench: Bench, name: str) -> Row:
@@ -337,7 +362,7 @@ def damaged(pattern: str, how: Callable[[Path], None]) -> Callable[[Bench, str],
 
 
 def frames_nobody_reads(job: Path) -> set[str]:
-    """Ids of the tasks that are finished, and whose readers are too."""
+    """Ids of the tasks of a job that are finished, and whose readers are finished too."""
     directory = JobDirectory(str(job))
     record = directory.load_record()
     assert record is not None
@@ -346,22 +371,23 @@ def frames_nobody_reads(job: Path) -> set[str]:
 
 
 def damaged_segment(bench: Bench, name: str) -> Row:
+    """Kill the driver as soon as a segment is encoded, and flip a bit of that segment."""
     case = Case(bench, name)
     case.row.when = "as soon as it is encoded; driver killed"
 
     def strike(driver: Driver, watch: Watch) -> bool:
-        made: list[Path] = []
+        encoded: list[Path] = []
 
-        def is_made() -> bool:
-            made.extend(case.job.glob("segments/*/*.json"))
-            return bool(made) or driver.process.poll() == 0
+        def is_encoded() -> bool:
+            encoded.extend(case.job.glob("segments/*/*.json"))
+            return bool(encoded) or driver.process.poll() == 0
 
-        watch.wait(is_made)
-        hit([driver.process.pid])
+        watch.wait(is_encoded)
+        send([driver.process.pid])
         time.sleep(0.5)
-        for path in made[:1]:
+        for path in encoded[:1]:
             flipped(path.with_suffix(".mkv"))
-        return bool(made)
+        return bool(encoded)
 
     case.run_and_strike(strike)
     case.run()
@@ -369,6 +395,7 @@ def damaged_segment(bench: Bench, name: str) -> Row:
 
 
 FRAME = "frames/pass-1/*/*.png"
+"""Pattern of the files of frames, of the first pass."""
 
 FAULTS: dict[str, Callable[[Bench, str], Row]] = {
     "SIGKILL of a renderer": killed_worker,
@@ -388,7 +415,7 @@ FAULTS: dict[str, Callable[[Bench, str], Row]] = {
     "SIGKILL of ffmpeg, the film": killed_joiner,
     "SIGKILL of the driver while it encodes": driver_killed_while_encoding,
     "SIGKILL of the driver with its film": driver_killed_with_its_film,
-    "full disk, frames": full_disk("out.farm/frames", 260, "after some frames of all stages"),
+    "full disk, frames": full_disk("out.farm/frames", 260, "after some frames of all passes"),
     "full disk, segments": full_disk("out.farm/segments", 12, "in the first or second segment"),
     "full disk, the film": full_disk("film", 24, "while the film is written"),
     "a frame truncated": damaged(FRAME, truncated),
@@ -401,8 +428,9 @@ FAULTS: dict[str, Callable[[Bench, str], Row]] = {
     "a ledger deleted": damaged("ledger/pass-1/*.json", Path.unlink),
     "job.json torn": damaged("job.json", truncated),
     "a bit of a segment flipped": damaged_segment,
-    "clock jumps": storage("clock", "by up to a day, every second"),
-    "slow storage": storage("slow", "0.1 s for every file written"),
-    "storage that fails every tenth call": storage("flaky", "EIO, in driver and renderers"),
+    "clock jumps": sabotaged("clock", "by up to a day, every second"),
+    "slow storage": sabotaged("slow", "0.1 s for every file written"),
+    "storage that fails every tenth call": sabotaged("flaky", "EIO, in driver and renderers"),
     "SIGKILL of a node": lost_node,
 }
+"""What breaks a render and mends it, by the name of its row."""

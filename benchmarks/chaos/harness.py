@@ -1,12 +1,13 @@
-"""What a fault is tried with.
+"""What every fault needs: the film, an undisturbed render, jobs to break, the command in a process, the comparison.
 
-`Bench` has the film and what an undisturbed render made of it. A `Case` is one job that is broken and mended. A
-`Driver` is its command, in a process of its own. A `Row` is what came out.
+bench = Bench(folder, seed=1)            # renders the film undisturbed, and once more until it is killed half-way
+case = Case(bench, "slow storage")
+case.run("slow")
+row = case.compare()                     # "yes" where frames and film are those of the undisturbed render
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -28,43 +29,58 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.chaos.watch import Watch
-from benchmarks.processes import below, command_of
+from benchmarks.processes import command_of, descendants
 from farm.job.directory import JobDirectory
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.plan.tasks import plan_tasks
 
 ROOT = Path(__file__).parents[2]
+"""Top of the repository."""
+SABOTAGE = Path(__file__).parent / "sabotage"
+"""Folder whose sitecustomize.py makes trouble in every Python process that has it on its path."""
 FRAMES = 24
+"""Frames of the film: two seconds."""
 SEGMENT_FRAMES = 8
+"""Frames of a segment, so that this film has several."""
 COMMAND_SECONDS = 300
+"""Seconds after which a command is killed."""
 PATIENCE_SECONDS = 4.0
+"""Seconds that a renderer may be silent. The farm's own patience is minutes."""
 MISSED = "the blow did not fall"
+"""What a row says where the render was over before it could be broken."""
 
 
 @dataclass
 class Row:
-    """One fault. `recovery` is in seconds, -1 where nothing had to recover; `codes` are the commands' exit codes;
-    `twice` counts commits of frames that had been committed before.
-    """
+    """The result of one fault."""
 
     fault: str
     when: str = ""
+    """At what moment it struck."""
     codes: list[int] = field(default_factory=list)
+    """Exit codes of the commands, in order."""
     recovery: float = -1.0
+    """Seconds, -1 where nothing had to recover."""
     twice: int = 0
+    """Commits of frames that had been committed before."""
     identical: str = "no"
+    """`yes`, `left out`, or what differs from the undisturbed render."""
     says: str = ""
+    """The last line that a failed command printed, or MISSED."""
 
 
 class Driver:
-    """One run of the command, in a process group of its own."""
+    """One run of the command, begun at once, in a process group of its own.
+
+    `sabotage` names the trouble that its processes have, comma by comma (sabotage/sitecustomize.py); `launch` are
+    fields of LaunchOptions.
+    """
 
     def __init__(self, case: Case, sabotage: str = "", **launch: object) -> None:
-        told = {"spec": case.spec, "segment_frames": SEGMENT_FRAMES}
-        told["launch"] = {"job": str(case.job), "workers": 2, "patience": PATIENCE_SECONDS, **case.launch, **launch}
+        launch = {"job": str(case.job), "workers": 2, "patience": PATIENCE_SECONDS, **case.launch, **launch}
         options = case.folder / "options.json"
-        options.write_text(json.dumps(told))
-        paths = [str(ROOT)] if not sabotage else [str(ROOT / "benchmarks/chaos/sabotage"), str(ROOT)]
+        options.write_text(json.dumps({"spec": case.spec, "segment_frames": SEGMENT_FRAMES, "launch": launch}))
+        paths = [str(SABOTAGE), str(ROOT)] if sabotage else [str(ROOT)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "FARM_SABOTAGE": sabotage}
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed with the process
         self.began = time.monotonic()
@@ -73,37 +89,44 @@ class Driver:
             command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=self.log, start_new_session=True
         )
         self.late = False
-        self._limit = threading.Timer(COMMAND_SECONDS, self._end)
+        self._limit = threading.Timer(COMMAND_SECONDS, self._give_up)
         self._limit.start()
 
-    def _end(self) -> None:
+    def _give_up(self) -> None:
         self.late = True
         os.killpg(self.process.pid, signal.SIGKILL)
 
     def wait(self) -> int:
-        """Its exit code; -99 where it took too long."""
+        """Wait for its end. Returns the exit code, -99 where it took longer than COMMAND_SECONDS."""
         code = self.process.wait()
         self._limit.cancel()
         return -99 if self.late else code
 
-    def said(self) -> str:
+    def last_line(self) -> str:
+        """The last line that it wrote to stderr, at most 200 characters; empty where there is none."""
         self.log.seek(0)
         lines = [line.strip() for line in self.log.read().splitlines() if line.strip()]
         return lines[-1][:200] if lines else ""
 
     def children(self, pattern: str, seconds: float = COMMAND_SECONDS) -> list[int]:
-        """Process ids below this driver whose command the pattern is found in, as soon as there is one."""
+        """Wait for processes below this one whose command line contains the regular expression `pattern`.
+
+        Returns their ids; none where there was no such process in so many seconds, or this one ended.
+        """
         until = time.monotonic() + seconds
         while time.monotonic() < until and self.process.poll() is None:
-            found = [pid for pid in below(self.process.pid) if re.search(pattern, command_of(pid))]
-            if found:
-                return found
+            pids = [pid for pid in descendants(self.process.pid) if re.search(pattern, command_of(pid))]
+            if pids:
+                return pids
             time.sleep(0.002)
         return []
 
 
 class Case:
-    """A job of its own for one row."""
+    """A job of its own for one row: a new one, or with `copy_of` a copy of that job directory.
+
+    `spec` overrides fields of the bench's spec.
+    """
 
     def __init__(self, bench: Bench, name: str, copy_of: Path | None = None, **spec: object) -> None:
         self.bench = bench
@@ -118,7 +141,10 @@ class Case:
         self.watch = Watch(self.job, self.output)
 
     def run(self, sabotage: str = "", **launch: object) -> int:
-        """The command once, to its end; the recovery is until it has committed something."""
+        """Run the command once, to its end, and return its exit code.
+
+        The row's recovery is the time from its start until it has committed something.
+        """
         with self.watch as watch:
             driver = Driver(self, sabotage, **launch)
             # what renderers of an earlier command commit before they notice its end is no recovery
@@ -129,7 +155,7 @@ class Case:
                 self.row.recovery = watch.last - driver.began
             self.row.codes.append(driver.wait())
         if self.row.codes[-1]:
-            self.row.says = driver.said()
+            self.row.says = driver.last_line()
         return self.row.codes[-1]
 
     def run_and_strike(
@@ -140,8 +166,10 @@ class Case:
         recovered: Callable[[], bool] | None = None,
         loses_worker: bool = False,
     ) -> int:
-        """The command, and a blow while it runs; `strike` tells whether it fell, `recovered` whether all is well again.
-        With `loses_worker` the recovery is what the command itself says that it was.
+        """Run the command and strike while it runs. Returns its exit code.
+
+        `strike` returns whether the blow fell, `recovered` whether all is well again. With `loses_worker` the recovery
+        is the time that the command's own report says was lost.
         """
         with self.watch as watch:
             driver = Driver(self, sabotage)
@@ -156,18 +184,18 @@ class Case:
             report = JobDirectory(str(self.job)).load_report() or {}
             fell = fell and report.get("lost_workers", 0) > 0
             self.row.recovery = float(report.get("lost_seconds", -1)) if fell else -1
-        self.row.says = driver.said() if self.row.codes[-1] > 0 else ""
+        self.row.says = driver.last_line() if self.row.codes[-1] > 0 else ""
         if not fell:
             self.row.says = f"{MISSED}: {self.row.says}"
         return self.row.codes[-1]
 
     def is_held_by(self, driver: Driver) -> bool:
-        """Whether it is this driver that is at work in the job directory."""
+        """Whether this driver is the one that is at work in the job directory."""
         lock = self.job / "lock"
         return lock.exists() and lock.read_text().startswith(f"process {driver.process.pid} ")
 
     def compare(self) -> Row:
-        """Every frame of every stage, and the pictures of the film, against the undisturbed render."""
+        """Compare every frame of every pass, and the film's pictures, with the undisturbed render. Returns the row."""
         faults = []
         frames = hashes(self.job)
         if frames != self.bench.frames:
@@ -187,26 +215,18 @@ class Case:
 
 
 class Bench:
-    """The film, the undisturbed render, and one that was killed half-way, which the damaged ones are copies of."""
+    """The film, its undisturbed render, and a render that was killed half-way, of which damaged jobs are copies.
+
+    Raises SystemExit where one of the two renders fails. All moments are drawn from `seed`.
+    """
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder, self.seed = folder, seed
         self.random = random.Random(seed)
         video, style = folder / "film.mp4", folder / "style.png"
         make = ["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=12", "-f", "lavfi", "-i", "sine=frequency=440"]
-        coded = [
-            "-frames:v",
-            str(FRAMES),
-            "-c:v",
-            "libx264",
-            "-g",
-            "12",
-            "-pix_fmt",
-            "yuv420p",
-            "-c:a",
-            "aac",
-            "-shortest",
-        ]
+        coded = ["-frames:v", str(FRAMES), "-c:v", "libx264", "-g", "12", "-pix_fmt", "yuv420p"]
+        coded += ["-c:a", "aac", "-shortest"]
         subprocess.run([ffmpeg_binary(), "-v", "error", *make, *coded, str(video)], check=True)
         waves = np.add.outer(np.arange(48) // 4, np.arange(64) // 6)[..., None] * np.array([17, 31, 7])
         Image.fromarray((waves % 256).astype(np.uint8)).save(style)
@@ -227,36 +247,37 @@ class Bench:
         self.frames, self.film = hashes(self.case.job), film_hash(self.case.output)
         self.total = len(self.frames)
         self.half = Case(self, "half")
-        family: list[int] = []
+        renderers: list[int] = []
 
         def cut_off(driver: Driver, watch: Watch) -> bool:
             fell = after(watch, driver, self.total // 2 + 6)
-            family.extend(pid for pid in below(driver.process.pid) if command_of(pid).startswith("ray::pass"))
+            renderers.extend(pid for pid in descendants(driver.process.pid) if command_of(pid).startswith("ray::pass"))
             return kill_driver(driver, watch, 0) and fell
 
         self.half.run_and_strike(cut_off)
         # its renderers go on until they notice, and nothing may change while it is copied
-        self.half.watch.wait(lambda: not any(command_of(pid).startswith("ray::pass") for pid in family))
+        self.half.watch.wait(lambda: not any(command_of(pid).startswith("ray::pass") for pid in renderers))
         if self.half.row.says:
             raise SystemExit(f"the render that was to be cut off half-way: {self.half.row.says}")
 
     def moment(self, low: float = 0.2, high: float = 0.8) -> int:
-        """After how many commits to strike."""
+        """Draw after how many commits to strike: between these two shares of all frames."""
         return self.random.randint(int(self.total * low), int(self.total * high))
 
 
 def hashes(job: Path) -> dict[tuple[str, int], str]:
-    """What the ledgers say of every frame of every pass, where the file is what they say."""
+    """SHA-256 by (task, frame) of every frame of every pass, as ledgers have it; damaged files are left out."""
     directory = JobDirectory(str(job))
     record = directory.load_record()
-    hashes: dict[tuple[str, int], str] = {}
+    sums: dict[tuple[str, int], str] = {}
     for task in plan_tasks(record.plan) if record else ():
         intact = directory.intact_frames(task)
-        hashes |= {(task.id, n): row.sha256 for n, row in directory.ledger(task.id).items() if n in intact}
-    return hashes
+        sums |= {(task.id, n): row.sha256 for n, row in directory.ledger(task.id).items() if n in intact}
+    return sums
 
 
 def film_hash(path: Path) -> str:
+    """SHA-256 over the times and the RGB pixels of all frames of a film."""
     digest = hashlib.sha256()
     with av.open(str(path)) as film:
         for frame in film.decode(video=0):
@@ -265,28 +286,14 @@ def film_hash(path: Path) -> str:
 
 
 def after(watch: Watch, driver: Driver, commits: int) -> bool:
+    """Wait until so many frames were committed. Returns whether the driver was still at work then."""
     watch.wait(lambda: watch.commits >= commits or driver.process.poll() is not None, COMMAND_SECONDS)
     return driver.process.poll() is None
 
 
 def kill_driver(driver: Driver, watch: Watch, commits: int, kind: int = signal.SIGKILL) -> bool:
+    """Send a signal to the driver alone, after so many commits. Returns whether it was still at work then."""
     fell = after(watch, driver, commits)
     if fell:
         os.kill(driver.process.pid, kind)
     return fell
-
-
-def hit(pids: list[int], kind: int = signal.SIGKILL) -> bool:
-    """Whether any of them was still there."""
-    fell = False
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, kind)
-            fell = True
-    return fell
-
-
-def line(row: Row) -> str:
-    recovery = "" if row.recovery < 0 else f"{row.recovery:.1f} s"
-    codes = ",".join(map(str, row.codes))
-    return f"{row.fault:<40} {row.when:<44} {codes:<11} {recovery:>8} {row.twice:>5}  {row.identical}"

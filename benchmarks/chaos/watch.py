@@ -1,9 +1,9 @@
-"""What happens in a job directory, seen from outside: which frames are committed, when, how often.
+"""What happens in a job directory, seen from outside: which frames are committed, when, and how often.
 
 watch = Watch(job, output)       # frames that are there now have been committed once
-with watch:                      # as often as need be: it goes on counting
+with watch:                      # may be entered again and again: it goes on counting
     watch.wait(lambda: watch.commits >= 7)
-watch.twice                      # commits of frames beyond the first of each, whatever became of that
+watch.twice                      # commits of frames that had been committed before
 """
 
 from __future__ import annotations
@@ -16,22 +16,26 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 POLL_SECONDS = 0.01
+"""Seconds between two looks at the files."""
 
 
 class Watch:
-    """Looks at every frame's file again and again: another inode or time is another commit."""
+    """Looks at the files of a job again and again: another inode or another time is another commit.
+
+    `job` is the job directory, `output` the film.
+    """
 
     def __init__(self, job: Path, output: Path) -> None:
         self._job, self._output = job, output
         self._seen: dict[str, tuple[int, int]] = {}
         self.count: Counter[str] = Counter()
-        """Of each frame that was ever seen here, how often it was committed."""
+        """How often each frame was committed, by the path of its file."""
         self.commits = 0
-        """Of frames, since this watch was made."""
+        """Commits of frames since this watch was made."""
         self.steps = 0
-        """Commits of frames, of encoded segments, and of the film."""
+        """Commits of frames, of encoded segments, and of the film, since this watch was made."""
         self.last = 0.0
-        """Monotonic seconds of the latest of them."""
+        """Monotonic seconds of the latest of these commits."""
         self._look()
         self.commits = self.steps = 0
         self._thread: threading.Thread | None = None
@@ -51,14 +55,15 @@ class Watch:
 
     @property
     def twice(self) -> int:
+        """Commits of frames beyond the first of each."""
         return sum(times - 1 for times in self.count.values())
 
     def overlook(self) -> None:
-        """What was changed just now, while nobody was watching, was done by the benchmark: it is no commit."""
+        """Count no commit for what was changed since the last look: the benchmark has done it itself."""
         self._seen |= {path: state for path, state in self._states() if path in self._seen}
 
     def wait(self, happened: Callable[[], bool], seconds: float = 120.0) -> bool:
-        """False where it did not happen within so long."""
+        """Wait until `happened` returns true. Returns False where it did not within so many seconds."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if happened():
@@ -84,10 +89,10 @@ class Watch:
     def _states(self) -> Iterator[tuple[str, tuple[int, int]]]:
         for path in self._paths():
             try:
-                found = Path(path).stat()
+                state = Path(path).stat()
             except FileNotFoundError:
                 continue
-            yield path, (found.st_ino, found.st_mtime_ns)
+            yield path, (state.st_ino, state.st_mtime_ns)
 
     def _paths(self) -> Iterator[str]:
         """A segment is committed with its record; files that are not whole yet have names with a dot."""

@@ -11,7 +11,8 @@ shorter than that, and ends with a shot where it can.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from farm.plan.render_plan import RenderPlan
@@ -20,6 +21,23 @@ from farm.spec import FrameRange, Model
 
 SEGMENT_FRAMES = 192
 """Frames after which a segment ends with its chunk. After half as many it ends where a shot does."""
+_segment_frames = SEGMENT_FRAMES
+
+
+@contextmanager
+def segments_of(frames: int) -> Iterator[None]:
+    """Plan segments of `frames` frames in place of SEGMENT_FRAMES within this block, in this process.
+
+    Tests and benchmarks use it, whose films are shorter than one segment. Only the driver's process plans segments:
+    a process that encodes one is told its frames. The length is not kept in the job, so every run of a job has to
+    use the same one, or its segments are made again.
+    """
+    global _segment_frames
+    before, _segment_frames = _segment_frames, frames
+    try:
+        yield
+    finally:
+        _segment_frames = before
 
 
 class Segment(Model):
@@ -44,7 +62,7 @@ def plan_segments(plan: RenderPlan) -> tuple[Segment, ...]:
     for chunk in plan.chunks:
         start = plan.chunks[first].start
         length = chunk.stop - start
-        long_enough = length >= (SEGMENT_FRAMES // 2 if chunk.last_in_shot else SEGMENT_FRAMES)
+        long_enough = length >= (_segment_frames // 2 if chunk.last_in_shot else _segment_frames)
         if long_enough or chunk.index == len(plan.chunks) - 1:
             segments.append(
                 Segment(index=len(segments), start=start, stop=chunk.stop, first_chunk=first, last_chunk=chunk.index)

@@ -1,11 +1,13 @@
-"""How steady the painted frames of a job are: measured afterwards, on the committed frames, with the job's own flow.
+"""How steady painted frames are: the farm's only definition of warp error, and the seams between chunks.
 
+    error = warp_error(before=first, after=second, flow=match.flow, weight=match.weight)
     errors = pair_errors(job, record, known)     # {frame: warp error of (frame - 1, frame)}
     rows = seam_table(record.plan, errors, style_losses)
 
 The warp error of a pair is Ruder's (2016, eq. 7): the mean squared difference, pixels 0..1, between a frame and its
-predecessor warped into it, where forward and backward flow agree. A cut has none, nor has a pair of which less
-than LEAST_RELIABLE can be followed.
+predecessor warped into it, where forward and backward flow agree. A cut has none. Neither has a pair of which less
+than LEAST_RELIABLE can be followed. The pages, `farm bench` and every benchmark call `warp_error`, so that their
+figures compare. They differ in whose flow they give it: `pair_errors` gives the job's own.
 """
 
 from __future__ import annotations
@@ -26,20 +28,24 @@ from farm.plan.tasks import task_id
 from farm.render.committed import frame_of_pass
 from farm.render.source_frames import SourceFrames, open_flow_store
 
-CERTAIN = 0.99
-"""Weight above which the flow of a pixel counts as certain: what smoothing leaves where no test fails."""
 LEAST_RELIABLE = 0.2
+"""Least share of pixels that can be followed, for a pair to have a warp error.
+
+A pair below it says nothing about the paint: it is a cut, or its motion is too fast.
+"""
+CERTAIN = 0.99
+"""Weight above which a pixel can be followed. Masks have 8 bits; smoothing leaves 253 of 255 where no test fails."""
 NEAR = 6
-"""Frames to either side of a boundary that a seam is looked for in."""
+"""Frames to either side of a boundary in which a seam is searched."""
 
 
 @dataclass(frozen=True)
 class Seam:
-    """A boundary between two chunks of a shot, `frame` the first one of the later chunk.
+    """A boundary between two chunks of a shot. `frame` is the first one of the later chunk.
 
-    `ratio` is the largest warp error within NEAR frames over the median of the shot away from boundaries, `worst` the
-    frame it is at; `style_low` and `style_high` the extremes of the style loss there over that median. None where
-    nothing is known. 1 is no seam.
+    `ratio` is the largest warp error within NEAR frames, over the median of the shot away from boundaries; `worst` is
+    the frame where it is. `style_low` and `style_high` are the extremes of the style loss there, over its median. They
+    are None where nothing is known. A ratio of 1 is no seam.
     """
 
     frame: int
@@ -59,8 +65,9 @@ def pair_errors(
 ) -> dict[int, float | None]:
     """The warp error of every pair (frame - 1, frame) whose two frames the last pass has committed, by frame.
 
-    Pairs in `known` whose frames are still the same are not measured again; it is brought up to date. None for a pair
-    that cannot be judged; none at all for those not come to in `most_seconds`. Raises StorageError.
+    A pair that cannot be judged has None. Pairs in `known` whose frames are still the same are not measured again, and
+    `known` is brought up to date. After `most_seconds` no more pairs are measured; the rest is left out.
+    Raises StorageError.
     """
     plan, began = record.plan, time.monotonic()
     store = open_flow_store(job, record, SourceFrames(record))
@@ -75,7 +82,7 @@ def pair_errors(
         for frame in range(shot.start + 1, shot.stop)
         if frame in hashes and frame - 1 in hashes
     ]
-    found: dict[int, float | None] = {}
+    errors: dict[int, float | None] = {}
     last: tuple[int, np.ndarray] | None = None
     for number, frame in enumerate(pairs):
         key = hashes[frame - 1][:12] + hashes[frame][:12]
@@ -85,20 +92,19 @@ def pair_errors(
             before = last[1] if last and last[0] == frame - 1 else frame_of_pass(job, record, plan.passes, frame - 1)
             after = frame_of_pass(job, record, plan.passes, frame)
             match = store.match(frame, frame - 1)
-            error = warp_error(before=before, after=after, flow=match.flow, weight=match.weight)
-            known[frame] = (key, error)
+            known[frame] = (key, warp_error(before=before, after=after, flow=match.flow, weight=match.weight))
             last = (frame, after)
             progress(number + 1, len(pairs))
-        found[frame] = known[frame][1]
-    return found
+        errors[frame] = known[frame][1]
+    return errors
 
 
 def warp_error(*, before: np.ndarray, after: np.ndarray, flow: np.ndarray, weight: np.ndarray) -> float | None:
-    """The mean squared difference, pixels 0..1, of a frame and its warped predecessor (Ruder et al. 2016, eq. 7).
+    """Mean squared difference of `after` and the warped `before`, pixels 0..1, where the flow can be followed.
 
-    `before` and `after` (H, W, 3) uint8. `flow` (H, W, 2), in pixels, and `weight` (H, W), 0..1, lead from the later
-    frame to the earlier one. Only pixels whose weight is above CERTAIN count, each the same. None where less than
-    LEAST_RELIABLE of the picture is such: a cut, or motion too fast.
+    `before` and `after` are uint8 (H, W, 3). `flow` float32 (H, W, 2), in pixels, leads from `after` to `before`;
+    `weight` float32 (H, W) in 0..1 is its reliability. None where less than LEAST_RELIABLE of the pixels can be
+    followed.
     """
     mask = weight > CERTAIN
     if mask.mean() < LEAST_RELIABLE:
@@ -107,12 +113,18 @@ def warp_error(*, before: np.ndarray, after: np.ndarray, flow: np.ndarray, weigh
 
 
 def difference(before: np.ndarray, after: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """Squared difference of `after` and the warped `before`, mean of the channels, pixels 0..1: (H, W) float32."""
+    """Squared difference of `after` and the warped `before`, pixels 0..1, mean of the channels: float32 (H, W).
+
+    The arguments are those of `warp_error`. Every pixel counts, whether the flow can be followed there or not.
+    """
     return np.asarray((((after.astype(np.float32) - warp(before, flow)) / 255) ** 2).mean(axis=2), np.float32)
 
 
 def seam_table(plan: RenderPlan, errors: Mapping[int, float | None], styles: Mapping[int, float]) -> list[Seam]:
-    """One row for each chunk that is not the first of its shot. Pure."""
+    """One row for each chunk of `plan` that is not the first of its shot, in order.
+
+    `errors` and `styles` give the warp error and the style loss of frames, by frame; frames may be missing.
+    """
     rows = []
     for shot in plan.shots:
         edges = [chunk.start for chunk in plan.shot_chunks(shot.index)][1:]
@@ -140,6 +152,6 @@ def seam_table(plan: RenderPlan, errors: Mapping[int, float | None], styles: Map
 
 
 def _usual(values: Mapping[int, float], near: Collection[int]) -> float:
-    """The median away from boundaries, or of all where chunks are too short for that; 0 where there is none."""
+    """The median of the frames that are not in `near`, or of all where chunks are too short; 0 where there is none."""
     away = [value for frame, value in values.items() if frame not in near]
     return median(away or values.values()) if values else 0.0

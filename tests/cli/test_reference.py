@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from farm.cli.reference import MEND, reference
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +26,7 @@ def test_make_docs_writes_it():
     assert "-m farm.cli.reference > docs/cli.md" in makefile
 
 
+@pytest.mark.process
 def test_the_reference_depends_on_no_terminal():
     environment = {**os.environ, "COLUMNS": "33", "TERM": "dumb", "NO_COLOR": "1"}
     command = [sys.executable, "-m", "farm.cli.reference"]

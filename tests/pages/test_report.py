@@ -113,7 +113,7 @@ def test_a_report_is_made_again_but_no_other_file_is_lost(painted_job, tmp_path)
 def test_measures_are_kept_for_the_same_frames(painted_job, monkeypatch):
     job = painted_job()
     report(job)
-    monkeypatch.setattr("farm.render.steadiness.warp_error", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr("farm.render.steadiness.warp_error", lambda **_: pytest.fail("measured again"))
     report(job)
 
 

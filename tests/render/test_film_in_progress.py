@@ -14,7 +14,7 @@ from farm.errors import EncodeError, StorageError
 from farm.job.directory import frame_name
 from farm.media.probe import probe_video
 from farm.plan.runtime import Runtime
-from farm.plan.segments import SegmentProgress, settled_tasks
+from farm.plan.segments import SegmentProgress, segments_of, settled_tasks
 from farm.plan.tasks import plan_tasks
 from farm.render.chunk import ChunkRenderer
 from farm.render.committed import frame_of_pass
@@ -34,8 +34,9 @@ def film(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def short_segments(monkeypatch):
-    monkeypatch.setattr("farm.plan.segments.SEGMENT_FRAMES", 20)
+def short_segments():
+    with segments_of(20):
+        yield
 
 
 class Job:

@@ -1,10 +1,10 @@
-"""Trouble for every Python process that has this folder on its path: FARM_SABOTAGE names it, comma by comma.
+"""Makes trouble in every Python process that has this folder on its path: FARM_SABOTAGE names it, comma by comma.
 
     clock    the wall clock jumps by up to a day, forwards and back, every second; only the farm's own code sees it
     slow     every file takes a tenth of a second to reach the disk, and a fiftieth to be read from a job
     flaky    every tenth call that reads from a job, or waits for a file to reach the disk, fails with EIO
 
-No part of the farm knows of it.
+Python imports a module of this name when it starts. No part of the farm knows of it.
 """
 
 import errno
@@ -53,4 +53,4 @@ def _read_bytes(path: pathlib.Path) -> bytes:
 if "clock" in _kinds:
     time.time = _jumping_time
 if "slow" in _kinds or "flaky" in _kinds:
-    os.fsync, pathlib.Path.read_bytes = _fsync, _read_bytes  # type: ignore[method-assign, assignment]
+    os.fsync, pathlib.Path.read_bytes = _fsync, _read_bytes  # type: ignore[assignment, method-assign]

@@ -1,4 +1,4 @@
-"""A clip, rendered for real: seconds a frame by stage, memory, and how good and steady it came out.
+"""Render a clip for real: seconds a frame by what they are spent on, memory, loss and warp error.
 
 alone = render_alone(spec, folder)              # in this process, one task after the other
 many = render_with_ray(spec, folder, workers=2)   # as a user does
@@ -28,34 +28,41 @@ from farm.render.steadiness import warp_error
 from farm.spec.render import RenderSpec
 
 JUDGED = 8
-"""Frames, about, whose loss is computed."""
+"""Number of evenly spaced frames, about, whose loss is computed."""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Medians over frames. `loss`: of the picture as delivered, ties left out; `warp_error` as
-    `farm.render.steadiness.warp_error` defines it, None where no pair has reliable flow.
-    """
+    """How good and how steady a painted clip is, as medians over its frames."""
 
     loss: float
+    """Weighted loss of the pictures as they are delivered, without the ties to other frames."""
     warp_error: float | None
+    """As farm.render.steadiness defines it, with the job's flow. None where no pair can be judged."""
 
 
 @dataclass(frozen=True)
 class AloneTimes:
-    """Of one renderer, seconds a frame: `stages`, `wall` all in, `cpu` time of all threads. `peak`: bytes."""
+    """What one renderer, alone in this process, took for a clip. Times are seconds a frame."""
 
     frames: int
     wall: float
     cpu: float
+    """CPU time of all threads."""
     stages: dict[str, float]
+    """`wall` by what it was spent on, as farm.paint.stopwatch names it; `other` is the rest."""
     steps: int
+    """Optimiser steps of the whole clip."""
     peak: int | None
+    """Highest memory in bytes, None where the device does not say."""
     quality: Quality
 
 
 def render_alone(spec: RenderSpec, folder: Path, threads: int | None = None) -> AloneTimes:
-    """Every task of the job in order, in this process, anew. Raises what the render raises."""
+    """Render every task of the job in order, in this process, into a new job directory in `folder`.
+
+    Raises what the render raises.
+    """
     job = fresh_job(folder / "alone.farm")
     record = prepare_job(spec, str(job)).begin(local_runtime(spec.precision, threads))
     renderer = ChunkRenderer(str(job))
@@ -75,7 +82,7 @@ def render_alone(spec: RenderSpec, folder: Path, threads: int | None = None) -> 
 
 
 def quality_of(renderer: ChunkRenderer) -> Quality:
-    """Of a job whose every frame is committed."""
+    """Judge a job whose every frame is committed. Raises StorageError where a frame is gone."""
     record = renderer.record
     numbers = list(record.plan.frames)
     painted = {n: frame_of_pass(renderer.job, record, record.plan.passes, n) for n in numbers}
@@ -86,9 +93,9 @@ def quality_of(renderer: ChunkRenderer) -> Quality:
     for n in numbers[1:]:
         if n not in shots:
             match = renderer.flows.match(n, n - 1)
-            error = warp_error(before=painted[n - 1], after=painted[n], flow=match.flow, weight=match.weight)
-            errors += [] if error is None else [error]
-    return Quality(statistics.median(losses), statistics.median(errors) if errors else None)
+            errors.append(warp_error(before=painted[n - 1], after=painted[n], flow=match.flow, weight=match.weight))
+    judged_errors = [error for error in errors if error is not None]
+    return Quality(statistics.median(losses), statistics.median(judged_errors) if judged_errors else None)
 
 
 def render_with_ray(
@@ -123,6 +130,6 @@ def render_with_ray(
 
 
 def fresh_job(path: Path) -> Path:
-    """The path of a job that is to be made from nothing: a bench that found its own frames would measure nothing."""
+    """Remove the job at `path`, if there is one, and return the path: frames that are found are not measured."""
     shutil.rmtree(path, ignore_errors=True)
     return path

@@ -1,7 +1,7 @@
-"""The bench: a step, a clip alone, a clip over Ray; a table, and how it compares with the last time.
+"""Measures a step, a clip alone and a clip over Ray; makes a table of them, beside the figures of the last time.
 
-told = run_bench(spec, Path("bench"), workers=2, new_progress=JobProgress)
-print(bench_table(told, told["last"]))
+figures = run_bench(spec, Path("bench"), workers=2, new_progress=JobProgress)
+print(bench_table(figures, figures["last"]))
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ from farm.spec.render import RenderSpec
 from farm.spec.units import format_bytes
 
 OPTIMISER = ("forward", "backward", "losses", "optimizer")
-"""Stages that are the optimiser's. The others are what it waits for."""
+"""What the stopwatch counts that is the optimiser's. The rest is what it waits for."""
 AROUND = ("decode", "flow", "warp", "reread", "commit")
+"""What the stopwatch counts around the optimiser."""
 
 
 def run_bench(
@@ -46,7 +47,7 @@ def run_bench(
     threads: int | None = None,
     new_progress: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(NoProgress()),
 ) -> dict[str, Any]:
-    """Measure and keep the figures as `bench.json` in `folder`; those of the last time are under `last`.
+    """Measure, and keep the figures as `bench.json` in `folder`. Returned under `last` are those of the last time.
 
     `new_progress` opens what shows the progress of one render over Ray.
     Raises what a render of `spec` raises, and UsageError for a method that does not optimise.
@@ -59,7 +60,7 @@ def run_bench(
     step = step_of(spec, threads)  # finds what is wrong with film and styles before anything is written
     folder.mkdir(parents=True, exist_ok=True)
     alone = render_alone(spec, folder, threads)
-    told: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "machine": machine(threads),
         "clip": {"video": Path(spec.video).name, "frames": alone.frames, "size": step.pop("size")},
         "spec": {"iterations": spec.iterations.model_dump(), "passes": spec.passes, "chunk_frames": spec.chunk_frames},
@@ -69,13 +70,13 @@ def run_bench(
     }
     if workers > 1:
         one, many = (render_with_ray(spec, folder, count, threads or 1, new_progress) for count in (1, workers))
-        told["ray"] = {"one": one, "many": many, "speedup": one["frame_seconds"] / many["frame_seconds"]}
-    write_atomically(kept, json.dumps(told, indent=1).encode())
-    return {**told, "last": last}
+        figures["ray"] = {"one": one, "many": many, "speedup": one["frame_seconds"] / many["frame_seconds"]}
+    write_atomically(kept, json.dumps(figures, indent=1).encode())
+    return {**figures, "last": last}
 
 
 def step_of(spec: RenderSpec, threads: int | None) -> dict[str, Any]:
-    """`measure_step` on the clip's first frame, at the size and in the style that the spec asks for."""
+    """`measure_step` on the clip's first frame, at the size and in the style of the spec. Raises FarmError."""
     runtime = local_runtime(spec.precision, threads)
     dtype = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
     features = VGGFeatures(load_network(spec), spec.pooling, choose_device(runtime.device), dtype)
@@ -97,14 +98,14 @@ def shares(alone: AloneTimes) -> dict[str, float]:
     return {"optimiser_seconds": optimiser, "around": around / optimiser, "other": alone.stages["other"] / optimiser}
 
 
-def bench_table(told: Mapping[str, Any], last: Mapping[str, Any] | None) -> str:
-    """For people. Ratios to the last time stand beside figures of the same clip, size and steps."""
-    same = last is not None and all(last[name] == told[name] for name in ("clip", "spec"))
+def bench_table(figures: Mapping[str, Any], last: Mapping[str, Any] | None) -> str:
+    """The figures as a table. Where the last time had the same clip, size and steps, ratios to it stand beside them."""
+    same = last is not None and all(last[name] == figures[name] for name in ("clip", "spec"))
     before: Mapping[str, Any] = last if same and last else {}
-    step, alone, width = told["step"], told["alone"], 24
-    clip = told["clip"]
+    step, alone, width = figures["step"], figures["alone"], 24
+    clip = figures["clip"]
     lines = [
-        _machine_line(told["machine"]),
+        _machine_line(figures["machine"]),
         f"{clip['video']}: {clip['frames']} frames of {clip['size'][0]}x{clip['size'][1]}",
         "",
         f"{'one step':<{width}}{'seconds':>10}{'share':>8}{'last':>8}",
@@ -121,43 +122,44 @@ def bench_table(told: Mapping[str, Any], last: Mapping[str, Any] | None) -> str:
     for name, seconds in [*rows, ("whole frame", alone["wall"])]:
         old = stages_before.get(name)
         lines.append(f"{name:<{width}}{seconds:>10.3f}{seconds / alone['wall']:>8.1%}{_times(seconds, old)}")
-    found = told["shares"]
+    shared = figures["shares"]
     lines.append(
-        f"flow, decode and commit add {found['around']:.1%} to the optimiser's {found['optimiser_seconds']:.2f} s"
+        f"flow, decode and commit add {shared['around']:.1%} to the optimiser's {shared['optimiser_seconds']:.2f} s"
     )
     lines.append(f"{3600 / alone['wall']:.0f} frames an hour; {alone['steps'] / alone['frames']:.1f} steps a frame")
     if alone["peak"]:
         lines.append(f"memory {format_bytes(alone['peak'])} at the most")
     steady = alone["quality"]["warp_error"]
     lines.append(f"loss {alone['quality']['loss']:.0f}" + (f", warp error {steady:.6f}" if steady is not None else ""))
-    if "ray" in told:
-        one, many = told["ray"]["one"], told["ray"]["many"]
+    if "ray" in figures:
+        one, many, speedup = (figures["ray"][name] for name in ("one", "many", "speedup"))
         lines += [
             "",
             f"over Ray: {one['frame_seconds']:.2f} s a frame with 1 worker, {many['frame_seconds']:.2f} s with "
-            f"{many['workers']}: {told['ray']['speedup']:.2f} times as fast; workers waited {many['idle_share']:.0%}",
+            f"{many['workers']}: {speedup:.2f} times as fast; workers waited {many['idle_share']:.0%}",
             f"{3600 / many['frame_seconds']:.0f} frames an hour",
         ]
     return "\n".join(lines)
 
 
 def _last_report(path: Path) -> dict[str, Any] | None:
-    """None where there is none, or none of this version that can be read: then nothing is compared."""
+    """The figures kept at `path`; None where there are none, or none that this version can read."""
     try:
-        found = json.loads(path.read_text())
-        return found if {"clip", "spec", "step", "alone"} <= found.keys() else None
+        report = json.loads(path.read_text())
+        return report if {"clip", "spec", "step", "alone"} <= report.keys() else None
     except (OSError, ValueError, AttributeError):
         return None
 
 
 def machine(threads: int | None) -> dict[str, Any]:
+    """What the figures were measured on: `name` of the device, `threads`, and the version of `torch`."""
     device = choose_device()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     return {"name": name, "threads": threads or torch.get_num_threads(), "torch": torch.__version__}
 
 
 def processor() -> str:
-    """As the system names it, with the instructions for bfloat16 that it has."""
+    """The processor as the system names it, its cores, and its instructions for bfloat16."""
     if not sys.platform.startswith("linux"):
         return platform.processor() or platform.machine()
     lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -167,8 +169,8 @@ def processor() -> str:
     return f"{names[0] if names else platform.machine()}, {len(names)} cores, {able or 'no bfloat16'}"
 
 
-def _machine_line(found: Mapping[str, Any]) -> str:
-    return f"{found['name']}; {found['threads']} thread(s), torch {found['torch']}"
+def _machine_line(facts: Mapping[str, Any]) -> str:
+    return f"{facts['name']}; {facts['threads']} thread(s), torch {facts['torch']}"
 
 
 def _times(now: float, old: float | None) -> str:

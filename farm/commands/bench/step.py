@@ -1,4 +1,4 @@
-"""One optimiser step beside the convolutions that it cannot do without, in turn and in one process.
+"""Measures one optimiser step beside the convolutions that it cannot do without, in turn and in one process.
 
     times = measure_step(features, targets, settings, picture, repeats=9)
     times.ratio       # of a whole step to the bare convolutions of the same shapes
@@ -33,11 +33,15 @@ Clock = Callable[[], float]
 WARM_UP = 3
 """Steps that are not counted: oneDNN compiles its kernels, and L-BFGS has no pairs yet."""
 PARTS = ("forward", "backward", "losses", "optimizer")
+"""What a step is made of, as farm.paint.stopwatch names it."""
 
 
 @dataclass(frozen=True)
 class StepTimes:
-    """Medians, in seconds. `parts` of `step`; `ratio` is the median of the pairs of step and bare convolutions."""
+    """Medians in seconds of a whole step and of the bare convolutions.
+
+    `ratio` is the median over the pairs of the two, `parts` is `step` by PARTS, `loss` is that of the last step.
+    """
 
     step: float
     bare: float
@@ -53,7 +57,7 @@ def measure_step(
     picture: NDArray[np.uint8],
     repeats: int = 9,
 ) -> StepTimes:
-    """Steps on `picture` (H, W, 3), from itself, each beside the bare convolutions of its size."""
+    """Make steps on `picture`, uint8 (H, W, 3), from itself, each beside the bare convolutions of its size."""
     size = (picture.shape[0], picture.shape[1])
     objective = Objective(features, targets, settings, picture, None)
     precondition = SmoothingPreconditioner(*size, features.device) if settings.precondition else None
@@ -78,7 +82,7 @@ def measure_step(
         if repeat < WARM_UP:
             continue
         spent = taken()
-        # Stages are told in seconds of the wall clock: only their shares are taken from there.
+        # The stopwatch counts seconds of the wall clock: only their shares are taken from there.
         for name in ("forward", "backward", "losses"):
             parts[name].append((evaluated - began) * spent[name] / sum(spent.values()))
         parts["optimizer"].append(ended - evaluated)
@@ -94,7 +98,10 @@ def measure_step(
 
 
 def bare_convolutions(features: VGGFeatures, layers: set[str], size: tuple[int, int]) -> Callable[[], None]:
-    """A call of every convolution as far as the deepest of `layers`, forward and by data, on maps of noise."""
+    """What runs every convolution as far as the deepest of `layers`, forward and by data, on maps of noise.
+
+    `size` is the (height, width) of the picture.
+    """
     deepest = max(features.layers.index(layer) for layer in layers)
     made = []
     for layer in features.layers[: deepest + 1]:

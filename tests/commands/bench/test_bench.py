@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from farm.commands.bench.clip import render_alone, warp_error
+from farm.commands.bench.clip import render_alone
 from farm.commands.bench.report import AROUND, OPTIMISER, _last_report, bench_table, run_bench
 from farm.commands.bench.step import bare_convolutions, measure_step
 from farm.errors import InputError, UsageError
@@ -105,14 +105,3 @@ def test_a_film_that_is_not_there_leaves_nothing_behind(spec, tmp_path):
 def test_a_method_without_an_optimiser_is_refused(spec, tmp_path):
     with pytest.raises(UsageError, match="no optimiser"):
         run_bench(spec.model_copy(update={"method": "identity"}), tmp_path)
-
-
-def test_warp_error_of_known_pictures():
-    before, flow, sure = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4, 2), np.float32), np.ones((4, 4), np.float32)
-    after = np.full((4, 4, 3), 51, np.uint8)
-    assert warp_error(before=before, after=after, flow=flow, weight=sure) == pytest.approx(0.04)
-    after[:2] = 0
-    half = sure.copy()
-    half[2:] = 0
-    assert warp_error(before=before, after=after, flow=flow, weight=half) == 0
-    assert warp_error(before=before, after=after, flow=flow, weight=0.1 * sure) is None

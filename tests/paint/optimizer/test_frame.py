@@ -134,6 +134,7 @@ def test_the_loss_falls_and_every_step_is_reported(features, targets, content, o
 
 
 @pytest.mark.heavy
+@pytest.mark.slow
 def test_the_range_loss_makes_the_clipped_picture_better(features, targets, content):
     def delivered(range_weight):
         settings = OptimizeSettings(range_weight=range_weight)
