@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from farm.plan.schedule import Assign, Release, Schedule, TaskFailed, TaskSucceeded, WorkerJoined, WorkerLost
-from farm.plan.tasks import Task
+from farm.plan.tasks import Task, longest_chain
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def simulate(tasks: Sequence[Task], gpus: int, chances: Chances, seed: int = 0) 
     outcome = Outcome(gpus)
     left = {task.id: _frames(task) * _frame_seconds(task, chances) for task in tasks}
     outcome.useful = sum(left.values())
-    outcome.bound = _longest_chain(tasks, chances)
+    outcome.bound = longest_chain(tasks, lambda task: left[task.id])
     events: list[tuple[float, int, str, str, int]] = []
     order = itertools.count()
     running: dict[str, _Run] = {}
@@ -174,11 +174,3 @@ def _frames(task: Task) -> int:
 
 def _frame_seconds(task: Task, chances: Chances) -> float:
     return max(task.steps, 1) / len(task.frames) * chances.step
-
-
-def _longest_chain(tasks: Sequence[Task], chances: Chances) -> float:
-    ends: dict[str, float] = {}
-    for task in tasks:
-        own = _frames(task) * _frame_seconds(task, chances)
-        ends[task.id] = own + max((ends[need] for need in task.needs), default=0.0)
-    return max(ends.values())

@@ -17,18 +17,19 @@
     ├── CancelledError          3  the user stopped it
     └── TimedOutError           4  it took longer than the user allowed
 
-The number is the exit code of the command line. An error is raised as `VideoError("clip.mp4 has no
-video stream", "give a file with pictures in it")`: what is wrong, then what to do. All of them survive
-pickling, because they cross process boundaries.
+The number is the exit code of the command line. An error says what is wrong, then what to do:
+`VideoError("clip.mp4 has no video stream", "give a file with pictures in it")`. All of them survive pickling, because
+they cross process boundaries.
 """
 
 from __future__ import annotations
 
 
 class FarmError(Exception):
-    """What went wrong in one line, and what the user can do about it."""
+    """What went wrong (`problem`), in one line, and what the user can do about it (`remedy`)."""
 
     exit_code = 1
+    """Exit code of the command line."""
 
     def __init__(self, problem: str, remedy: str = "") -> None:
         super().__init__(problem, remedy)
@@ -40,62 +41,72 @@ class FarmError(Exception):
 
 
 class UsageError(FarmError):
+    """Options that are wrong or do not fit together, or a spec that does not say what it must."""
+
     exit_code = 2
 
 
 class JobMismatchError(UsageError):
-    pass
+    """The job directory holds a render of another spec, or of inputs that have changed since."""
 
 
 class InputError(FarmError):
+    """A file that the user brought cannot be used."""
+
     exit_code = 2
 
 
 class VideoError(InputError):
-    pass
+    """A film cannot be opened or decoded, or is of a kind that the spec refuses."""
 
 
 class PictureError(InputError):
-    pass
+    """A picture or a mask cannot be read."""
 
 
 class FlowFileError(InputError):
-    pass
+    """A file of optical flow cannot be read or written, or a field of flow is missing."""
 
 
 class WeightsError(InputError):
-    pass
+    """A file of network weights is missing, damaged, or of another network."""
 
 
 class OutputError(FarmError):
+    """The output cannot be written there. Raised before any rendering."""
+
     exit_code = 2
 
 
 class RenderError(FarmError):
-    pass
+    """Rendering began and could not be finished. The same command continues it."""
 
 
 class OptimizationError(RenderError):
-    pass
+    """A frame came out non-finite or unoptimised, from every start that was tried."""
 
 
 class ChunkFailedError(RenderError):
-    pass
+    """A chunk failed as often as it may."""
 
 
 class StorageError(RenderError):
-    pass
+    """The job directory cannot be read or written: a full disk, say, or a network that is away."""
 
 
 class EncodeError(RenderError):
-    pass
+    """ffmpeg failed, or the finished film is not what was meant."""
 
 
 class CancelledError(FarmError):
+    """The user stopped it."""
+
     exit_code = 3
 
 
 class TimedOutError(FarmError):
+    """It took longer than the user allowed."""
+
     exit_code = 4
 
 

@@ -77,7 +77,7 @@ class RenderWorker:
         """Commit a frame by itself, for a preview. Jobs may change from call to call."""
         if self._renderer is None or self._renderer.job.url != JobDirectory(job_url).url:
             self._renderer = ChunkRenderer(job_url, (), self._name)
-        return self._renderer.still(frame)
+        return self._renderer.single_frame(frame)
 
     def sample(self, job_url: str, chunk: int) -> Sample:
         """Measure what frames like those of this chunk cost, in a scratch job of this worker's own."""

@@ -29,7 +29,7 @@ from farm.job.record import JobRecord
 from farm.media.join import join_films
 from farm.plan.pace import Progress
 from farm.plan.variants import first_seconds, frames_to_show
-from farm.render.chunk import still_task
+from farm.render.chunk import single_frame_task
 from farm.render.committed import read_committed
 from farm.render.inputs import Inputs
 from farm.render.prepare import Prepared, prepare_job
@@ -166,7 +166,7 @@ def _paint(
     for (cell, frame), report in work_off(pool, pieces, call, check, lambda piece: f"frame {piece[1]}"):
         job = prepared[cell].job
         job.forget()
-        picture = read_committed(job, still_task(frame), frame)
+        picture = read_committed(job, single_frame_task(frame), frame)
         stills[cell][frame] = Painted(picture, report.record.seconds, report.reused)
         progress.advance("preview", steps[cell])
     return [{frame: painted[frame] for frame in frames} for painted in stills]

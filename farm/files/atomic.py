@@ -1,4 +1,4 @@
-"""Files that are made: whether one may be put somewhere, and putting it there whole or not at all."""
+"""Writing one file on a disk: whether it may be put there, and putting it there whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from pathlib import Path
 from farm.errors import OutputError
 
 HALF_WRITTEN = re.compile(r"\.[^.]+\.[a-z0-9]+\.[0-9a-f]{12}")
+"""Temporary names of files that are not whole yet."""
 
 
 def check_can_write(path: str | Path, *, overwrite: bool) -> None:
-    """Raises OutputError for a missing or read-only directory, a directory of that name, or a file that is there."""
+    """Check that a file may be written to `path`. Reads only.
+
+    Raises OutputError where its directory is missing or read-only, `path` is a directory, or a file is there already
+    and `overwrite` is False.
+    """
     output = Path(path)
     if not output.parent.is_dir():
         raise OutputError(f"the directory {output.parent} does not exist", "create it first")
@@ -29,10 +34,10 @@ def check_can_write(path: str | Path, *, overwrite: bool) -> None:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write, fsync, rename, fsync of the folder: after a power loss the old or the new file is there, whole.
+    """Write `data` to `path`: after a power loss, either the old or the new file is there, whole.
 
-    The folder is made if need be. The temporary name is unique to the attempt. Raises OSError, and then leaves nothing
-    behind.
+    It is written under a temporary name that is unique to the attempt, synced, renamed, and its folder synced. The
+    folder is made where it is missing. Raises OSError, and then leaves nothing behind.
     """
     with _renamed_when_whole(path) as temporary, temporary.open("wb") as file:
         file.write(data)
@@ -41,7 +46,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def copy_atomically(source: Path, path: Path) -> None:
-    """A copy of `source`, with the promises of `write_atomically`."""
+    """Copy a file of any size to `path`, with the promises of `write_atomically`. Raises OSError."""
     with _renamed_when_whole(path) as temporary:
         shutil.copyfile(source, temporary)
         with temporary.open("rb") as file:
@@ -49,7 +54,7 @@ def copy_atomically(source: Path, path: Path) -> None:
 
 
 def move_into_place(temporary: Path, path: Path) -> None:
-    """Rename a file that was written beside `path`, after it has reached the disk. Raises OSError."""
+    """Rename `temporary`, a file that was written beside `path`, once it has reached the disk. Raises OSError."""
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     temporary.replace(path)
@@ -57,7 +62,7 @@ def move_into_place(temporary: Path, path: Path) -> None:
 
 
 def is_half_written(path: Path) -> bool:
-    """Whether it is a file that `write_atomically` or `copy_atomically` was killed over, or is writing now."""
+    """Whether `path` is a temporary file of `write_atomically` or `copy_atomically`, in work or left behind."""
     return HALF_WRITTEN.fullmatch(path.name) is not None and path.is_file() and not path.is_symlink()
 
 

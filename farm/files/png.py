@@ -1,6 +1,6 @@
-"""Whether a PNG is the one that was written: its chunks' own checksums.
+"""PNG of frames, and whether a PNG is whole, by the checksums of its chunks.
 
-Decoders look at them only in part: some fill up what is missing or wrong with whatever came out until then.
+Why not leave that to decoders: they look at the checksums only in part, and some fill in what is missing or wrong.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FRAME = 12
 
 
 def is_whole_png(data: bytes) -> bool:
-    """Whether every chunk is there with the right checksum, up to the end and no further."""
+    """Whether the bytes are a PNG whose every chunk is there with the right checksum, and nothing after the last."""
     if data[: len(_SIGNATURE)] != _SIGNATURE:
         return False
     at = len(_SIGNATURE)
@@ -34,9 +34,10 @@ def is_whole_png(data: bytes) -> bool:
 
 
 def encode_png(image: np.ndarray, *, compress: bool = True) -> bytes:
-    """PNG bytes of (H, W, 3) or (H, W) uint8. Level 1 and run lengths only: paint hardly compresses further.
+    """PNG bytes of a picture, (H, W, 3) RGB or (H, W) grey, uint8.
 
-    Without compression and filter it takes a tenth of the time and, of paint, a fifth more room.
+    The compression is level 1 with run lengths only, because paint hardly compresses further. Without compression and
+    filter, encoding takes a tenth of the time, and paint takes a fifth more room.
     """
     pixels = image[..., ::-1] if image.ndim == 3 else image
     options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
@@ -46,5 +47,6 @@ def encode_png(image: np.ndarray, *, compress: bool = True) -> bytes:
 
 
 def decode_png(data: bytes) -> np.ndarray:
+    """The picture in PNG bytes, uint8 (H, W, 3) RGB or (H, W). Raises OSError, SyntaxError or ValueError for no PNG."""
     with Image.open(io.BytesIO(data)) as picture:
         return np.asarray(picture)

@@ -1,4 +1,4 @@
-"""Files that are reached by URL: opened for reading by range, or fetched whole where a program needs a path.
+"""Inputs that are reached by URL: opened for reading by range, or fetched whole where a program needs a path.
 
 Films on object storage are read by range. Paintings and weights are small, so each process fetches them once.
 """
@@ -18,15 +18,17 @@ import fsspec
 from farm.errors import InputError
 
 READ_AHEAD_BYTES = 1 << 20
+"""Bytes of one request for a range, and of one piece of a copy."""
 _folder: tempfile.TemporaryDirectory[str] | None = None
 
 
 def is_remote(path: str | Path) -> bool:
+    """Whether `path` is a URL."""
     return "://" in str(path)
 
 
 def open_remote(url: str) -> Any:
-    """A seekable binary file that asks for no more than it is read for. Raises InputError."""
+    """The file at a URL, open for reading and seeking; only ranges that are read are transferred. Raises InputError."""
     try:
         system, name = fsspec.core.url_to_fs(url, use_listings_cache=False)
         return system.open(name, "rb", block_size=READ_AHEAD_BYTES)
@@ -35,18 +37,21 @@ def open_remote(url: str) -> Any:
 
 
 def remote_identity(url: str, head_bytes: int) -> bytes:
-    """What tells one version of a file from another without reading all of it: size, tag or time, and its head."""
+    """Bytes that tell one version of a file from another: its size, its tag or time, and its first `head_bytes`.
+
+    Raises InputError.
+    """
     try:
         system, name = fsspec.core.url_to_fs(url, use_listings_cache=False)
-        known = system.info(name)
-        version = known.get("ETag") or known.get("etag") or known.get("LastModified") or known.get("mtime") or ""
-        return f"{known.get('size')}\n{version}\n".encode() + system.cat_file(name, start=0, end=head_bytes)
+        info = system.info(name)
+        version = info.get("ETag") or info.get("etag") or info.get("LastModified") or info.get("mtime") or ""
+        return f"{info.get('size')}\n{version}\n".encode() + system.cat_file(name, start=0, end=head_bytes)
     except Exception as error:
         raise _unreadable(url, error) from None
 
 
 def local_path(path: str) -> Path:
-    """`path` itself, or a copy of what the URL holds: fetched once a process. Raises InputError."""
+    """`path` itself, or for a URL a copy on this machine. Each process fetches a URL once. Raises InputError."""
     global _folder
     if not is_remote(path):
         return Path(path)
@@ -61,7 +66,7 @@ def local_path(path: str) -> Path:
 
 
 def fetch(url: str, target: Path) -> None:
-    """Copy what the URL holds to a new file, in pieces. Raises InputError, and leaves no part of it behind."""
+    """Copy the file at a URL to the new file `target`, in pieces. Raises InputError, and then leaves nothing behind."""
     try:
         with fsspec.open(url, "rb") as source, target.open("wb") as file:
             shutil.copyfileobj(source, file, READ_AHEAD_BYTES)
@@ -77,4 +82,5 @@ def _unreadable(url: str, error: Exception) -> InputError:
 
 
 def file_name(path: str) -> str:
+    """Name of the file at a path or URL, without folders and query."""
     return PurePosixPath(urlsplit(path).path if "://" in path else path).name

@@ -1,9 +1,10 @@
 """Files of a job on a local path or any fsspec URL, each written whole or not at all.
 
-On disk a commit is write, fsync, rename; on object storage it is one PUT, which is atomic there.
-Two workers that write the same name cannot tear it: the last whole file stands.
-A call that fails in a way that passes (a network, an overloaded server) is made again a few times.
-Nothing is written or removed outside the folder: not by a name with `..` in it, nor through a link that leads out.
+On disk a commit is write, fsync, rename. On object storage it is one PUT, which is atomic there. Two workers that write
+the same name cannot tear it: the last whole file stands. A call that fails in a way that passes (a network, an
+overloaded server) is made again a few times. Nothing is written or removed outside the folder, neither by a name with
+`..` in it nor through a link that leads out.
+
 Credentials of an object store come from the environment of each machine, as its own tools read them
 (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...), never from the URL.
 """
@@ -24,10 +25,11 @@ from farm.errors import StorageError, UsageError
 from farm.files.atomic import copy_atomically, is_half_written, move_into_place, write_atomically
 
 ATTEMPTS = 6
+"""Times that a call is made before its failure counts."""
 PASSING_ERRORS = frozenset(
     {errno.EIO, errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ESTALE, errno.ETIMEDOUT, errno.ENOLCK}
 )
-"""What a network file system or an overloaded store says; a full disk or a missing right is not among them."""
+"""Error numbers of a network file system or an overloaded store. A full disk or a missing right is not among them."""
 
 T = TypeVar("T")
 
@@ -55,10 +57,11 @@ class Storage:
 
     @property
     def local(self) -> Path | None:
-        """The folder, where it is on a disk of this machine."""
+        """The folder, where it is on a disk of this machine; None on object storage."""
         return self._local
 
     def below(self, name: str) -> Storage:
+        """The folder `name` in this one, as a storage of its own."""
         return Storage(f"{self.url}/{name}", self._sleep)
 
     def write(self, name: str, data: bytes) -> None:
@@ -70,10 +73,10 @@ class Storage:
             else:
                 write_atomically(self._inside(name), data)
 
-        self._told("written", name, write)
+        self._attempt("written", name, write)
 
     def upload(self, source: Path, name: str) -> None:
-        """Copy a local file of any size under `name`, in pieces; it is there whole or not at all."""
+        """Copy a local file of any size to `name`, in pieces. It is there whole or not at all."""
 
         def upload() -> None:
             if self._local is None:
@@ -81,7 +84,7 @@ class Storage:
             else:
                 copy_atomically(source, self._inside(name))
 
-        self._told("written", name, upload)
+        self._attempt("written", name, upload)
 
     def adopt(self, source: Path, name: str) -> None:
         """Move a file into place that was written beside it, on the disk where this folder is."""
@@ -92,7 +95,7 @@ class Storage:
             if source.exists():  # or it was moved already, before what then failed
                 move_into_place(source, local / name)
 
-        self._told("written", name, adopt)
+        self._attempt("written", name, adopt)
 
     def read(self, name: str) -> bytes | None:
         """The bytes under `name`, or None where there is no such file."""
@@ -105,23 +108,25 @@ class Storage:
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
-        return self._told("read", name, read)
+        return self._attempt("read", name, read)
 
     def exists(self, name: str) -> bool:
+        """Whether there is a file or a folder of that name."""
+
         def exists() -> bool:
             if self._local is None:
                 return bool(self._remote.exists(f"{self._root}/{name}"))
             return (self._local / name).exists()
 
-        return self._told("read", name, exists)
+        return self._attempt("read", name, exists)
 
     def names(self, folder: str) -> list[str]:
-        """The files at any depth below `folder`, by the names they have here, sorted; unfinished ones left out."""
+        """Names of all whole files at any depth below `folder`, relative to this storage, sorted."""
 
         def names() -> list[str]:
             if self._local is None:
-                found = self._remote.find(f"{self._root}/{folder}")
-                return sorted(path[len(self._root.rstrip("/")) + 1 :] for path in found)
+                paths = self._remote.find(f"{self._root}/{folder}")
+                return sorted(path[len(self._root.rstrip("/")) + 1 :] for path in paths)
             below = (self._local / folder).rglob("*")
             return sorted(
                 path.relative_to(self._local).as_posix()
@@ -129,10 +134,10 @@ class Storage:
                 if path.is_file() and not path.name.startswith(".")
             )
 
-        return self._told("read", folder, names)
+        return self._attempt("read", folder, names)
 
     def remove(self, name: str) -> None:
-        """Remove a file; one that is not there is no error."""
+        """Remove a file. One that is not there is no error."""
 
         def remove() -> None:
             with contextlib.suppress(FileNotFoundError):
@@ -141,11 +146,12 @@ class Storage:
                 else:
                     self._inside(name).unlink(missing_ok=True)
 
-        self._told("removed", name, remove)
+        self._attempt("removed", name, remove)
 
     def sweep(self, folders: Collection[str]) -> None:
-        """Remove what writers that were killed left half written, at any depth below `folders`. Object storage keeps
-        nothing of that. Only for who knows that nobody is writing there.
+        """Remove files that killed writers left half written, at any depth below `folders`.
+
+        Only for a caller who knows that nobody is writing there. Object storage keeps no such files.
         """
         local = self._local
         if local is None:
@@ -158,7 +164,7 @@ class Storage:
                     if is_half_written(path):
                         path.unlink(missing_ok=True)
 
-        self._told("removed", ".", sweep)
+        self._attempt("removed", ".", sweep)
 
     def _key(self, name: str) -> str:
         return f"{self._root}/{_checked(name)}"
@@ -171,10 +177,10 @@ class Storage:
             raise PermissionError(errno.EPERM, "a link leads out of the folder")
         return path
 
-    def _told(self, done: str, name: str, call: Callable[[], T]) -> T:
-        """Do it, again if need be, and say in one line what could not be done.
+    def _attempt(self, done: str, name: str, call: Callable[[], T]) -> T:
+        """Make a call, again if need be. Raises StorageError that says in one line what could not be done.
 
-        Object stores raise their own libraries' errors beside OSError.
+        Object stores raise errors of their own libraries beside OSError.
         """
         try:
             return again.copy(sleep=self._sleep)(call)

@@ -1,10 +1,10 @@
-"""How the farm stores a flow and its mask: KITTI's 16-bit PNG, lossless but for rounding to 1/64 px.
+"""How the farm stores a flow and its reliability: KITTI's 16-bit PNG, lossless but for rounding to 1/64 px.
 
 R = `round(64 dx) + 32768`, G = `round(64 dy) + 32768`, and B is 0 where the flow is not known (Menze and Geiger
-2015, the devkit of the KITTI flow benchmark). Where it is known B is 1 plus the reliability in 0..255, which a
-reader of KITTI's files takes for "known" whatever it is. So a stored flow differs from the estimated one
-by 1/128 px at the most, and encoding it again loses nothing. A motion of more than 511.98 px a frame, which no
-estimator follows even in 4K, does not fit and is stored as unknown, that is, as not to be relied on.
+2015, the devkit of the KITTI flow benchmark). Where the flow is known, B is 1 plus the reliability in 0..255, which a
+reader of KITTI's files takes for "known" whatever the number. So a stored flow differs from the estimated one by 1/128
+px at the most, and encoding it again loses nothing. A motion of more than 511.98 px (32767 / 64) does not fit. No
+estimator follows such a motion even in 4K; it is stored as unknown.
 """
 
 from __future__ import annotations
@@ -17,21 +17,24 @@ from farm.errors import FlowFileError
 from farm.files.png import is_whole_png
 
 STEPS_PER_PX = 64
-LONGEST_MOTION_PX = 32767 / STEPS_PER_PX
+"""Steps of the stored numbers in one pixel of motion."""
 _ZERO = 32768
 
 
 def round_flow(flow: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The flow as it comes back from storage: rounded to 1/64 px, NaN in both components where it does not fit."""
+    """A flow (H, W, 2) float32, in pixels, as it comes back from storage.
+
+    It is rounded to 1/64 px, and NaN in both components where it does not fit.
+    """
     steps = np.rint(flow * np.float32(STEPS_PER_PX))
     known = (np.abs(steps) < _ZERO).all(axis=-1, keepdims=True)
     return np.where(known, steps / np.float32(STEPS_PER_PX), np.float32(np.nan))
 
 
 def encode_flow(flow: npt.NDArray[np.float32], weight: npt.NDArray[np.float32] | None = None) -> bytes:
-    """PNG bytes of a (H, W, 2) flow in pixels and, if given, its reliability (H, W) in 0..1, kept to 1/255.
+    """PNG bytes of a flow (H, W, 2) float32, in pixels, and its reliability (H, W) float32, 0..1, kept to 1/255.
 
-    Raises FlowFileError when there is nothing to encode.
+    Raises FlowFileError where a side of the flow is 0.
     """
     steps = np.rint(flow * np.float32(STEPS_PER_PX))
     known = (np.abs(steps) < _ZERO).all(axis=-1)
@@ -47,14 +50,14 @@ def encode_flow(flow: npt.NDArray[np.float32], weight: npt.NDArray[np.float32] |
 
 
 def decode_flow(data: bytes) -> npt.NDArray[np.float32]:
-    """The float32 (H, W, 2) flow in a KITTI flow PNG, NaN where unknown. Raises FlowFileError when it is damaged."""
+    """The flow (H, W, 2) float32, in pixels, of a KITTI flow PNG; NaN where unknown. Raises FlowFileError."""
     return decode_match(data)[0]
 
 
 def decode_match(data: bytes) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Flow as `decode_flow`, and reliability (H, W) float32 0..1: 0 where the flow is unknown.
+    """(flow, reliability) of PNG bytes. The flow is as `decode_flow` gives it, the reliability (H, W) float32, 0..1.
 
-    Raises FlowFileError when it is damaged.
+    The reliability is 0 where the flow is unknown. Raises FlowFileError where the bytes are damaged.
     """
     codes = None
     # cv2 fills what is missing of a damaged PNG with zeros and says nothing.

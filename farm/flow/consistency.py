@@ -1,4 +1,4 @@
-"""Where a flow can be trusted: occlusions, motion boundaries, and which of many frames shows a pixel.
+"""Where a flow can be trusted: occlusions, motion boundaries, and which of several frames shows a pixel.
 
 Source: Ruder, Dosovitskiy and Brox, "Artistic Style Transfer for Videos" (2016), section 4.1, eq. 5 and 6, and
 section 4.2; thresholds from Sundaram, Brox and Keutzer (2010). The masks are those of the authors' own
@@ -21,25 +21,31 @@ import numpy as np
 import numpy.typing as npt
 
 RELIABLE = 255.0
+"""Seed of a pixel that may be taken from the previous frame."""
 DISOCCLUDED = -255.0
-UNDECIDED = 0.0  # outside the frame, on a motion boundary, or the flow is unknown
-
-# Coefficients of eq. 5 (disocclusion) and eq. 6 (motion boundary): a share of the squared motion, and px^2.
+"""Seed of a pixel that the previous frame does not show."""
+UNDECIDED = 0.0
+"""Seed of a pixel that leads outside the frame, lies on a motion boundary, or has no known flow."""
 DISOCCLUSION_RELATIVE, DISOCCLUSION_ABSOLUTE = 0.01, 0.5
+"""Coefficients of eq. 5: a share of the squared motion, and px^2."""
 BOUNDARY_RELATIVE, BOUNDARY_ABSOLUTE = 0.01, float(np.float32(0.002))
-
+"""Coefficients of eq. 6: a share of the squared motion, and px^2."""
 SMOOTHING_SIGMA = 0.8
+"""Standard deviation of the Gaussian that smooths the seeds, in pixels."""
 SMOOTHING_REACH = 2
+"""Pixels to either side that this Gaussian takes in."""
 
 FloatArray = npt.NDArray[np.float32]
+"""float32 of any shape."""
 
 
 def reliability(backward: FloatArray, forward: FloatArray) -> npt.NDArray[np.uint8]:
     """How far each pixel of the current frame may be taken from the previous one: uint8 (H, W), 255 fully.
 
-    backward: current to previous; the mask lives in its frame. forward: previous to current; it is sampled where
-    backward leads to. Both (H, W, 2). With the two exchanged the mask is that of the previous frame, and with flows
-    over several frames it is that of the two frames which they join. Raises ValueError when shapes differ.
+    `backward` leads from the current frame to the previous one, and the mask has its pixels. `forward` leads from the
+    previous frame to the current one, and is sampled where `backward` leads to. Both are (H, W, 2), in pixels. With the
+    two exchanged, the mask is that of the previous frame; flows over several frames give the mask of the two frames
+    that they join. Raises ValueError where shapes differ.
     """
     if backward.shape != forward.shape or backward.shape[2:] != (2,):
         raise ValueError(f"backward flow {backward.shape} and forward flow {forward.shape} are of different shapes")
@@ -55,8 +61,8 @@ def reliability_weights(backward: FloatArray, forward: FloatArray) -> FloatArray
 def long_term_weights(weights: Sequence[FloatArray]) -> list[FloatArray]:
     """Tie each pixel to the nearest frame that shows it: `c_long^j = max(c^j - sum of c^k over nearer k, 0)`.
 
-    weights: (H, W) in 0..1 for frames at growing distance, nearest first. Returns as many, in the same order, which
-    sum to 1 at the most at every pixel (Ruder et al. 2016, section 4.2).
+    `weights` are (H, W) float32, 0..1, of frames at growing distance, nearest first. Returns as many in the same order,
+    whose sum is 1 at the most at every pixel (Ruder et al. 2016, section 4.2).
     """
     result = []
     nearer = np.float32(0)

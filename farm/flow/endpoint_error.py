@@ -1,4 +1,4 @@
-"""How far an estimated flow is from the truth."""
+"""How far an estimated flow is from the true one."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ def end_point_error(
     truth: npt.NDArray[np.float32],
     valid: npt.NDArray[np.bool_] | None = None,
 ) -> float:
-    """The mean Euclidean distance in pixels between two (H, W, 2) flows (Baker et al. 2011, section 4.1).
+    """Mean Euclidean distance, in pixels, between two flows (H, W, 2) float32 (Baker et al. 2011, section 4.1).
 
-    Only pixels where the truth is known count, and of these only where `valid` (H, W) is true. A flow that is unknown
-    there makes the error NaN. Raises ValueError when shapes differ or no pixel is left.
+    Only pixels count where the truth is known and, if given, `valid` (H, W) is True. A flow that is unknown at one of
+    them makes the error NaN. Raises ValueError where shapes differ or no pixel is left.
     """
     if flow.shape != truth.shape or (valid is not None and valid.shape != truth.shape[:2]):
         raise ValueError(f"the flow has shape {flow.shape} and its truth {truth.shape}")

@@ -19,25 +19,37 @@ from farm.flow.dis import dense_inverse_search
 from farm.flow.warp import inside_frame, warp
 
 GRID_STEP_PX = 4
+"""Pixels between matches, where they do not get more than MOST_MATCHES."""
 AGREEMENT_PX = 0.3
-# The interpolator takes fewer than 32767 matches, and needs some neighbours for an affine motion.
+"""Pixels within which the way forward and back has to end at its start."""
 MOST_MATCHES = 32_000
+"""Matches at the most: the interpolator takes fewer than 32767."""
 FEWEST_MATCHES = 16
+"""Matches below which the dense search is returned as it is: an affine motion needs some neighbours."""
 NEIGHBOURS = 64
+"""Nearest matches that the affine motion of a pixel is fitted to."""
 NEIGHBOUR_SIGMA = 0.05
-SMOOTHNESS = 40.0  # of the refinement
-# The interpolator takes as inliers what lies within half the mean deviation of the neighbours. Under an exactly uniform
-# motion, as of scrolling titles, that is nothing, and it returns no motion at all. A few matches set wrong on purpose
-# keep the deviation above 32-bit rounding, and are left out as outliers.
+"""Decay of their weights with distance, as OpenCV's interpolator takes it."""
+SMOOTHNESS = 40.0
+"""Weight of smoothness in the variational refinement (alpha)."""
 EVERY_NTH_A_DECOY = 8
+"""One in so many matches is set wrong on purpose, by DECOY_PX.
+
+Why: the interpolator takes as inliers what lies within half the mean deviation of the neighbours. Under an exactly
+uniform motion, as of scrolling titles, nothing does, and it returns no motion at all. The decoys keep the deviation
+above 32-bit rounding, and are left out as outliers.
+"""
 DECOY_PX = 1 / 16
+"""Error of a decoy, in pixels."""
 
 Picture = npt.NDArray[np.uint8]
+"""(H, W, 3) RGB."""
 Flow = npt.NDArray[np.float32]
+"""(H, W, 2), in pixels."""
 
 
 def epicflow(a: Picture, b: Picture) -> Flow:
-    """The flow (H, W, 2) from a to b, uint8 RGB (H, W, 3) of 64 px a side or more."""
+    """The flow (H, W, 2) float32, in pixels, from a to b, uint8 RGB (H, W, 3) of 64 px a side or more."""
     forward = dense_inverse_search(a, b)
     points = _consistent_points(forward, dense_inverse_search(b, a))
     if len(points) < FEWEST_MATCHES:

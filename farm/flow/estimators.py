@@ -1,4 +1,4 @@
-"""Optical flow estimators by name; all of them give the same flow whatever the number of threads.
+"""Optical flow estimators by name. All of them give the same flow whatever the number of threads.
 
 | method      | what it is                                                                        | cost |
 |-------------|-----------------------------------------------------------------------------------|------|
@@ -28,9 +28,12 @@ from farm.flow.epicflow import epicflow
 from farm.spec.choices import FlowMethod
 
 FLOW_METHODS: tuple[FlowMethod, ...] = get_args(FlowMethod)
+"""Names of all estimators."""
 
 Picture = npt.NDArray[np.uint8]
+"""(H, W, 3) RGB."""
 Flow = npt.NDArray[np.float32]
+"""(H, W, 2), in pixels."""
 
 # Below this side some of OpenCV's pyramids have no level left, and RAFT's correlation volume no extent.
 _SMALLEST_SIDE = {"dis": 64, "deepflow": 64, "epicflow": 64, "farneback": 64, "raft": 128}
@@ -41,12 +44,14 @@ class FlowEstimator(Protocol):
     """Estimates the flow from one picture to another."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The method's name."""
+        ...
 
     def estimate(self, a: Picture, b: Picture) -> Flow:
-        """The flow from a to b: float32 (H, W, 2) in pixels, finite, for uint8 RGB (H, W, 3) of equal size.
+        """The flow from a to b, (H, W, 2) float32, in pixels, finite. Both are uint8 RGB (H, W, 3) of one size.
 
-        Raises ValueError when the pictures are anything else.
+        Raises ValueError where the pictures are anything else.
         """
         ...
 
@@ -73,7 +78,7 @@ def create_estimator(method: FlowMethod, *, weights: str | None = None, device: 
 
 
 def create_smooth_search() -> FlowEstimator:
-    """A second opinion beside `dis` where that contradicts itself; see farm.flow.match."""
+    """The estimator whose flow takes the place of `dis` where that contradicts itself: see farm.flow.match."""
     return _PaddedEstimator("dis", smooth_search)
 
 

@@ -28,9 +28,9 @@ _PGM_HEADER = re.compile(
 
 
 def read_flow(path: str | Path) -> npt.NDArray[np.float32]:
-    """The (H, W, 2) flow in a `.flo` file, in pixels; NaN where it is unknown (larger than 1e9, or NaN in the file).
+    """The flow (H, W, 2) float32, in pixels, of a `.flo` file; NaN where it is larger than 1e9, or NaN, in the file.
 
-    Raises FlowFileError when the file is missing, is not a .flo, or is shorter or longer than its size says.
+    Raises FlowFileError where the file is missing, is not a .flo, or is shorter or longer than its size says.
     """
     data = _read_bytes(path)
     if len(data) < _HEADER_BYTES or data[:4] != _TAG:
@@ -51,14 +51,14 @@ def read_flow(path: str | Path) -> npt.NDArray[np.float32]:
 
 
 def write_flow(path: str | Path, flow: npt.NDArray[np.float32]) -> None:
-    """Write a (H, W, 2) flow as `.flo`; NaN becomes the format's mark of the unknown. Raises FlowFileError."""
+    """Write a flow (H, W, 2), in pixels, as `.flo`; NaN becomes the format's mark of unknown. Raises FlowFileError."""
     height, width = flow.shape[:2]
     values = np.where(np.isfinite(flow).all(axis=-1, keepdims=True), flow, _UNKNOWN).astype("<f4")
     _write_bytes(path, _TAG + np.array([width, height], "<i4").tobytes() + values.tobytes())
 
 
 def read_mask(path: str | Path) -> npt.NDArray[np.uint8]:
-    """A binary PGM (P5, 8 bits) as uint8 (H, W). Raises FlowFileError."""
+    """The mask (H, W) uint8 in a binary PGM (P5, 8 bits). Raises FlowFileError."""
     data = _read_bytes(path)
     header = _PGM_HEADER.match(data)
     if not header or int(header[3]) != 255:
@@ -70,13 +70,17 @@ def read_mask(path: str | Path) -> npt.NDArray[np.uint8]:
 
 
 def write_mask(path: str | Path, mask: npt.NDArray[np.uint8]) -> None:
-    """Write a uint8 (H, W) mask as binary PGM. Raises FlowFileError."""
+    """Write a mask (H, W) uint8 as binary PGM. Raises FlowFileError."""
     height, width = mask.shape
     _write_bytes(path, b"P5\n%d %d\n255\n" % (width, height) + np.ascontiguousarray(mask, np.uint8).tobytes())
 
 
 def external_flow_name(from_frame: int, to_frame: int) -> str:
-    """The name of an external flow file; frames are counted from 0 here and from 1 in the name."""
+    """Name of an external flow file. Frames are counted from 0 here, and from 1 in the name.
+
+    >>> external_flow_name(0, 1), external_flow_name(1, 0)
+    ('forward_1_2.flo', 'backward_2_1.flo')
+    """
     direction = "forward" if from_frame < to_frame else "backward"
     return f"{direction}_{from_frame + 1}_{to_frame + 1}.flo"
 
@@ -84,17 +88,17 @@ def external_flow_name(from_frame: int, to_frame: int) -> str:
 def read_external_flow(
     directory: str | Path, from_frame: int, to_frame: int, size: tuple[int, int]
 ) -> npt.NDArray[np.float32]:
-    """The flow between two frames (counted from 0) from a directory, brought to `size` = (width, height).
+    """The flow (H, W, 2) float32, in pixels, between two frames, counted from 0, from a directory of external files.
 
-    Raises FlowFileError, which names the file that is looked for.
+    It is brought to `size`, (width, height). Raises FlowFileError, which names the file that is looked for.
     """
     return resize_flow(read_flow(Path(directory) / external_flow_name(from_frame, to_frame)), size)
 
 
 def resize_flow(flow: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """The flow of the same motion in pictures of `size` = (width, height): resampled, and its vectors scaled.
+    """The flow (H, W, 2) of the same motion in pictures of `size`, (width, height): resampled, and its vectors scaled.
 
-    Averaged when it shrinks, bilinear when it grows; unknown wherever an unknown pixel takes part.
+    It is averaged where it shrinks, bilinear where it grows, and unknown wherever an unknown pixel takes part.
     """
     height, width = flow.shape[:2]
     if size == (width, height):

@@ -3,9 +3,9 @@
     there, back = match_both_ways([(flow_ab, flow_ba)])     one estimate, checked against itself
     there, back = create_matcher("dis").match(a, b)         estimated as well
 
-Where an estimate contradicts itself, another may not: fine search finds thin things and small motion, a smoother
-field holds together on a bare wall or in blur. With several estimates each pixel takes the one whose forward and
-backward flow agree, the first of them in a draw. What stays untied is painted anew in every frame, and flickers.
+Why several estimates: where one contradicts itself, another may not. Fine search finds thin things and small motion; a
+smoother field holds together on a bare wall or in blur. Each pixel takes the estimate whose forward and backward flow
+agree best, the first of them in a draw. Pixels that stay untied are painted anew in every frame, and flicker.
 """
 
 from __future__ import annotations
@@ -23,25 +23,31 @@ from farm.flow.estimators import FlowEstimator, FlowMethod, create_estimator, cr
 
 @dataclass(frozen=True)
 class Match:
-    """From frame A to frame B: `flow` (H, W, 2) float32 pixels; `weight` (H, W) float32, 0..1 (Ruder eq. 5, 6)."""
+    """The flow from frame A to frame B, and how far each of its pixels can be trusted (Ruder 2016, eq. 5 and 6).
+
+    `flow` is (H, W, 2) float32, in pixels; `weight` is (H, W) float32, 0..1.
+    """
 
     flow: npt.NDArray[np.float32]
     weight: npt.NDArray[np.float32]
 
 
 class Matcher:
-    """Matches pictures by one estimator or several."""
+    """Matches pictures by one flow estimator or several."""
 
     def __init__(self, estimators: Sequence[FlowEstimator]) -> None:
         self._estimators = estimators
 
     def match(self, a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> tuple[Match, Match]:
-        """From a to b and from b to a; both uint8 RGB (H, W, 3). Raises ValueError where sizes differ."""
-        return match_both_ways([(one.estimate(a, b), one.estimate(b, a)) for one in self._estimators])
+        """(match from a to b, match from b to a) of uint8 RGB (H, W, 3). Raises ValueError where sizes differ."""
+        estimates = [(estimator.estimate(a, b), estimator.estimate(b, a)) for estimator in self._estimators]
+        return match_both_ways(estimates)
 
 
 def create_matcher(method: FlowMethod, *, weights: str | None = None, device: str = "cpu") -> Matcher:
-    """The estimator of that name; beside fine dense search a smooth one."""
+    """A matcher with the estimator of that name, for `dis` with a smooth search too. Parameters and errors are those of
+    `create_estimator`.
+    """
     first = create_estimator(method, weights=weights, device=device)
     return Matcher([first, create_smooth_search()] if method == "dis" else [first])
 
@@ -49,9 +55,9 @@ def create_matcher(method: FlowMethod, *, weights: str | None = None, device: st
 def match_both_ways(
     estimates: Sequence[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]],
 ) -> tuple[Match, Match]:
-    """The best of several estimates (flow A to B, flow B to A), pixel by pixel, in either direction.
+    """(match from A to B, match from B to A): pixel by pixel the best of several estimates (flow A to B, flow B to A).
 
-    Flows are rounded as the codec rounds them first, so that a kept match equals a fresh one.
+    Flows (H, W, 2), in pixels, are first rounded as the codec rounds them, so that a stored match equals a fresh one.
     """
     rounded = [(round_flow(there), round_flow(back)) for there, back in estimates]
     there, back = ([_checked(*ways[::step]) for ways in rounded] for step in (1, -1))
@@ -59,7 +65,7 @@ def match_both_ways(
 
 
 def best_match(matches: Sequence[Match]) -> Match:
-    """Each pixel from the match that trusts it most, the first of them in a draw."""
+    """A match with each pixel from the match that has the largest weight there, the first of them in a draw."""
     best = matches[0]
     for other in matches[1:]:
         better = other.weight > best.weight

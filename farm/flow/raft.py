@@ -1,7 +1,7 @@
 """RAFT: Teed and Deng, "RAFT: Recurrent All-Pairs Field Transforms for Optical Flow" (2020), as torchvision has it.
 
-Nothing is downloaded: the weights are a file, a state dict of torchvision's `raft_large` or `raft_small`
-(`.safetensors`, or what `torch.save` writes). Which of the two it is shows in its tensors.
+Nothing is downloaded. The weights are a file, a state dict of torchvision's `raft_large` or `raft_small`
+(`.safetensors`, or what `torch.save` writes). Its tensors show which of the two it is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from torchvision.models.optical_flow import raft_large, raft_small
 
 from farm.errors import WeightsError
 
-REFINEMENTS = 12  # as trained
+REFINEMENTS = 12
+"""Iterations of the update block, as many as in training."""
 # The first convolution of the update block exists in the large network alone.
 _ONLY_IN_LARGE = "update_block.motion_encoder.convcorr2.0.weight"
 _REMEDY = "give a state dict of torchvision's raft_large or raft_small with --flow-weights FILE, or choose --flow dis"
@@ -38,7 +39,10 @@ class RaftFlow:
 
     @torch.inference_mode()
     def __call__(self, a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """The flow (H, W, 2) from a to b, uint8 RGB (H, W, 3), sides of 128 px or more and multiples of 8."""
+        """The flow (H, W, 2) float32, in pixels, from a to b, uint8 RGB (H, W, 3).
+
+        Sides are 128 px or more, and multiples of 8.
+        """
         first, second = (self._tensor(picture) for picture in (a, b))
         flow = self._network(first, second, num_flow_updates=REFINEMENTS)[-1]
         return flow[0].permute(1, 2, 0).float().cpu().numpy()
@@ -50,7 +54,7 @@ class RaftFlow:
 
 
 def load_raft_weights(path: Path) -> dict[str, torch.Tensor]:
-    """A state dict, read without running anything that is in the file. Raises WeightsError."""
+    """The tensors of a state dict by name, read without running any code in the file. Raises WeightsError."""
     if not path.is_file():
         raise WeightsError(f"there is no file {path}", _REMEDY)
     try:

@@ -1,12 +1,11 @@
 """Optical flow between the frames of one video, estimated once and kept in the job directory.
 
-Flow needs no stylised frame, so anybody may compute it ahead of the renderers; whoever needs a field that
-is not there yet computes it itself. What is used is always the stored field (1/64 pixel), so it makes no
-difference who computed it.
+Flow needs no stylised frame, so it may be computed ahead of the renderers. A renderer that needs a field that is not
+there yet computes it itself. Only stored fields (1/64 pixel) are used, so it makes no difference who computed one.
 
-Over more than one frame there are two ways: to compose the fields between neighbours, which follows slow motion
-exactly but loses whatever was hidden on the way, and to estimate directly, which finds again what was hidden but
-misses large motion. Each pixel takes the way whose forward and backward flow agree better.
+Over more than one frame there are two ways. Composing the fields between neighbours follows slow motion exactly, but
+loses whatever was hidden on the way. Estimating directly finds hidden things again, but misses large motion. Each pixel
+takes the way whose forward and backward flow agree better.
 """
 
 from __future__ import annotations
@@ -25,16 +24,20 @@ from farm.flow.match import Match, best_match
 from farm.flow.warp import compose
 
 CACHE_BYTES = 1 << 30
+"""Bytes of fields that are kept in memory."""
 CACHE_FIELDS = 2048
-"""What the long-term ties of a chunk share; small frames would otherwise fill a gigabyte before any is dropped."""
+"""Fields that are kept in memory: about those that the long-term ties of a chunk share.
+
+Why a number too: small frames would otherwise fill a gigabyte before any field is dropped.
+"""
 
 Kept = TypeVar("Kept", Match, np.ndarray)
 
 
 class FlowStore:
-    """Flow between frames by number.
+    """Flow between frames by number. Every method raises StorageError, and whatever `measure` raises.
 
-    `measure` matches two frames that are not kept yet, both ways; for frames that are no neighbours it may give
+    `measure` matches two frames that are not kept yet, both ways. For frames that are no neighbours it may return
     None. `others` are stores of earlier jobs that are read, never written.
     """
 
@@ -51,30 +54,36 @@ class FlowStore:
         self._cached_bytes = 0
 
     def flow(self, source: int, target: int) -> np.ndarray:
-        """The flow from frame `source` to frame `target`, (H, W, 2) float32 pixels."""
+        """The flow from frame `source` to frame `target`, (H, W, 2) float32, in pixels. Raises as `match` does."""
         return self.match(source, target).flow
 
     def weights(self, source: int, target: int) -> np.ndarray:
-        """How far each pixel of `source` may be tied to `target`: (H, W) float32, 0..1 (Ruder 2016, eq. 5 and 6)."""
+        """How far each pixel of `source` may be tied to `target`: (H, W) float32, 0..1 (Ruder 2016, eq. 5 and 6).
+
+        Raises as `match` does.
+        """
         return self.match(source, target).weight
 
     def match(self, source: int, target: int) -> Match:
-        """Flow and weights, per pixel from the chain of neighbours or directly."""
+        """Flow (H, W, 2) and weights (H, W), float32: per pixel from the chain of neighbours, or estimated directly.
+
+        Raises ValueError for a frame and itself, FlowFileError where there is no flow between two neighbours.
+        """
         if source == target:
             raise ValueError("flow from a frame to itself")
         return self._cached(("match", source, target), lambda: self._better(source, target))
 
     def ensure(self, source: int, target: int) -> bool:
-        """Match two neighbours unless they are kept already, both ways. True where it had to be done."""
+        """Match two frames both ways, unless both fields are kept already. True where it had to be done."""
         if self._read(source, target) is not None and self._read(target, source) is not None:
             return False
         self._measured(source, target)
         return True
 
     def stored_bytes(self, source: int, target: int) -> int:
-        """What the fields between two frames take, both ways, as far as they are kept here."""
-        found = (self._storage.read(_name(*way)) for way in ((source, target), (target, source)))
-        return sum(len(data) for data in found if data is not None)
+        """Bytes of the fields between two frames, both ways, as far as they are kept in this store."""
+        files = (self._storage.read(_name(*way)) for way in ((source, target), (target, source)))
+        return sum(len(data) for data in files if data is not None)
 
     def _better(self, source: int, target: int) -> Match:
         direct = self._measured(source, target)

@@ -1,8 +1,8 @@
 """Moving pictures along a flow, with exact bilinear sampling and the edge repeated outside the frame.
 
-`cv2.remap` with INTER_LINEAR rounds coordinates to 1/32 px, and `grid_sample` goes through normalised coordinates,
-so that not even a zero flow gives back its picture. Here the four neighbours are fetched at integer positions
-and blended with the fraction of the flow itself, which is exact and the same at every place of the frame.
+Why not the usual functions: `cv2.remap` with INTER_LINEAR rounds coordinates to 1/32 px, and `grid_sample` goes through
+normalised coordinates, so that not even a zero flow gives back its picture. Here the four neighbours are fetched at
+integer positions and blended with the fraction of the flow itself, which is exact and the same everywhere in the frame.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _CHANNELS_AT_A_TIME = 4
 def warp(image: npt.NDArray[np.generic], flow: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """`image(x + flow(x))` at every pixel x.
 
-    image: uint8 or float32, (H, W) or (H, W, C), of finite values (NaN spreads to the pixels that read it).
-    flow: (H, W, 2), from the picture that is wanted to the one that is given.
-    Returns float32 of the shape and range of the image. Raises ValueError when the sizes differ.
+    `image` is uint8 or float32, (H, W) or (H, W, C), of finite values: NaN spreads to the pixels that read it.
+    `flow` (H, W, 2) float32, in pixels, leads from the wanted picture to `image`; unknown flow leaves a pixel where it
+    is. Returns float32 of the shape and range of the image. Raises ValueError where sizes differ or are too large.
     """
     if image.shape[:2] != flow.shape[:2] or flow.shape[2:] != (2,):
         raise ValueError(f"a picture of shape {image.shape} cannot follow a flow of shape {flow.shape}")
@@ -46,8 +46,10 @@ def warp(image: npt.NDArray[np.generic], flow: npt.NDArray[np.float32]) -> npt.N
 def warp_sharp(image: npt.NDArray[np.generic], flow: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """`warp` with cubic instead of linear sampling (Catmull and Rom 1974), clipped to the range of 0..255.
 
-    A picture that is carried on from frame to frame loses its fine strokes to linear sampling within a few
-    frames. image: (H, W, C) of up to 4 channels, 0..255. Unknown flow leaves a pixel where it is.
+    Why: a picture that is carried on from frame to frame loses its fine strokes to linear sampling within a few frames.
+
+    `image` is uint8 or float32, (H, W, C) of up to 4 channels, 0..255; `flow` as in `warp`. Returns float32 (H, W, C).
+    Raises ValueError where sizes differ or the image has another shape.
     """
     if image.ndim != 3 or image.shape[2] > _CHANNELS_AT_A_TIME or image.shape[:2] != flow.shape[:2]:
         raise ValueError(f"a picture of shape {image.shape} cannot follow a flow of shape {flow.shape}")
@@ -61,7 +63,7 @@ def warp_sharp(image: npt.NDArray[np.generic], flow: npt.NDArray[np.float32]) ->
 
 
 def compose(ab: npt.NDArray[np.float32], bc: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The flow from A to C: `ab(x) + bc(x + ab(x))`, bilinear; unknown where any flow that it reads is.
+    """The flow from A to C, (H, W, 2) float32: `ab(x) + bc(x + ab(x))`, bilinear; NaN where a flow that it reads is.
 
     A point that leaves B is continued with the flow at the edge. Along a chain A, B, C, ... the points that never
     left are those `inside_frame` of every flow from A: of `ab`, and of `compose(ab, bc)`, and so on.
@@ -70,7 +72,7 @@ def compose(ab: npt.NDArray[np.float32], bc: npt.NDArray[np.float32]) -> npt.NDA
 
 
 def inside_frame(flow: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """Where the flow leads to a point within the outermost pixel centres, (H, W); False where it is unknown."""
+    """Where a flow (H, W, 2) leads to a point within the outermost pixel centres: (H, W) bool; False where unknown."""
     height, width = flow.shape[:2]
     x = np.arange(width, dtype=np.float64) + flow[..., 0]
     y = np.arange(height, dtype=np.float64)[:, None] + flow[..., 1]

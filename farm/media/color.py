@@ -1,4 +1,4 @@
-"""Colour tags: names for the code points, and what to assume where a stream has none.
+"""Colour tags: names of the code points, and what is assumed where a stream has no tag.
 
 The code points are those of ITU-T H.273; the names are ffmpeg's, as its `setparams` filter takes them.
 """
@@ -65,12 +65,13 @@ _SCALER_MATRIX = {
     "bt2020nc": "bt2020",
     "bt2020c": "bt2020",
 }
-"""Matrices that swscale knows. BT.2020 constant luminance is approximated by the non-constant matrix."""
+"""ffmpeg's scaler's names of the matrices. BT.2020 constant luminance is approximated by the non-constant matrix."""
 
 _TAGGED_AS = {"bt601": "smpte170m", "bt2020": "bt2020nc", "bt709": "bt709", "fcc": "fcc", "smpte240m": "smpte240m"}
 """The tag for each of those matrices, where the source's own tag does not say the same."""
 
 TALLEST_SD = 576
+"""Lines up to which an untagged film is taken for BT.601."""
 
 
 class YuvCoding(NamedTuple):
@@ -83,7 +84,7 @@ class YuvCoding(NamedTuple):
 def color_tags(
     range_: int | None, space: int | None, primaries: int | None, transfer: int | None, pixel_format: str
 ) -> ColorTags:
-    """Name H.273 code points. A `yuvj` pixel format means full range whatever the tag says."""
+    """Names of H.273 code points, None where unknown. A `yuvj` pixel format means full range whatever the tag says."""
     return ColorTags(
         range="pc" if pixel_format.startswith("yuvj") else _RANGE.get(int(range_ or 0)),
         space=_SPACE.get(2 if space is None else int(space)),
@@ -93,9 +94,9 @@ def color_tags(
 
 
 def yuv_coding(tags: ColorTags, stored_height: int) -> YuvCoding:
-    """The matrix and range of YUV samples: as tagged, otherwise BT.601 up to 576 lines and BT.709 above; `tv`.
+    """The matrix and range of YUV samples: as tagged, else BT.601 up to TALLEST_SD lines and BT.709 above, range `tv`.
 
-    For a source that is RGB itself, this is what its film is encoded with: its `pc` is not that of any YUV.
+    For a source that is RGB itself, this is what its film is encoded with, always in range `tv`.
     """
     guessed = "bt601" if stored_height <= TALLEST_SD else "bt709"
     range_ = "tv" if tags.space == "gbr" else tags.range or "tv"
@@ -103,10 +104,10 @@ def yuv_coding(tags: ColorTags, stored_height: int) -> YuvCoding:
 
 
 def output_tags(tags: ColorTags, coding: YuvCoding) -> ColorTags:
-    """Tags for a YUV film encoded with `coding`.
+    """Tags of a YUV film that is encoded with `coding`. Primaries and transfer stay as they were, tagged or not.
 
-    Matrix and range are always written: players guess an untagged matrix from the height, and the film
-    need not be as tall as its source. Primaries and transfer stay as they were, tagged or not.
+    Matrix and range are always written. Why: players guess an untagged matrix from the height, and the film need not
+    be as tall as its source.
     """
     same = _SCALER_MATRIX.get(tags.space or "") == coding.matrix and tags.space != "bt2020c"
     space = tags.space if same else _TAGGED_AS[coding.matrix]

@@ -8,13 +8,17 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 GAP = 6
+"""Pixels between frames."""
 CAPTION = 18
+"""Height of the line of captions, in pixels."""
 BACKGROUND = (24, 24, 27)
+"""RGB of the sheet."""
 INK = (228, 228, 231)
+"""RGB of its text."""
 
 
 def stacked(sheets: Sequence[np.ndarray]) -> np.ndarray:
-    """Sheets one below the other, the narrower ones filled up to the right."""
+    """Sheets (H, W, 3) uint8 one below the other, the narrower ones filled up to the right."""
     width = max(sheet.shape[1] for sheet in sheets)
     rows = [np.pad(sheet, ((0, 0), (0, width - sheet.shape[1]), (0, 0))) for sheet in sheets]
     for row, sheet in zip(rows, sheets, strict=True):
@@ -23,9 +27,9 @@ def stacked(sheets: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def contact_sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], captions: Sequence[str]) -> np.ndarray:
-    """One row of equally large frames for each (label, frames), a caption over each column.
+    """A sheet, (H, W, 3) uint8, with a row of frames for each (label, frames), and a caption over each column.
 
-    Frames are (H, W, 3) uint8; returns the sheet in the same form. Raises ValueError where the rows differ in length.
+    All frames are (H, W, 3) uint8 of one size. Raises ValueError where rows and captions differ in number.
     """
     if any(len(frames) != len(captions) for _, frames in rows):
         raise ValueError("every row needs a frame for each caption")

@@ -1,8 +1,8 @@
 """Frames out of a video, exactly those asked for.
 
 `FrameReader.read(range)` yields uint8 RGB (H, W, 3), upright and in presentation order. Every frame is
-identified by its presentation time against the probe, never by counting from wherever a seek happened to
-land, so two readers on two machines cannot disagree on which picture frame 1234 is.
+identified by its presentation time in the probe, never by counting from where a seek happened to land. So two readers
+on two machines cannot disagree on which picture is frame 1234.
 """
 
 from __future__ import annotations
@@ -61,13 +61,17 @@ class FrameReader:
         self.close()
 
     def close(self) -> None:
+        """Close the file. The reader can still be used, and then opens it again."""
         self._pictures, self._next = iter(()), -1
         if self._container is not None:
             self._container.close()
             self._container = None
 
     def read(self, frames: FrameRange) -> Iterator[np.ndarray]:
-        """Yield `frames` one by one. Raises VideoError where the file is not the one that was probed."""
+        """Yield `frames` one by one, (H, W, 3) uint8 RGB, upright.
+
+        Raises VideoError for frames that the film does not have, or where the file is not the one that was probed.
+        """
         if frames.stop > self._probe.frame_count:
             raise VideoError(
                 f"{display_name(self._probe.path)} has {self._probe.frame_count} frames, not {frames.stop}",
@@ -180,7 +184,10 @@ class FrameReader:
         return self._probe.keyframes[before - 1] if before else 0
 
     def picture_graph(self, frame: av.VideoFrame) -> Graph:
-        """Deinterlace, convert, scale: one graph, so that samples are resampled and rounded once."""
+        """A filter graph for frames like `frame`: deinterlace, convert, scale.
+
+        It is one graph, so that samples are resampled and rounded once.
+        """
         width, height = self._size[::-1] if self._probe.rotation % 180 else self._size
         coding = yuv_coding(self._probe.color, self._probe.stored_size[1])
         decoding = "" if frame.format.is_rgb else f":in_color_matrix={coding.matrix}:in_range={coding.range}"
@@ -202,7 +209,7 @@ class FrameReader:
         return graph
 
     def finish(self, picture: av.VideoFrame) -> np.ndarray:
-        """What came out of the graph as uint8 RGB (H, W, 3), upright."""
+        """A picture that came out of `picture_graph`, as (H, W, 3) uint8 RGB, upright."""
         pixels = picture.to_ndarray()
         if self._tone_mapped:
             pixels = tone_map(pixels, self._probe.color)
@@ -213,7 +220,7 @@ class FrameReader:
 
 
 def _decode_tolerantly(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-    """All frames that decode. Which of them are needed is checked by whoever asked."""
+    """All frames that decode. The caller checks whether the ones it needs are among them."""
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
@@ -225,6 +232,7 @@ def _decode_tolerantly(container: InputContainer, stream: VideoStream) -> Iterat
 
 
 def pull_all(graph: Graph) -> Iterator[av.VideoFrame]:
+    """The pictures that a filter graph can give without another frame."""
     while True:
         try:
             picture = graph.pull()

@@ -1,7 +1,7 @@
-"""A run of frames as an encoded stream without a clock of its own: what a film is joined from.
+"""A run of frames as an encoded stream without a clock of its own: the segments that a film is joined from.
 
-`encode_segment` pipes raw frames into one ffmpeg, which encodes them from a key frame on. `packets_in_order` reads them
-back, each with the number of the frame that it shows: the film's times are given to them when they are joined, exactly,
+`encode_segment` pipes raw frames into one ffmpeg, which encodes them from a key frame on. `packets_in_order` reads the
+packets back, each with the number of the frame that it shows. They get the film's times when they are joined, exactly,
 whatever the segment's container rounds them to.
 """
 
@@ -25,7 +25,7 @@ from farm.spec import FrameRange
 from farm.spec.render import EncodeSettings
 
 SUFFIX = ".mkv"
-"""Matroska holds what every encoder here makes."""
+"""Ending of a segment's file. Matroska holds what every encoder here makes."""
 
 _ANY_SIZE = frozenset({"libvpx", "libvpx-vp9", "libaom-av1", "ffv1"})
 """Encoders that take odd sizes with subsampled chroma; for the others the last row or column is doubled."""
@@ -43,9 +43,9 @@ def encode_segment(
 ) -> None:
     """Encode `frame_range` of the film to `path`. `frames` are uint8 RGB (H, W, 3), all of one size.
 
-    An odd size is made even where the codec needs it by doubling the last row or column. `progress` gets the number of
-    frames handed to ffmpeg. Raises EncodeError (ffmpeg fails, wrong number of frames), and whatever `frames` raises;
-    what is at `path` then is not whole.
+    Where the codec needs an even size, the last row or column is doubled. `progress` gets the number of frames handed
+    to ffmpeg. Raises EncodeError where ffmpeg fails or the number of frames is wrong, and whatever `frames` raises; the
+    file at `path` is not whole then.
     """
     # ffmpeg is started with the first frame: it decides the size, and if there is none nothing has to be undone.
     first = next(frames, None)
@@ -98,9 +98,10 @@ def segment_command(
 
 
 def packets_in_order(path: Path) -> Iterator[tuple[int, int, av.Packet]]:
-    """(frame, delay, packet) of a segment in decoding order; `frame` counts from 0 in presentation order.
+    """(frame, delay, packet) of a segment in decoding order. `frame` counts from 0 in presentation order.
 
-    `delay` is by how many frames the decoder is ahead at the most. The file is read twice, and one packet kept.
+    `delay` is how many frames the decoder is ahead at the most. The file is read twice, and one packet is kept at a
+    time. Raises VideoError where it cannot be read.
     """
     with open_source(str(path)) as segment:
         times = [int(packet.pts or 0) for packet in _packets(segment)]
@@ -119,12 +120,16 @@ def _packets(container: Any) -> Iterator[av.Packet]:
 
 
 def wrong_count(got: int, frame_range: FrameRange) -> EncodeError:
+    """The error for `got` frames in place of those of `frame_range`."""
     more = "at least " if got > len(frame_range) else ""
     return EncodeError(f"the film needs {len(frame_range)} frames and was given {more}{got}")
 
 
 def output_pixel_aspect(probe: VideoProbe, size: tuple[int, int]) -> Fraction:
-    """Pixel aspect that keeps the display aspect at `size`; the source's own if only rounding of the size differs."""
+    """Pixel aspect that keeps the display aspect at `size`, (width, height).
+
+    It is the source's own where the size differs by rounding only.
+    """
     width, height = size
     distortion = Fraction(probe.width * height, probe.height * width)
     if abs(distortion - 1) <= Fraction(1, min(width, height)):
@@ -138,9 +143,10 @@ class Pipe:
     def __init__(self, pipe: IO[bytes]) -> None:
         self._pipe = pipe
         self.broken = False
-        """Whether ffmpeg has gone; what is written from then on is discarded."""
+        """Whether ffmpeg has gone. What is written from then on is discarded."""
 
     def write(self, data: bytes) -> int:
+        """Write to ffmpeg; returns the number of bytes, also of those that are discarded."""
         if not self.broken:
             try:
                 return self._pipe.write(data)

@@ -19,7 +19,7 @@ from typing import IO
 from farm.errors import EncodeError, FarmError
 
 OLDEST_USABLE = (5, 1)
-"""The first release with -fps_mode."""
+"""The first release with the option -fps_mode."""
 
 _UNINFORMATIVE = re.compile(
     r"^(Error (opening|initializing|while|writing trailer|muxing|sending|submitting)|Conversion failed"
@@ -45,21 +45,25 @@ def ffmpeg_binary() -> str:
 
 
 def ffmpeg_version(binary: str) -> str:
-    """What `ffmpeg -version` calls itself, such as `7.1.1` or `N-118193-g5f38c82536`; empty if it does not run."""
+    """Version of an ffmpeg, such as `7.1.1` or `N-118193-g5f38c82536`; empty where it does not run."""
     try:
         done = subprocess.run([binary, "-version"], capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError):
         return ""
-    found = re.match(r"ffmpeg version (\S+)", done.stdout)
-    return found[1] if found else ""
+    match = re.match(r"ffmpeg version (\S+)", done.stdout)
+    return match[1] if match else ""
 
 
 def is_recent(version: str) -> bool:
-    """Whether a version string is a release the farm can use. A build from git (`N-...`) counts as recent."""
+    """Whether a version is one that the farm can use. A build from git (`N-...`) counts as recent.
+
+    >>> is_recent("4.4.2"), is_recent("n5.1"), is_recent("N-118193-g5f38c82536")
+    (False, True, True)
+    """
     if re.match(r"(N-\d|git-)", version):
         return True
-    found = re.match(r"n?(\d+)\.(\d+)", version)
-    return bool(found) and (int(found[1]), int(found[2])) >= OLDEST_USABLE  # type: ignore[index]
+    match = re.match(r"n?(\d+)\.(\d+)", version)
+    return match is not None and (int(match[1]), int(match[2])) >= OLDEST_USABLE
 
 
 def reason_of_failure(stderr: str) -> str:
@@ -71,7 +75,10 @@ def reason_of_failure(stderr: str) -> str:
 
 
 class FfmpegProcess:
-    """A running ffmpeg, fed through `stdin`. A context manager: whatever happens, the child is gone afterwards."""
+    """A running ffmpeg with these arguments, fed through `stdin`. A context manager, after which the child is gone.
+
+    Raises EncodeError where ffmpeg does not start.
+    """
 
     def __init__(self, arguments: list[str]) -> None:
         # A file and not a pipe: nobody has to drain it while frames are being written.
@@ -86,11 +93,13 @@ class FfmpegProcess:
 
     @property
     def stdin(self) -> IO[bytes]:
+        """The pipe into ffmpeg."""
         assert self._process.stdin is not None
         return self._process.stdin
 
     @property
     def pid(self) -> int:
+        """Ffmpeg's process id."""
         return self._process.pid
 
     def finish(self) -> None:

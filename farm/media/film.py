@@ -54,7 +54,7 @@ class FilmTimes(NamedTuple):
 
 
 def film_times(probe: VideoProbe, frames: FrameRange) -> FilmTimes:
-    """Place `frames` in time: the picture's own times, and the same interval of the streams beside it."""
+    """The times of `frames`: the picture's own, and the same interval of the streams beside it."""
     first = probe.pts[frames.start]
     begin = probe.presentation_time(frames.start) - probe.start_time
     end = probe.presentation_time(frames.stop) - probe.start_time
@@ -70,7 +70,10 @@ def film_times(probe: VideoProbe, frames: FrameRange) -> FilmTimes:
 
 
 def check_output_writable(path: str | Path, overwrite: bool) -> None:
-    """Raises OutputError for an unknown kind of film, a missing or read-only directory, or a film that is there."""
+    """Check that a film may be written to `path`. Reads only.
+
+    Raises OutputError for an unknown kind of film, a missing or read-only directory, or a film that is there already.
+    """
     container_extension(str(path))
     check_can_write(path, overwrite=overwrite)
 
@@ -78,7 +81,7 @@ def check_output_writable(path: str | Path, overwrite: bool) -> None:
 def check_encoding(output: str | Path, settings: EncodeSettings) -> None:
     """Encode one small frame to nothing, so that a wrong codec or format is found before days of rendering.
 
-    Raises UsageError.
+    Raises UsageError, OutputError for an ending that is no film's.
     """
     check_video_encoder(settings.codec, container_extension(str(output)))
     trial = ffmpeg.input("color=size=64x64:rate=1", f="lavfi").output(
@@ -107,7 +110,8 @@ def encode_film(
 ) -> tuple[str, ...]:
     """Encode frames, uint8 RGB (H, W, 3), all of one size, and write the film: `encode_segment`, then `join_segments`.
 
-    `progress` gets the number of frames handed to the encoder. An earlier film at `output` stays until the end.
+    `progress` gets the number of frames handed to the encoder. An earlier film at `output` stays until the end. Returns
+    notes on what could not be kept. Raises as `encode_segment` and `join_segments` do.
     """
     output = Path(output)
     check_video_encoder(settings.codec, container_extension(str(output)))
@@ -178,7 +182,7 @@ def film_command(
     output: Path,
     settings: EncodeSettings,
 ) -> tuple[list[str], tuple[str, ...]]:
-    """(argument list, notes) of the ffmpeg that reads encoded pictures from its stdin."""
+    """(argument list, notes) of the ffmpeg that reads encoded pictures from its stdin. Raises OutputError."""
     extension = container_extension(str(output))
     times = film_times(probe, frame_range)
     picture = ffmpeg.input("pipe:0", format=_pipe_format(settings)[0], **_picture_input_options(times))
@@ -284,7 +288,7 @@ def _pipe_format(settings: EncodeSettings) -> tuple[str, dict[str, str]]:
 
 
 def _decoding_time(offsets: Sequence[int], number: int) -> int:
-    """That of the frame so many places from the first; before it, as if frames went on at the pace of the first two."""
+    """Time of frame `number`, in ticks. Before frame 0, frames are taken to go on at the pace of the first two."""
     if number >= 0:
         return offsets[number]
     step = offsets[1] - offsets[0] if len(offsets) > 1 else 1

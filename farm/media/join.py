@@ -1,4 +1,4 @@
-"""Films of one kind put one after the other, without coding them again."""
+"""Films of one kind put one after the other, without encoding them again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from farm.media.ffmpeg import FfmpegProcess, ffmpeg_binary
 
 
 def join_films(films: Sequence[Path], output: Path) -> None:
-    """`films` have the same size, codecs and rates. Raises EncodeError."""
+    """Write `films`, which have the same size, codecs and rates, to `output`, without sound. Raises EncodeError."""
     with tempfile.TemporaryDirectory(prefix="farm-join-") as folder:
         listing = Path(folder) / "films.txt"
         listing.write_text("".join(f"file '{_quoted(film)}'\n" for film in films))

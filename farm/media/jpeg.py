@@ -8,10 +8,14 @@ import cv2
 import numpy as np
 
 QUALITIES = (88, 78, 65, 50, 35, 20)
+"""Qualities that are tried, best first."""
 
 
 def jpeg(picture: np.ndarray, width: int, most_bytes: int | None = None) -> bytes:
-    """At most `width` pixels wide, and of the best quality that stays below `most_bytes`, if there is one."""
+    """JPEG bytes of a picture (H, W, 3) uint8 RGB, shrunk to at most `width` pixels.
+
+    The quality is the best one that stays below `most_bytes`, else the worst.
+    """
     height, wide = picture.shape[:2]
     if wide > width:
         size = (width, max(1, round(height * width / wide)))
@@ -26,4 +30,5 @@ def jpeg(picture: np.ndarray, width: int, most_bytes: int | None = None) -> byte
 
 
 def data_url(data: bytes) -> str:
+    """JPEG bytes as the URL of a picture inside a page."""
     return "data:image/jpeg;base64," + base64.b64encode(data).decode()

@@ -12,13 +12,16 @@ import numpy as np
 
 
 class Orientation(NamedTuple):
+    """How a stored picture is turned to stand upright."""
+
     rotation: int = 0
     """Degrees clockwise: 0, 90, 180 or 270."""
     mirrored: bool = False
+    """Whether it is flipped left to right before it is turned."""
 
 
 def orientation_of_matrix(matrix: bytes) -> Orientation:
-    """Nearest right-angled orientation of ffmpeg's AV_PKT_DATA_DISPLAYMATRIX (9 native int32, row vectors).
+    """The right-angled orientation that is nearest to ffmpeg's AV_PKT_DATA_DISPLAYMATRIX (9 native int32, row vectors).
 
     The matrix [a b u; c d v; x y w] sends a stored point (p, q), y downwards, to (a p + c q, b p + d q).
     """
@@ -33,7 +36,7 @@ def orientation_of_matrix(matrix: bytes) -> Orientation:
 
 
 def set_upright(picture: np.ndarray, orientation: Orientation) -> np.ndarray:
-    """Flip, then turn, a stored picture (H, W, ...); contiguous. The same array where nothing is to do."""
+    """A stored picture (H, W, ...) flipped, then turned: contiguous, and the same array where nothing is to do."""
     if orientation.mirrored:
         picture = picture[:, ::-1]
     if orientation.rotation:

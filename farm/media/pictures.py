@@ -16,7 +16,10 @@ from farm.errors import OutputError, PictureError
 from farm.files import write_atomically
 
 MAX_PIXELS = 200_000_000
-"""A larger picture is refused before it is decoded: it would take 600 MB, and may be a decompression bomb."""
+"""Pixels above which a picture is refused before it is decoded.
+
+Why: it would take 600 MB, and may be a decompression bomb.
+"""
 
 _FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "TGA", "AVIF")
 """What is read. Pillow knows more; EPS among them, for which it runs Ghostscript on what the file says."""
@@ -85,7 +88,7 @@ def write_picture(path: str | Path, image: NDArray[Any], quality: int = 95) -> N
 
 
 def resize(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """(H, W, 3) uint8 or float32 to (height, width): area mean where it shrinks, Lanczos where it grows."""
+    """A picture (H, W, 3) uint8 or float32 at `size`, (height, width): area mean where it shrinks, else Lanczos."""
     height, width = size
     if image.shape[:2] == (height, width):
         return image
@@ -94,7 +97,7 @@ def resize(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
 
 
 def cover(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """(H, W, 3) resized, its aspect kept, until it covers (height, width), and cut to that about its middle."""
+    """A picture (H, W, 3) resized with its aspect until it covers `size`, (height, width), and cut to its middle."""
     height, width = size
     scale = max(height / image.shape[0], width / image.shape[1])
     scaled = resize(image, (max(height, round(image.shape[0] * scale)), max(width, round(image.shape[1] * scale))))
@@ -103,7 +106,7 @@ def cover(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
 
 
 def to_16_bits(image: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Float in 0..255 -> uint16, clipped and rounded: 255 becomes 65535, as PNG has it."""
+    """A picture of any shape, float32 in 0..255, as uint16, clipped and rounded: 255 becomes 65535, as PNG has it."""
     return (image.clip(0, 255) * np.float32(257)).round().astype(np.uint16)
 
 

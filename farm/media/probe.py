@@ -37,8 +37,10 @@ Progress = Callable[[int], None]
 
 
 class FrameVisitor(Protocol):
+    """Sees every frame of a film while it is probed."""
+
     def visit(self, frame: av.VideoFrame) -> None:
-        """Called with every decoded frame in presentation order; the frame may not be kept."""
+        """Look at a decoded frame. Frames come in presentation order, and may not be kept."""
 
 
 Visitor = TypeVar("Visitor", bound=FrameVisitor)
@@ -57,7 +59,10 @@ def probe_video(path: str, *, allow_truncated: bool = False, progress: Progress 
 def walk_video(
     path: str, new_visitor: Callable[[], Visitor], *, allow_truncated: bool, progress: Progress | None
 ) -> tuple[VideoProbe, Visitor]:
-    """Decode everything once; see `probe_video`. The visitor returned has seen exactly the frames in `pts`."""
+    """(probe, visitor) of a film that is decoded once, as `probe_video` does. Raises VideoError.
+
+    The visitor has seen exactly the frames in `pts`. A damaged film is decoded a second time, with another visitor.
+    """
     visitor = new_visitor()
     walk = _walk(path, visitor, threaded=True, progress=progress)
     if walk.damaged:
@@ -91,13 +96,13 @@ def walk_video(
 def repair_pts(decoded: list[int | None], frame_rate: Fraction, time_base: Fraction) -> tuple[tuple[int, ...], bool]:
     """(strictly increasing pts, whether they are the file's own).
 
-    Decoders hand frames out in presentation order. Where the time stamps deny that, or are absent (AVI),
-    the order is kept, and times are made up at the frame rate, counted from the first known one.
+    Decoders hand frames out in presentation order. Where the time stamps contradict that, or are absent (AVI), the
+    order is kept, and times are made up at the frame rate, counted from the earliest time stamp there is.
     """
-    known = [pts for pts in decoded if pts is not None]
-    if len(known) == len(decoded) and all(b > a for a, b in itertools.pairwise(known)):
-        return tuple(known), True
-    first = min(known, default=0)
+    stamps = [pts for pts in decoded if pts is not None]
+    if len(stamps) == len(decoded) and all(b > a for a, b in itertools.pairwise(stamps)):
+        return tuple(stamps), True
+    first = min(stamps, default=0)
     step = max(1 / (frame_rate * time_base), Fraction(1))
     return tuple(first + round(i * step) for i in range(len(decoded))), False
 
@@ -195,7 +200,7 @@ def _note_frame(walk: _Walk, frame: av.VideoFrame, container: InputContainer, st
 
 
 def describe(frame: av.VideoFrame, container: InputContainer, stream: VideoStream, path: str) -> VideoProbe:
-    """Everything that the header and the first frame tell; what the whole pass tells is filled in after it."""
+    """A probe with what the header and the first frame tell. The rest is filled in once all frames were decoded."""
     matrix = frame.side_data.get(SideData.DISPLAYMATRIX)  # type: ignore[call-overload]
     turn = orientation_of_matrix(bytes(matrix)) if matrix is not None else Orientation()
     aspect = stream.sample_aspect_ratio or Fraction(1)

@@ -38,18 +38,19 @@ class SceneMeter:
     """Takes ffmpeg's scene score and a grey thumbnail of every frame it is shown."""
 
     scores: list[float] = field(default_factory=list)
-    # on disk: of a feature film they are 150 MB
+    # On disk, because those of a feature film are 150 MB.
     _thumbnails: IO[bytes] = field(default_factory=tempfile.TemporaryFile)
     _graph: Graph | None = None
 
     @property
     def thumbnails(self) -> np.ndarray:
-        """(frames, 18, 32) uint8, read from the disk as they are looked at."""
+        """(frames, 18, 32) uint8, grey; read from the disk as they are looked at."""
         self._thumbnails.flush()
         width, height = THUMBNAIL_SIZE
         return np.memmap(self._thumbnails, np.uint8, "r", shape=(len(self.scores), height, width))
 
     def visit(self, frame: av.VideoFrame) -> None:
+        """Note the score and the thumbnail of the next frame."""
         if self._graph is None:
             self._graph = _score_graph(frame)
         self._graph.push(frame)

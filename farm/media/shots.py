@@ -1,4 +1,4 @@
-"""Where shots begin: pure decisions on what one pass over the film measured.
+"""Where shots begin: pure decisions on measurements of all frames.
 
 Candidates come from ffmpeg's scene score. The score of frame i is `min(m[i], |m[i] - m[i-1]|) / 100`
 with m the mean absolute difference of luma to the frame before, clipped to 0..1, so steady motion scores
@@ -15,31 +15,38 @@ THUMBNAIL_SIZE = (32, 18)
 """Width and height of the grey thumbnails that `find_cuts` compares."""
 
 SURE_SCORE = 0.25
-"""Above this a frame is a candidate by itself: luma changed by 25 of 255 on average, all at once."""
+"""Score from which on a frame is a candidate by itself: luma changed by 25 of 255 on average, all at once."""
 
 FAINT_SCORE = 0.06
-"""Above this it is one if it also stands out from its neighbourhood: a cut between dark or similar pictures."""
+"""Score from which on a frame is a candidate if it stands out: a cut between dark or similar pictures."""
 
 STANDS_OUT = 4.0
+"""Factor by which the score of a faint candidate exceeds those of its neighbourhood."""
 NEIGHBOURHOOD = 8
-"""Frames on each side whose scores a faint candidate must exceed by the factor above."""
+"""Frames to either side of a faint candidate whose scores it is compared with."""
 
 SUDDEN = 2.0
-"""A faint candidate must change the picture this many times as much as the steps before and after it do."""
+"""Factor by which the picture changes more at a faint candidate than in the steps before and after it."""
 
 RETURNED = 0.5
-"""Two frames count as the same picture if they differ by less than this share of the jump, ..."""
+"""Share of the jump at a candidate below which the difference of two frames makes them the same picture."""
 
 SAME_PICTURE = (4.0, 20.0)
-"""... but always below the first mean thumbnail difference, of 255, and never above the second."""
+"""Mean differences of thumbnails (of 255).
+
+Below the first, two frames are always the same picture; above the second, they never are.
+"""
 
 
 def find_cuts(scene_scores: Sequence[float], thumbnails: np.ndarray, *, longest_flash: int = 8) -> tuple[int, ...]:
-    """First frames of new shots, never 0. `thumbnails` is (frames, 18, 32) uint8; scores are one per frame.
+    """First frames of new shots, ascending, never 0.
 
-    No cut: a fade or dissolve (no frame stands out), and a flash or a dropped frame of at most
-    `longest_flash` frames, after which the picture of before it is back. Both edges of a flash are refused,
-    because frames close around either of them agree. A flash between two different shots is a cut.
+    `scene_scores` has ffmpeg's score of each frame; `thumbnails` is (frames, 18, 32) uint8. Raises ValueError where
+    their numbers differ.
+
+    Not a cut is a fade or dissolve, in which no frame stands out, nor a flash or dropped frames: at most
+    `longest_flash` frames, after which the picture from before is back. Both edges of a flash are refused, because
+    frames close around either of them agree. A flash between two different shots is a cut.
     """
     scores = np.asarray(scene_scores, dtype=np.float64)
     if len(thumbnails) != len(scores):

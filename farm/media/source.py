@@ -22,6 +22,7 @@ from farm.errors import VideoError
 from farm.files.remote import is_remote, open_remote, remote_identity
 
 HASHED_URL_BYTES = 1 << 16
+"""Bytes at the beginning of a film at a URL that its hash is made from."""
 _READ_BYTES = 1 << 20
 _CONNECT_SECONDS = 30.0
 _READ_SECONDS = 60.0
@@ -30,24 +31,27 @@ FILM_FORMATS = (
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,vvc,av1,obu,ivf,flv,live_flv,asf,ogg,nut,mxf,mxf_opatom,gxf,"
     "rm,dv,vc1,yuv4mpegpipe,gif,apng,swf,nsv,wtv,ty,cdxl,flic,roq,bink,smk,dirac,3dostr,mlv,r3d"
 )
-"""libavformat's names of what is opened. Not among them: hls, dash, concat, image2, imf, sdp, rtsp, vobsub, tty, srt,
-ass and all others that read files by name, or draw pictures of text.
+"""libavformat's names of the formats that are opened.
+
+Not among them are hls, dash, concat, image2, imf, sdp, rtsp, vobsub, tty, srt, ass and all others that read files by
+name, or draw pictures of text.
 """
 LARGEST_FRAME = 1 << 27
-"""Pixels of a frame, 16K video: what is larger is refused before it is decoded, as it takes gigabytes."""
+"""Pixels of a frame, those of 16K video, above which a film is refused. Why: decoding it would take gigabytes."""
 
 
 def is_url(path: str) -> bool:
+    """Whether `path` is an http(s) URL, which ffmpeg reads itself."""
     return path.lower().startswith(("http://", "https://"))
 
 
 def is_object(path: str) -> bool:
-    """A URL that ffmpeg does not know; its bytes are read by range through fsspec."""
+    """Whether `path` is a URL that ffmpeg does not know. Its bytes are read by range through fsspec."""
     return is_remote(path) and not is_url(path)
 
 
 def ffmpeg_url(path: str) -> str:
-    """`path` as ffmpeg should be given it. `file:` keeps a name such as `-x.mp4` or `a:b.mp4` a file name."""
+    """`path` as ffmpeg is given it. `file:` before it keeps a name such as `-x.mp4` or `a:b.mp4` a file name."""
     return path if is_url(path) else f"file:{path}"
 
 
@@ -58,12 +62,12 @@ def reading_limits(path: str) -> dict[str, str]:
 
 
 def display_name(path: str) -> str:
-    """What an error calls the file."""
+    """The name that a message gives the file."""
     return path if is_url(path) else Path(path).name or path
 
 
 def open_source(path: str) -> InputContainer:
-    """Open for demuxing; the caller closes it. Raises VideoError that names the file and what to do."""
+    """The film, open for demuxing; the caller closes it. Raises VideoError that names the file and what to do."""
     if not is_remote(path):
         _check_local(path)
     try:
@@ -79,7 +83,10 @@ def open_source(path: str) -> InputContainer:
 
 
 def pick_video_stream(container: InputContainer, path: str) -> VideoStream:
-    """The stream that ffmpeg would show: of those that are not cover art, the default one, then the largest."""
+    """The stream that ffmpeg would show: of those that are not cover art, the default one, then the largest.
+
+    Raises VideoError where there is none, it cannot be decoded, or its frames are larger than LARGEST_FRAME.
+    """
     films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not films:
         what = "only a cover picture" if container.streams.video else "no video stream"
@@ -99,7 +106,10 @@ def pick_video_stream(container: InputContainer, path: str) -> VideoStream:
 
 
 def content_hash(path: str) -> str:
-    """SHA-256 of the file's bytes; for a URL, of its size, its ETag or date, and its first 64 KiB."""
+    """SHA-256 in hex of the file's bytes; for a URL, of its size, its ETag or date, and its first 64 KiB.
+
+    Raises VideoError or InputError where it cannot be read.
+    """
     if is_object(path):
         return hashlib.sha256(remote_identity(path, HASHED_URL_BYTES)).hexdigest()
     return _url_hash(path) if is_url(path) else _file_hash(path)

@@ -1,11 +1,15 @@
-"""A film read once, from its beginning, without being probed first; and one written as its pictures come.
+"""A film that is read once, from its beginning, without being probed; and one that is written as its pictures come.
 
-for seconds, frame in film.frames(): ...     film.picture(frame)     # LiveFilm("film.mp4", longest=640)
-with LiveWriter("out.mp4") as writer: writer.write(picture, seconds)
+film = LiveFilm("film.mp4", longest=640)
+for seconds, frame in film.frames():
+    picture = film.picture(frame)
+with LiveWriter("out.mp4") as writer:
+    writer.write(picture, seconds)
 """
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Iterator
 from fractions import Fraction
@@ -23,14 +27,16 @@ from farm.media.probe import describe
 from farm.media.source import display_name, open_source, pick_video_stream
 
 TICKS = Fraction(1, 90_000)
+"""Time base of a written film, in seconds."""
 _EVEN = 2
 
 
 class LiveFilm:
-    """Frames with the second at which each is due, counted from the first. One pass, for one thread.
+    """A film's frames with the second at which each is due, counted from the first. For one pass, and one thread.
 
-    Colours, turns and HDR as in a render; interlaced frames are shown as they are. What does not decode is left out.
-    Raises VideoError where nothing does. `longest` is the longest side of the pictures, never above the source.
+    Colours, orientation and HDR are as in a render; interlaced frames are shown as they are. Frames that do not decode
+    are left out. `longest` is the longest side of the pictures, in pixels, never above the source's. `rate` is in
+    frames a second. Raises VideoError where no frame decodes.
     """
 
     def __init__(self, path: str, longest: int | None = None) -> None:
@@ -51,23 +57,24 @@ class LiveFilm:
         self._tick = 1 / self.rate
 
     def frames(self) -> Iterator[tuple[float, av.VideoFrame]]:
-        """Not converted yet: a frame that is dropped costs its decoding alone."""
+        """(seconds, frame) of all frames. They are not converted yet, so a dropped frame costs its decoding alone."""
         began: float | None = None
         due = -self._tick
         first, self._first = self._first, None
-        for frame in (one for part in ([first] if first else [], self._decoded) for one in part):
+        for frame in itertools.chain([first] if first else [], self._decoded):
             shown = float(frame.pts * frame.time_base) if frame.pts is not None and frame.time_base else None
             began = shown if began is None else began
             due = shown - began if shown is not None and began is not None else due + self._tick
             yield due, frame
 
     def picture(self, frame: av.VideoFrame) -> np.ndarray:
-        """(H, W, 3) uint8 RGB, upright."""
+        """A frame as a picture, (H, W, 3) uint8 RGB, upright."""
         self._graph = self._graph or self._reader.picture_graph(frame)
         self._graph.push(frame)
         return self._reader.finish(next(iter(pull_all(self._graph))))
 
     def close(self) -> None:
+        """Close the file."""
         self._container.close()
 
     def _decode(self) -> Iterator[av.VideoFrame]:
@@ -79,9 +86,10 @@ class LiveFilm:
 
 
 class LiveWriter:
-    """An H.264 film in which every picture has the time at which it was shown; there at the end, whole or not at all.
+    """Writes an H.264 film in which every picture has the time at which it was shown. A context manager.
 
-    Raises EncodeError, UsageError for a kind of file that cannot hold it.
+    The film is there at the end, whole or not at all. Raises EncodeError, and UsageError for a kind of file that cannot
+    hold it.
     """
 
     def __init__(self, path: str) -> None:
@@ -117,7 +125,10 @@ class LiveWriter:
             self._temporary.unlink(missing_ok=True)
 
     def write(self, picture: np.ndarray, seconds: float) -> None:
-        """`picture` (H, W, 3) uint8; an odd side loses its last row or column, which H.264 cannot hold."""
+        """Add a picture, (H, W, 3) uint8 RGB, that is shown at `seconds`. Raises EncodeError.
+
+        An odd side loses its last row or column, which H.264 cannot hold.
+        """
         height, width = (side - side % _EVEN for side in picture.shape[:2])
         try:
             if self._stream is None:

@@ -15,13 +15,17 @@ import numpy as np
 from farm.plan.video import ColorTags
 
 WHITE_NITS = 203.0
+"""Brightness of diffuse white, in nits, that becomes the brightest white (BT.2408)."""
 PEAK_NITS = 1000.0
-"""Of the brightest highlight; what is brighter is cut. HLG's nominal display, and how most PQ films are mastered."""
+"""Brightness of the brightest highlight, in nits; what is brighter is cut.
+
+Why: it is HLG's nominal display, and most PQ films are mastered for it.
+"""
 _DISPLAY_GAMMA = 2.4
 """BT.1886: how a BT.709 film is shown."""
 
 SDR = ColorTags(range="tv", space="bt709", primaries="bt709", transfer="bt709")
-"""What a tone-mapped film is tagged with."""
+"""Colour tags of a tone-mapped film."""
 
 _TO_709 = np.array(
     [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], dtype=np.float32
@@ -32,7 +36,7 @@ _LEVELS = 1 << 16
 
 
 def tone_map(picture: np.ndarray, tags: ColorTags) -> np.ndarray:
-    """(H, W, 3) uint16 full-range RGB, PQ or HLG as `tags` say, to uint8 RGB as BT.709 has it."""
+    """An HDR picture, (H, W, 3) uint16 full-range RGB, PQ or HLG as `tags` say, as (H, W, 3) uint8 RGB of BT.709."""
     if tags.transfer == "arib-std-b67":
         light = _hlg_scene_light()[picture]
         # the system gamma of a 1000-nit display works on luminance (BT.2100, table 5)
@@ -48,13 +52,13 @@ def tone_map(picture: np.ndarray, tags: ColorTags) -> np.ndarray:
 
 
 def pq_to_nits(value: np.ndarray) -> np.ndarray:
-    """SMPTE ST 2084: code values 0..1 to nits."""
+    """Code values 0..1 of any shape as nits (SMPTE ST 2084)."""
     power = np.power(value, 1 / 78.84375)
     return 10000 * np.power(np.maximum(power - 0.8359375, 0) / (18.8515625 - 18.6875 * power), 1 / 0.1593017578125)
 
 
 def nits_to_pq(nits: np.ndarray) -> np.ndarray:
-    """The inverse of `pq_to_nits`."""
+    """Nits of any shape as code values 0..1: the inverse of `pq_to_nits`."""
     power = np.power(np.asarray(nits) / 10000, 0.1593017578125)
     return np.power((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power), 78.84375)
 

@@ -1,4 +1,4 @@
-"""What goes into which container: sound, subtitles and video codecs. Pure tables and choices.
+"""Which sound, subtitles and video codecs go into which container. Pure tables and choices.
 
 A track is copied wherever the output container can carry it as players expect, re-encoded where it cannot.
 """
@@ -12,6 +12,7 @@ from farm.errors import OutputError, UsageError
 from farm.plan.video import StreamInfo
 
 EXTENSIONS = (".mp4", ".mov", ".mkv", ".webm")
+"""Endings of the films that the farm writes."""
 
 VIDEO_ENCODERS: dict[str, tuple[str, ...]] = {
     ".mp4": (
@@ -65,7 +66,10 @@ def container_extension(output: str) -> str:
 
 
 def check_video_encoder(codec: str, extension: str) -> None:
-    """Raises UsageError where the container cannot hold what the encoder makes, or the farm does not know it."""
+    """Check that a film with this ending can hold what the encoder makes.
+
+    Raises UsageError where it cannot, or the farm does not know the encoder.
+    """
     fitting = VIDEO_ENCODERS[extension]
     if codec not in fitting:
         raise UsageError(
@@ -79,7 +83,10 @@ def audio_tracks(streams: tuple[StreamInfo, ...], extension: str) -> list[Track]
 
 
 def subtitle_tracks(streams: tuple[StreamInfo, ...], extension: str) -> tuple[list[Track], list[str]]:
-    """(tracks kept, a note for each one dropped). Pictures (PGS, DVD) cannot be turned into text."""
+    """(tracks that are kept, a note for each stream that is dropped).
+
+    Subtitles that are pictures (PGS, DVD) cannot be turned into text, so they are dropped where they cannot be copied.
+    """
     kept, notes = [], []
     for stream in streams:
         if stream.codec in _SUBTITLES_COPIED[extension]:

@@ -1,4 +1,4 @@
-"""Is the film on disk the film that was meant? Read back from its packets before anyone sees it."""
+"""Whether a finished film is the one that was meant, read back from its packets before it is put in its place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from farm.plan import VideoProbe
 def verify_film(
     path: str | Path, *, pts_seconds: Sequence[Fraction], last_duration: Fraction, audio_streams: range
 ) -> None:
-    """Raises EncodeError unless the film has these streams, and these frames at these times.
+    """Check that the film has these streams, and these frames at these times. Raises EncodeError where it has not.
 
     `pts_seconds` are the expected presentation times, one per frame. Counted from the first frame they must
     agree within one tick of the film's own time base (the container's rounding); the first frame itself

@@ -1,4 +1,4 @@
-"""The templates of all pages, and what a browser may do with one: run its own script, load nothing from elsewhere.
+"""The templates of all pages, and what a browser may do with a page: run its own script, load nothing from elsewhere.
 
 html = ENVIRONMENT.get_template("page.html").render(..., policy=content_policy(script, live=False))
 """
@@ -16,12 +16,15 @@ from farm.spec.units import format_seconds
 
 
 def asset(name: str) -> Markup:
-    """A file of templates/ as it is: ours, so not escaped."""
+    """A file of templates/ as it is. It is part of the farm, so it is not escaped."""
     return Markup((Path(__file__).parent / "templates" / name).read_text())  # noqa: S704
 
 
 def content_policy(script: str, *, live: bool) -> str:
-    """What the browser may do for this page: run its one script, show what it carries, and load nothing else."""
+    """The page's Content-Security-Policy: run its one script, show what it carries, and load nothing else.
+
+    A `live` page may also load pictures from its own server and connect to it.
+    """
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     images, connections = ("'self' data:", "'self'") if live else ("data:", "'none'")
     return (
@@ -31,7 +34,7 @@ def content_policy(script: str, *, live: bool) -> str:
 
 
 def _short(value: float | None, digits: int = 3) -> str:
-    """1234567 as 1.23M; a dash where nothing is known."""
+    """1234567 as 1.23M; a dash for None."""
     if value is None:
         return "–"
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -50,4 +53,5 @@ def _bytes(value: float) -> str:
 ENVIRONMENT = Environment(
     loader=PackageLoader("farm.pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
+"""Jinja with the templates of this folder, and the filters short, duration and filesize."""
 ENVIRONMENT.filters |= {"short": _short, "duration": format_seconds, "filesize": _bytes}

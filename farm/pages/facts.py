@@ -1,6 +1,7 @@
 """Everything that a job's directory tells, gathered once: what the page is made from.
 
-    facts = JobReader(url).read()      reads the ledgers of tasks that may have changed, again and again if need be
+    reader = JobReader(url)
+    facts = reader.read()              # as often as needed: only ledgers that may have changed are read again
 
 A frame is shown as the latest pass that has committed it left it.
 """
@@ -18,17 +19,23 @@ from farm.job import FrameRecord, JobDirectory, JobRecord
 from farm.job.forecast import load_forecast
 from farm.job.history import Happening, load_history
 from farm.job.state import JobState, load_state
+from farm.job.status import current_state, frames_by_pass
 from farm.plan import Task, plan_tasks
 from farm.plan.forecast import Forecast
 from farm.render.steadiness import Seam, seam_table
 from farm.spec.load import absolute_path
+
+RECENT_COMMITS = 60
+"""Latest commits of a run that the time left is reckoned from."""
+LEAST_COMMITS = 3
+"""Commits of a run before which no time left is told."""
 
 
 @dataclass(frozen=True)
 class Span:
     """A worker at a task, from the beginning of the first frame that it committed to the commit of the last.
 
-    `begin` and `end` in seconds since 1970; `busy` are the seconds of work on those `frames`.
+    `begin` and `end` are in seconds since 1970. `busy` is how many seconds of work those `frames` frames took.
     """
 
     worker: str
@@ -42,7 +49,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Shown:
-    """A frame as it is now: what the latest pass that has it noted."""
+    """A frame as it is now: the latest task that committed it, and what the ledger says of it."""
 
     frame: int
     task: Task
@@ -51,7 +58,11 @@ class Shown:
 
 @dataclass
 class JobFacts:
-    """A job at one moment. `ledgers` by task id, then by frame; `errors` as `pair_errors` returns them."""
+    """A job at one moment, `now` seconds since 1970.
+
+    `ledgers` maps task ids to their rows by frame, of frames of the task only. `errors` maps frames to the warp error
+    against the frame before, as `pair_errors` returns them; it is empty until somebody measures them.
+    """
 
     url: str
     record: JobRecord | None
@@ -66,66 +77,62 @@ class JobFacts:
 
     @property
     def doing(self) -> str:
-        """PENDING, RUNNING, SUCCEEDED, FAILED, CANCELLED, or UNFINISHED where nobody says."""
-        if self.report and (self.state is None or self.state.state not in ("PENDING", "RUNNING")):
-            return "SUCCEEDED"
-        return self.state.state if self.state else "UNFINISHED"
+        """PENDING, RUNNING, SUCCEEDED, FAILED, CANCELLED, or UNFINISHED where no file says."""
+        return current_state(self.state, self.report)
 
     @property
     def silent_seconds(self) -> float:
+        """Seconds without a sign of life from a job that should give some. 0 where all is well."""
         return self.state.silent_for(self.now) if self.state else 0.0
 
     @cached_property
-    def stages(self) -> dict[str, tuple[int, int]]:
-        """Frames committed and frames in all, by stage in the order of work."""
-        found: dict[str, tuple[int, int]] = {}
-        for task in sorted(self.tasks, key=lambda task: task.pass_index):
-            done, total = found.get(task.pass_name, (0, 0))
-            found[task.pass_name] = (done + len(self.ledgers.get(task.id, {})), total + len(task.frames))
-        return found
+    def passes(self) -> dict[str, tuple[int, int]]:
+        """(frames committed, frames in all) of each pass, by its name, the first pass first."""
+        return frames_by_pass(self.tasks, lambda task: len(self.ledgers.get(task.id, {})))
 
     @cached_property
     def shown(self) -> dict[int, Shown]:
-        """Every frame of the film that any pass has committed, in order."""
+        """By frame, ascending: every frame of the film that any pass has committed."""
         latest: dict[int, Shown] = {}
         for task in sorted(self.tasks, key=lambda task: task.pass_index):
             own = self.record.plan.chunks[task.chunk] if self.record else None
             for frame, row in self.ledgers.get(task.id, {}).items():
-                if own is not None and frame < own.stop:  # the overlap belongs to the next chunk
+                if own is not None and frame < own.stop:  # frames of the overlap belong to the next chunk
                     latest[frame] = Shown(frame, task, row)
         return dict(sorted(latest.items()))
 
-    def values(self, name: str, stage: str) -> dict[int, float]:
-        """A loss (`style`, `content`, ...), `seconds` or `steps` of each frame in one stage, by frame."""
-        found: dict[int, float] = {}
+    def values(self, name: str, pass_name: str) -> dict[int, float]:
+        """By frame, ascending: a loss (`style`, `content`, ...), `seconds` or `steps` of the frame in one pass."""
+        values: dict[int, float] = {}
         for task in self.tasks:
-            if task.pass_name == stage:
+            if task.pass_name == pass_name:
                 for frame, row in self.ledgers.get(task.id, {}).items():
                     value = getattr(row, name) if name in ("seconds", "steps") else row.losses.get(name)
                     if value is not None:
-                        found[frame] = value
-        return dict(sorted(found.items()))
+                        values[frame] = value
+        return dict(sorted(values.items()))
 
     @cached_property
     def seams(self) -> list[Seam]:
+        """Warp error and style loss at the boundaries between chunks; empty where nothing is planned yet."""
         if self.record is None:
             return []
-        styles = {frame: one.record.losses["style"] for frame, one in self.shown.items() if one.record.losses}
+        styles = {frame: shown.record.losses["style"] for frame, shown in self.shown.items() if shown.record.losses}
         return seam_table(self.record.plan, self.errors, styles)
 
     @cached_property
     def runs(self) -> list[float]:
-        """When the job was begun, and begun again."""
-        return [one.at for one in self.history if one.kind == "run"]
+        """Seconds since 1970 at which the job was begun, and begun again."""
+        return [happening.at for happening in self.history if happening.kind == "run"]
 
     def worker_label(self, worker: str, at: float) -> str:
-        """Workers are numbered anew in each run."""
+        """Name of a worker that was there at `at` seconds since 1970, with its run: each run numbers workers anew."""
         run = sum(begin <= at for begin in self.runs)
         return f"{worker} (run {run})" if run > 1 else worker
 
     @cached_property
     def spans(self) -> list[Span]:
-        """Who rendered what when, by time. Frames whose ledger names nobody are left out."""
+        """Which worker was at which task when, by time. Frames whose ledger names no worker are left out."""
         return sorted(self._spans(), key=lambda span: (span.begin, span.worker))
 
     def _spans(self) -> Iterable[Span]:
@@ -153,10 +160,13 @@ class JobFacts:
             for row in self.ledgers.get(task.id, {}).values()
             if row.committed
         ]
-        return sorted(rows, key=lambda one: one.record.committed, reverse=True)[:count]
+        return sorted(rows, key=lambda shown: shown.record.committed, reverse=True)[:count]
 
     def seconds_left(self) -> float | None:
-        """By the steps that the last minutes did and those still planned; None until there is something to go by."""
+        """Seconds until all frames are committed; None until enough commits of this run are there to go by.
+
+        The steps that are still planned are divided by the pace of the latest commits. Frames without steps count 1.
+        """
         planned = {task.id: task.steps / len(task.frames) or 1.0 for task in self.tasks}
         left = sum(planned[task.id] * (len(task.frames) - len(self.ledgers.get(task.id, {}))) for task in self.tasks)
         since = self.runs[-1] if self.runs else 0.0
@@ -172,12 +182,8 @@ class JobFacts:
         return left * elapsed / sum(steps for _, steps in commits[1:])
 
 
-RECENT_COMMITS = 60
-LEAST_COMMITS = 3
-
-
 class JobReader:
-    """Reads one job, as often as asked; what is finished is read once. Raises UsageError where there is no job."""
+    """Reads one job as often as asked. Ledgers of finished tasks are read once."""
 
     def __init__(self, url: str) -> None:
         self.job = JobDirectory(absolute_path(url))
@@ -187,9 +193,9 @@ class JobReader:
         self._runs = 0
 
     def read(self) -> JobFacts:
-        """The job as it is now. Raises StorageError."""
+        """The job as it is now. Raises UsageError where there is no job, StorageError where it cannot be read."""
         job, state, history = self.job, load_state(self.job), load_history(self.job)
-        runs = sum(one.kind == "run" for one in history)
+        runs = sum(happening.kind == "run" for happening in history)
         if self._record is None or runs != self._runs:  # begun again: frames may have been dropped before
             self._record, self._runs = job.load_record(), runs
             self._tasks = plan_tasks(self._record.plan) if self._record else []
@@ -209,16 +215,16 @@ class JobReader:
         )
 
     def _ledgers(self) -> dict[str, dict[int, FrameRecord]]:
-        """Those of tasks that can have begun: whatever they need is finished."""
+        """The ledgers of all tasks that can have begun, because the tasks that they need are finished."""
         self.job.forget()
-        found: dict[str, dict[int, FrameRecord]] = {}
+        ledgers: dict[str, dict[int, FrameRecord]] = {}
         for task in self._tasks:
             if task.id in self._whole:
-                found[task.id] = self._whole[task.id]
+                ledgers[task.id] = self._whole[task.id]
             elif self._whole.keys() >= set(task.needs):
                 rows = {frame: row for frame, row in self.job.ledger(task.id).items() if frame in task.frames}
                 if rows:
-                    found[task.id] = rows
+                    ledgers[task.id] = rows
                 if len(rows) == len(task.frames):
                     self._whole[task.id] = rows
-        return found
+        return ledgers

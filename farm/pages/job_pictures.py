@@ -1,4 +1,4 @@
-"""Frames as JPEG: from the source, as painted, and where two of them differ. All RGB uint8 (H, W, 3)."""
+"""The pictures of a job's page: source frames, painted frames, and where two of them differ. RGB uint8 (H, W, 3)."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from farm.errors import FarmError
 from farm.job import JobDirectory, JobRecord
 from farm.pages.facts import JobFacts
-from farm.plan import task_id
 from farm.render.committed import read_committed
 from farm.render.source_frames import SourceFrames, open_flow_store
 from farm.render.steadiness import difference
 
 KEPT = 8
+"""Painted frames that are kept in memory."""
 BRIGHTEST = 0.15
-"""Root of the squared difference, pixels 0..1, that is shown brightest: 38 grey levels are seen as a flash."""
+"""Root of the squared difference (pixels 0..1) that is shown brightest. These 38 grey levels are seen as a flash."""
 
 
 class JobPictures:
-    """The pictures of one job. Every method raises StorageError or VideoError where one cannot be had."""
+    """The pictures of one job. Every method raises StorageError or VideoError where its picture cannot be read."""
 
     def __init__(self, job: JobDirectory, record: JobRecord) -> None:
         self._job, self._record = job, record
@@ -30,14 +30,16 @@ class JobPictures:
         self._painted: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
 
     def source(self, frame: int) -> np.ndarray:
+        """A frame of the source, at the size of the output."""
         return self._source(frame)
 
     def painted(self, facts: JobFacts, frame: int) -> np.ndarray | None:
-        """As the latest pass left it; None where no pass has come there."""
-        one = facts.shown.get(frame)
-        return None if one is None else self.committed(one.task.id, frame)
+        """A frame as the latest pass left it; None where no pass has committed it."""
+        shown = facts.shown.get(frame)
+        return None if shown is None else self.committed(shown.task.id, frame)
 
     def committed(self, task: str, frame: int) -> np.ndarray:
+        """A frame as a task committed it."""
         key = (task, frame)
         if key not in self._painted:
             self._painted[key] = read_committed(self._job, task, frame)
@@ -46,7 +48,10 @@ class JobPictures:
         return self._painted[key]
 
     def flicker(self, facts: JobFacts, frame: int) -> np.ndarray | None:
-        """Where a frame differs from its warped predecessor: dark where it does not, grey where it was hidden."""
+        """How much a frame differs from its warped predecessor: dark is not at all, grey is hidden or unknown.
+
+        None where one of the two is not painted yet.
+        """
         before, after = self.painted(facts, frame - 1), self.painted(facts, frame)
         if before is None or after is None:
             return None
@@ -55,13 +60,12 @@ class JobPictures:
         heat = cv2.applyColorMap(np.clip(level * 255, 0, 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
         return np.where((match.weight > 0.99)[..., None], heat, np.uint8(128))
 
-    def last_pass(self, frame: int) -> str:
-        plan = self._record.plan
-        return task_id(plan.passes, plan.chunk_of(frame).index)
-
 
 def picture_of(pictures: JobPictures, facts: JobFacts, kind: str, frame: int) -> np.ndarray | None:
-    """None where it cannot be had: a source that is not to be seen from here, a frame nobody has painted yet."""
+    """The picture of that kind: source, painted or flicker.
+
+    None where it cannot be read: a source that this machine does not see, or a frame that is not painted yet.
+    """
     try:
         if kind == "source":
             return pictures.source(frame)

@@ -1,5 +1,6 @@
-"""Serving to this machine alone, and under its loopback names only: a page of elsewhere cannot have a name of its own
-lead here.
+"""Serving to this machine alone, and under its loopback names only.
+
+Why the names: a page from elsewhere could have a name of its own lead here, and then read what is served.
 
     app = web.Application(middlewares=[only_this_machine])
     asyncio.run(serve(app, port, on_ready, until))
@@ -15,13 +16,15 @@ from aiohttp import web
 from farm.errors import UsageError
 
 HOST = "127.0.0.1"
+"""The only address that is listened on."""
 NAMES = {"127.0.0.1", "localhost", "[::1]"}
+"""Names of the server that a request may give."""
 
 
 async def serve(
     app: web.Application, port: int, on_ready: Callable[[str], None], until: asyncio.Event | None = None
 ) -> None:
-    """Serve until cancelled, or until `until` is set; `on_ready` gets the address. Port 0 is any that is free.
+    """Serve until cancelled, or until `until` is set. `on_ready` gets the address. Port 0 is any free port.
 
     Raises UsageError where the port is taken.
     """
@@ -42,6 +45,7 @@ async def serve(
 
 @web.middleware
 async def only_this_machine(request: web.Request, handler: Callable) -> web.StreamResponse:
+    """Middleware that answers 403 to requests under other names, and forbids other pages to embed the answers."""
     if request.host.rpartition(":")[0] not in NAMES and request.host not in NAMES:
         raise web.HTTPForbidden(text="farm answers under 127.0.0.1 and localhost only")
     answer: web.StreamResponse = await handler(request)

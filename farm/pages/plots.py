@@ -28,18 +28,18 @@ INKS = {
     "paper": "#0a0b06",
     **{f"stage-{number}": f"#0a0c0{number}" for number in range(6)},
 }
-"""CSS variable of the page, and the colour that stands for it until the drawing is done."""
+"""CSS variables of the page, each with the colour that stands for it until the drawing is done."""
 COLUMNS = 900
-"""Values a curve is thinned to: the lowest and the highest of each part."""
+"""Parts that a curve is thinned to: of each part the lowest and the highest value are drawn."""
 MOST_LINES = 400
-"""Cuts, and boundaries, that are marked: of more, nothing but grey would be seen."""
+"""Cuts, or chunk boundaries, that are marked. More would be seen as nothing but grey."""
 LEFT, RIGHT = {False: 0.065, True: 0.13}, {False: 0.995, True: 0.97}
 """Where the axes begin and end, as shares of the width, for the wide and the narrow drawing."""
 
 
 @dataclass(frozen=True)
 class Plot:
-    """An SVG, and where its axes lie: `left` and `right` as shares of its width, for frames `first` and `last`."""
+    """An SVG, and where its axes lie: from `left` to `right` (shares of its width) for frames `first` to `last`."""
 
     svg: str
     left: float
@@ -48,9 +48,18 @@ class Plot:
     last: float
 
 
-def stage_ink(number: int) -> str:
-    """The variable of a stage: 1 is pass 1; later passes share the last one."""
-    return f"stage-{min(max(number, 0), 5)}"
+@dataclass(frozen=True)
+class _Panel:
+    """One axis of the frame plot. `curves` maps pass names to values by frame; `stacked` ones add up."""
+
+    title: str
+    curves: Mapping[str, Mapping[int, float]]
+    stacked: bool = False
+
+
+def pass_ink(pass_index: int) -> str:
+    """The CSS variable of a pass, `stage-1` for pass 1. Passes from the fifth on share the last one."""
+    return f"stage-{min(max(pass_index, 0), 5)}"
 
 
 def frame_plot(facts: JobFacts, outliers: Sequence[Outlier], *, narrow: bool) -> Plot | None:
@@ -59,77 +68,95 @@ def frame_plot(facts: JobFacts, outliers: Sequence[Outlier], *, narrow: bool) ->
     if record is None or not facts.shown:
         return None
     plan = record.plan
-    numbers = {task.pass_name: task.pass_index for task in facts.tasks}
-    stages = sorted({task.pass_name for task in facts.tasks}, key=numbers.__getitem__)
-    errors = {frame: error for frame, error in facts.errors.items() if error is not None}
-    panels: list[tuple[str, Mapping[str, Mapping[int, float]], bool]] = []
-    if any(facts.values("style", stage) for stage in stages):
-        panels += [
-            ("style loss", {stage: facts.values("style", stage) for stage in stages}, False),
-            ("content loss", {stage: facts.values("content", stage) for stage in stages}, False),
-        ]
-    if errors:
-        panels.append(("warp error", {stages[-1]: errors}, False))
-    panels.append(("seconds", {stage: facts.values("seconds", stage) for stage in stages}, True))
-    if any(facts.values("steps", stage) for stage in stages):
-        panels.append(("iterations", {stage: facts.values("steps", stage) for stage in stages}, True))
-
+    inks = {task.pass_name: INKS[pass_ink(task.pass_index)] for task in facts.tasks}
+    panels = _panels(facts)
     figure, axes = _figure(len(panels), narrow)
     first, last = plan.start - 0.5, plan.stop - 0.5
-    for axis, (title, curves, stacked) in zip(axes, panels, strict=True):
+    for axis, panel in zip(axes, panels, strict=True):
         _mark(axis, facts)
-        inks = {stage: INKS[stage_ink(numbers[stage])] for stage in curves}
-        if stacked:
-            _stack(axis, curves, inks, range(plan.start, plan.stop))
+        if panel.stacked:
+            _stack(axis, panel.curves, inks, range(plan.start, plan.stop))
         else:
-            for stage, values in curves.items():
-                if values:
-                    x, y = thinned(values)
-                    final = stage == stages[-1]
-                    axis.plot(x, y, color=inks[stage], linewidth=1.3 if final else 0.9, alpha=1 if final else 0.55)
-        if title in ("warp error", "style loss"):
-            values = curves[stages[-1]]
-            told = (one.frame for one in outliers if any(reason.startswith(title) for reason in one.reasons))
-            flagged = [frame for frame in told if frame in values]
-            dots = axis.scatter(flagged, [values[frame] for frame in flagged], s=26, color=INKS["flag"], zorder=5)
-            dots.set_urls([f"#pair-{frame}" for frame in flagged])
-        if title == "warp error":
+            _lines(axis, panel.curves, inks)
+        if panel.title in ("warp error", "style loss"):
+            _flag(axis, panel, outliers)
+        if panel.title == "warp error":
             axis.set_yscale("log")
         else:
             axis.set_ylim(bottom=0)
             axis.yaxis.set_major_formatter(_short_number)
-        axis.set_title(title, loc="left", fontsize=8, color=INKS["ink"], pad=3)
+        axis.set_title(panel.title, loc="left", fontsize=8, color=INKS["ink"], pad=3)
         axis.set_xlim(first, last)
     axes[-1].set_xlabel("frame", color=INKS["muted"])
     return Plot(_svg(figure, f"frames-{'narrow' if narrow else 'wide'}"), LEFT[narrow], RIGHT[narrow], first, last)
 
 
+def _panels(facts: JobFacts) -> list[_Panel]:
+    """The panels that have something to show, top to bottom. The curves of each come in the order of passes."""
+
+    def curves(name: str) -> dict[str, dict[int, float]]:
+        return {pass_name: facts.values(name, pass_name) for pass_name in facts.passes}
+
+    panels = []
+    if any(curves("style").values()):
+        panels += [_Panel("style loss", curves("style")), _Panel("content loss", curves("content"))]
+    errors = {frame: error for frame, error in facts.errors.items() if error is not None}
+    if errors:
+        panels.append(_Panel("warp error", {list(facts.passes)[-1]: errors}))
+    panels.append(_Panel("seconds", curves("seconds"), stacked=True))
+    if any(curves("steps").values()):
+        panels.append(_Panel("iterations", curves("steps"), stacked=True))
+    return panels
+
+
+def _lines(axis: Any, curves: Mapping[str, Mapping[int, float]], inks: Mapping[str, str]) -> None:
+    """A line for each pass, that of the last pass the strongest."""
+    for pass_name, values in curves.items():
+        if values:
+            x, y = thinned(values)
+            final = pass_name == list(curves)[-1]
+            axis.plot(x, y, color=inks[pass_name], linewidth=1.3 if final else 0.9, alpha=1 if final else 0.55)
+
+
+def _flag(axis: Any, panel: _Panel, outliers: Sequence[Outlier]) -> None:
+    """A dot on the last pass's line for each outlier that has the panel's value as a reason: a link to its pictures."""
+    values = panel.curves[list(panel.curves)[-1]]
+    flagged = [
+        outlier.frame
+        for outlier in outliers
+        if outlier.frame in values and any(reason.startswith(panel.title) for reason in outlier.reasons)
+    ]
+    dots = axis.scatter(flagged, [values[frame] for frame in flagged], s=26, color=INKS["flag"], zorder=5)
+    dots.set_urls([f"#pair-{frame}" for frame in flagged])
+
+
 def time_plot(facts: JobFacts, workers: Sequence[WorkerTime], *, narrow: bool) -> Plot | None:
-    """Tasks on a time axis, a row for each worker; None where no frame says who made it."""
+    """Tasks on a time axis, a row for each worker; None where no frame names its worker."""
     if not workers:
         return None
     began = min([worker.begin for worker in workers] + facts.runs[:1])
-    ended = max([worker.end for worker in workers] + [one.at for one in facts.history if one.kind == "end"])
+    ends = [happening.at for happening in facts.history if happening.kind == "end"]
+    ended = max([worker.end for worker in workers] + ends)
     unit, name = (60.0, "minutes") if ended - began > 180 else (1.0, "seconds")
     rows = len(workers)
     figure, (axis,) = _figure(1, narrow, height=0.5 + 0.3 * rows)
-    numbers = {task.id: task.pass_index for task in facts.tasks}
+    pass_of = {task.id: task.pass_index for task in facts.tasks}
     for row, worker in enumerate(workers):
         y = rows - 1 - row
-        here = [((worker.begin - began) / unit, (worker.end - worker.begin) / unit)]
-        axis.broken_barh(here, (y - 0.3, 0.6), facecolors=INKS["grid"], edgecolor="none")
+        present = [((worker.begin - began) / unit, (worker.end - worker.begin) / unit)]
+        axis.broken_barh(present, (y - 0.3, 0.6), facecolors=INKS["grid"], edgecolor="none")
         spans = joined(worker.spans, (ended - began) / 2000)
         bars = [((span.begin - began) / unit, (span.end - span.begin) / unit) for span in spans]
-        inks = [INKS[stage_ink(numbers[span.task])] for span in spans]
+        inks = [INKS[pass_ink(pass_of[span.task])] for span in spans]
         axis.broken_barh(bars, (y - 0.3, 0.6), facecolors=inks, edgecolor=INKS["paper"], linewidth=0.6)
         if worker.lost:
             axis.plot([(worker.end - began) / unit], [y], marker="x", color=INKS["flag"], markersize=7, mew=2)
-    for one in facts.history:
-        if one.kind in ("run", "stitch") and began <= one.at <= ended:
-            axis.axvline((one.at - began) / unit, color=INKS["cut"], linewidth=0.8, linestyle=(0, (2, 2)))
-            late = one.at - began > 0.9 * (ended - began)
-            where = {"ha": "right" if late else "left", "fontsize": 6.5, "color": INKS["muted"]}
-            axis.text((one.at - began) / unit, rows - 0.45, f" {one.kind} ", **where)
+    for happening in facts.history:
+        if happening.kind in ("run", "stitch") and began <= happening.at <= ended:
+            axis.axvline((happening.at - began) / unit, color=INKS["cut"], linewidth=0.8, linestyle=(0, (2, 2)))
+            late = happening.at - began > 0.9 * (ended - began)
+            style = {"ha": "right" if late else "left", "fontsize": 6.5, "color": INKS["muted"]}
+            axis.text((happening.at - began) / unit, rows - 0.45, f" {happening.kind} ", **style)
     axis.set_yticks(
         range(rows), [worker.worker.replace("worker-", "") if narrow else worker.worker for worker in workers[::-1]]
     )
@@ -141,19 +168,22 @@ def time_plot(facts: JobFacts, workers: Sequence[WorkerTime], *, narrow: bool) -
 
 
 def joined(spans: Sequence[Span], shortest: float) -> list[Span]:
-    """Spans of one stage that follow each other as one where they are too short, in seconds, to be seen apart."""
-    found: list[Span] = []
+    """The spans, those of one pass that follow each other within less than `shortest` seconds as one.
+
+    Apart they could not be seen.
+    """
+    merged: list[Span] = []
     for span in spans:
-        last = found[-1] if found else None
+        last = merged[-1] if merged else None
         if last and last.pass_name == span.pass_name and span.end - last.begin < shortest:
-            found[-1] = replace(last, end=span.end, busy=last.busy + span.busy, frames=last.frames + span.frames)
+            merged[-1] = replace(last, end=span.end, busy=last.busy + span.busy, frames=last.frames + span.frames)
         else:
-            found.append(span)
-    return found
+            merged.append(span)
+    return merged
 
 
 def thinned(values: Mapping[int, float], columns: int = COLUMNS) -> tuple[list[int], list[float]]:
-    """The curve as it is, or the lowest and the highest value of each of `columns` parts."""
+    """(frames, values) of a curve: all, or of each of `columns` parts the lowest and the highest value."""
     frames = list(values)
     if len(frames) <= 2 * columns:
         return frames, list(values.values())
@@ -166,7 +196,7 @@ def thinned(values: Mapping[int, float], columns: int = COLUMNS) -> tuple[list[i
 
 
 def _mark(axis: Any, facts: JobFacts) -> None:
-    """Cuts as lines, boundaries between chunks as dotted ones, as long as they can be told apart."""
+    """Cuts as lines, and boundaries between chunks as dotted lines, as long as they can be told apart."""
     plan = facts.record.plan  # type: ignore[union-attr]
     draw = axis.axvline
     if len(plan.shots) <= MOST_LINES:
@@ -179,14 +209,14 @@ def _mark(axis: Any, facts: JobFacts) -> None:
 
 
 def _stack(axis: Any, curves: Mapping[str, Mapping[int, float]], inks: Mapping[str, str], frames: range) -> None:
-    """What each stage adds, one on the other; of a long film the means of as many parts as can be seen."""
+    """What each pass adds, one on the other. Of a long film these are means over as many parts as can be seen."""
     parts = [part for part in np.array_split(np.asarray(frames), min(len(frames), COLUMNS)) if len(part)]
     edges = np.array([part[0] - 0.5 for part in parts] + [parts[-1][-1] + 0.5])
     base = np.zeros(len(parts))
-    for stage, values in curves.items():
+    for pass_name, values in curves.items():
         heights = np.array([float(np.mean([values.get(int(frame), 0.0) for frame in part])) for part in parts])
         if heights.any():
-            axis.stairs(base + heights, edges, baseline=base, fill=True, color=inks[stage], linewidth=0)
+            axis.stairs(base + heights, edges, baseline=base, fill=True, color=inks[pass_name], linewidth=0)
         base = base + heights
 
 
@@ -245,8 +275,8 @@ def _svg(figure: Any, name: str) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
     idents = set(re.findall(r'id="([^"]+)"', svg))
 
-    def own(found: re.Match[str]) -> str:
-        return found[1] + (f"{name}-{found[2]}" if found[2] in idents else found[2])
+    def own(match: re.Match[str]) -> str:
+        return match[1] + (f"{name}-{match[2]}" if match[2] in idents else match[2])
 
     svg = re.sub(r"""(\bid="|href="#|url\(#)([^")]+)""", own, svg)
     # matplotlib means its links for other pages

@@ -1,6 +1,6 @@
 """The contact sheet of a preview, as a picture and as a page.
 
-sheet = preview_sheet(shown)            uint8 RGB
+sheet = preview_sheet(shown)                            # uint8 RGB (H, W, 3)
 html = preview_page(shown, sheet_name="sheet.png")
 """
 
@@ -16,14 +16,20 @@ from farm.media.jpeg import data_url, jpeg
 from farm.pages.document import ENVIRONMENT, asset, content_policy
 
 COLUMNS = 6
+"""Shots in one line of a sheet without variants."""
 WIDTH = 640
+"""Widest picture of the page, in pixels."""
 MOST_BYTES = 80_000
+"""Largest JPEG of the page, in bytes, where the worst quality gets there."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What a preview made. `cells[i][frame]` is the still of variant i, named by `labels[i]`: none, one, or row and
-    column. `command` gives a variant's options as they are written; `stroke_ratio` is how much larger the render is.
+    """What a preview made, in `seconds`: `painted` pictures of `size` (width, height), and `reused` earlier ones.
+
+    `cells[i][frame]` is the painting of a frame in variant i, (H, W, 3) uint8, and `sources[frame]` the source frame.
+    `labels[i]` names variant i: with nothing, one value, or row and column. `stroke_ratio` is how many times larger
+    the render is. `film` is the name of the moving preview's file.
     """
 
     title: str
@@ -41,19 +47,21 @@ class Shown:
 
     @property
     def rows(self) -> list[str]:
-        """Values of the first of two options that vary."""
+        """Values of the first of two options that vary; empty where fewer do."""
         return list(dict.fromkeys(label[0] for label in self.labels)) if len(self.labels[0]) == 2 else []
 
     @property
     def columns(self) -> list[str]:
+        """Values of the only, or the second, option that varies; empty where none does."""
         return list(dict.fromkeys(label[-1] for label in self.labels)) if self.labels[0] else []
 
     def at(self, row: int, column: int, frame: int) -> np.ndarray:
+        """The painting of a frame in one cell of the grid, (H, W, 3) uint8."""
         return self.cells[row * len(self.columns) + column][frame]
 
 
 def preview_sheet(shown: Shown) -> np.ndarray:
-    """Source above, painted below, six shots a line; with variants a grid for each frame."""
+    """The sheet, (H, W, 3) uint8: source above, painted below, six shots a line. Variants have a grid a frame."""
     sheets = []
     if not shown.labels[0]:
         for start in range(0, len(shown.frames), COLUMNS):
@@ -71,7 +79,7 @@ def preview_sheet(shown: Shown) -> np.ndarray:
 
 
 def preview_page(shown: Shown, sheet_name: str) -> str:
-    """The same as one HTML file; a moving preview stays a file beside it."""
+    """The sheet as one HTML file, with a link to the picture `sheet_name`. A moving preview stays a file beside it."""
     script = asset("page.js")
     return ENVIRONMENT.get_template("preview.html").render(
         shown=shown,

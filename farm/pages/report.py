@@ -22,20 +22,25 @@ from farm.pages.sections import GENERATOR, PAIR_WIDTH, SHOT_WIDTH, STRIP_WIDTH, 
 from farm.render.steadiness import pair_errors
 
 MOST_BYTES = {SHOT_WIDTH: 70_000, PAIR_WIDTH: 40_000, STRIP_WIDTH: 6_000}
-"""Of one JPEG of that width: 36 sliders, 12 pairs of five pictures and the strip stay below 9 MB as base64."""
+"""Largest JPEG of each width, in bytes.
+
+Why: 36 sliders, 12 pairs of five pictures and the strip then stay below 9 MB as base64.
+"""
 
 
 class EmbeddedPictures:
-    """Pictures as data URLs, each no larger than its width may be."""
+    """Pictures as data URLs, each no larger than MOST_BYTES of its width."""
 
     def __init__(self, facts: JobFacts, pictures: JobPictures) -> None:
         self._facts, self._pictures = facts, pictures
 
     def src(self, kind: str, frame: int, width: int) -> str | None:
+        """A picture as a data URL; None where it cannot be read. `kind` is source, painted or flicker."""
         picture = picture_of(self._pictures, self._facts, kind, frame)
         return None if picture is None else data_url(jpeg(picture, width, MOST_BYTES.get(width)))
 
     def src_of(self, shown: Shown, width: int) -> str | None:
+        """A committed frame of any pass as a data URL. Raises StorageError where it is gone."""
         return data_url(jpeg(self._pictures.committed(shown.task.id, shown.frame), width, MOST_BYTES.get(width)))
 
 
@@ -47,10 +52,10 @@ def write_report(
     overwrite: bool = False,
     measure: bool = True,
 ) -> dict[str, Any]:
-    """Measure what is not known yet and write the page; returns what is worth telling of it.
+    """Measure the warp errors that are not known yet, and write the page. Returns what `farm report --json` prints.
 
-    The page goes to `output`, or beside a local job directory as JOB.html. Raises UsageError where there is no job,
-    OutputError where the page cannot be put there.
+    The page goes to `output`, or beside a local job directory as JOB.html. `progress` gets (phase, done, total).
+    Raises UsageError where there is no job, OutputError where the page cannot be put there.
     """
     reader = JobReader(job_url)
     target = Path(output) if output else _default_output(reader.job.url)
@@ -70,7 +75,7 @@ def write_report(
         "bytes": len(html),
         "state": facts.doing,
         "frames": len(facts.shown),
-        "outliers": [{"frame": one.frame, "reasons": list(one.reasons)} for one in page.outliers],
+        "outliers": [{"frame": outlier.frame, "reasons": list(outlier.reasons)} for outlier in page.outliers],
         "seams": [asdict(seam) for seam in facts.seams],
     }
 
@@ -82,7 +87,10 @@ def measured(
     progress: Callable[[str, int, int], None] = lambda *_: None,
     most_seconds: float | None = None,
 ) -> dict[int, float | None]:
-    """The warp errors; none where flow or frames cannot be read from here."""
+    """Warp errors by frame, as `pair_errors` returns them; empty where flow or frames cannot be read from here.
+
+    `known` is brought up to date. `most_seconds` ends the measuring early.
+    """
     if facts.record is None:
         return {}
     try:
@@ -112,7 +120,7 @@ def _default_output(job_url: str) -> Path:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether there is an earlier report there: one is made again and again."""
+    """Whether there is an earlier report at `path`, which may be replaced without asking."""
     with contextlib.suppress(OSError), path.open("rb") as file:
         return GENERATOR.encode() in file.read(4096)
     return False

@@ -1,7 +1,7 @@
 """The page of a job at one moment, from its facts: sections rendered by Jinja, put together into one document.
 
-Page(facts, pictures).html()                             the whole page
-Page(facts, pictures, live=True).sections()              for a server, which sends only what has changed
+Page(facts, pictures).html()                         the whole page
+Page(facts, pictures, live=True).sections()          for a server, which sends only what has changed
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from markupsafe import Markup
 from farm.pages.document import ENVIRONMENT, asset, content_policy
 from farm.pages.facts import JobFacts, Shown
 from farm.pages.findings import Outlier, WorkerTime, find_outliers, time_by_worker
-from farm.pages.plots import frame_plot, stage_ink, time_plot
+from farm.pages.plots import frame_plot, pass_ink, time_plot
 from farm.plan import Shot
 from farm.plan.forecast import render_seconds
 from farm.render.steadiness import NEAR
@@ -30,14 +30,20 @@ from farm.spec.load import spec_differences
 from farm.spec.units import format_seconds
 
 SHOTS_SHOWN = 36
+"""Shots that are shown before and after, the longest ones."""
 STRIP = 144
+"""Frames of the strip, evenly spread over the film."""
 LATEST = 12
+"""Latest frames of the live page."""
 SHOT_WIDTH, PAIR_WIDTH, STRIP_WIDTH, LATEST_WIDTH = 640, 480, 128, 320
+"""Widest picture of each section, in pixels."""
 SEAM_SHOWS = 2.0
+"""Ratio of the warp error at a seam to the usual one from which on the page marks it."""
 MOST_ROWS, MOST_SEAMS, MOST_FAULTS = 8000, 300, 500
 """Frames whose values can be read one by one, and rows of tables: a feature film has more than a page can hold."""
 
 GENERATOR = "farm report"
+"""Name in the page's head by which an earlier report is known."""
 
 SECTIONS = {
     "overview": ("Overview", "Overview"),
@@ -52,9 +58,7 @@ SECTIONS = {
     "forecast": ("Forecast and fact", "Forecast"),
     "settings": ("Settings", "Settings"),
 }
-"""The page, top to bottom: heading, and name in the contents. `latest` is part of the live one only."""
-
-
+"""Sections of the page, top to bottom: (heading, name in the contents). Only the live page has `latest`."""
 WORDS = {
     "joined": "worker joined",
     "lost": "worker lost",
@@ -64,21 +68,24 @@ WORDS = {
     "regained": "made up for",
     "note": "note",
 }
+"""What a reader is told of each kind of happening."""
 
 
 class Pictures(Protocol):
-    """Where the page finds a picture: `kind` is source, painted or flicker. None where it cannot be had."""
+    """Where the page finds its pictures. Each answer is a URL, or None where the picture cannot be read."""
 
-    def src(self, kind: str, frame: int, width: int) -> str | None: ...
+    def src(self, kind: str, frame: int, width: int) -> str | None:
+        """A picture of a frame, at most `width` pixels wide. `kind` is source, painted or flicker."""
+        ...
 
     def src_of(self, shown: Shown, width: int) -> str | None:
-        """A committed frame of any stage."""
+        """A committed frame of any pass, at most `width` pixels wide."""
         ...
 
 
 @dataclass(frozen=True)
 class Section:
-    """`label` is its name in the contents; `version` changes with the content."""
+    """A rendered section. `label` is its name in the contents. `version` changes with the content."""
 
     name: str
     title: str
@@ -88,28 +95,27 @@ class Section:
 
 
 class Page:
-    """The page of a job at one moment. Each section is rendered by itself."""
+    """The page of a job at one moment. Each section is rendered by itself. Without `pictures` it has none."""
 
     def __init__(self, facts: JobFacts, pictures: Pictures | None, *, live: bool = False) -> None:
         self.facts, self._pictures, self.live = facts, pictures, live
 
     def sections(self, kept: Mapping[str, Section] | None = None) -> list[Section]:
-        """Those that have something to show; `kept` ones are not rendered anew."""
-        found = []
+        """The sections that have something to show, in order. `kept` ones, by name, are not rendered anew."""
+        sections = []
         for name, (title, label) in SECTIONS.items():
             if kept and name in kept:
-                found.append(kept[name])
+                sections.append(kept[name])
                 continue
-            html = (
-                ENVIRONMENT.get_template(f"{name}.html").render(self._told(name), page=self, facts=self.facts).strip()
-            )
+            template = ENVIRONMENT.get_template(f"{name}.html")
+            html = template.render(self._values_of(name), page=self, facts=self.facts).strip()
             if html:
                 version = hashlib.sha256(html.encode()).hexdigest()[:16]
-                found.append(Section(name, title, label, Markup(html), version))  # noqa: S704 rendered with autoescape
-        return found
+                sections.append(Section(name, title, label, Markup(html), version))  # noqa: S704 it was escaped
+        return sections
 
     def html(self, sections: Sequence[Section] | None = None) -> str:
-        """The whole document; `sections` where they are rendered already."""
+        """The whole document. `sections` are given where they are rendered already."""
         script = asset("page.js")
         return ENVIRONMENT.get_template("page.html").render(
             page=self,
@@ -122,31 +128,36 @@ class Page:
         )
 
     def src(self, kind: str, frame: int, width: int) -> str | None:
+        """URL of a picture; None on a page without pictures, or where it cannot be read."""
         return self._pictures.src(kind, frame, width) if self._pictures else None
 
     # what the sections show --------------------------------------------------------------------------
 
-    def _told(self, name: str) -> dict[str, Any]:
-        tell = getattr(self, f"_tell_{name}", None)
-        return tell() if tell else {}
+    def _values_of(self, name: str) -> dict[str, Any]:
+        """Variables of a section's template, from the method of its name."""
+        method = getattr(self, f"_section_{name}", None)
+        return method() if method else {}
 
     @property
     def title(self) -> str:
+        """Name of the film, or of the job where none is planned yet."""
         record = self.facts.record
         return Path(record.spec.output).name if record else self.facts.url.rstrip("/").rpartition("/")[2]
 
     @property
     def size(self) -> tuple[int, int]:
+        """(width, height) of the frames, for the place that pictures take; 16 to 9 where none is planned yet."""
         return (self.facts.record.plan.width, self.facts.record.plan.height) if self.facts.record else (16, 9)
 
     @property
     def seconds_left(self) -> float | None:
+        """Seconds until all frames are committed; None where the job does not run or it is too early to tell."""
         return self.facts.seconds_left() if self.facts.doing == "RUNNING" else None
 
     @property
     def progress(self) -> tuple[int, int]:
-        """Frames committed and frames in all, every stage counted."""
-        counts = self.facts.stages.values()
+        """(frames committed, frames in all), every pass counted."""
+        counts = self.facts.passes.values()
         return sum(done for done, _ in counts), sum(total for _, total in counts)
 
     def when(self, frame: int) -> str:
@@ -160,17 +171,20 @@ class Page:
 
     @cached_property
     def outliers(self) -> list[Outlier]:
+        """Frames that deserve a look."""
         return find_outliers(self.facts)
 
     @cached_property
     def workers(self) -> list[WorkerTime]:
+        """Where the time of each worker went."""
         return time_by_worker(self.facts)
 
-    def ink(self, stage: str) -> str:
-        numbers = {task.pass_name: task.pass_index for task in self.facts.tasks}
-        return f"var(--{stage_ink(numbers.get(stage, 0))})"
+    def ink(self, pass_name: str) -> str:
+        """CSS colour of a pass."""
+        indices = {task.pass_name: task.pass_index for task in self.facts.tasks}
+        return f"var(--{pass_ink(indices.get(pass_name, 0))})"
 
-    def _tell_overview(self) -> dict[str, Any]:
+    def _section_overview(self) -> dict[str, Any]:
         report, plan = self.facts.report or {}, self.facts.record.plan if self.facts.record else None
         tiles: list[tuple[str, str, str]] = []
         if plan:
@@ -191,13 +205,13 @@ class Page:
             tiles.append(("Worst seam", f"{max(ratios):.2f}", f"of {len(ratios)}; 1 is none"))
         return {"tiles": tiles}
 
-    def _tell_latest(self) -> dict[str, Any]:
+    def _section_latest(self) -> dict[str, Any]:
         if not self.live or self._pictures is None:
             return {"latest": []}
-        found = [(one, self._pictures.src_of(one, LATEST_WIDTH)) for one in self.facts.latest(LATEST)]
-        return {"latest": found}
+        frames = self.facts.latest(LATEST)
+        return {"latest": [(shown, self._pictures.src_of(shown, LATEST_WIDTH)) for shown in frames]}
 
-    def _tell_shots(self) -> dict[str, Any]:
+    def _section_shots(self) -> dict[str, Any]:
         plan = self.facts.record.plan if self.facts.record else None
         if plan is None:
             return {"shots": [], "left_out": 0}
@@ -207,18 +221,18 @@ class Page:
 
     def _shot(self, shot: Shot) -> dict[str, Any]:
         middle = (shot.start + shot.stop) // 2
-        there = [frame for frame in range(shot.start, shot.stop) if frame in self.facts.shown]
-        frame = min(there, key=lambda frame: abs(frame - middle), default=middle)
-        one = self.facts.shown.get(frame)
+        painted = [frame for frame in range(shot.start, shot.stop) if frame in self.facts.shown]
+        frame = min(painted, key=lambda frame: abs(frame - middle), default=middle)
+        shown = self.facts.shown.get(frame)
         return {
             "shot": shot,
             "frame": frame,
-            "stage": one.task.pass_name if one else "",
+            "pass_name": shown.task.pass_name if shown else "",
             "before": self.src("source", frame, SHOT_WIDTH),
-            "after": self.src("painted", frame, SHOT_WIDTH) if one else None,
+            "after": self.src("painted", frame, SHOT_WIDTH) if shown else None,
         }
 
-    def _tell_strip(self) -> dict[str, Any]:
+    def _section_strip(self) -> dict[str, Any]:
         frames = list(self.facts.shown)
         picked = [frames[i] for i in evenly(STRIP, len(frames))] if frames else []
         starts = {shot.start for shot in self.facts.record.plan.shots} if self.facts.record else set()
@@ -229,31 +243,31 @@ class Page:
             before = frame
         return {"thumbs": thumbs}
 
-    def _tell_look(self) -> dict[str, Any]:
+    def _section_look(self) -> dict[str, Any]:
         pairs = []
-        for one in self.outliers:
+        for outlier in self.outliers:
             pictures = [
                 (label, frame, self.src(kind, frame, PAIR_WIDTH))
                 for label, kind, frame in (
-                    ("painted", "painted", one.frame - 1),
-                    ("painted", "painted", one.frame),
-                    ("source", "source", one.frame - 1),
-                    ("source", "source", one.frame),
-                    ("changed", "flicker", one.frame),
+                    ("painted", "painted", outlier.frame - 1),
+                    ("painted", "painted", outlier.frame),
+                    ("source", "source", outlier.frame - 1),
+                    ("source", "source", outlier.frame),
+                    ("changed", "flicker", outlier.frame),
                 )
                 if frame in self.facts.shown
             ]
-            pairs.append({"outlier": one, "pictures": [row for row in pictures if row[2]]})
+            pairs.append({"outlier": outlier, "pictures": [row for row in pictures if row[2]]})
         return {"pairs": pairs}
 
-    def _tell_curves(self) -> dict[str, Any]:
+    def _section_curves(self) -> dict[str, Any]:
         plots = {name: frame_plot(self.facts, self.outliers, narrow=name == "narrow") for name in ("wide", "narrow")}
-        stages = list(self.facts.stages)
+        passes = list(self.facts.passes)
         columns = [
             "frame",
             "shot",
             "chunk",
-            "stage",
+            "pass",
             "style loss",
             "content loss",
             "warp error",
@@ -261,21 +275,21 @@ class Page:
             "iterations",
         ]
         plan = self.facts.record.plan if self.facts.record else None
-        seconds = {stage: self.facts.values("seconds", stage) for stage in stages}
-        steps = {stage: self.facts.values("steps", stage) for stage in stages}
+        seconds = {pass_name: self.facts.values("seconds", pass_name) for pass_name in passes}
+        steps = {pass_name: self.facts.values("steps", pass_name) for pass_name in passes}
         rows = []
         frames = list(self.facts.shown)
         for frame in (frames[i] for i in evenly(MOST_ROWS, len(frames))):
-            one = self.facts.shown[frame]
+            shown = self.facts.shown[frame]
             chunk = plan.chunk_of(frame) if plan else None
             error = self.facts.errors.get(frame)
-            losses = one.record.losses
+            losses = shown.record.losses
             rows.append(
                 [
                     frame,
                     chunk.shot + 1 if chunk else 0,
                     chunk.index + 1 if chunk else 0,
-                    one.task.pass_name,
+                    shown.task.pass_name,
                     round(losses["style"]) if "style" in losses else None,
                     round(losses["content"]) if "content" in losses else None,
                     None if error is None else float(f"{error:.3g}"),
@@ -287,7 +301,7 @@ class Page:
         return {
             "plots": plots if plots["wide"] else {},
             "data": Markup(json.dumps({"columns": columns, "rows": rows}).replace("<", "\\u003c")),  # noqa: S704
-            "stages": stages,
+            "passes": passes,
             "summary": summary,
         }
 
@@ -299,75 +313,76 @@ class Page:
         return {
             "shot": shot,
             "frames": len(shown),
-            "style": _median([one.record.losses["style"] for one in shown if "style" in one.record.losses]),
-            "content": _median([one.record.losses["content"] for one in shown if "content" in one.record.losses]),
+            "style": _median([frame.record.losses["style"] for frame in shown if "style" in frame.record.losses]),
+            "content": _median([frame.record.losses["content"] for frame in shown if "content" in frame.record.losses]),
             "error": _median(errors),
         }
 
-    def _tell_seams(self) -> dict[str, Any]:
+    def _section_seams(self) -> dict[str, Any]:
         worst = sorted(self.facts.seams, key=lambda seam: seam.ratio or 0.0, reverse=True)[:MOST_SEAMS]
         shown = sorted(worst, key=lambda seam: seam.frame)
         return {"seams": shown, "left_out": len(self.facts.seams) - len(shown), "near": NEAR, "shows": SEAM_SHOWS}
 
-    def _tell_time(self) -> dict[str, Any]:
-        stages = [
-            (stage, sum(values.values()), len(values), sum(self.facts.values("steps", stage).values()))
-            for stage in self.facts.stages
-            if (values := self.facts.values("seconds", stage))
+    def _section_time(self) -> dict[str, Any]:
+        passes = [
+            (pass_name, sum(values.values()), len(values), sum(self.facts.values("steps", pass_name).values()))
+            for pass_name in self.facts.passes
+            if (values := self.facts.values("seconds", pass_name))
         ]
         plots = {name: time_plot(self.facts, self.workers, narrow=name == "narrow") for name in ("wide", "narrow")}
         return {
             "plots": plots if plots["wide"] else {},
-            "stages": stages,
-            "total": sum(seconds for _, seconds, _, _ in stages),
+            "passes": passes,
+            "total": sum(seconds for _, seconds, _, _ in passes),
             "around": self._around(),
         }
 
     def _around(self) -> list[tuple[str, float]]:
         """Seconds of the last run before the first worker, at frames, and after them."""
         history = self.facts.history
-        begun = [one.at for one in history if one.kind == "run"]
-        if not begun:
+        if not self.facts.runs:
             return []
-        last = [one for one in history if one.at >= begun[-1]]
-        first = next((one.at for one in last if one.kind == "joined"), None)
-        stitch = next((one.at for one in last if one.kind == "stitch"), None)
-        end = next((one.at for one in last if one.kind == "end"), None)
+        begun = self.facts.runs[-1]
+
+        def first_of(kind: str) -> float | None:
+            return next((event.at for event in history if event.at >= begun and event.kind == kind), None)
+
+        first, stitch, end = first_of("joined"), first_of("stitch"), first_of("end")
         parts = [
-            ("starting Ray and workers", first - begun[-1] if first else 0.0),
+            ("starting Ray and workers", first - begun if first else 0.0),
             ("painting", stitch - first if first and stitch else 0.0),
             ("stitching the film", end - stitch if stitch and end else 0.0),
         ]
         return [(name, seconds) for name, seconds in parts if seconds]
 
-    def _tell_faults(self) -> dict[str, Any]:
+    def _section_faults(self) -> dict[str, Any]:
         kinds = ("joined", "lost", "retry", "failed", "avoided", "regained", "note")
         began = self.facts.history[0].at if self.facts.history else 0.0
-        rows = [(one.at - began, one) for one in self.facts.history if one.kind in kinds]
-        trouble = [one for _, one in rows if one.kind not in ("joined", "note")]
-        restarted = sum(one.record.restarts > 0 for one in self.facts.shown.values())
+        rows = [(happening.at - began, happening) for happening in self.facts.history if happening.kind in kinds]
+        trouble = [happening for _, happening in rows if happening.kind not in ("joined", "note")]
+        restarted = sum(shown.record.restarts > 0 for shown in self.facts.shown.values())
         left_out = max(len(rows) - MOST_FAULTS, 0)
         rows = rows[left_out:]
         return {"rows": rows, "left_out": left_out, "trouble": len(trouble), "restarted": restarted, "words": WORDS}
 
-    def _tell_forecast(self) -> dict[str, Any]:
+    def _section_forecast(self) -> dict[str, Any]:
         facts = self.facts
         if facts.forecast is None or facts.record is None:
             return {"forecast": None}
         spec = facts.record.spec
         differences = spec_differences(_without_output(facts.forecast.spec), _without_output(spec))
         report = facts.report or {}
-        told: dict[str, Any] = {"forecast": facts.forecast, "differences": differences, "off": None}
+        values: dict[str, Any] = {"forecast": facts.forecast, "differences": differences, "off": None}
         if differences:
-            return told
+            return values
         workers = report.get("workers") or facts.forecast.workers
         seconds = render_seconds(facts.record.plan, spec, facts.forecast.costs, workers)
-        told |= {"workers": workers, "seconds": seconds, "actual": report.get("seconds"), "runs": len(facts.runs)}
+        values |= {"workers": workers, "seconds": seconds, "actual": report.get("seconds"), "runs": len(facts.runs)}
         if report.get("seconds") and len(facts.runs) == 1:
-            told["off"] = report["seconds"] / seconds - 1
-        return told
+            values["off"] = report["seconds"] / seconds - 1
+        return values
 
-    def _tell_settings(self) -> dict[str, Any]:
+    def _section_settings(self) -> dict[str, Any]:
         record = self.facts.record
         if record is None:
             return {"record": None}
@@ -375,16 +390,12 @@ class Page:
         return {
             "record": record,
             "yaml": yaml.safe_dump(spec, sort_keys=False, allow_unicode=True, width=100),
-            "runtime": asdict_model(record.runtime),
+            "runtime": record.runtime.model_dump(exclude_none=True),
         }
 
 
 def _without_output(spec: RenderSpec) -> RenderSpec:
     return spec.model_copy(update={"output": "-"})
-
-
-def asdict_model(model: Any) -> dict[str, Any]:
-    return {name: value for name, value in model.model_dump().items() if value is not None}
 
 
 def _median(values: Sequence[float]) -> float | None:

@@ -2,9 +2,9 @@
 
     run_watch(job_url, port=0, every=2.0, on_ready=print)       until Ctrl-C
 
-The job is read every few seconds; browsers hear over server-sent events that something has changed, fetch the page
-anew and put in the sections that differ. Frames are fetched one by one, by the hash that the ledger names.
-Only this machine can reach it: see `farm.pages.loopback`.
+The job is read every few seconds. Browsers hear over server-sent events that something has changed, fetch the page
+anew and put in the sections that differ. They fetch frames one by one, by the hash that the ledger names.
+Only this machine can reach the server: see `farm.pages.loopback`.
 """
 
 from __future__ import annotations
@@ -28,36 +28,40 @@ from farm.pages.report import measured
 from farm.pages.sections import Page, Section
 
 WIDTHS = range(16, 2049)
+"""Widths of pictures, in pixels, that a browser may ask for."""
 SLOW = ("strip", "look", "curves", "seams", "time")
-"""Sections that are drawn anew only now and then: they take processor time from a render on this machine."""
+"""Sections that are drawn only every DRAWN_EVERY seconds: they take processor time from a render on this machine."""
 DRAWN_EVERY = 15.0
+"""Seconds between two drawings of the SLOW sections."""
 MEASURED_SECONDS = 3.0
-"""Spent on measuring warp errors each time."""
+"""Seconds that each of these drawings may spend on measuring warp errors."""
 
 
 class ServedPictures:
-    """Pictures as addresses on this server, with the frame's hash in them so that a browser may keep them."""
+    """Pictures as addresses on this server. They contain the frame's hash, so that a browser may keep them."""
 
     def __init__(self, facts: JobFacts) -> None:
         self._facts = facts
 
     def src(self, kind: str, frame: int, width: int) -> str | None:
-        one = self._facts.shown.get(frame)
-        if kind != "source" and one is None:
+        """Address of a picture; None where the frame is not painted yet. `kind` is source, painted or flicker."""
+        shown = self._facts.shown.get(frame)
+        if kind != "source" and shown is None:
             return None
         before = self._facts.shown.get(frame - 1)
-        marks = [seen.record.sha256[:12] for seen in (one, before) if seen] if kind == "flicker" else []
-        marks = marks or ([one.record.sha256[:12]] if kind == "painted" and one else ["0"])
+        marks = [painted.record.sha256[:12] for painted in (shown, before) if painted] if kind == "flicker" else []
+        marks = marks or ([shown.record.sha256[:12]] if kind == "painted" and shown else ["0"])
         return f"picture/{kind}/{frame}/{width}/{'-'.join(marks)}.jpg"
 
     def src_of(self, shown: Shown, width: int) -> str | None:
-        stage, _, chunk = shown.task.id.partition("/")
-        return f"committed/{stage}/{chunk}/{shown.frame}/{width}/{shown.record.sha256[:12]}.jpg"
+        """Address of a committed frame of any pass."""
+        pass_part, _, chunk = shown.task.id.partition("/")
+        return f"committed/{pass_part}/{chunk}/{shown.frame}/{width}/{shown.record.sha256[:12]}.jpg"
 
 
 @dataclass
 class Watched:
-    """What the server knows at one moment; `changes` counts how often that changed."""
+    """What the server shows at one moment. `versions` has (section, version); `changes` counts their changes."""
 
     facts: JobFacts
     html: str
@@ -67,7 +71,10 @@ class Watched:
 
 @dataclass
 class JobWatch:
-    """Reads the job and renders the page; both in a thread of their own, one at a time."""
+    """Reads the job and renders the page, one thread at a time.
+
+    `trouble` is why the job could not be read the last time, or empty.
+    """
 
     reader: JobReader
     pictures: JobPictures | None = None
@@ -80,7 +87,10 @@ class JobWatch:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def look(self, clock: float) -> None:
-        """Read the job again. Raises UsageError where it is gone; storage that does not answer is only noted."""
+        """Read the job again and render what has changed. `clock` is a steady time in seconds.
+
+        Raises UsageError where the job is gone. Storage that does not answer is only noted in `trouble`.
+        """
         with self._lock:
             try:
                 facts = self.reader.read()
@@ -107,6 +117,7 @@ class JobWatch:
                 self.now = Watched(facts, page.html(sections), versions, changes)
 
     def picture(self, kind: str, frame: int, width: int) -> bytes | None:
+        """A picture as JPEG; None where it cannot be read. `kind` is source, painted or flicker."""
         with self._lock:
             if self.pictures is None or self.now is None:
                 return None
@@ -114,7 +125,7 @@ class JobWatch:
         return None if picture is None else jpeg(picture, width)
 
     def committed(self, task: str, frame: int, width: int) -> bytes | None:
-        """A frame that the ledger names: nothing else of the job's storage is handed out."""
+        """A committed frame as JPEG, None where no ledger names it: nothing else of the storage is handed out."""
         with self._lock:
             if self.pictures is None or self.now is None or frame not in self.now.facts.ledgers.get(task, {}):
                 return None
@@ -157,7 +168,7 @@ def watch_app(watch: JobWatch, every: float) -> web.Application:
         return _image(await asyncio.to_thread(watch.picture, kind, frame, width))
 
     async def committed(request: web.Request) -> web.Response:
-        task = f"{request.match_info['stage']}/{request.match_info['chunk']}"
+        task = f"{request.match_info['pass_part']}/{request.match_info['chunk']}"
         frame, width = _numbers(request)
         return _image(await asyncio.to_thread(watch.committed, task, frame, width))
 
@@ -182,7 +193,7 @@ def watch_app(watch: JobWatch, every: float) -> web.Application:
     app.router.add_get("/", page)
     app.router.add_get("/events", events)
     app.router.add_get(r"/picture/{kind:source|painted|flicker}/{frame:\d+}/{width:\d+}/{mark}.jpg", picture)
-    app.router.add_get(r"/committed/{stage:[a-z0-9-]+}/{chunk:\d+}/{frame:\d+}/{width:\d+}/{mark}.jpg", committed)
+    app.router.add_get(r"/committed/{pass_part:[a-z0-9-]+}/{chunk:\d+}/{frame:\d+}/{width:\d+}/{mark}.jpg", committed)
     return app
 
 

@@ -1,29 +1,36 @@
-"""How much storage a job takes, in bytes: all in all, and at any one time where frames are given up for segments. Pure.
+"""What a job will take before anything is measured: bytes of storage and optimiser steps. Pure.
 
-Estimates: a PNG of a painted frame takes about 0.8 of its raw bytes, two flow fields with their weights about two raw
-frames, and the film is measured by nobody before it is there.
+The bytes are rough. A PNG of a painted frame takes about 0.8 of the frame's raw bytes, and two flow fields with their
+weights take about two raw frames. How large the film becomes nobody knows before it is there.
 """
 
 from __future__ import annotations
 
 from farm.plan.render_plan import NO_STEPS, RenderPlan
 from farm.plan.segments import held_at_once, plan_segments, segments_ahead
-from farm.plan.tasks import plan_tasks
+from farm.plan.tasks import longest_chain, plan_tasks
 from farm.spec import Model, RenderSpec
 from farm.spec.render import Iterations
 
 PNG_SHARE = 0.8
+"""Bytes of a painted frame as PNG, as a share of its raw bytes."""
 FLOW_SHARE = 2.0
+"""Bytes of the flow between two neighbours, both ways with weights, as a share of a frame's raw bytes."""
 FILM_SHARE = 0.1
-"""Of the raw bytes, at the default quality: paint is hard to encode."""
+"""Bytes of the film, as a share of its frames' raw bytes, at the default quality. Paint is hard to encode."""
+MASK_SHARE = 0.1
+"""Bytes of a region's mask as PNG, as a share of one byte a pixel."""
 
 
 class StorageEstimate(Model):
-    """`frames` of all stages and `flow` are kept to the end; `film` is once: its segments are as large for as long.
+    """Bytes of a job, for a render with `workers` workers.
 
-    `at_once` is the most that there is at any time with --save-storage, film and segments included: the frames of the
-    `segments_at_once` segments that may be begun, `frames_ahead` of pass 1 that a long shot among them has beyond, and
-    flow and masks of the shots that are not through.
+    `frames` (of all passes) and `flow` (with masks) stay until the job ends. `film` counts once; `total` counts it
+    twice, because segments and film exist together while segments are joined.
+
+    `at_once` is the most that there is at any time with --save-storage, film and segments included. It holds the frames
+    of the `segments_at_once` segments (of `segments`) that may be begun, `frames_ahead` frames of pass 1 that a long
+    shot among them has beyond these, and the flow and masks of all shots that are not finished.
     """
 
     frames: int
@@ -38,25 +45,25 @@ class StorageEstimate(Model):
 
 
 def estimate_storage(plan: RenderPlan, spec: RenderSpec, workers: int) -> StorageEstimate:
-    """Of a render with so many workers."""
+    """Bytes that a render with so many workers takes."""
     raw = plan.width * plan.height * 3
     optimised = spec.method == "optimize"
     count = len(plan.frames)
     overlap = sum(max(chunk.reach - chunk.stop, 0) for chunk in plan.chunks)
-    masks = len(spec.regions) * raw / 3 * 0.1
+    masks = len(spec.regions) * raw / 3 * MASK_SHARE
     frames = (count * plan.passes + overlap) * raw * PNG_SHARE
     beside = (raw * FLOW_SHARE if optimised else 0.0) + masks
     film = count * raw * FILM_SHARE
     segments = plan_segments(plan)
     at_once = min(segments_ahead(plan, workers), len(segments))
     held = held_at_once(plan, at_once)
-    given_up = frames * held.begun / count + held.ahead * raw * PNG_SHARE
+    frames_at_once = frames * held.begun / count + held.ahead * raw * PNG_SHARE
     return StorageEstimate(
         frames=round(frames),
         flow=round(count * beside),
         film=round(film),
         total=round(frames + count * beside + 2 * film),
-        at_once=round(min(given_up, frames) + held.flow * beside + 2 * film),
+        at_once=round(min(frames_at_once, frames) + held.flow * beside + 2 * film),
         segments_at_once=at_once,
         segments=len(segments),
         workers=workers,
@@ -65,9 +72,11 @@ def estimate_storage(plan: RenderPlan, spec: RenderSpec, workers: int) -> Storag
 
 
 class WorkEstimate(Model):
-    """Optimiser steps by purpose, and the longest chain of dependent steps.
+    """Optimiser steps of all frames, by purpose.
 
-    `start_steps` and `overlap_steps` are what cutting into chunks costs: nothing, but where they start from scratch.
+    `steps` are all of them, and `sequential_steps` what one uncut pass would take. `start_steps` and `overlap_steps`
+    are what cutting into chunks costs: 0, unless chunks start from scratch. `longest_chain_steps` are those of the
+    longest chain of tasks that wait for each other.
     """
 
     frames: int
@@ -80,16 +89,13 @@ class WorkEstimate(Model):
 
     @property
     def chunking_overhead(self) -> float:
-        """Extra work that cutting into chunks costs, as a share of the sequential render."""
+        """Steps that cutting into chunks costs, as a share of those of the uncut pass."""
         return (self.start_steps + self.overlap_steps) / max(self.sequential_steps, 1)
 
 
 def estimate_work(plan: RenderPlan, iterations: Iterations) -> WorkEstimate:
-    """Count optimiser steps; seconds come from measuring, not from here."""
+    """Count the optimiser steps of a plan. Seconds come from measuring: see farm.plan.forecast."""
     tasks = plan_tasks(plan)
-    finish: dict[str, int] = {}
-    for task in tasks:
-        finish[task.id] = task.steps + max((finish[need] for need in task.needs), default=0)
     optimised = plan.steps != NO_STEPS
     extra_starts = 0 if plan.relay or not optimised else len(plan.chunks) - len(plan.shots)
     overlap_frames = sum(max(chunk.reach - chunk.stop, 0) for chunk in plan.chunks)
@@ -103,5 +109,5 @@ def estimate_work(plan: RenderPlan, iterations: Iterations) -> WorkEstimate:
         start_steps=extra_starts * (plan.steps.first - plan.steps.sequential),
         overlap_steps=overlap_frames * plan.steps.sequential,
         refine_steps=count * plan.steps.refine * (plan.passes - 1),
-        longest_chain_steps=max(finish.values(), default=0),
+        longest_chain_steps=longest_chain(tasks, lambda task: task.steps),
     )

@@ -3,8 +3,8 @@
     costs = Costs(...)                               measured by farm.cluster.measure on this machine
     seconds = render_seconds(plan, spec, costs, 8)   the schedule itself, played through with 8 workers
 
-What a worker does is taken to take as long as what was measured, and the schedule is the real one: so that waiting
-for the chunk before, for neighbouring chunks and for the last long chunk is in the figure, and more workers than there
+Each frame is assumed to take as long as those that were measured, and the schedule is the real one. So the figure
+contains waiting for the chunk before, for neighbouring chunks and for the last long chunk, and more workers than there
 are chunks are no faster.
 """
 
@@ -15,19 +15,21 @@ from collections.abc import Mapping, Sequence
 
 from farm.plan.reads import relay_reads
 from farm.plan.render_plan import RenderPlan
-from farm.plan.schedule import Assign, Schedule, TaskSucceeded, WorkerJoined
-from farm.plan.tasks import Task, plan_tasks
+from farm.plan.schedule import Assign, Instruction, Schedule, TaskSucceeded, WorkerJoined
+from farm.plan.tasks import Task, longest_chain, plan_tasks
 from farm.spec import Model, RenderSpec
 
 USUAL_WORKERS = (1, 2, 8, 64)
+"""Numbers of workers that `farm plan` forecasts."""
 
 
 class Costs(Model):
-    """Seconds of one worker, the others at work beside it; bytes in the job directory.
+    """What a render costs: seconds of one worker while the others are at work too, and bytes in the job directory.
 
-    `start` until the workers are up, `load` of each before its first frame; then a frame from nothing, one from its
-    neighbour, one of a later pass, and what one more tie over a longer distance adds. `stitch` is of a frame,
-    `finish` of a film. `flow_bytes` are those of both directions between two neighbours.
+    Seconds: `start` until the workers are up, `load` of each before its first frame, `first` of a frame from nothing,
+    `sequential` of a frame of pass 1 from its neighbour, `refine` of a frame of a later pass, `tie` of one more tie
+    over a longer distance, `stitch` of a frame of the film, `finish` of the film as a whole. Bytes: `frame_bytes` of a
+    committed frame, `flow_bytes` of the flow between two neighbours in both directions.
     """
 
     start: float
@@ -43,7 +45,7 @@ class Costs(Model):
 
 
 class Forecast(Model):
-    """`forecast.json`: for which spec it was made, when (seconds since 1970), and from what."""
+    """`forecast.json`: the costs that were measured for a spec with some workers, at `made` seconds since 1970."""
 
     spec: RenderSpec
     made: float
@@ -52,7 +54,7 @@ class Forecast(Model):
 
 
 class ForecastRow(Model):
-    """`seconds` of the whole command with so many workers, and what they cost; None where no price is known."""
+    """Seconds of the whole command with some workers, and its price in money; None where no price is given."""
 
     workers: int
     seconds: float
@@ -60,7 +62,7 @@ class ForecastRow(Model):
 
 
 def task_seconds(plan: RenderPlan, spec: RenderSpec, costs: Costs) -> dict[str, float]:
-    """Of every task, by its id."""
+    """Seconds that a worker takes for each task, by task id."""
     return {task.id: _seconds(task, plan, spec, costs) for task in plan_tasks(plan)}
 
 
@@ -70,13 +72,13 @@ def _seconds(task: Task, plan: RenderPlan, spec: RenderSpec, costs: Costs) -> fl
         return len(task.frames) * costs.sequential
     if task.pass_index >= 2:
         return len(task.frames) * costs.refine
-    reads = [len(relay_reads(plan, spec.long_term, chunk, frame)) for frame in task.frames]
-    first, following = reads.count(0), len(reads) - reads.count(0)
-    return first * costs.first + following * costs.sequential + (sum(reads) - following) * costs.tie
+    ties = [len(relay_reads(plan, spec.long_term, chunk, frame)) for frame in task.frames]
+    first, following = ties.count(0), len(ties) - ties.count(0)
+    return first * costs.first + following * costs.sequential + (sum(ties) - following) * costs.tie
 
 
 def working_seconds(tasks: Sequence[Task], seconds: Mapping[str, float], workers: int) -> float:
-    """How long `workers` take for all tasks, handed out as in a render where none fails."""
+    """Seconds that `workers` workers take for all tasks, handed out as in a render where none fails."""
     schedule = Schedule(tasks)
     now = 0.0
     busy: list[tuple[float, str]] = []
@@ -88,40 +90,39 @@ def working_seconds(tasks: Sequence[Task], seconds: Mapping[str, float], workers
     return now
 
 
-def _start(said: Sequence[object], now: float, seconds: Mapping[str, float], busy: list[tuple[float, str]]) -> None:
-    for instruction in said:
+def _start(
+    instructions: Sequence[Instruction], now: float, seconds: Mapping[str, float], busy: list[tuple[float, str]]
+) -> None:
+    """Put workers that are given a task on the heap `busy`, by the second at which they are done."""
+    for instruction in instructions:
         if isinstance(instruction, Assign):
             heapq.heappush(busy, (now + seconds[instruction.task.id], instruction.worker))
 
 
-def longest_chain_seconds(tasks: Sequence[Task], seconds: Mapping[str, float]) -> float:
-    """The floor: with however many workers, each task of the longest chain waits for the one before."""
-    end: dict[str, float] = {}
-    for task in tasks:
-        end[task.id] = seconds[task.id] + max((end[need] for need in task.needs), default=0.0)
-    return max(end.values(), default=0.0)
-
-
 def render_seconds(plan: RenderPlan, spec: RenderSpec, costs: Costs, workers: int) -> float:
-    """Of the whole command, from start to film."""
+    """Seconds of the whole command, from its start to the film, with so many workers."""
     tasks = plan_tasks(plan)
     return around_seconds(plan, costs) + working_seconds(tasks, task_seconds(plan, spec, costs), workers)
 
 
 def around_seconds(plan: RenderPlan, costs: Costs) -> float:
-    """What no number of workers makes shorter: start, loading, stitching."""
+    """Seconds of what happens once, however many workers there are: start, loading, stitching."""
     return costs.start + costs.load + len(plan.frames) * costs.stitch + costs.finish
 
 
 def floor_seconds(plan: RenderPlan, spec: RenderSpec, costs: Costs) -> float:
-    """The whole command with as many workers as could ever be used."""
-    return around_seconds(plan, costs) + longest_chain_seconds(plan_tasks(plan), task_seconds(plan, spec, costs))
+    """Seconds of the whole command with as many workers as could ever be used."""
+    seconds = task_seconds(plan, spec, costs)
+    return around_seconds(plan, costs) + longest_chain(plan_tasks(plan), lambda task: seconds[task.id])
 
 
 def forecast_rows(
     plan: RenderPlan, spec: RenderSpec, costs: Costs, workers: Sequence[int], price_per_hour: float | None
 ) -> list[ForecastRow]:
-    """`price_per_hour` is of one worker, which is paid for from start to end, working or waiting."""
+    """A row for each number of workers, ascending.
+
+    `price_per_hour` is that of one worker, which is paid for from start to end, working or waiting.
+    """
     rows = []
     for count in sorted(set(workers)):
         seconds = render_seconds(plan, spec, costs, count)
@@ -131,7 +132,7 @@ def forecast_rows(
 
 
 def storage_bytes(plan: RenderPlan, costs: Costs) -> float:
-    """What the job directory will hold: the frames of every pass, and flow between neighbours."""
+    """Bytes that the job directory will hold: the frames of every pass, and the flow between neighbours."""
     frames = sum(len(task.frames) for task in plan_tasks(plan))
     pairs = sum(shot.stop - shot.start - 1 for shot in plan.shots)
     return frames * costs.frame_bytes + pairs * costs.flow_bytes

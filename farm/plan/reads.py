@@ -2,12 +2,12 @@
 
     dependents(plan, spec, FrameRange(120, 240))   -> {"pass-1/00005": {120, 121, ...}, "pass-2/00005": ...}
 
-`reads` follows farm.render.chunk, stage by stage:
+The renderer (farm.render.chunk) asks the same functions which frames it is to read:
 
     pass 1     a frame reads its neighbour and its long-term frames, as far back as its relay began: with the shot, or
-               both ways from the middle of a long one; where chunks start from scratch, with the chunk
-    pass 2..   a frame reads itself and both neighbours as the pass before left them; in an alternating sweep itself
-               and the neighbour that the sweep comes from, inside a chunk as this pass left it
+               both ways from the middle of a long one. Where chunks start from scratch, it began with the chunk.
+    pass 2..   a frame reads itself and both neighbours as the pass before left them. In an alternating sweep it reads
+               itself and the neighbour that the sweep comes from, which inside a chunk is as this pass left it.
 """
 
 from __future__ import annotations
@@ -20,27 +20,40 @@ from farm.spec import FrameRange, RenderSpec
 
 
 def reads(plan: RenderPlan, spec: RenderSpec, task: Task, frame: int) -> Iterator[tuple[str, int]]:
-    """(task, frame) of every committed frame that `frame` of `task` may be made from."""
+    """(task id, frame) of every committed frame that `frame` of `task` may be made from."""
     if spec.method == "identity":
         return
     chunk = plan.chunks[task.chunk]
     if task.pass_index >= 2:
-        shot = plan.shots[chunk.shot]
-        if spec.sweep == "two-sided":
-            near = [(task.pass_index - 1, frame - 1), (task.pass_index - 1, frame + 1)]
-        else:
-            side = frame + 1 if travels_back(task.pass_index) else frame - 1
-            near = [(task.pass_index if side in task.frames else task.pass_index - 1, side)]
-        for number, other in [(task.pass_index - 1, frame), *near]:
-            if shot.start <= other < shot.stop:
-                yield from _stage(plan, number, other)
+        for pass_index, other in [(task.pass_index - 1, frame), *neighbours_read(plan, spec, task, frame)]:
+            yield from _as_pass_left(plan, pass_index, other)
     else:
-        for number in relay_reads(plan, spec.long_term, chunk, frame):
-            yield task.id if number in task.frames else task_id(1, plan.chunk_of(number).index), number
+        for other in relay_reads(plan, spec.long_term, chunk, frame):
+            yield task.id if other in task.frames else task_id(1, plan.chunk_of(other).index), other
+
+
+def neighbours_read(plan: RenderPlan, spec: RenderSpec, task: Task, frame: int) -> list[tuple[int, int]]:
+    """(pass index, frame) of the neighbours that `frame` reads in a later pass, each as that pass left it.
+
+    Two-sided: both neighbours as the pass before left them, so that all frames of a pass are independent. Alternating:
+    only the neighbour that the sweep comes from, as this pass left it; at the edge of a chunk, as the pass before did.
+    Neighbours beyond a cut are left out.
+    """
+    before = task.pass_index - 1
+    if spec.sweep == "two-sided":
+        sides = [(before, frame - 1), (before, frame + 1)]
+    else:
+        side = frame + 1 if travels_back(task.pass_index) else frame - 1
+        sides = [(task.pass_index if side in task.frames else before, side)]
+    shot = plan.shots[plan.chunks[task.chunk].shot]
+    return [(pass_index, other) for pass_index, other in sides if shot.start <= other < shot.stop]
 
 
 def dependents(plan: RenderPlan, spec: RenderSpec, frames: FrameRange) -> dict[str, set[int]]:
-    """`frames` in every stage, and all that is made from them, by task; tasks without any are left out."""
+    """By task id: the numbers of `frames` in every pass, and of all frames that are made from them.
+
+    Tasks without any are left out.
+    """
     dropped: dict[str, set[int]] = {}
     for task in plan_tasks(plan):
         here = dropped.setdefault(task.id, set())
@@ -50,29 +63,30 @@ def dependents(plan: RenderPlan, spec: RenderSpec, frames: FrameRange) -> dict[s
     return {name: numbers for name, numbers in dropped.items() if numbers}
 
 
-def _stage(plan: RenderPlan, number: int, frame: int) -> Iterator[tuple[str, int]]:
-    """Where a frame is read as a stage left it: from its chunk, and from the one before where they overlap."""
+def _as_pass_left(plan: RenderPlan, pass_index: int, frame: int) -> Iterator[tuple[str, int]]:
+    """Where a frame is read as a pass left it: from its chunk's task, and the one before where the two overlap."""
     chunk = plan.chunk_of(frame)
-    yield task_id(number, chunk.index), frame
-    if number == 1 and not chunk.first_in_shot and frame < plan.chunks[chunk.index - 1].reach:
+    yield task_id(pass_index, chunk.index), frame
+    if pass_index == 1 and not chunk.first_in_shot and frame < plan.chunks[chunk.index - 1].reach:
         yield task_id(1, chunk.index - 1), frame
 
 
-def travels_back(number: int) -> bool:
-    """Whether pass `number` of an alternating sweep goes from the last frame to the first; pass 1 went forward."""
-    return number % 2 == 0
+def travels_back(pass_index: int) -> bool:
+    """Whether a pass of an alternating sweep goes from the last frame to the first. Pass 1 goes forward."""
+    return pass_index % 2 == 0
 
 
 def frames_in_order(spec: RenderSpec, task: Task) -> list[int]:
-    """The frames of a task in the order in which they are rendered."""
+    """Frames of a task in the order in which they are rendered."""
     back = task.pass_index >= 2 and spec.sweep == "alternating" and travels_back(task.pass_index)
     return list(task.frames)[:: -1 if back or task.backwards else 1]
 
 
 def relay_reads(plan: RenderPlan, long_term: Sequence[int], chunk: Chunk, frame: int) -> list[int]:
-    """The frames that `frame` of a chunk is made from in pass 1, nearest first: the set J of Ruder 2016.
+    """Frames that `frame` of a chunk is made from in pass 1, nearest first: the set J of Ruder 2016.
 
-    They lie towards the frame that the sequence began with; for that one itself there are none.
+    `long_term` are distances in frames, beside 1. The frames lie towards the one that the sequence began with, which
+    itself reads none.
     """
     begin = plan.shots[chunk.shot].begin if plan.relay else chunk.start
     towards = -1 if frame > begin else 1

@@ -3,14 +3,14 @@
 A *shot* is a run of frames between cuts; nothing crosses a cut, so shots are independent exactly.
 A *chunk* is the part of a shot that one worker renders in sequence. Chunks of one shot run in parallel:
 
-    pass 1    a relay: each chunk goes on where the one before ended, a few optimiser steps a frame; in a long shot two
-              relays, from its middle frame to its end and, backwards, from there to its beginning
-    pass 2..  most of the steps; each frame tied to both neighbours as the pass before left them, so that frames of one
-              pass are independent
+    pass 1    is a relay: each chunk goes on where the one before ended, with a few optimiser steps a frame. A long shot
+              has two relays, from its middle frame to its end and, backwards, from there to its beginning.
+    pass 2..  has most of the steps. Each frame is tied to both neighbours as the pass before left them, so that the
+              frames of one pass are independent.
 
-Only pass 1 is sequential, and it is an eighth of the work: the chunks of its later passes run beside it. With many
-workers the longest shot's relay is what a film waits for, and from the middle it is half as long. No frame depends on
-where a chunk begins, so a film has no seams to hide: it is the same, bit for bit, in chunks of any length.
+Only pass 1 is sequential, and it is an eighth of the work: the later passes of chunks that it has finished run beside
+it. With many workers a film waits for the relay of its longest shot, which from the middle is half as long. No frame
+depends on where a chunk begins, so a film has no seams to hide: it is the same, bit for bit, in chunks of any length.
 
 A *task* is one chunk in one pass: what the schedule hands to a worker. Its `needs` are the tasks whose frames it reads.
 """
@@ -28,20 +28,24 @@ from farm.spec.paint import SMALLEST_SIZE
 from farm.spec.render import Iterations
 
 RELAY_SHARE = 1 / 8
-"""Of a frame's steps, spent in pass 1 where others follow; these share the rest evenly. A warm-started sequence settles
-over many frames, so a few steps each carry the picture along. From there on, steps shake it the less the more passes
-they are spread over: each begins with frames drawn to their neighbours.
+"""Share of a frame's optimiser steps that pass 1 gets where other passes follow. These share the rest evenly.
+
+Why: a warm-started sequence settles over many frames, so a few steps each carry the picture along. Later steps shake
+the picture less the more passes they are spread over, because each pass begins with frames drawn to their neighbours.
 """
 FEWEST_STEPS = 3
-"""Of pass 1, where that many may be spent at all: with fewer, what comes into view is passed on unpainted."""
+"""Optimiser steps a frame that pass 1 gets at least, where a frame has that many.
+
+Why: with fewer, pixels that come into view are passed on unpainted.
+"""
 LONG_SHOT = 480
-"""Frames from which on the relay of a shot starts at its middle. Shorter ones are not what a film waits for."""
+"""Length in frames from which on the relay of a shot starts at its middle. A film does not wait for shorter shots."""
 
 
 class Shot(Model):
-    """Frames `start..stop` (half-open) between two cuts, in `chunks` chunks from `first_chunk` on.
+    """Frames `start..stop` (half-open) between two cuts, in `chunks` chunks from chunk `first_chunk` on.
 
-    `middle` is the frame that the relay goes from both ways, the first of its chunk; None where it goes forwards only.
+    `middle` is the frame from which the relay goes both ways, the first of its chunk. None where it goes forwards only.
     """
 
     index: int
@@ -58,7 +62,7 @@ class Shot(Model):
 
 
 class Chunk(Model):
-    """Frames `start..stop` (half-open) of a shot. `reach` is where its first pass ends: overlap included."""
+    """Frames `start..stop` (half-open) of a shot. In pass 1 it goes on to `reach`: the overlap with the next chunk."""
 
     index: int
     shot: int
@@ -70,11 +74,12 @@ class Chunk(Model):
 
     @property
     def frames(self) -> FrameRange:
+        """Its own frames, without the overlap."""
         return FrameRange(self.start, self.stop)
 
 
 class PassSteps(Model):
-    """Optimiser steps a frame gets: from nothing, in pass 1, in each later pass."""
+    """Optimiser steps that a frame gets: `first` from nothing, `sequential` in pass 1, `refine` in each later pass."""
 
     first: int
     sequential: int
@@ -82,10 +87,10 @@ class PassSteps(Model):
 
 
 class RenderPlan(Model):
-    """All that is to be done. `width` and `height` are those of the output, pixels.
+    """All that is to be done to frames `start..stop` (half-open). `width` and `height` are those of the output, pixels.
 
-    `relay`: chunks go on where the one before ended; `look_back` is then how many frames back pass 1 reads: from any
-    frame towards the one that its relay began with.
+    With `relay`, each chunk goes on where the one before ended, and `look_back` is how many frames back pass 1 reads,
+    from any frame towards the one that its relay began with. Without it, chunks start from scratch and overlap.
     """
 
     width: int
@@ -101,26 +106,28 @@ class RenderPlan(Model):
 
     @property
     def frames(self) -> FrameRange:
+        """The frames that are rendered."""
         return FrameRange(self.start, self.stop)
 
     def chunk_of(self, frame: int) -> Chunk:
-        """The chunk whose own frames (overlap not counted) include `frame`."""
+        """The chunk whose own frames, the overlap not counted, include `frame`. O(log chunks)."""
         low, high = 0, len(self.chunks)
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if self.chunks[middle].start <= frame else (low, middle)
         return self.chunks[low]
 
-    def shot_chunks(self, shot: int) -> list[Chunk]:
-        found = self.shots[shot]
-        return list(self.chunks[found.first_chunk : found.first_chunk + found.chunks])
+    def shot_chunks(self, index: int) -> list[Chunk]:
+        """The chunks of a shot, in order."""
+        shot = self.shots[index]
+        return list(self.chunks[shot.first_chunk : shot.first_chunk + shot.chunks])
 
 
 def plan_render(spec: RenderSpec, probe: VideoProbe, cuts: Sequence[int]) -> RenderPlan:
     """Cut `probe`'s frames into shots at `cuts` (first frames of new shots) and shots into chunks.
 
     Raises UsageError where the spec asks for frames or a size that the video does not have, VideoError where the
-    video is of a kind that the spec refuses.
+    spec refuses videos of this kind.
     """
     _check_kind(spec, probe)
     frames = spec.frames or FrameRange(0, probe.frame_count)
@@ -176,22 +183,28 @@ def plan_render(spec: RenderSpec, probe: VideoProbe, cuts: Sequence[int]) -> Ren
 
 
 NO_STEPS = PassSteps(first=0, sequential=0, refine=0)
+"""Steps of a plan without an optimiser: of methods instant and identity."""
 
 
 def middle_of(start: int, stop: int) -> int | None:
-    """Where the relay of a shot of frames `start..stop` starts if that is not its first frame: of the shot alone, so
-    that a film is the same in chunks of any length.
+    """Frame at which the relay of a shot of frames `start..stop` starts. None where that is the first frame.
+
+    It depends on the shot alone, so that a film is the same in chunks of any length.
     """
     return start + (stop - start) // 2 if stop - start >= LONG_SHOT else None
 
 
 def _both_ways(spec: RenderSpec) -> bool:
-    """One pass, and passes that go through the frames in turn, are there as Ruder et al. have them: forwards first."""
+    """Whether relays may go backwards. Not in one pass, or alternating ones: Ruder et al. have these go forwards."""
     return spec.passes > 1 and spec.sweep == "two-sided"
 
 
 def pass_steps(iterations: Iterations, passes: int) -> PassSteps:
-    """Share a frame's steps out over the passes: all of them in a single one, else RELAY_SHARE and the rest evenly."""
+    """Share a frame's steps out over the passes: all to a single one, else RELAY_SHARE to pass 1 and the rest evenly.
+
+    >>> pass_steps(Iterations(first=200, next=50), passes=5)
+    PassSteps(first=200, sequential=6, refine=11)
+    """
     if passes == 1:
         return PassSteps(first=iterations.first, sequential=iterations.next, refine=0)
     relay = max(round(iterations.next * RELAY_SHARE), min(FEWEST_STEPS, iterations.next))
@@ -214,7 +227,13 @@ def _check_kind(spec: RenderSpec, probe: VideoProbe) -> None:
 
 
 def output_size(width: int, height: int, longest: int | None, *, upscale: bool = False) -> tuple[int, int]:
-    """(width, height) with `longest` as the longest side and the aspect kept. Raises UsageError when too small."""
+    """(width, height) in pixels, with `longest` as the longest side and the aspect kept. Only `upscale` enlarges.
+
+    Raises UsageError where a side would be smaller than SMALLEST_SIZE.
+
+    >>> output_size(1920, 1080, 512)
+    (512, 288)
+    """
     if longest is None or (longest >= max(width, height) and not upscale):
         longest = max(width, height)
     scale = longest / max(width, height)
@@ -228,6 +247,10 @@ def output_size(width: int, height: int, longest: int | None, *, upscale: bool =
 
 
 def split_evenly(start: int, stop: int, longest: int) -> list[int]:
-    """First frames of the fewest runs of at most `longest` frames, their lengths differing by one at most."""
+    """First frames of the fewest runs of at most `longest` frames. Their lengths differ by one at most.
+
+    >>> split_evenly(0, 100, 48)
+    [0, 33, 66]
+    """
     count = math.ceil((stop - start) / longest)
     return [start + (stop - start) * i // count for i in range(count)]

@@ -28,7 +28,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from farm.plan.tasks import Task
+from farm.plan.tasks import Task, longest_chains
 
 DEFAULT_ATTEMPTS = 3
 """How often a task is begun, at most, before it counts as failed."""
@@ -190,7 +190,7 @@ class Schedule:
         for task in tasks:
             for need in task.needs:
                 self._needed_by[need].append(task.id)
-        self._chain = self._longest_chains(tasks)
+        self._chain = longest_chains(tasks, lambda task: task.steps)
         for task in tasks:
             if task.id in finished:
                 self.state[task.id] = TaskState.SUCCEEDED
@@ -350,10 +350,3 @@ class Schedule:
         self.state[task_id] = TaskState.READY
         segment = self._segment_of.get(task_id, 0)
         bisect.insort(self._ready, (segment, -self._chain[task_id], self._order[task_id], task_id))
-
-    def _longest_chains(self, tasks: Sequence[Task]) -> dict[str, int]:
-        """Steps on the longest path from each task to the end; `tasks` are in an order that respects needs."""
-        chain: dict[str, int] = {}
-        for task in reversed(tasks):
-            chain[task.id] = task.steps + max((chain[later] for later in self._needed_by[task.id]), default=0)
-        return chain

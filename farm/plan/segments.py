@@ -1,8 +1,8 @@
-"""Which frames become one piece of the finished film, and what of a job nobody needs any more. Pure.
+"""Which frames are encoded together as a segment of the film, and which frames of a job nobody needs any more. Pure.
 
     plan_segments(plan)                      runs of whole chunks that are encoded as soon as their frames are there
     settled_tasks(plan, tasks, ...)          tasks that need not be run: intact, or read by nobody from now on
-    SegmentProgress(plan, tasks, ...)        which segment can be encoded now, and up to which all are
+    SegmentProgress(plan, made, done)        which segment can be encoded now, and up to which all are
 
 A segment begins with a key frame. An encoder would set one every 250 frames in any case, so a segment is a little
 shorter than that, and ends with a shot where it can.
@@ -20,7 +20,7 @@ from farm.plan.tasks import Task, task_id
 from farm.spec import FrameRange, Model
 
 SEGMENT_FRAMES = 192
-"""After so many frames a segment ends with its chunk; with a shot already after half as many."""
+"""Frames after which a segment ends with its chunk. After half as many it ends where a shot does."""
 _segment_frames = SEGMENT_FRAMES
 
 
@@ -51,27 +51,28 @@ class Segment(Model):
 
     @property
     def frames(self) -> FrameRange:
+        """The frames of the film that the segment shows."""
         return FrameRange(self.start, self.stop)
 
 
 def plan_segments(plan: RenderPlan) -> tuple[Segment, ...]:
-    """All frames of the plan, in order."""
-    found: list[Segment] = []
+    """The segments of the film, in order. Together they show every frame of the plan once."""
+    segments: list[Segment] = []
     first = 0
     for chunk in plan.chunks:
         start = plan.chunks[first].start
         length = chunk.stop - start
         long_enough = length >= (_segment_frames // 2 if chunk.last_in_shot else _segment_frames)
         if long_enough or chunk.index == len(plan.chunks) - 1:
-            found.append(
-                Segment(index=len(found), start=start, stop=chunk.stop, first_chunk=first, last_chunk=chunk.index)
+            segments.append(
+                Segment(index=len(segments), start=start, stop=chunk.stop, first_chunk=first, last_chunk=chunk.index)
             )
             first = chunk.index + 1
-    return tuple(found)
+    return tuple(segments)
 
 
 def tasks_of_segment(plan: RenderPlan, segment: Segment) -> set[str]:
-    """Those whose frames the film shows there."""
+    """Ids of the tasks whose frames the film shows in a segment."""
     chunks = range(segment.first_chunk, segment.last_chunk + 1)
     needed = {task_id(plan.passes, chunk) for chunk in chunks}
     if _fades_in(plan, segment.first_chunk):
@@ -82,8 +83,10 @@ def tasks_of_segment(plan: RenderPlan, segment: Segment) -> set[str]:
 def settled_tasks(
     plan: RenderPlan, tasks: Sequence[Task], covered: Collection[int], intact: Callable[[Task], bool]
 ) -> set[str]:
-    """Ids of the tasks that need not be run. `covered` are chunks whose segments are encoded; `intact` is asked only of
-    tasks that somebody still reads.
+    """Ids of the tasks that need not be run, because their frames are there or nobody reads them.
+
+    `tasks` are in an order that respects their needs. `covered` are the chunks whose segments are encoded. `intact`
+    says whether all frames of a task are committed; it reads files, so it is asked only of tasks that are still read.
     """
     readers = _Readers(plan, tasks, covered)
     settled: set[str] = set()
@@ -96,7 +99,10 @@ def settled_tasks(
 
 
 def unread_tasks(plan: RenderPlan, tasks: Sequence[Task], covered: Collection[int], done: Collection[str]) -> set[str]:
-    """Ids of the tasks that are done and whose frames nobody will read again."""
+    """Ids of the tasks in `done` whose frames neither a task that is not done nor the film will read again.
+
+    `covered` are the chunks whose segments are encoded.
+    """
     readers = _Readers(plan, tasks, covered)
     for task in tasks:
         if task.id not in done:
@@ -105,18 +111,18 @@ def unread_tasks(plan: RenderPlan, tasks: Sequence[Task], covered: Collection[in
 
 
 class _Readers:
-    """What the tasks that are still to be run will read, and the film."""
+    """Which frames will still be read: by the tasks that are to be run, and by the film."""
 
     def __init__(self, plan: RenderPlan, tasks: Sequence[Task], covered: Collection[int]) -> None:
         self._plan, self._covered = plan, covered
         self._needed: set[str] = set()
 
     def add(self, task: Task) -> None:
-        """Note one that is to be run."""
+        """Note a task that is to be run."""
         self._needed.update(task.needs)
 
     def want(self, task: Task) -> bool:
-        """Whether a frame of it will be read. Right as soon as all that come after it in the plan have been added."""
+        """Whether a frame of the task will be read. True or False for certain once all later tasks are added."""
         if task.pass_index == self._plan.passes and (
             self._shows(task.chunk) or (_fades_in(self._plan, task.chunk + 1) and self._shows(task.chunk + 1))
         ):
@@ -136,8 +142,10 @@ def _fades_in(plan: RenderPlan, chunk: int) -> bool:
 
 
 def segments_ahead(plan: RenderPlan, workers: int) -> int:
-    """Segments that may be begun before the first of them is encoded: what a task needs of later ones (a chunk for each
-    later pass), one that is being encoded, and two chunks for every worker.
+    """Number of segments that may be begun before the first of them is encoded, with --save-storage.
+
+    That is what a task needs of later segments (a chunk for each later pass), the one that is being encoded, and two
+    chunks for every worker.
     """
     segments = plan_segments(plan)
     chunks_each = max(len(plan.chunks) // len(segments), 1)
@@ -145,27 +153,31 @@ def segments_ahead(plan: RenderPlan, workers: int) -> int:
 
 
 def segment_of_tasks(plan: RenderPlan, tasks: Sequence[Task]) -> dict[str, int]:
-    """The segment that each task is for: its own chunk's. But where a shot's relay starts at its middle, the segment
-    that the shot begins in waits for all of pass 1 up to there.
+    """By task id: index of the segment that the task is for.
+
+    That is the segment of its own chunk. But where a shot's relay starts at its middle, the segment that the shot
+    begins in waits for all of pass 1 up to there, so these tasks are for that segment.
     """
     of_chunk = {
         chunk: segment.index
         for segment in plan_segments(plan)
         for chunk in range(segment.first_chunk, segment.last_chunk + 1)
     }
-    found = {}
+    segment_of: dict[str, int] = {}
     for task in tasks:
         chunk = plan.chunks[task.chunk]
         shot = plan.shots[chunk.shot]
         early = task.pass_index == 1 and chunk.start <= shot.begin
-        found[task.id] = of_chunk[shot.first_chunk if early else chunk.index]
-    return found
+        segment_of[task.id] = of_chunk[shot.first_chunk if early else chunk.index]
+    return segment_of
 
 
 @dataclass(frozen=True)
 class Held:
-    """Frames that a render with --save-storage holds at most: `begun`, of the segments that may be begun,
-    in all passes; `ahead` of them, in pass 1, as far as the middle of a long shot; `flow`, of shots not through.
+    """Numbers of frames that a render with --save-storage holds at most.
+
+    `begun` frames in all passes, those of the segments that may be begun. `ahead` frames in pass 1 only, beyond these
+    as far as the middle of a long shot. `flow` frames whose flow is kept, those of all shots that are not finished.
     """
 
     begun: int
@@ -174,36 +186,44 @@ class Held:
 
 
 def held_at_once(plan: RenderPlan, at_once: int) -> Held:
-    """Where `at_once` segments may be begun."""
+    """The frames that are held at most where `at_once` segments may be begun."""
     segments = plan_segments(plan)
-    begun = sum(sorted((len(one.frames) for one in segments), reverse=True)[:at_once])
+    begun = sum(sorted((len(segment.frames) for segment in segments), reverse=True)[:at_once])
     ahead, flow = 0, begun
     for first, last in zip(segments, segments[at_once - 1 :], strict=False):
         shot = plan.shots[plan.chunks[last.last_chunk].shot]
         stop = last.stop if shot.middle is None else max(last.stop, plan.chunk_of(shot.middle).stop)
         ahead = max(ahead, stop - last.stop)
-        # flow stays until its shot is through: from the beginning of the one that the first segment begins in
+        # Flow stays until its shot is finished: from the start of the shot that the first segment begins in.
         flow = max(flow, stop - plan.shots[plan.chunks[first.first_chunk].shot].start)
     return Held(begun, ahead, flow)
 
 
 class SegmentProgress:
-    """Which segments can be encoded. `made` are indices of those that are, `done` ids of tasks that have been run."""
+    """Which segments can be encoded now.
+
+    `made` are the indices of segments that are encoded, `done` the ids of tasks that have been run. `ready_at_first`
+    are the segments that can be encoded from the beginning, and `floor` is the first that is not encoded.
+    """
 
     def __init__(self, plan: RenderPlan, made: Collection[int], done: Iterable[str]) -> None:
         self.segments = plan_segments(plan)
         self._made = set(made)
-        self._missing = {one.index: tasks_of_segment(plan, one) for one in self.segments if one.index not in self._made}
+        self._missing = {
+            segment.index: tasks_of_segment(plan, segment)
+            for segment in self.segments
+            if segment.index not in self._made
+        }
         self._waiting: dict[str, list[int]] = {}
         for index, tasks in self._missing.items():
             for task in tasks:
                 self._waiting.setdefault(task, []).append(index)
         self.floor = 0
         self._raise_floor()
-        self.ready_at_first = [one for task in done for one in self.task_done(task)]
+        self.ready_at_first = [segment for task in done for segment in self.task_done(task)]
 
     def task_done(self, task: str) -> list[Segment]:
-        """Its frames are there: the segments that can be encoded for that."""
+        """Note that the frames of a task are there. Returns the segments that can be encoded because of that."""
         ready = []
         for index in self._waiting.pop(task, ()):
             self._missing[index].discard(task)
@@ -212,6 +232,7 @@ class SegmentProgress:
         return ready
 
     def segment_made(self, index: int) -> None:
+        """Note that a segment is encoded."""
         self._made.add(index)
         self._raise_floor()
 
@@ -224,11 +245,6 @@ class SegmentProgress:
             for chunk in range(self.segments[index].first_chunk, self.segments[index].last_chunk + 1)
         }
 
-    @property
-    def complete(self) -> bool:
-        return len(self._made) == len(self.segments)
-
     def _raise_floor(self) -> None:
-        """`floor` is the first segment that is not encoded."""
         while self.floor in self._made:
             self.floor += 1

@@ -3,7 +3,8 @@
     options = parse_vary(["style-weight=50,100,200", "style-scale=0.7,1"], known)
     for variant in spread(given, options, present): variant.labels, variant.given
 
-An option has the name and the values that it has on the command line of `render`; `x2` is twice what it would be.
+An option has the name and the values that it has on the command line of `render`. A value `x2` is twice what the option
+would be otherwise.
 """
 
 from __future__ import annotations
@@ -18,7 +19,11 @@ from farm.plan.render_plan import RenderPlan
 from farm.spec import FrameRange
 
 MOST_VARIED = 2
+"""Options that may vary at once: the rows and the columns of a sheet."""
 MOST_VARIANTS = 64
+"""Cells of one sheet."""
+NOT_VARIED = ("video", "spec", "output", "frames", "size")
+"""Options that cannot vary: all cells of a sheet show the same frames at the same size."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +36,18 @@ class Varied:
 
 @dataclass(frozen=True)
 class Variant:
-    """One cell of the grid: `labels` name it (row first), `given` are all options that make it."""
+    """One cell of the grid. `labels` name it, row first; `given` are all options that make it, by their names."""
 
     labels: tuple[str, ...]
     given: Mapping[str, Any]
 
 
 def parse_vary(texts: Sequence[str], known: Mapping[str, Any]) -> list[Varied]:
-    """`NAME=VALUE,VALUE,...`, once or twice; `known` are the options that there are. Raises UsageError."""
-    found = []
+    """The options of `NAME=VALUE,VALUE,...`, which may be given once or twice. `known` has all options by name.
+
+    Raises UsageError.
+    """
+    varied: list[Varied] = []
     for text in texts:
         name, _, values = text.partition("=")
         name = name.strip().removeprefix("--")
@@ -48,21 +56,18 @@ def parse_vary(texts: Sequence[str], known: Mapping[str, Any]) -> list[Varied]:
         parts = tuple(part.strip() for part in values.split(",") if part.strip())
         if not parts:
             raise UsageError(f"--vary {text} gives no values", "write it as style-weight=50,100,200")
-        found.append(Varied(name, parts))
-    if len(found) > MOST_VARIED:
-        raise UsageError(f"{len(found)} options vary at once", f"a sheet shows {MOST_VARIED}")
-    if len({varied.name for varied in found}) < len(found):
-        raise UsageError(f"--vary {found[0].name} is given twice", "write all its values in one")
-    return found
-
-
-NOT_VARIED = ("video", "spec", "output", "frames", "size")
+        varied.append(Varied(name, parts))
+    if len(varied) > MOST_VARIED:
+        raise UsageError(f"{len(varied)} options vary at once", f"a sheet shows {MOST_VARIED}")
+    if len({option.name for option in varied}) < len(varied):
+        raise UsageError(f"--vary {varied[0].name} is given twice", "write all its values in one")
+    return varied
 
 
 def spread(given: Mapping[str, Any], options: Sequence[Varied], present: Mapping[str, float]) -> list[Variant]:
-    """Every combination, the last option fastest. `present` has the values that `x2` is a multiple of, by name.
+    """A variant of the options `given` for every combination of values, the last option changing fastest.
 
-    Raises UsageError.
+    `present` has the values that `x2` is a multiple of, by name. Raises UsageError.
     """
     combinations = list(itertools.product(*(varied.values for varied in options)))
     if len(combinations) > MOST_VARIANTS:
@@ -92,7 +97,7 @@ def _resolved(name: str, value: str, present: Mapping[str, float]) -> str:
 
 
 def frames_to_show(plan: RenderPlan, asked: Sequence[int] | None, most: int) -> list[int]:
-    """The middle of each shot, of at most the `most` longest; or the frames that were asked for.
+    """Frames that a preview shows: those that were `asked` for, else the middle of each of the `most` longest shots.
 
     Raises UsageError where one is not in the film.
     """
@@ -106,14 +111,20 @@ def frames_to_show(plan: RenderPlan, asked: Sequence[int] | None, most: int) -> 
 
 
 def parse_frames(text: str) -> tuple[FrameRange | None, list[int]]:
-    """`A-B` is a part of the film, of whose shots one frame each is shown; `12,40,90` are frames. Raises UsageError."""
+    """(part of the film, frames) of `--frames`. Raises UsageError.
+
+    `A-B` is a part of the film, of which the middle of each shot is shown. `12,40,90` are single frames.
+
+    >>> parse_frames("12,40")
+    (None, [12, 40])
+    """
     if "-" in text and "," not in text:
         return FrameRange.parse(text), []
     return None, [frame for part in text.split(",") for frame in FrameRange.parse(part)]
 
 
 def first_seconds(plan: RenderPlan, frames: int, most: int) -> list[FrameRange]:
-    """The first `frames` frames of each shot, of at most the `most` longest, in the film's order."""
+    """The first `frames` frames of each of the `most` longest shots, in the film's order."""
     longest = sorted(plan.shots, key=lambda shot: (shot.start - shot.stop, shot.start))[:most]
     ordered = sorted(longest, key=lambda shot: shot.start)
     return [FrameRange(shot.start, min(shot.start + frames, shot.stop)) for shot in ordered]

@@ -1,4 +1,4 @@
-"""What is known of a video before it is decoded: pure data, filled in by `farm.media.probe`."""
+"""What a probe found in a video: pure data, filled in by `farm.media.probe`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from farm.spec import Model
 
 
 class ColorTags(Model):
-    """Colour description as ffmpeg names it (`bt709`, `smpte2084`, `tv`, ...); None where untagged."""
+    """Colour description in ffmpeg's names (`bt709`, `smpte2084`, `tv`, ...); None where a tag is missing."""
 
     range: str | None = None
     space: str | None = None
@@ -17,7 +17,7 @@ class ColorTags(Model):
 
     @property
     def is_hdr(self) -> bool:
-        """Whether the values are HLG's or PQ's, which look flat and grey on an ordinary screen."""
+        """Whether the transfer function is HLG's or PQ's. Such values look flat and grey on an ordinary screen."""
         return self.transfer in ("arib-std-b67", "smpte2084")
 
 
@@ -37,12 +37,13 @@ class VideoProbe(Model):
     after mirroring and rotation, before the pixel aspect is applied. A stored frame is made upright by
     flipping it left to right where `mirrored`, then turning it clockwise by `rotation` (0, 90, 180 or 270).
     `pts` has the presentation time of every frame that decodes, in units of `time_base` seconds, strictly
-    increasing. `missing_frames` counts frames that the container promises and that do not decode.
+    increasing; `last_duration` is that of the last frame, in the same units. `missing_frames` counts frames that
+    the container promises and that do not decode.
 
-    `stream_index` is the video stream among all streams; `start_time` is where the container's
-    earliest stream begins, in seconds. `keyframes` are the frames at which decoding can start. Where
-    `seekable` is false the file's own time stamps are absent or contradictory, `pts` was made up from
-    `frame_rate`, and a frame can only be found by counting from the first.
+    `stream_index` is the video stream among all streams. `start_time` is where the container's earliest stream
+    begins, in seconds. `keyframes` are the frames at which decoding can start. Where `seekable` is false, the file's
+    own time stamps are absent or contradictory, `pts` was made up from `frame_rate`, and a frame can only be found
+    by counting from the first. `content_hash` is the SHA-256 of the file (see `farm.media.source.content_hash`).
     """
 
     path: str
@@ -75,6 +76,7 @@ class VideoProbe(Model):
 
     @property
     def frame_count(self) -> int:
+        """Frames that decode."""
         return len(self.pts)
 
     @property
@@ -88,7 +90,7 @@ class VideoProbe(Model):
         return (self.height, self.width) if self.rotation % 180 else (self.width, self.height)
 
     def presentation_time(self, frame: int) -> Fraction:
-        """Seconds on the source's clock at which `frame` appears; one past the last is where the film ends."""
+        """Seconds on the source's clock at which `frame` appears. One past the last frame is where the film ends."""
         if frame == self.frame_count:
             return (self.pts[-1] + self.last_duration) * self.time_base
         return self.pts[frame] * self.time_base

@@ -1,11 +1,11 @@
-"""The way a frame goes: decode, flow, stylise, commit. A plain class; Ray is not known here.
+"""How a worker makes a frame: decode, flow, stylise, commit. A plain class, which knows nothing of Ray.
 
     renderer = ChunkRenderer(job_url)
     for report in renderer.render(task):   # one FrameReport for each frame, committed before it is reported
         ...
 
-Whatever a frame is started from or tied to is read back from committed 8-bit frames, so a task that is
-taken up by another worker in the middle goes on exactly where, and exactly as, the first one would have.
+Every picture that a frame starts from or is tied to is read back from committed 8-bit frames. So a worker that
+continues another one's task goes on exactly where, and exactly as, the first one would have.
 """
 
 from __future__ import annotations
@@ -30,27 +30,29 @@ from farm.paint.optimizer.frame import StylizedFrame
 from farm.paint.stopwatch import timed
 from farm.paint.styler import FrameStyler, ShotStyler
 from farm.plan import Chunk, Task
-from farm.plan.reads import frames_in_order, relay_reads, travels_back
+from farm.plan.reads import frames_in_order, neighbours_read, relay_reads
 from farm.render.committed import frame_of_pass, read_committed
-from farm.render.read_ahead import in_stages
+from farm.render.read_ahead import overlapped
 from farm.render.regions.masks import RegionMasks
 from farm.render.source_frames import SourceFrames, open_flow_store
 from farm.render.temporal import blended_start, looks_alike, nearest_visible, painted_alike, warped_start
 from farm.spec.frames import evenly
 
 INDEPENDENT_BATCH = 8
-"""Frames that are decoded, painted and committed together where none depends on another."""
+"""Frames that are decoded, painted and committed together where no frame reads another."""
 AVERAGED_POINTS = 3
-"""Of the optimiser in a later pass. A frame is handed on between two jumps, its neighbours between two others: with the
-mean of three, warp error falls by a tenth and style loss rises by a fiftieth. Pass 1 has too few steps to give one up.
+"""Last points of the optimiser whose mean is the picture, in a later pass.
+
+Why: the optimiser ends between two jumps, and at other ones in each neighbour, which shows as flicker. Measured: with
+the mean of three, warp error falls by a tenth and style loss rises by a fiftieth. Pass 1 has too few steps for it.
 """
 COLOR_SAMPLE = 16
-"""Frames of a shot whose colours stand for the whole of it."""
+"""Frames of a shot whose colours stand for those of the whole shot."""
 
 
 @dataclass(frozen=True)
 class FrameReport:
-    """One frame of a task is committed. `reused` where it had been before the task was taken up."""
+    """One frame of a task is committed. `reused` where it was committed before the task was begun."""
 
     task: str
     frame: int
@@ -60,7 +62,7 @@ class FrameReport:
 
 @dataclass(frozen=True)
 class _Source:
-    """A frame that no other frame is needed for: its picture, and the weights of the spec's regions there."""
+    """What is painted: the picture of a frame (H, W, 3) uint8, and a weight (H, W) float32 0..1 for each region."""
 
     frame: int
     picture: np.ndarray
@@ -68,7 +70,11 @@ class _Source:
 
 
 class ChunkRenderer:
-    """Renders the tasks of one job, one after the other; model, style targets and flows stay loaded."""
+    """Renders the tasks of one job, one after the other. Model, style targets and flows stay loaded.
+
+    `flow_sources` are URLs of earlier jobs' flow directories that may be read. `worker` is the name in the ledger.
+    Raises StorageError where the job has no record.
+    """
 
     def __init__(self, job_url: str, flow_sources: Sequence[str] = (), worker: str = "") -> None:
         self.job = JobDirectory(job_url)
@@ -83,10 +89,10 @@ class ChunkRenderer:
         self.flows = open_flow_store(self.job, record, self.source, flow_sources)
         self.masks = RegionMasks(self.job, record, self.source, self.flows)
         self._styler: FrameStyler | None = None
-        self._shot_colors: dict[int, ColorTreatment] = {}  # of the shot that a network paints at present
+        self._shot_colors: dict[int, ColorTreatment] = {}  # one entry: the shot that a network paints at present
 
     def styler(self, frame: int) -> ShotStyler:
-        """What paints the frames of this frame's shot. Made at first use: an identity render loads no network."""
+        """The styler of a frame's shot. It is made at first use, because an identity render loads no network."""
         if self._styler is None:
             size = (self.plan.width, self.plan.height)
             self._styler = FrameStyler(self.spec, size, self.record.runtime, self._color_sample)
@@ -94,11 +100,15 @@ class ChunkRenderer:
 
     def _color_sample(self, shot: int) -> Iterator[np.ndarray]:
         """Up to COLOR_SAMPLE frames, evenly spaced from the shot's first to its last: the same for every worker."""
-        found = self.plan.shots[shot]
-        return (self.source(found.start + offset) for offset in evenly(COLOR_SAMPLE, found.stop - found.start))
+        start, stop = self.plan.shots[shot].start, self.plan.shots[shot].stop
+        return (self.source(start + offset) for offset in evenly(COLOR_SAMPLE, stop - start))
 
     def render(self, task: Task) -> Iterator[FrameReport]:
-        """Commit every frame of `task` in order, those that are committed already excepted."""
+        """Commit the frames of `task` in order, and report each. Those that are committed already are reused.
+
+        Raises StorageError where a frame that is read is gone, VideoError where the film cannot be decoded, and
+        OptimizationError where a frame comes out wrong from every start.
+        """
         self.job.forget()
         if self.spec.method != "optimize":
             yield from self._render_independent(task)
@@ -114,42 +124,44 @@ class ChunkRenderer:
                 continue
             began = time.perf_counter()
             image, record = self._make(task, chunk, frame)
-            seconds = time.perf_counter() - began
-            facts = {"seconds": round(seconds, 4), "worker": self.worker}
+            work = {"seconds": round(time.perf_counter() - began, 4), "worker": self.worker}
             with timed("commit"):
-                record = self.job.commit_frame(task.id, image, record.model_copy(update=facts))
+                record = self.job.commit_frame(task.id, image, record.model_copy(update=work))
             yield FrameReport(task.id, frame, record)
 
-    def still(self, frame: int) -> FrameReport:
-        """A frame by itself, started from nothing and committed under a task of its own: what a preview shows."""
-        task = still_task(frame)
-        kept = self.job.ledger(task).get(frame)
-        if kept is not None and self.job.read_frame(task, frame) is not None:
-            return FrameReport(task, frame, kept, reused=True)
+    def single_frame(self, frame: int) -> FrameReport:
+        """Paint a frame from nothing and commit it under a task of its own: what a preview shows.
+
+        It is not painted again where it is committed already. Raises as `render` does.
+        """
+        task = single_frame_task(frame)
+        committed = self.job.ledger(task).get(frame)
+        if committed is not None and self.job.read_frame(task, frame) is not None:
+            return FrameReport(task, frame, committed, reused=True)
         began = time.perf_counter()
         if self.spec.method == "optimize":
             image, record = self._from_nothing(frame, self.plan.steps.first)
         else:
             colors = self._network_colors(self.plan.chunk_of(frame).shot)
             image, record = self._paint_batch(colors, self._read_batch([frame]))[0]
-        facts = {"seconds": round(time.perf_counter() - began, 4), "worker": self.worker}
-        return FrameReport(task, frame, self.job.commit_frame(task, image, record.model_copy(update=facts)))
+        work = {"seconds": round(time.perf_counter() - began, 4), "worker": self.worker}
+        return FrameReport(task, frame, self.job.commit_frame(task, image, record.model_copy(update=work)))
 
     def _render_independent(self, task: Task) -> Iterator[FrameReport]:
-        """Frames of which none reads another: some are decoded ahead and some committed behind, while some are painted.
+        """Render frames of which none reads another. While a batch is painted, the next is decoded, the last committed.
 
-        The ledger is written once a batch, so at most two batches are painted again after a loss.
+        The ledger is written once a batch, so at most two batches are painted again after a worker is lost.
         """
         done, ledger = self.job.intact_frames(task), self.job.ledger(task.id)
         yield from (FrameReport(task.id, frame, ledger[frame], reused=True) for frame in sorted(done))
         left = [frame for frame in task.frames if frame not in done]
         batches = [left[i : i + INDEPENDENT_BATCH] for i in range(0, len(left), INDEPENDENT_BATCH)]
-        # Here, while nothing is read ahead yet: the reader of the frames serves one thread at a time.
+        # Asked for here, while nothing is read ahead yet: the reader of the frames serves one thread at a time.
         colors = self._network_colors(self.plan.chunks[task.chunk].shot) if left else ColorTreatment()
         paint = partial(self._paint_batch, colors)
-        # beside a network, compressing its pictures would take a sixth of the time
+        # Compressing its pictures would take a sixth of the time of a network.
         commit = partial(self.job.commit_frames, task.id, compress=self.spec.method != "instant")
-        for records in in_stages(batches, self._read_batch, paint, commit):
+        for records in overlapped(batches, self._read_batch, paint, commit):
             yield from (FrameReport(task.id, record.frame, record) for record in records)
 
     def _read_batch(self, batch: Sequence[int]) -> list[_Source]:
@@ -157,14 +169,15 @@ class ChunkRenderer:
 
     def _paint_batch(self, colors: ColorTreatment, batch: Sequence[_Source]) -> list[tuple[np.ndarray, FrameRecord]]:
         began = time.perf_counter()
-        pictures = [one.picture for one in batch]
+        pictures = [source.picture for source in batch]
         if self.spec.method == "instant":
             painted = self._network.paint([colors.content(picture) for picture in pictures])
             pictures = [
-                _kept(colors.finish(image, one.picture), one) for image, one in zip(painted, batch, strict=True)
+                _with_photograph(colors.finish(image, source.picture), source)
+                for image, source in zip(painted, batch, strict=True)
             ]
         seconds = round((time.perf_counter() - began) / len(batch), 4)
-        records = [FrameRecord(frame=one.frame, sha256="", seconds=seconds, worker=self.worker) for one in batch]
+        records = [FrameRecord(frame=source.frame, sha256="", seconds=seconds, worker=self.worker) for source in batch]
         return list(zip(pictures, records, strict=True))
 
     @cached_property
@@ -172,7 +185,7 @@ class ChunkRenderer:
         return InstantPainter(str(local_path(str(self.spec.network))), self.record.runtime)
 
     def _network_colors(self, shot: int) -> ColorTreatment:
-        """Of method instant: whose colours the frames of that shot have."""
+        """What happens to the colours of a shot's frames with method instant."""
         if self.spec.method != "instant" or self.spec.color == "none":
             return ColorTreatment()
         if shot not in self._shot_colors:
@@ -180,7 +193,7 @@ class ChunkRenderer:
             self._shot_colors = {shot: color_treatment_after(self.spec.color, painting, self._color_sample(shot))}
         return self._shot_colors[shot]
 
-    # the kinds of stage ----------------------------------------------------------------------------
+    # the passes ---------------------------------------------------------------------------------
 
     def _make(self, task: Task, chunk: Chunk, frame: int) -> tuple[np.ndarray, FrameRecord]:
         if task.pass_index >= 2:
@@ -196,7 +209,7 @@ class ChunkRenderer:
     def _from_earlier(
         self, frame: int, earlier: Sequence[tuple[int, np.ndarray]], steps: int
     ) -> tuple[np.ndarray, FrameRecord]:
-        """Start from, and tie to, stylised frames of the same shot, given nearest first."""
+        """Pass 1: start from, and tie to, stylised frames of the same shot: (frame, picture), nearest first."""
         ties = nearest_visible([self._warped(frame, other, image) for other, image in earlier])
         content, regions = self.source(frame), self.masks.weights(frame)
         near, painted = earlier[0]
@@ -206,19 +219,9 @@ class ChunkRenderer:
         return _with_record(frame, self.styler(frame).next(content, start, steps, ties, regions))
 
     def _refine(self, task: Task, frame: int) -> tuple[np.ndarray, FrameRecord]:
-        """A later pass (Ruder 2016, section 4.4): the frame drawn towards its neighbours, and tied to them.
-
-        Two-sided: both neighbours as the previous pass left them, so every frame is independent. Alternating: only
-        the neighbour that the sweep comes from, as this pass left it; at the edge of a chunk, the previous pass.
-        """
-        shot = self.plan.shots[self.plan.chunk_of(frame).shot]
-        if self.spec.sweep == "two-sided":
-            sides = [(task.pass_index - 1, frame - 1), (task.pass_index - 1, frame + 1)]
-        else:
-            side = frame + 1 if travels_back(task.pass_index) else frame - 1
-            sides = [(task.pass_index if side in task.frames else task.pass_index - 1, side)]
-        sides = [(number, other) for number, other in sides if shot.start <= other < shot.stop]
-        ties = [self._warped(frame, other, self._committed(number, other)) for number, other in sides]
+        """A later pass (Ruder 2016, section 4.4): draw the frame towards its neighbours, and tie it to them."""
+        neighbours = neighbours_read(self.plan, self.spec, task, frame)
+        ties = [self._warped(frame, other, self._committed(pass_index, other)) for pass_index, other in neighbours]
         start = blended_start(self._committed(task.pass_index - 1, frame), ties, self.spec.blend)
         content, regions, steps = self.source(frame), self.masks.weights(frame), self.plan.steps.refine
         painted = self.styler(frame).next(content, start, steps, ties, regions, average_last=AVERAGED_POINTS)
@@ -227,10 +230,10 @@ class ChunkRenderer:
     # what is read -----------------------------------------------------------------------------------
 
     def _earlier(self, task: Task, chunk: Chunk, frame: int) -> list[tuple[int, np.ndarray]]:
-        """Frames that the sequence came through before, nearest first, as pass 1 left them."""
+        """(frame, picture) of the frames that pass 1 came through before, nearest first, as pass 1 left them."""
         return [
-            (number, self._read(task.id, number) if number in task.frames else self._committed(1, number))
-            for number in relay_reads(self.plan, self.spec.long_term, chunk, frame)
+            (other, self._read(task.id, other) if other in task.frames else self._committed(1, other))
+            for other in relay_reads(self.plan, self.spec.long_term, chunk, frame)
         ]
 
     def _warped(self, frame: int, other: int, image: np.ndarray) -> TemporalTie:
@@ -242,33 +245,33 @@ class ChunkRenderer:
         with timed("warp"):
             return TemporalTie(warp_sharp(image, match.flow), weight)
 
-    def _committed(self, number: int, frame: int) -> np.ndarray:
-        return frame_of_pass(self.job, self.record, number, frame)
+    def _committed(self, pass_index: int, frame: int) -> np.ndarray:
+        return frame_of_pass(self.job, self.record, pass_index, frame)
 
     def _read(self, task: str, frame: int) -> np.ndarray:
         return read_committed(self.job, task, frame)
 
 
-def still_task(frame: int) -> str:
-    """Under which a still is kept: each has a ledger of its own, so that workers do not meet."""
+def single_frame_task(frame: int) -> str:
+    """Name of the task under which a single frame is committed. Each has its own ledger, so workers do not meet."""
     return f"still/{frame:06d}"
 
 
-def _kept(painted: np.ndarray, source: _Source) -> np.ndarray:
-    """The photograph over the painted picture in every region: those of a network have no style."""
+def _with_photograph(painted: np.ndarray, source: _Source) -> np.ndarray:
+    """The painted picture with the photograph in every region: the regions of a network have no style."""
     if not any(weight.any() for weight in source.regions):
         return painted
     return paste(painted, source.picture, np.sum(source.regions, axis=0, dtype=np.float32))
 
 
-def _with_record(frame: int, made: StylizedFrame) -> tuple[np.ndarray, FrameRecord]:
-    losses = {name: round(value, 3) for name, value in made.losses.items()}
-    return made.image, FrameRecord(
+def _with_record(frame: int, stylized: StylizedFrame) -> tuple[np.ndarray, FrameRecord]:
+    losses = {name: round(value, 3) for name, value in stylized.losses.items()}
+    return stylized.image, FrameRecord(
         frame=frame,
         sha256="",
-        steps=made.steps,
-        stop=made.stop,
-        restarts=made.restarts,
-        notes=made.notes,
+        steps=stylized.steps,
+        stop=stylized.stop,
+        restarts=stylized.restarts,
+        notes=stylized.notes,
         losses=losses,
     )

@@ -1,4 +1,4 @@
-"""Frames that are committed, read back from the job directory."""
+"""Committed frames, read back from the job directory."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from farm.render.temporal import cross_fade
 
 
 def read_committed(job: JobDirectory, task: str, frame: int) -> np.ndarray:
+    """The committed picture of a task's frame, (H, W, 3) uint8. Raises StorageError where it is gone or damaged."""
     with timed("reread"):
         image = job.read_frame(task, frame)
     if image is None:
@@ -19,11 +20,14 @@ def read_committed(job: JobDirectory, task: str, frame: int) -> np.ndarray:
     return image
 
 
-def frame_of_pass(job: JobDirectory, record: JobRecord, number: int, frame: int) -> np.ndarray:
-    """Frame `frame` as stage `number` left it: (H, W, 3) uint8, overlaps faded. Raises StorageError."""
+def frame_of_pass(job: JobDirectory, record: JobRecord, pass_index: int, frame: int) -> np.ndarray:
+    """A frame as a pass left it, (H, W, 3) uint8. Where chunks overlap, one fades into the other.
+
+    Raises StorageError where it is gone or damaged.
+    """
     chunk = record.plan.chunk_of(frame)
-    own = read_committed(job, task_id(number, chunk.index), frame)
-    if number != 1 or chunk.first_in_shot:
+    own = read_committed(job, task_id(pass_index, chunk.index), frame)
+    if pass_index != 1 or chunk.first_in_shot:
         return own
     before = record.plan.chunks[chunk.index - 1]
     if frame >= before.reach:

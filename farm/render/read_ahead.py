@@ -1,7 +1,7 @@
-"""Things done to a row of items, each to another item at the same time; order is kept.
+"""Steps that are done to each item of a sequence, on different items at the same time. The order is kept.
 
-for picture in ahead(frames, read): ...                     # the next ones are read meanwhile
-for record in in_stages(batches, read, paint, commit): ...
+for picture in ahead(frames, read): ...                        # the next ones are read meanwhile
+for record in overlapped(batches, read, paint, commit): ...
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ D = TypeVar("D")
 
 
 def ahead(items: Iterable[A], make: Callable[[A], B], count: int = 2) -> Iterator[B]:
-    """`make(item)` for each item, in another thread and up to `count` items ahead. What it raises is raised here."""
+    """Yield `make(item)` for each item, made in another thread up to `count` items ahead.
+
+    What `make` raises is raised here, after the items before it.
+    """
     waiting = iter(items)
     with ThreadPoolExecutor(1) as thread:
         coming = deque(thread.submit(make, item) for item in itertools.islice(waiting, count))
@@ -33,12 +36,13 @@ def ahead(items: Iterable[A], make: Callable[[A], B], count: int = 2) -> Iterato
                 future.cancel()
 
 
-def in_stages(
+def overlapped(
     items: Iterable[A], first: Callable[[A], B], second: Callable[[B], C], third: Callable[[C], D]
 ) -> Iterator[D]:
-    """`third(second(first(item)))` for each item in order, while the next is at `first` and the last at `third`.
+    """Yield `third(second(first(item)))` for each item in order.
 
-    `second` runs in the caller's thread, the others in one thread each. What one raises is raised here.
+    While `second` works on an item, `first` works on the next one and `third` on the one before. `second` runs in the
+    caller's thread, the others in a thread each. What one of them raises is raised here.
     """
     with ThreadPoolExecutor(1) as behind:
         leaving: deque[Future[D]] = deque()

@@ -18,19 +18,21 @@ from farm.paint.stopwatch import timed
 from farm.spec import FrameRange
 
 DECODED_BYTES_KEPT, DECODED_FRAMES_KEPT = 1 << 28, 128
-"""Of decoded frames, the lesser: flow over long distances asks again for frames that a long GOP makes slow to reach."""
+"""Bytes and number of decoded frames that are kept; the smaller of the two counts.
 
-
+Why: flow over long distances asks again for earlier frames, and reaching one behind a key frame far away is slow.
+"""
 BACKWARDS_BLOCK = 16
-"""Frames decoded at once where they are asked for from the last to the first: a decoder only goes forwards, and begins
-each time at a key frame.
+"""Frames that are decoded together where they are asked for from the last to the first.
+
+Why: a decoder only goes forwards, and begins each time at a key frame.
 """
 
 
 class SourceFrames:
-    """Single frames of the source by number, the last few kept: flow and optimiser ask for the same ones.
+    """Single frames of the source by number. The last ones are kept, because flow and optimiser ask for the same.
 
-    `backwards` says that they will be asked for from the last to the first.
+    `backwards` may be set where frames will be asked for from the last to the first. For one thread at a time.
     """
 
     def __init__(self, record: JobRecord) -> None:
@@ -41,8 +43,9 @@ class SourceFrames:
         self.backwards = False
 
     def __call__(self, frame: int) -> np.ndarray:
+        """The frame, (H, W, 3) uint8 of the output's size. Raises VideoError where it cannot be decoded."""
         if frame not in self._kept:
-            # a quarter of what is kept: the frames at the four distances that flow asks for have one block each
+            # At most a quarter of what is kept: flow asks for frames at four distances, which have a block each.
             block = min(BACKWARDS_BLOCK, self._fit // 4) if self.backwards else 1
             wanted = FrameRange(max(frame + 1 - block, 0), frame + 1)
             with timed("decode"):
@@ -58,7 +61,11 @@ class SourceFrames:
 def open_flow_store(
     job: JobDirectory, record: JobRecord, frames: Callable[[int], np.ndarray], others: Sequence[str] = ()
 ) -> FlowStore:
-    """The flow store of a job; `others` are URLs of earlier jobs' flow directories of the same key."""
+    """The flow store of a job: fields that are not kept yet are estimated, or read from the spec's `flow_dir`.
+
+    `frames` gives source frames (H, W, 3) uint8. `others` are URLs of earlier jobs' flow directories of the same key.
+    Raises WeightsError for weights of a flow network that do not fit.
+    """
     spec, size = record.spec, (record.plan.width, record.plan.height)
     matcher = None if spec.flow_dir else create_matcher(spec.flow, weights=spec.flow_weights)
 

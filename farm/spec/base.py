@@ -1,4 +1,4 @@
-"""What every model of the farm has in common: frozen fields, unknown ones refused, text read as people write it."""
+"""What all models of the farm have in common: fields are frozen, unknown ones refused, and text is read."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from farm.errors import UsageError
 
 
 class Model(BaseModel):
-    """Frozen, and a field nobody knows is refused."""
+    """Base of every model. Its fields cannot be set, and an unknown field raises pydantic's ValidationError."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def from_text(value: Any, parse: Callable[[str], float]) -> Any:
-    """A number written as text (`10m`, `6GiB`), for validators; what is no text is left to them. Raises ValueError."""
+    """For validators: `parse(value)` where `value` is text such as `10m` or `6GiB`, else `value` as it is.
+
+    Raises ValueError where `parse` raises UsageError.
+    """
     if not isinstance(value, str):
         return value
     try:

@@ -1,20 +1,30 @@
-"""The words that a spec may choose from, one spelling for those who ask and those who do."""
+"""The words that a spec may choose from. The code that acts on a choice has them from here too."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 Method = Literal["optimize", "instant", "identity"]
+"""How frames are painted: by an optimiser, by a trained network, or not at all (to test the rest)."""
 NetworkKind = Literal["small", "johnson"]
+"""Architecture of a network that is trained."""
 FlowMethod = Literal["dis", "deepflow", "epicflow", "farneback", "raft"]
+"""Estimator of optical flow: see farm.flow.estimators."""
 HdrPolicy = Literal["tonemap", "keep", "refuse"]
+"""What happens to HLG and PQ films."""
 InterlacedPolicy = Literal["deinterlace", "keep", "refuse"]
+"""What happens to interlaced films."""
 Steadiness = Literal["auto", "always", "never"]
+"""When `farm live` holds a picture by the one before: where there is time for flow, always, or never."""
 ColorMode = Literal["none", "match", "match-cholesky", "luminance"]
+"""Whose colours a painted picture has: see farm.paint.color.treatment."""
 Precision = Literal["auto", "bf16", "fp32"]
+"""Arithmetic of the networks. auto is bf16 where the device computes it fast."""
 Optimizer = Literal["lbfgs", "adam"]
+"""Optimiser of a frame's pixels."""
 Pooling = Literal["max", "avg"]
+"""Pooling layers of the VGG: its own maxima, or averages as Gatys et al. 2015 prefer."""
 InitName = Literal["content", "style", "noise"]
-"""How a frame with nothing to go by starts; in its place a spec may name a picture."""
+"""What a frame without an earlier one starts from. A spec may name a picture instead."""
 Normalization = Literal["auto", "caffe", "torchvision"]
-"""What a VGG was trained on: RGB, 0..1, divided by the deviation (torchvision), or BGR, 0..255 (caffe)."""
+"""Pixels that a VGG was trained on: RGB, 0..1, divided by the deviation (torchvision), or BGR, 0..255 (caffe)."""

@@ -11,7 +11,10 @@ from farm.errors import UsageError
 
 @dataclass(frozen=True, order=True)
 class FrameRange:
-    """The frames `start, start + 1, ..., stop - 1`, counted from 0 in presentation order."""
+    """The frames `start, start + 1, ..., stop - 1`, counted from 0 in presentation order.
+
+    Raises UsageError where it would be empty or begin before 0.
+    """
 
     start: int
     stop: int
@@ -25,11 +28,11 @@ class FrameRange:
 
     @classmethod
     def parse(cls, text: str) -> FrameRange:
-        """`120-240` (both included) or `120`. Raises UsageError."""
-        found = re.fullmatch(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", text)
-        if not found:
+        """The range that people write as `120-240` (both included) or `120`. Raises UsageError."""
+        match = re.fullmatch(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", text)
+        if not match:
             raise UsageError(f"frames {text!r} is not a range", "write it as 120-240, or 120 for one frame")
-        first, last = int(found[1]), int(found[2] or found[1])
+        first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
             raise UsageError(f"frames {text} ends before it starts", f"did you mean {last}-{first}?")
         return cls(first, last + 1)
@@ -53,17 +56,21 @@ def runs(frames: Iterable[int]) -> list[FrameRange]:
     >>> print(*runs([7, 3, 4, 5]))
     3-5 7
     """
-    found: list[FrameRange] = []
+    ranges: list[FrameRange] = []
     for frame in sorted(set(frames)):
-        if found and found[-1].stop == frame:
-            found[-1] = FrameRange(found[-1].start, frame + 1)
+        if ranges and ranges[-1].stop == frame:
+            ranges[-1] = FrameRange(ranges[-1].start, frame + 1)
         else:
-            found.append(FrameRange(frame, frame + 1))
-    return found
+            ranges.append(FrameRange(frame, frame + 1))
+    return ranges
 
 
 def evenly(count: int, of: int) -> list[int]:
-    """`count` positions spread over `0..of - 1`, both ends included."""
+    """`count` positions spread evenly over `0..of - 1`, both ends included; all of them where there are no more.
+
+    >>> evenly(3, 9)
+    [0, 4, 8]
+    """
     if count >= of:
         return list(range(of))
     return [round(i * (of - 1) / (count - 1)) for i in range(count)] if count > 1 else [0]

@@ -1,4 +1,8 @@
-"""From a YAML file or the options of a command line to a validated spec; a fault is one readable line."""
+"""From a YAML file or the options of a command line to a validated spec. Its faults are one readable line.
+
+spec = load_spec("render.yaml", {"size": 512})      # options win over the file
+spec = build_spec({"video": "film.mp4", "styles": ["wave.jpg"], "output": "painted.mp4"})
+"""
 
 from __future__ import annotations
 
@@ -19,26 +23,22 @@ WORDS = {
     "init": get_args(InitName),
     "features": ("vgg19",),
 }
-"""Fields that name a file, with the words that are no file; `./noise` is a file of such a name."""
-
-
+"""Fields that name a file, each with the words that stand for no file. A file of such a name is written `./noise`."""
 MOST_SPEC_BYTES = 1 << 20
-
-
+"""Size of a YAML spec above which it is refused."""
 LONGEST_SHOWN = 80
-"""Letters of a wrong value in the message about it."""
-
+"""Letters of a wrong value that the message about it shows."""
 
 Spec = TypeVar("Spec", bound=PaintSpec)
 
 
 def build_spec(values: Mapping[str, Any]) -> RenderSpec:
-    """Validate a mapping. Raises UsageError with every fault on one line."""
+    """The spec of a render in a mapping of its fields. Raises UsageError with every fault on one line."""
     return validated(RenderSpec, values)
 
 
 def validated(kind: type[Spec], values: Mapping[str, Any]) -> Spec:
-    """The spec of that kind. Raises UsageError as build_spec."""
+    """The spec of any kind in a mapping of its fields. Raises UsageError with every fault on one line."""
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:
@@ -47,10 +47,10 @@ def validated(kind: type[Spec], values: Mapping[str, Any]) -> Spec:
 
 
 def load_spec(path: str | Path, overrides: Mapping[str, Any] | None = None) -> RenderSpec:
-    """Read a YAML spec; `overrides` (from the command line) win, section by section.
+    """Read the spec of a render from a YAML file. `overrides` (from the command line) win, section by section.
 
-    Paths in the file are relative to the file, those in `overrides` to the working directory.
-    Raises UsageError.
+    Paths in the file are relative to the file, those in `overrides` to the working directory. Raises UsageError where
+    the file cannot be read, is not YAML, or has faults.
     """
     path = Path(path)
     try:
@@ -63,7 +63,7 @@ def load_spec(path: str | Path, overrides: Mapping[str, Any] | None = None) -> R
     try:
         values = yaml.safe_load(text.decode("utf-8"))
     except (yaml.YAMLError, ValueError, OverflowError, TypeError, RecursionError) as error:
-        # beside its own errors the parser lets through what dates, numbers, keys and nesting without end raise
+        # The parser also lets errors through that odd dates, numbers, keys and endless nesting raise.
         where = getattr(error, "problem_mark", None)
         line = f" in line {where.line + 1}" if where else ""
         raise UsageError(f"spec {path} is not YAML{line}") from None
@@ -85,20 +85,26 @@ def load_spec(path: str | Path, overrides: Mapping[str, Any] | None = None) -> R
 
 
 def with_absolute_paths(values: Mapping[str, Any], base: Path | None = None) -> dict[str, Any]:
-    """The fields of a spec, not validated yet, with every path made absolute below `base` (the working directory)."""
-    found = dict(values)
+    """The fields of a spec, not validated yet, with every path made absolute below `base` or the working directory.
+
+    Raises UsageError for a path that can be no file's name.
+    """
+    fields = dict(values)
     for name, words in WORDS.items():
-        if isinstance(found.get(name), str) and found[name] not in words:
-            found[name] = absolute_path(found[name], base)
-    if isinstance(found.get("styles"), list):
-        found["styles"] = [_absolute_style(style, base) for style in found["styles"]]
-    if isinstance(found.get("regions"), list):
-        found["regions"] = [_absolute_region(region, base) for region in found["regions"]]
-    return found
+        if isinstance(fields.get(name), str) and fields[name] not in words:
+            fields[name] = absolute_path(fields[name], base)
+    if isinstance(fields.get("styles"), list):
+        fields["styles"] = [_absolute_style(style, base) for style in fields["styles"]]
+    if isinstance(fields.get("regions"), list):
+        fields["regions"] = [_absolute_region(region, base) for region in fields["regions"]]
+    return fields
 
 
 def absolute_path(path: str, base: Path | None = None) -> str:
-    """`path` made absolute below `base`; a URL is left as it is. Raises UsageError for what can be no file's name."""
+    """`path` made absolute below `base` or the working directory; a URL is left as it is.
+
+    Raises UsageError for a path that can be no file's name.
+    """
     if "\0" in path:
         raise UsageError(f"{path!r} cannot be the name of a file")
     if "://" in path:
@@ -110,12 +116,12 @@ def absolute_path(path: str, base: Path | None = None) -> str:
 
 
 def spec_differences(old: RenderSpec, new: RenderSpec) -> list[str]:
-    """The fields that differ, as `size: 256 -> 512`; where the output goes is no difference."""
+    """The fields in which two specs of renders differ, as `size: 256 -> 512`. The output's path is left out."""
     return differing_fields(old, new)
 
 
 def differing_fields(old: PaintSpec, new: PaintSpec) -> list[str]:
-    """As `spec_differences`, for any kind of spec."""
+    """The fields in which two specs of any kind differ, as `spec_differences` gives them."""
     before, after = (_flat(spec.model_dump(mode="json", exclude={"output"})) for spec in (old, new))
     names = dict.fromkeys([*before, *after])
     return [f"{name}: {before.get(name)} -> {after.get(name)}" for name in names if before.get(name) != after.get(name)]
@@ -149,12 +155,12 @@ def _absolute_region(region: Any, base: Path | None) -> Any:
             return region
     if not isinstance(region, dict):
         return region
-    found = dict(region)
-    if isinstance(found.get("mask"), str):
-        found["mask"] = absolute_path(found["mask"], base)
-    if isinstance(found.get("styles"), list):
-        found["styles"] = [_absolute_style(style, base) for style in found["styles"]]
-    return found
+    fields = dict(region)
+    if isinstance(fields.get("mask"), str):
+        fields["mask"] = absolute_path(fields["mask"], base)
+    if isinstance(fields.get("styles"), list):
+        fields["styles"] = [_absolute_style(style, base) for style in fields["styles"]]
+    return fields
 
 
 def _readable(fault: Any) -> str:
@@ -171,14 +177,14 @@ def _readable(fault: Any) -> str:
         return f"{where}: {message.removeprefix('Value error, ')}" if where else message.removeprefix("Value error, ")
     if message.startswith("Input should "):
         message = f"must {message.removeprefix('Input should ')}"
-    given = fault.get("input")
-    shown = f", not {_short(given)}" if isinstance(given, (str, int, float)) else ""
+    value = fault.get("input")
+    shown = f", not {_short(value)}" if isinstance(value, (str, int, float)) else ""
     return f"{where}: {message}{shown}"
 
 
-def _short(given: str | int | float) -> str:
+def _short(value: str | int | float) -> str:
     try:
-        text = repr(given)
+        text = repr(value)
     except ValueError:  # Python writes no integer of thousands of digits
         return "a number of thousands of digits"
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."

@@ -1,8 +1,8 @@
-"""The files that a spec reads: which they are, and the same spec with them elsewhere.
+"""The files that a spec names: which they are, and the same spec with files elsewhere.
 
 input_files(spec)                     every film, picture and state dict that it names, each once
-with_files(spec, staged)              the same spec, reading staged(path) in place of each path
-with_small_files_here(spec)           pictures and state dicts on object storage fetched; films stay where they are
+with_files(spec, change)              the same spec, with change(path) in place of each path
+with_small_files_here(spec)           the same spec with pictures and state dicts fetched; films stay where they are
 """
 
 from __future__ import annotations
@@ -17,21 +17,23 @@ from farm.spec.paint import PaintSpec, StyleImage
 Spec = TypeVar("Spec", bound=PaintSpec)
 
 BUILT_IN = "vgg19"
+"""Value of `features` that names no file."""
 
 
 def input_files(spec: PaintSpec) -> list[str]:
-    found: dict[str, None] = {}
+    """Paths of every film, picture and state dict that a spec names, each once. The folder `flow_dir` is left out."""
+    paths: dict[str, None] = {}
 
     def note(path: str) -> str:
-        found[path] = None
+        paths[path] = None
         return path
 
     with_files(spec, note)
-    return list(found)
+    return list(paths)
 
 
 def with_files(spec: Spec, change: Callable[[str], str]) -> Spec:
-    """The folder of `flow_dir` is left alone."""
+    """The same spec, with `change(path)` in place of every path but the output's and the folder `flow_dir`."""
     values: dict[str, Any] = {
         "styles": _styles(spec.styles, change),
         "regions": tuple(
@@ -50,15 +52,16 @@ def with_files(spec: Spec, change: Callable[[str], str]) -> Spec:
 
 
 def with_small_files_here(spec: Spec) -> Spec:
-    """Each is fetched once a process. Raises InputError."""
+    """The same spec, with pictures and state dicts at a URL fetched once a process. Raises InputError."""
     films = {getattr(spec, "video", None), *(region.mask for region in spec.regions if not region.is_picture)}
     return with_files(spec, lambda path: path if path in films else str(local_path(path)))
 
 
 def picture_files(spec: PaintSpec) -> list[str]:
-    """The paintings, the regions' too, and the picture that a first frame starts from."""
-    found = [style.path for style in (*spec.styles, *(style for region in spec.regions for style in region.styles))]
-    return list(dict.fromkeys(found if spec.init in get_args(InitName) else [*found, spec.init]))
+    """Paths of the paintings, those of regions too, and of the picture that a first frame starts from, each once."""
+    styles = (*spec.styles, *(style for region in spec.regions for style in region.styles))
+    paths = [style.path for style in styles]
+    return list(dict.fromkeys(paths if spec.init in get_args(InitName) else [*paths, spec.init]))
 
 
 def _styles(styles: tuple[StyleImage, ...], change: Callable[[str], str]) -> tuple[StyleImage, ...]:

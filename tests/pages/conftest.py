@@ -50,7 +50,7 @@ def paint(frame: int) -> np.ndarray:
 
 
 def make_job(film: Path, style: Path, folder: Path, upto: int = 2, state: JobState | None = None) -> JobDirectory:
-    """Every task of the stages up to `upto`; two workers, the second lost in the end. Without a `state` it is done."""
+    """Every task of the passes up to `upto`; two workers, the second lost in the end. Without a `state` it is done."""
     job = JobDirectory(str(folder / "out.farm"))
     record = make_record(film, folder, style)
     job.save_record(record)

@@ -15,9 +15,9 @@ from tests.pages.conftest import BEGAN, FRAMES, ODD, paint
 def test_every_frame_is_shown_as_the_latest_pass_left_it(painted_job):
     facts = JobReader(painted_job(upto=1).url).read()
     assert list(facts.shown) == list(range(FRAMES))
-    assert {one.task.pass_name for one in facts.shown.values()} == {"pass 1"}
-    assert facts.stages["pass 1"] == (FRAMES, FRAMES)
-    assert facts.stages["pass 2"] == (0, FRAMES)
+    assert {shown.task.pass_name for shown in facts.shown.values()} == {"pass 1"}
+    assert facts.passes["pass 1"] == (FRAMES, FRAMES)
+    assert facts.passes["pass 2"] == (0, FRAMES)
 
 
 def test_a_frame_committed_later_is_seen_by_the_next_look(painted_job):
@@ -35,9 +35,9 @@ def test_the_frame_that_jumps_is_the_outlier(painted_job):
     reader = JobReader(painted_job().url)
     facts = reader.read()
     facts.errors = measured(reader, facts, {})
-    found = find_outliers(facts)
-    assert ODD in [one.frame for one in found]
-    assert "warp error" in next(one for one in found if one.frame == ODD).reasons[0]
+    outliers = find_outliers(facts)
+    assert ODD in [outlier.frame for outlier in outliers]
+    assert "warp error" in next(outlier for outlier in outliers if outlier.frame == ODD).reasons[0]
     assert not set(facts.errors) & {0, 12, 20}, "nothing is compared across a cut"
 
 

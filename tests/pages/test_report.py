@@ -126,8 +126,8 @@ def test_a_long_curve_is_thinned_and_keeps_its_peaks():
 
 
 def test_tasks_too_short_to_be_seen_apart_are_drawn_as_one():
-    def span(begin, end, stage="pass 1"):
-        return Span("w", "t", stage, begin, end, end - begin, 1)
+    def span(begin, end, pass_name="pass 1"):
+        return Span("w", "t", pass_name, begin, end, end - begin, 1)
 
     found = joined([span(0, 1), span(1, 2), span(2, 3, "pass 2"), span(3, 4, "pass 2"), span(4, 30, "pass 2")], 5)
     assert [(one.begin, one.end, one.pass_name, one.frames) for one in found] == [

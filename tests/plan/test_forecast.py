@@ -12,12 +12,12 @@ from farm.plan.forecast import (
     Forecast,
     floor_seconds,
     forecast_rows,
-    longest_chain_seconds,
     render_seconds,
     storage_bytes,
     task_seconds,
     working_seconds,
 )
+from farm.plan.tasks import longest_chain
 from farm.spec import build_spec
 from tests.plan.test_render_plan import make_probe
 
@@ -32,8 +32,8 @@ def planned(frames=120, cuts=(40, 50), **options):
 def costs_of(plan, **more):
     """A second for each planned step."""
     steps = plan.steps
-    told = {"first": steps.first, "sequential": steps.sequential, "refine": steps.refine}
-    return Costs(**{**NOTHING, **told, **more})
+    seconds = {"first": steps.first, "sequential": steps.sequential, "refine": steps.refine}
+    return Costs(**{**NOTHING, **seconds, **more})
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_with_a_second_a_step_it_is_the_plans_own_work(options):
     tasks = plan_tasks(plan)
     assert {task.id: task.steps for task in tasks} == pytest.approx(seconds)
     assert working_seconds(tasks, seconds, 1) == pytest.approx(work.steps)
-    assert longest_chain_seconds(tasks, seconds) == pytest.approx(work.longest_chain_steps)
+    assert longest_chain(tasks, lambda task: seconds[task.id]) == pytest.approx(work.longest_chain_steps)
 
 
 def test_more_workers_are_quicker_down_to_the_longest_chain():

@@ -181,11 +181,11 @@ def test_later_passes_read_the_neighbours_of_their_sweep(hidden_clip, style, tmp
 
 def committed(job: JobDirectory) -> dict[str, np.ndarray]:
     record = job.load_record()
-    found = {}
+    pictures = {}
     for task in plan_tasks(record.plan):
         for frame in task.frames:
-            found[f"{task.id} {frame}"] = job.read_frame(task.id, frame)
-    return found
+            pictures[f"{task.id} {frame}"] = job.read_frame(task.id, frame)
+    return pictures
 
 
 def test_luminance_only_every_committed_frame_has_the_colours_of_its_source(hidden_clip, style, tmp_path):

@@ -72,19 +72,19 @@ def test_of_a_long_shot_the_chunk_that_its_relay_begins_with(renderer, monkeypat
 
 def test_a_still_is_painted_once_and_bit_for_bit(renderer):
     first = renderer()
-    made = first.still(4)
+    made = first.single_frame(4)
     assert (made.reused, made.record.steps) == (False, 3)
-    again = ChunkRenderer(first.job.url).still(4)
+    again = ChunkRenderer(first.job.url).single_frame(4)
     assert again.reused
     assert again.record == made.record
     first.job.drop_frames(made.task, [4])
-    anew = ChunkRenderer(first.job.url).still(4)
+    anew = ChunkRenderer(first.job.url).single_frame(4)
     assert (anew.reused, anew.record.sha256) == (False, made.record.sha256)
 
 
 def test_a_still_is_no_frame_of_the_render(renderer):
     one = renderer()
-    one.still(4)
+    one.single_frame(4)
     job = JobDirectory(one.job.url)
     assert job.finished_tasks(plan_tasks(one.plan)) == set()
     assert not np.array_equal(job.read_frame("still/000004", 4), one.source(4))

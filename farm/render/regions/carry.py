@@ -1,17 +1,18 @@
 """A mask taken from the frame it was drawn for to any other frame of the shot.
 
-Which masks a frame's mask is made of depends on frame numbers alone, so that whoever needs a mask makes the same one:
+The frame numbers alone decide which masks a frame's mask is made of, so that every worker makes the same one:
 
     given      G                the picture that the user drew
     stations   G + 8, G + 16    and G - 8, ...: each from the station before it, an earlier one, and G
     others                      likewise: from the last station on the way from G
 
-A pixel takes its value from the nearest of them that shows it (weights as in Ruder et al. 2016, section 4.2), over
-flow that is composed or direct, whichever is more consistent (`farm.flow.store`). So an error is handed on
-once in 8 frames only, and what something hid at a station is found again in an earlier one. Where the colours do
-not agree the flow is not believed: composed flow is continuous, so a background that was hidden is squeezed into the
-edge of what hid it, forwards and backwards alike, and no check of the flow alone finds that.
-What none of them shows is decided by `farm.render.regions.fill`.
+A pixel takes its value from the nearest of these masks that shows it (weights as in Ruder et al. 2016, section 4.2),
+over flow that is composed or direct, whichever is more consistent (`farm.flow.store`). So an error is handed on once in
+8 frames only, and a pixel that was hidden at one station is found again at an earlier one.
+
+Where the colours do not agree, the flow is not trusted. Why: composed flow is continuous, so a hidden background is
+squeezed into the edge of what hid it, forwards and backwards alike, and no check of the flow alone finds that. Pixels
+that none of the masks shows are decided by `farm.render.regions.fill`.
 """
 
 from __future__ import annotations
@@ -26,22 +27,24 @@ from farm.flow import warp
 from farm.render.regions.fill import fill_unknown
 
 STATION_FRAMES = 8
+"""Frames from one station to the next."""
 STATIONS_BACK = (0, 1, 3)
-"""Sources of a mask, in stations before the nearest; the given mask is always the last."""
+"""Stations that a mask is made of, counted back from the nearest. The given mask is always added as the last."""
 KNOWN_ENOUGH = 0.999
-"""Share of the pixels beyond which no farther source is asked: each costs two flow fields."""
-
-
+"""Share of the pixels with a known value from which on no farther mask is asked. Each would cost two flow fields."""
 SAME_COLOUR, OTHER_COLOUR = 15.0, 30.0
-"""Grey levels, of the distance in RGB of 3x3 means: up to the first a flow is believed, from the second it is not."""
+"""Distances in RGB, in grey levels (of 255), between means over 3x3 pixels.
+
+Up to the first a flow is trusted, from the second on it is not.
+"""
 
 
 @dataclass(frozen=True)
 class View:
-    """Another frame, seen from the one whose mask is wanted.
+    """Another frame, as the frame whose mask is wanted sees it.
 
-    `mask` (H, W) uint8 and `picture` (H, W, 3) uint8 are the other frame's; `flow` (H, W, 2) leads to it, and
-    `weight` (H, W) float32 0..1 is how far that flow is trusted.
+    `mask` (H, W) uint8 and `picture` (H, W, 3) uint8 are the other frame's. `flow` (H, W, 2) float32 leads to it, in
+    pixels, and `weight` (H, W) float32 0..1 is how far that flow is trusted.
     """
 
     mask: np.ndarray
@@ -51,7 +54,7 @@ class View:
 
 
 def sources(frame: int, given: int) -> list[int]:
-    """Frames whose masks the mask of `frame` is made of, nearest first; none for the given one.
+    """Frames whose masks the mask of `frame` is made of, nearest first. None for the frame that the user drew for.
 
     >>> sources(30, 0), sources(8, 0), sources(75, 100)
     ([24, 16, 0], [0], [76, 84, 100])
@@ -65,7 +68,7 @@ def sources(frame: int, given: int) -> list[int]:
 
 
 def stations(frame: int, given: int) -> Iterator[int]:
-    """The stations between `frame` and the given one, nearest to `frame` first.
+    """The stations between `frame` and the frame that the user drew for, nearest to `frame` first.
 
     >>> list(stations(30, 0))
     [24, 16, 8]
@@ -75,9 +78,9 @@ def stations(frame: int, given: int) -> Iterator[int]:
 
 
 def carry(picture: np.ndarray, views: Iterable[View]) -> np.ndarray:
-    """The mask (H, W) uint8 of a frame whose source picture is (H, W, 3) uint8.
+    """The mask (H, W) uint8, 255 inside, of a frame whose source picture is (H, W, 3) uint8.
 
-    `views` come nearest first; only as many are drawn as are needed.
+    `views` come nearest first. Only as many are taken from the iterable as are needed.
     """
     total = np.zeros(picture.shape[:2], np.float32)
     known = np.zeros_like(total)

@@ -17,7 +17,7 @@ from farm.plan import RenderPlan
 from farm.spec.paint import Region
 
 DARKEST_WHITE = 8
-"""A mask picture with no pixel brighter than this holds no region: a mistake, not a wish."""
+"""Grey level (of 255) that a mask's brightest pixel has to exceed. A darker mask is taken for a mistake."""
 
 
 def read_mask_picture(
@@ -39,14 +39,17 @@ def read_mask_picture(
 
 
 def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(H, W) to uint8 of (width, height): area mean where it shrinks, linear where it grows."""
+    """A mask (H, W), 0..255, as uint8 of `size` (width, height): area mean where it shrinks, linear where it grows."""
     shrinks = size[0] <= mask.shape[1] and size[1] <= mask.shape[0]
     resized = cv2.resize(mask, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return resized.round().clip(0, 255).astype(np.uint8)
 
 
 def check_regions(regions: Sequence[Region], plan: RenderPlan, film_frames: int) -> None:
-    """Whether each mask fits the film. Raises UsageError for a frame that is not rendered, VideoError for a length."""
+    """Check that each mask fits a film of `film_frames` frames. Probes every mask video.
+
+    Raises UsageError for a mask of a frame that is not rendered, VideoError for a mask video of another length.
+    """
     for region in regions:
         if region.frame is not None and region.frame not in plan.frames:
             raise UsageError(
@@ -58,7 +61,10 @@ def check_regions(regions: Sequence[Region], plan: RenderPlan, film_frames: int)
 
 
 def mask_offset(region: Region, plan: RenderPlan, film_frames: int, mask_frames: int) -> int:
-    """The film's frame that the first frame of a mask video belongs to. Raises VideoError."""
+    """The film's frame that the first frame of a mask video belongs to.
+
+    A mask video has as many frames as the film, or as are rendered. Raises VideoError where it has neither.
+    """
     if mask_frames == film_frames:
         return 0
     if mask_frames == len(plan.frames):

@@ -1,9 +1,9 @@
-"""What no flow shows of a mask: decided by colour edges, as a random walker does (Grady 2006).
+"""Parts of a mask that no flow shows, decided by the edges of the picture, as a random walker does (Grady 2006).
 
-The mask a minimises `sum k_uv (a_u - a_v)^2 + sum c_u (a_u - value_u)^2 + prior sum a_u^2`: neighbouring pixels are
-tied, hardly across an edge of the picture, and pixels that the flow shows are tied to what it shows. So the edge of the
-mask comes to lie on an edge of the frame. The prior, ours, is that what nothing is known of lies outside: something new
-that comes into the picture does not belong to a region because it has the region's colour.
+The mask a minimises `sum k_uv (a_u - a_v)^2 + sum c_u (a_u - value_u)^2 + prior sum a_u^2`. Neighbouring pixels are
+tied to each other, hardly so across an edge of the picture, and pixels that the flow shows are tied to their values.
+So the edge of the mask comes to lie on an edge of the frame. The prior is not Grady's: pixels of which nothing is known
+lie outside. Why: a new thing that comes into the picture does not belong to a region because of its colour.
 """
 
 from __future__ import annotations
@@ -12,24 +12,34 @@ import cv2
 import numpy as np
 
 EDGE_SIGMA = 8.0
-"""Grey levels between two neighbours, as a distance in RGB, that make an edge."""
+"""Distance in RGB, in grey levels (of 255), between two neighbouring pixels that makes an edge."""
 WEAKEST_TIE = 0.02
-"""Of neighbours across the sharpest edge: it closes small holes, a reflection in a window say."""
+"""How firmly pixels are tied across the sharpest edge, where 1 is on an even colour.
+
+Why not 0: it closes small holes, such as a reflection in a window.
+"""
 REACH = 1 / 16
-"""Of the longer side: how far known values spread over unknown pixels of an even colour."""
+"""How far known values spread over unknown pixels of an even colour, as a share of the longer side."""
 KNOWN = 0.9
-"""Weight from which a value stays as it is."""
+"""Weight (0..1) from which on a pixel keeps its value."""
 CONTRAST = 3.0
-"""Of what was filled in, about the middle: greys are doubt, and would spread as the mask is carried on."""
+"""Factor by which filled-in values are moved away from middle grey.
+
+Why: greys are doubt, and would spread as the mask is carried on.
+"""
 SWEEPS = 40
+"""Sweeps of the relaxation at each size of the picture."""
 RELAXATION = 1.6
+"""Factor of over-relaxation, between 1 and 2."""
 COARSEST_SIDE = 48
+"""Longest side, in pixels, of the smallest picture that the relaxation begins with."""
 
 
 def fill_unknown(values: np.ndarray, known: np.ndarray, picture: np.ndarray) -> np.ndarray:
-    """`values` (H, W) float32 in 0..255 where `known` (H, W) 0..1 is near 1, elsewhere a guess.
+    """A whole mask, (H, W) float32, 0..255: `values` where they are known, a guess elsewhere.
 
-    `picture` (H, W, 3) uint8 is the frame.
+    `values` is (H, W) float32, 0..255, and `known` (H, W), 0..1, says how far each of them is. `picture` (H, W, 3)
+    uint8 is the frame, whose edges the guess follows.
     """
     if (known >= KNOWN).all():
         return values
@@ -42,7 +52,7 @@ def fill_unknown(values: np.ndarray, known: np.ndarray, picture: np.ndarray) -> 
 
 
 def _relax(values: np.ndarray, trust: np.ndarray, picture: np.ndarray, reach: float) -> np.ndarray:
-    """The minimum, nearly: red-black over-relaxation that starts from the solution at half the size."""
+    """Nearly the minimum, by red-black over-relaxation that starts from the solution at half the size."""
     height, width = values.shape
     mask = np.where(trust > 1, values, 0).astype(np.float32)
     if max(height, width) > COARSEST_SIDE:

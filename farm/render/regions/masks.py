@@ -1,9 +1,9 @@
-"""The masks of a job: made by whichever worker needs one, and kept as pictures that can be looked at.
+"""The masks of a job, made by whichever worker needs one, and kept as pictures that can be looked at.
 
     masks/NN-KEY/000123.png     8 bits, the mask of region NN in frame 123; KEY names all that it depends on
 
-What is used is always the kept picture, and it is a function of the user's mask, the source frames and the stored
-flow alone (see `farm.render.regions.carry`), so it makes no difference who made it.
+Only kept pictures are used. They depend on the user's mask, the source frames and the stored flow alone (see
+`farm.render.regions.carry`), so it makes no difference which worker made one.
 """
 
 from __future__ import annotations
@@ -31,11 +31,16 @@ from farm.spec import FrameRange
 from farm.spec.paint import Region
 
 MASK_STORE_VERSION = 1
+"""Part of the masks' key. It rises whenever masks would come out different."""
 KEPT_BYTES = 1 << 27
+"""Bytes of masks that are kept in memory."""
 
 
 class RegionMasks:
-    """Masks of one job's regions by frame. `frames` gives source frames (H, W, 3) uint8 of the output's size."""
+    """Masks of one job's regions by frame. Their methods raise StorageError, PictureError and VideoError.
+
+    `frames` gives source frames (H, W, 3) uint8 of the output's size, `flows` the flow between them.
+    """
 
     def __init__(
         self, job: JobDirectory, record: JobRecord, frames: Callable[[int], np.ndarray], flows: FlowStore
@@ -51,11 +56,11 @@ class RegionMasks:
         self._kept: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
 
     def weights(self, frame: int) -> list[np.ndarray]:
-        """How far each pixel belongs to each region, (H, W) float32 0..1; what is missing to 1 is the background."""
+        """Share of each pixel that belongs to each region, (H, W) float32 0..1. The rest to 1 is the background."""
         return layer_weights([self.mask(number, frame) for number in range(len(self._regions))])
 
     def mask(self, number: int, frame: int) -> np.ndarray:
-        """Region `number` in `frame`, whatever lies on top of it: (H, W) uint8, 255 inside."""
+        """Mask of region `number` in a frame, whatever lies on top of it: (H, W) uint8, 255 inside."""
         key = (number, frame)
         if key not in self._kept:
             self._kept[key] = self._load(self._regions[number], number, frame)
@@ -66,36 +71,37 @@ class RegionMasks:
 
     def _load(self, own: _RegionMask, number: int, frame: int) -> np.ndarray:
         region, plan = own.region, self._record.plan
-        given = plan.start if region.frame is None else region.frame
+        drawn_for = plan.start if region.frame is None else region.frame
         carried = region.is_picture and not region.static
-        if carried and self._shot_of(frame) != self._shot_of(given):
+        if carried and self._shot_of(frame) != self._shot_of(drawn_for):
             return np.zeros((plan.height, plan.width), np.uint8)
         name = f"{frame:06d}.png"
         kept = _decode(own.storage.read(name), self._size)
         if kept is not None:
             return kept
         if not region.is_picture:
-            made = own.read_video(self._record, frame)
-        elif not carried or frame == given:
-            made = read_mask_picture(local_path(region.mask), self._size)
+            mask = own.read_video(self._record, frame)
+        elif not carried or frame == drawn_for:
+            mask = read_mask_picture(local_path(region.mask), self._size)
         else:
-            self._make_stations(number, frame, given)
-            made = carry(self._frames(frame), self._views(number, frame, given))
-        own.storage.write(name, encode_png(made))
-        return made
+            self._make_stations(number, frame, drawn_for)
+            mask = carry(self._frames(frame), self._views(number, frame, drawn_for))
+        own.storage.write(name, encode_png(mask))
+        return mask
 
-    def _make_stations(self, number: int, frame: int, given: int) -> None:
-        """Make the stations on the way that are missing, outward: each asks for the one before it alone.
+    def _make_stations(self, number: int, frame: int, drawn_for: int) -> None:
+        """Make the missing stations on the way to `frame`, beginning with the one nearest to the drawn mask.
 
-        Asked for inwards they would wait for each other, as deep as a shot is long.
+        Each then needs only the one before it. In the other order they would call each other, as deep as the shot.
         """
         storage = self._regions[number].storage
-        missing = list(itertools.takewhile(lambda one: not storage.exists(f"{one:06d}.png"), stations(frame, given)))
+        on_the_way = stations(frame, drawn_for)
+        missing = list(itertools.takewhile(lambda station: not storage.exists(f"{station:06d}.png"), on_the_way))
         for station in reversed(missing):
             self.mask(number, station)
 
-    def _views(self, number: int, frame: int, given: int) -> Iterator[View]:
-        for source in sources(frame, given):
+    def _views(self, number: int, frame: int, drawn_for: int) -> Iterator[View]:
+        for source in sources(frame, drawn_for):
             flow, weight = self._flows.flow(frame, source), self._flows.weights(frame, source)
             yield View(self.mask(number, source), self._frames(source), flow, weight)
 
@@ -123,16 +129,16 @@ class _RegionMask:
 
 
 def _key(record: JobRecord, region: Region) -> str:
-    """Names the mask file, where it belongs, the size, the flow, and the shots."""
+    """Key of a region's masks: it differs wherever the mask file, its frame, the size, the flow or the shots do."""
     plan = record.plan
     cuts = [shot.start for shot in plan.shots] + [plan.stop]
-    given = record.input_hashes.get(region.mask, ""), region.frame, region.static
-    parts = [MASK_STORE_VERSION, given, cuts, record_flow_key(record)]
+    drawn = record.input_hashes.get(region.mask, ""), region.frame, region.static
+    parts = [MASK_STORE_VERSION, drawn, cuts, record_flow_key(record)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
 def _decode(data: bytes | None, size: tuple[int, int]) -> np.ndarray | None:
-    """A kept mask; None where there is none or it is damaged."""
+    """A kept mask of `size` (width, height). None where there is none, or it is damaged."""
     if data is None or not is_whole_png(data):
         return None
     try:
