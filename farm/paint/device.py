@@ -39,9 +39,9 @@ def choose_device(name: str = "auto") -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise UsageError(f"device {name!r} is not supported", "use auto, cpu, cuda or cuda:N")
     if device.type == "cuda":
-        found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (device.index or 0) >= found:
-            raise UsageError(f"device {name!r} is not there: PyTorch sees {found} CUDA devices", "use auto")
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise UsageError(f"device {name!r} is not there: PyTorch sees {count} CUDA devices", "use auto")
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = False
@@ -86,13 +86,13 @@ def packs_convolutions(device: torch.device, dtype: torch.dtype) -> bool:
     """
     if device.type != "cpu" or dtype != torch.bfloat16 or not multiplies_bfloat16(device):
         return False
-    one, x, weight = [1, 1], torch.ones(1, 16, 4, 4, dtype=dtype), torch.ones(16, 16, 3, 3, dtype=dtype)
+    ones, x, weight = [1, 1], torch.ones(1, 16, 4, 4, dtype=dtype), torch.ones(16, 16, 3, 3, dtype=dtype)
     try:
-        packed = torch.ops.mkldnn._reorder_convolution_weight(weight, one, one, one, 1, None)
-        found = torch.ops.mkldnn._convolution_pointwise(x, packed, None, one, one, one, 1, "relu", [], "")
+        packed = torch.ops.mkldnn._reorder_convolution_weight(weight, ones, ones, ones, 1, None)
+        out = torch.ops.mkldnn._convolution_pointwise(x, packed, None, ones, ones, ones, 1, "relu", [], "")
     except (AttributeError, RuntimeError, TypeError):
         return False
-    return bool(found[0, 0, 1, 1] == 144)
+    return bool(out[0, 0, 1, 1] == 144)
 
 
 def configure_threads(count: int | None) -> None:
@@ -120,8 +120,8 @@ def available_memory(device: torch.device) -> int | None:
     """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    found = [count for count in (_available_to_system(), _available_to_cgroup()) if count is not None]
-    return min(found) if found else None
+    limits = [count for count in (_available_to_system(), _available_to_cgroup()) if count is not None]
+    return min(limits) if limits else None
 
 
 def peak_memory(device: torch.device) -> int | None:
@@ -132,17 +132,17 @@ def peak_memory(device: torch.device) -> int | None:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
         return None
-    found = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
-    return int(found[0]) * 1024 if found else None
+    kibibytes = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+    return int(kibibytes[0]) * 1024 if kibibytes else None
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether this is how PyTorch, oneDNN, CUDA or NumPy say that memory ran out."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    said = str(error).lower()
+    message = str(error).lower()
     phrases = ("can't allocate memory", "not enough memory", "cannot allocate memory", "out of memory")
-    return isinstance(error, RuntimeError) and any(phrase in said for phrase in phrases)
+    return isinstance(error, RuntimeError) and any(phrase in message for phrase in phrases)
 
 
 def free_memory(device: torch.device) -> None:
@@ -183,8 +183,8 @@ def _available_to_system() -> int | None:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
         return None
-    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return int(found[0]) * 1024 if found else None
+    kibibytes = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return int(kibibytes[0]) * 1024 if kibibytes else None
 
 
 def _available_to_cgroup(root: Path = Path("/sys/fs/cgroup")) -> int | None:

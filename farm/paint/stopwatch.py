@@ -37,5 +37,5 @@ def timed(name: str) -> Iterator[None]:
 def taken() -> dict[str, float]:
     """Seconds by stage since this was last asked."""
     global _seconds
-    found, _seconds = _seconds, {}
-    return found
+    seconds, _seconds = _seconds, {}
+    return seconds

@@ -122,7 +122,7 @@ class ShotStyler:
 
         `regions` has a weight (H, W) for each region of the spec, see RegionMasks.
         """
-        made = stylize_coarse_to_fine(
+        painted = stylize_coarse_to_fine(
             self._painter,
             self._colors.content(content),
             steps,
@@ -131,7 +131,7 @@ class ShotStyler:
             progress=progress,
             keep_exact=keep_exact,
         )
-        return self._finished(made, content)
+        return self._finished(painted, content)
 
     def next(
         self,
@@ -149,16 +149,18 @@ class ShotStyler:
         see = self._colors.content
         tied = [replace(tie, image=see(tie.image)) for tie in ties]
         styled = self._styled_regions(regions, self._size)
-        made = self._optimizer.stylize(see(content), see(start), steps, tied, regions=styled, average_last=average_last)
-        return self._finished(made, content)
+        painted = self._optimizer.stylize(
+            see(content), see(start), steps, tied, regions=styled, average_last=average_last
+        )
+        return self._finished(painted, content)
 
     def losses(self, content: np.ndarray, picture: np.ndarray) -> dict[str, float]:
         """The weighted losses of a finished picture (H, W, 3) uint8, without any neighbour."""
         return self._optimizer.stylize(self._colors.content(content), self._colors.content(picture), 0).losses
 
-    def _finished(self, made: StylizedFrame, content: np.ndarray) -> StylizedFrame:
-        exact = None if made.exact is None else self._colors.finish(made.exact, content)
-        return replace(made, image=self._colors.finish(made.image, content), exact=exact)
+    def _finished(self, painted: StylizedFrame, content: np.ndarray) -> StylizedFrame:
+        exact = None if painted.exact is None else self._colors.finish(painted.exact, content)
+        return replace(painted, image=self._colors.finish(painted.image, content), exact=exact)
 
     @cached_property
     def _optimizer(self) -> FrameOptimizer:

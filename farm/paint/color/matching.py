@@ -109,10 +109,10 @@ def recombine(stylized_luminance: NDArray[Any], content: NDArray[np.uint8]) -> N
     Where RGB would leave 0..255, Y gives way and not the colour: it is moved to the nearest value that has
     a colour inside the cube for these I and Q, so that both stay the content's exactly.
     """
-    wanted = stylized_luminance.astype(np.float64) @ YIQ_FROM_RGB[0]
+    painted = stylized_luminance.astype(np.float64) @ YIQ_FROM_RGB[0]
     original = content.astype(np.float64)
     # Along Y every channel moves by the same amount, since the inverse's first column is all ones.
-    shift = wanted - original @ YIQ_FROM_RGB[0]
+    shift = painted - original @ YIQ_FROM_RGB[0]
     whole = stylized_luminance.dtype == np.uint8
     shift = (shift.round() if whole else shift).clip(-original.min(axis=-1), 255 - original.max(axis=-1))
     return (original + shift[..., None]).astype(np.uint8 if whole else np.float32)

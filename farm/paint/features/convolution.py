@@ -54,10 +54,10 @@ class Convolution:
             return wide.gradient(at_output)
         shape = (1, self._channels, *at_output.shape[2:])
         like_input = at_output.new_empty(()).expand(shape)  # only its shape counts
-        found = torch.ops.aten.convolution_backward(
+        at_input, _, _ = torch.ops.aten.convolution_backward(
             at_output, like_input, self._weight, None, _ONE, _ONE, _ONE, False, [0, 0], 1, [True, False, False]
         )
-        return found[0]
+        return at_input  # type: ignore[no-any-return]
 
     def _winograd(self, x: Tensor) -> WinogradKernel | None:
         """Where it is faster for maps of this size; transformed when first needed."""

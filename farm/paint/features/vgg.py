@@ -1,7 +1,7 @@
 """The ReLU outputs of a VGG network (Simonyan and Zisserman 2014), frozen, for the perceptual losses.
 
     features = VGGFeatures(load_weights(), pooling="max")
-    found = features(image, ("relu1_1", "relu4_2"))      # image (1, 3, H, W), RGB, 0..255
+    maps = features(image, ("relu1_1", "relu4_2"))      # image (1, 3, H, W), RGB, 0..255
     terms, gradient = features.evaluate(image, {"relu4_2": [ContentLoss(target, 5.0)]})
 
 The network runs only as deep as the deepest layer asked for. Its weights never change, so there is nothing for
@@ -88,10 +88,10 @@ class VGGFeatures:
         With `look` each is shown to it as soon as it is there, and not kept: the result is empty.
         Raises UsageError for an unknown layer, InputError for a picture below 16 pixels.
         """
-        found: dict[str, Tensor] = {}
-        look = look or found.__setitem__
+        maps: dict[str, Tensor] = {}
+        look = look or maps.__setitem__
         self._forward(image, layers, lambda step: look(step.layer, step.output) if step.layer in layers else None)
-        return found
+        return maps
 
     @torch.no_grad()
     def evaluate(
@@ -183,6 +183,6 @@ def relu_names(architecture: str) -> tuple[str, ...]:
 
 def check_layers(architecture: str, layers: Collection[str]) -> None:
     """Raises UsageError for a layer that a network of this kind lacks."""
-    known = relu_names(architecture)
-    if unknown := sorted(set(layers) - set(known)):
-        raise UsageError(f"{architecture} has no layer {unknown[0]!r}", f"it has {', '.join(known)}")
+    names = relu_names(architecture)
+    if unknown := sorted(set(layers) - set(names)):
+        raise UsageError(f"{architecture} has no layer {unknown[0]!r}", f"it has {', '.join(names)}")

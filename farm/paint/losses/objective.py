@@ -133,8 +133,8 @@ class Objective:
         if self._tiles:
             self._content = tiled_features(features, picture, content_layers, self._tiles)
             return
-        found = features(picture, content_layers)
-        self._content = {name: found[name].float() for name in found}
+        maps = features(picture, content_layers)
+        self._content = {name: maps[name].float() for name in maps}
         self._losses = self._layer_losses()
 
     def weigh(self, style: float, temporal: float) -> None:
@@ -162,8 +162,8 @@ class Objective:
         return {"total": sum(numbers), **dict(zip(values, numbers, strict=True))}, gradient
 
     def _perceptual(self, image: Tensor, with_gradient: bool) -> tuple[dict[str, Tensor], Tensor | None]:
-        found, gradient = self.features.evaluate(image, self._losses, with_gradient)
-        return {**{name: torch.zeros((), device=image.device) for name in LOSSES}, **found}, gradient
+        terms, gradient = self.features.evaluate(image, self._losses, with_gradient)
+        return {**{name: torch.zeros((), device=image.device) for name in LOSSES}, **terms}, gradient
 
     def _layer_losses(self) -> dict[str, list[LayerLoss]]:
         losses: dict[str, list[LayerLoss]] = {}
@@ -188,8 +188,8 @@ class Objective:
             {name: settings.content_weight * settings.content_layers[name] for name in self._content},
             {name: settings.style_weight * self._style_layers[name] for name in parts},
         )
-        found = tiled_losses(self.features, image, self._content, parts, weights, self._tiles, with_gradient)
-        return {**values, "content": found.content, "style": found.style}, found.gradient
+        tiled = tiled_losses(self.features, image, self._content, parts, weights, self._tiles, with_gradient)
+        return {**values, "content": tiled.content, "style": tiled.style}, tiled.gradient
 
     def _whole_parts(self) -> dict[str, StyleParts]:
         return {name: StyleParts(self._grams[name][None]) for name in self._style_layers}

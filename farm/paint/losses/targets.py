@@ -71,9 +71,9 @@ class StyleTargets:
                 size = matching_size(style.image.shape[:2], content_size, style_scale)
                 image = image_to_tensor(resize(style.image, size), features.device)
                 tiles = cut_tiles(size, PAINTING_TILE, network_reach(features.layers, layers))
-                for name, found in tiled_grams(features, image, layers, tiles).items():
-                    gram = found * (style.weight / total)
-                    grams[name] = grams[name] + gram if name in grams else gram
+                for name, gram in tiled_grams(features, image, layers, tiles).items():
+                    share = gram * (style.weight / total)
+                    grams[name] = grams[name] + share if name in grams else share
         return cls(grams)
 
 

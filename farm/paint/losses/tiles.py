@@ -67,13 +67,13 @@ class Tile:
         rows, columns = self.rows, self.columns
         return image[..., rows.seen_start : rows.seen_stop, columns.seen_start : columns.seen_stop]
 
-    def core(self, found: Tensor, stride: int) -> Tensor:
+    def core(self, feature_map: Tensor, stride: int) -> Tensor:
         """The core of the tile's own feature map: a view."""
-        return found[..., self.rows.within(stride), self.columns.within(stride)]
+        return feature_map[..., self.rows.within(stride), self.columns.within(stride)]
 
-    def of_whole(self, found: Tensor, stride: int) -> Tensor:
+    def of_whole(self, feature_map: Tensor, stride: int) -> Tensor:
         """The same positions in a feature map of the whole picture: a view."""
-        return found[..., self.rows.whole(stride), self.columns.whole(stride)]
+        return feature_map[..., self.rows.whole(stride), self.columns.whole(stride)]
 
 
 @dataclass(frozen=True)
@@ -146,12 +146,12 @@ def tiled_features(
     height, width = image.shape[2:]
     whole: dict[str, Tensor] = {}
     for tile in tiles:
-        for name, found in features(tile.seen(image), layers).items():
+        for name, feature_map in features(tile.seen(image), layers).items():
             stride = layer_stride(name)
             if name not in whole:
-                shape = (1, found.shape[1], height // stride, width // stride)
+                shape = (1, feature_map.shape[1], height // stride, width // stride)
                 whole[name] = torch.empty(shape, device=image.device)
-            tile.of_whole(whole[name], stride).copy_(tile.core(found, stride))
+            tile.of_whole(whole[name], stride).copy_(tile.core(feature_map, stride))
     return whole
 
 
@@ -241,10 +241,10 @@ class _FeatureSums:
             self._tile = tile
             self._features(tile.seen(image), layers, self._add)
 
-    def _add(self, name: str, found: Tensor) -> None:
-        self._channels[name] = found.shape[1]
+    def _add(self, name: str, feature_map: Tensor) -> None:
+        self._channels[name] = feature_map.shape[1]
         stride = layer_stride(name)
-        core = self._tile.core(found, stride)
+        core = self._tile.core(feature_map, stride)
         if name in self._masks:
             mask = self._masks[name]
             if mask is None:
@@ -252,7 +252,9 @@ class _FeatureSums:
             else:
                 flat = flatten_positions(core).float()
                 shares = self._tile.of_whole(mask, stride).flatten(1) / mask.sum((1, 2), dtype=torch.float64)[:, None]
-                gram = torch.stack([flat.t() @ (flat * share[:, None]) for share in shares.float()]) / found.shape[1]
+                gram = (
+                    torch.stack([flat.t() @ (flat * share[:, None]) for share in shares.float()]) / feature_map.shape[1]
+                )
             self.grams[name] = self.grams[name] + gram if name in self.grams else gram
         if name in self._targets:
             difference = core.float() - self._tile.of_whole(self._targets[name], stride)
@@ -267,8 +269,8 @@ class _AtCore:
         self._tile = tile
         self._stride = layer_stride(layer)
 
-    def _core(self, found: Tensor) -> Tensor:
-        return self._tile.core(found, self._stride)
+    def _core(self, feature_map: Tensor) -> Tensor:
+        return self._tile.core(feature_map, self._stride)
 
 
 class _ContentAtCore(_AtCore):

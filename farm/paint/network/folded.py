@@ -28,15 +28,15 @@ TAPS = torch.tensor([[[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [
 
 def folded(network: StyleNetwork) -> nn.Module:
     """For inference: a copy, on the network's device, in its precision."""
-    found = deepcopy(network)
+    copy = deepcopy(network)
     at_half_size = network.architecture.head == 3  # with a larger kernel, as the paper's, that would be more work
-    for module in list(found.modules()):
+    for module in list(copy.modules()):
         for name, child in list(module.named_children()):
-            if isinstance(child, Layer) and child.enlarges and not (at_half_size and child is found.up[-1]):
+            if isinstance(child, Layer) and child.enlarges and not (at_half_size and child is copy.up[-1]):
                 setattr(module, name, Enlarged(child))
             elif isinstance(child, Layer) and not child.enlarges and Wide.is_for(child.convolution):
                 setattr(module, name, Wide(child))
-    return FoldedNetwork(found) if at_half_size else found
+    return FoldedNetwork(copy) if at_half_size else copy
 
 
 class FoldedNetwork(nn.Module):
@@ -143,8 +143,8 @@ class Wide(nn.Module):
         return plain and weight.device.type == "cpu" and weight.dtype == torch.float32 and pays(*weight.shape[:2])
 
     def forward(self, x: Tensor, activate: bool = True) -> Tensor:
-        found = [self._kernel.convolve(one, self._bias, reflect=True) for one in x.split(1)]
-        x = self.norm(found[0] if len(found) == 1 else torch.cat(found))
+        maps = [self._kernel.convolve(single, self._bias, reflect=True) for single in x.split(1)]
+        x = self.norm(maps[0] if len(maps) == 1 else torch.cat(maps))
         return x.relu_() if activate else x
 
 
@@ -168,8 +168,8 @@ def _apart(x: Tensor) -> Tensor:
 def _small_kernel(kernel: Tensor) -> Tensor:
     """(O, I, 3, 3) for the enlarged map -> (4 O, I, 3, 3) for the small one, place by place."""
     exact = kernel.detach().float().cpu()
-    found = torch.einsum("asd,bte,oide->aboist", TAPS, TAPS, exact)
-    return found.reshape(-1, kernel.shape[1], 3, 3).to(kernel)
+    folded_kernel = torch.einsum("asd,bte,oide->aboist", TAPS, TAPS, exact)
+    return folded_kernel.reshape(-1, kernel.shape[1], 3, 3).to(kernel)
 
 
 def _corner_kernel(kernel: Tensor) -> Tensor:
@@ -179,20 +179,20 @@ def _corner_kernel(kernel: Tensor) -> Tensor:
     """
     exact = kernel.detach().float().cpu()
     taps = torch.stack([TAPS[1, 1:], TAPS[0, :2]])
-    found = torch.einsum("asd,bte,oide->aboist", taps, taps, exact)
-    return found.reshape(-1, kernel.shape[1], 2, 2).to(kernel)
+    folded_kernel = torch.einsum("asd,bte,oide->aboist", taps, taps, exact)
+    return folded_kernel.reshape(-1, kernel.shape[1], 2, 2).to(kernel)
 
 
 def _places_kernel(kernel: Tensor) -> Tensor:
     """(O, I, 3, 3) at full size -> (4 O, 4 I, 3, 3) from places to places at half size."""
     exact = kernel.detach().float().cpu()
     out, into = kernel.shape[:2]
-    found = torch.zeros(2, 2, out, 2, 2, into, 3, 3)
+    places = torch.zeros(2, 2, out, 2, 2, into, 3, 3)
     for a in (0, 1):
         for b in (0, 1):
             for down in (-1, 0, 1):
                 for right in (-1, 0, 1):
                     row, column = a + down, b + right
                     place = (a, b, slice(None), row % 2, column % 2, slice(None), row // 2 + 1, column // 2 + 1)
-                    found[place] = exact[:, :, down + 1, right + 1]
-    return found.reshape(4 * out, 4 * into, 3, 3).to(kernel)
+                    places[place] = exact[:, :, down + 1, right + 1]
+    return places.reshape(4 * out, 4 * into, 3, 3).to(kernel)

@@ -17,7 +17,6 @@ from torch.nn import functional
 
 from farm.spec.choices import NetworkKind
 
-SMALLEST_SIDE = 16
 HALF_RANGE = 127.5
 """Grey levels."""
 

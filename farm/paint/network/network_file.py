@@ -82,8 +82,9 @@ def save_network(path: str | Path, network: StyleNetwork, card: NetworkCard, pai
     write_atomically(Path(path), save(tensors, {KEY: card.model_dump_json(), "licence": card.licence}))
 
 
-def card_of(network: StyleNetwork, **known: Any) -> NetworkCard:
-    return NetworkCard(layout=Layout(**asdict(network.architecture)), **known)
+def card_of(network: StyleNetwork, **fields: Any) -> NetworkCard:
+    """The card of a network: its layout, and the other `fields` of NetworkCard."""
+    return NetworkCard(layout=Layout(**asdict(network.architecture)), **fields)
 
 
 def load_network_file(path: str | Path) -> tuple[StyleNetwork, NetworkCard]:
@@ -94,8 +95,8 @@ def load_network_file(path: str | Path) -> tuple[StyleNetwork, NetworkCard]:
     # On the meta device, so that nothing is allocated before the shapes in the file are known to agree.
     with torch.device("meta"):
         network = StyleNetwork(Architecture(**layout))
-    wanted = {name: value.shape for name, value in network.state_dict().items()}
-    if {name: value.shape for name, value in tensors.items()} != wanted:
+    shapes = {name: value.shape for name, value in network.state_dict().items()}
+    if {name: value.shape for name, value in tensors.items()} != shapes:
         raise WeightsError(f"the weights in {path} are not those of the network that it describes", _REMEDY)
     if not all(value.isfinite().all() for value in tensors.values()):
         raise WeightsError(f"{path} holds NaN or infinity", _REMEDY)
@@ -105,11 +106,11 @@ def load_network_file(path: str | Path) -> tuple[StyleNetwork, NetworkCard]:
 
 def style_picture(path: str | Path) -> NDArray[np.uint8]:
     """The painting that the network learnt, (H, W, 3) uint8. Raises WeightsError."""
-    stored = _read(Path(path))[1].get(STYLE_TENSOR)
+    jpeg = _read(Path(path))[1].get(STYLE_TENSOR)
     try:
-        if stored is None:
+        if jpeg is None:
             raise ValueError("it is missing")
-        with Image.open(io.BytesIO(stored.numpy().tobytes()), formats=["JPEG"]) as picture:
+        with Image.open(io.BytesIO(jpeg.numpy().tobytes()), formats=["JPEG"]) as picture:
             return np.asarray(picture.convert("RGB"))
     except (OSError, ValueError) as error:
         raise WeightsError(f"the style picture in {path} cannot be read ({error})", _REMEDY) from None
@@ -127,9 +128,9 @@ def _read(path: Path) -> tuple[NetworkCard, dict[str, Tensor]]:
     if KEY not in metadata:
         raise WeightsError(f"{path} is not a network of farm train", _REMEDY)
     try:
-        described = json.loads(metadata[KEY])
-        if described.get("format") != FORMAT:
+        card = json.loads(metadata[KEY])
+        if card.get("format") != FORMAT:
             raise WeightsError(f"{path} is of another version of the farm", "train it anew")
-        return NetworkCard.model_validate(described), tensors
+        return NetworkCard.model_validate(card), tensors
     except (ValidationError, ValueError, AttributeError) as error:
         raise WeightsError(f"{path} does not describe its network", _REMEDY) from error

@@ -44,8 +44,8 @@ class InstantPainter:
                 some = list(frames[begin : begin + self._at_once])
                 filled = np.stack(some + some[-1:] * (self._at_once - len(some)))
                 x = torch.from_numpy(filled).to(self._device).permute(0, 3, 1, 2)
-                found = self.network(x).clamp_(0, 255).round_().to(torch.uint8).permute(0, 2, 3, 1)
-                painted += list(found.contiguous().cpu().numpy()[: len(some)])
+                images = self.network(x).clamp_(0, 255).round_().to(torch.uint8).permute(0, 2, 3, 1)
+                painted += list(images.contiguous().cpu().numpy()[: len(some)])
         return painted
 
 

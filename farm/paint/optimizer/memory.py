@@ -111,13 +111,16 @@ class MemoryModel:
         contents = sum(4 * _channels(layer) / layer_stride(layer) ** 2 for layer in self.content_layers)
         return PROCESS_BYTES + round(size[0] * size[1] * (2 * history * _IMAGE_BYTES + contents))
 
-    def seen_pixels(self, size: tuple[int, int], tile: int | None) -> int:
-        """Pixels of the largest tile, halo included."""
-        if tile is None:
+    def seen_pixels(self, size: tuple[int, int], side: int | None) -> int:
+        """Pixels of the largest tile, halo included, in a picture of (height, width) cut into tiles of `side` pixels.
+
+        None is the whole picture.
+        """
+        if side is None:
             return size[0] * size[1]
-        tiles = cut_tiles(size, tile, network_reach(self.network, self.used))
-        rows = max(found.rows.seen_stop - found.rows.seen_start for found in tiles)
-        return rows * max(found.columns.seen_stop - found.columns.seen_start for found in tiles)
+        tiles = cut_tiles(size, side, network_reach(self.network, self.used))
+        rows = max(tile.rows.seen_stop - tile.rows.seen_start for tile in tiles)
+        return rows * max(tile.columns.seen_stop - tile.columns.seen_start for tile in tiles)
 
 
 def plan_memory(size: tuple[int, int], model: MemoryModel, budget: int | None) -> MemoryPlan:

@@ -222,17 +222,17 @@ class _Pairs:
             return -smooth, -float(flat @ smooth.flatten())
         # Every vector of the recursion is a combination of the s, the u and M g: only its coefficients are kept.
         with_gradient = (self._rows @ flat).double().cpu().tolist()
-        known, first_u = self._with_change.tolist(), self._history
+        products, first_u = self._with_change.tolist(), self._history
         alphas = [0.0] * self._history  # q is g less these times the y
         for i in reversed(self._slots):
-            alphas[i] = (with_gradient[i] - sum(alphas[j] * known[i][j] for j in self._slots)) / known[i][i]
+            alphas[i] = (with_gradient[i] - sum(alphas[j] * products[i][j] for j in self._slots)) / products[i][i]
         newest = self._slots[-1]
-        gamma = known[newest][newest] / known[first_u + newest][newest]
+        gamma = products[newest][newest] / products[first_u + newest][newest]
         betas = [0.0] * self._history  # r is gamma M q and these times the s
         for i in self._slots:
-            smoothed = with_gradient[first_u + i] - sum(alphas[j] * known[first_u + i][j] for j in self._slots)
-            stepped = sum(betas[j] * known[j][i] for j in self._slots)
-            betas[i] = alphas[i] - (gamma * smoothed + stepped) / known[i][i]
+            smoothed = with_gradient[first_u + i] - sum(alphas[j] * products[first_u + i][j] for j in self._slots)
+            stepped = sum(betas[j] * products[j][i] for j in self._slots)
+            betas[i] = alphas[i] - (gamma * smoothed + stepped) / products[i][i]
         weights = torch.tensor([betas, [-gamma * alpha for alpha in alphas]]).to(flat).flatten()
         direction = -(weights @ self._rows) - gamma * smooth.flatten()
         return direction.reshape(gradient.shape), float(flat @ direction)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from farm.media.pictures import cover, read_picture
 from farm.paint.losses.targets import Style
-from farm.spec.choices import InitName
 
 NOISE_DEVIATION = 32.0
 """Grey levels, about the middle: noise of full range leaves speckles that a few hundred steps do not remove."""
@@ -28,7 +26,3 @@ def start_picture(init: str, styles: Sequence[Style], size: tuple[int, int], see
         return noise.round().clip(0, 255).astype(np.uint8)
     picture = max(styles, key=lambda style: style.weight).image if init == "style" else read_picture(init)
     return cover(picture, size)
-
-
-def names_a_picture(init: str) -> bool:
-    return init not in get_args(InitName)

@@ -56,7 +56,7 @@ class Course:
 
 
 @dataclass(frozen=True)
-class Told:
+class CourseProgress:
     """What a training says as it goes. `share` of its time, or of its pixels where it is a number of steps."""
 
     step: int
@@ -73,7 +73,7 @@ def training_folder(output: str) -> Path:
 def run_course(
     spec: TrainSpec,
     trainer: Trainer,
-    on_step: Callable[[Told], None] = lambda _: None,
+    on_step: Callable[[CourseProgress], None] = lambda _: None,
     check_interruption: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Train to the end, or to where nothing gets better, and write the network. Returns a report.
@@ -110,7 +110,7 @@ def run_course(
                 course.finished = bool(team.led(partial(_judge, spec, trainer, course, share, recent, folder, on_step)))
                 recent.clear()
             elif team.leads:
-                on_step(Told(course.step, _work_share(spec, trainer, share), recent[-1], evaluated=False))
+                on_step(CourseProgress(course.step, _work_share(spec, trainer, share), recent[-1], evaluated=False))
     except BaseException:
         if course.step and team.leads:
             _save(folder, trainer, course)
@@ -126,24 +126,24 @@ def begin_training(spec: TrainSpec, *, overwrite: bool, hashes: Mapping[str, str
     check_can_write(spec.output, overwrite=overwrite)
     folder = training_folder(spec.output)
     hashes = dict(hashes if hashes is not None else input_hashes(spec))
-    known = folder / "train.json"
-    if known.exists():
+    record_file = folder / "train.json"
+    if record_file.exists():
         try:
-            stored = json.loads(known.read_text())
-            before, before_hashes = TrainSpec.model_validate(stored["spec"]), dict(stored["inputs"])
+            record = json.loads(record_file.read_text())
+            before, before_hashes = TrainSpec.model_validate(record["spec"]), dict(record["inputs"])
         except (OSError, ValueError, KeyError, TypeError):
-            raise OutputError(f"{known} is damaged", f"remove {folder} to train anew") from None
-        found = differing_fields(before, spec)
-        changed = [name for name, told in hashes.items() if before_hashes.get(name, told) != told]
-        found += [f"{name}: the file has changed" for name in changed]
-        if found and (folder / "checkpoint.pt").exists():
+            raise OutputError(f"{record_file} is damaged", f"remove {folder} to train anew") from None
+        differences = differing_fields(before, spec)
+        changed = [path for path, digest in hashes.items() if before_hashes.get(path, digest) != digest]
+        differences += [f"{path}: the file has changed" for path in changed]
+        if differences and (folder / "checkpoint.pt").exists():
             raise JobMismatchError(
-                f"{folder} is a training of something else ({'; '.join(found)})",
+                f"{folder} is a training of something else ({'; '.join(differences)})",
                 "choose another -o, or remove that folder",
             )
-    told = {"spec": spec.model_dump(mode="json"), "inputs": hashes}
+    record = {"spec": spec.model_dump(mode="json"), "inputs": hashes}
     try:
-        write_atomically(known, json.dumps(told, indent=1).encode())
+        write_atomically(record_file, json.dumps(record, indent=1).encode())
     except OSError as error:
         raise OutputError(f"{folder} cannot be written ({error.strerror})", "choose another -o") from None
 
@@ -166,12 +166,14 @@ def _judge(
     share: float,
     recent: Sequence[Losses],
     folder: Path,
-    on_step: Callable[[Told], None],
+    on_step: Callable[[CourseProgress], None],
 ) -> bool:
     """Evaluate, tell, and leave a checkpoint. Whether this was the end."""
     _evaluate(spec, trainer, course, mean_losses(recent), folder)
     course.finished = share >= 1 or (course.since_best >= spec.patience and share >= SETTLED)
-    on_step(Told(course.step, _work_share(spec, trainer, share), course.curve[-1]["held_out"], evaluated=True))
+    on_step(
+        CourseProgress(course.step, _work_share(spec, trainer, share), course.curve[-1]["held_out"], evaluated=True)
+    )
     _save(folder, trainer, course)
     return course.finished
 
@@ -189,14 +191,14 @@ def _evaluate(spec: TrainSpec, trainer: Trainer, course: Course, training: Losse
 
 def _finish(spec: TrainSpec, trainer: Trainer, course: Course, folder: Path) -> dict[str, Any]:
     trainer.network.load_state_dict(_read(folder / "best.pt"))
-    judged = next(point for point in course.curve if point["step"] == course.best_step)
+    best = next(point for point in course.curve if point["step"] == course.best_step)
     card = card_of(
         trainer.network,
         styles=tuple(Path(style.path).name for style in spec.styles),
         settings=_without_folders(spec),
         steps=course.best_step,
         seconds=round(course.seconds, 1),
-        losses={name: round(value, 3) for name, value in judged["held_out"].items()},
+        losses={name: round(value, 3) for name, value in best["held_out"].items()},
         painted_shape=trainer.painted_shape,
         farm=__version__,
     )
@@ -216,32 +218,32 @@ def _finish(spec: TrainSpec, trainer: Trainer, course: Course, folder: Path) -> 
 
 def _without_folders(spec: TrainSpec) -> dict[str, Any]:
     """The settings as they may be shared: names of files, not where they lay."""
-    told = spec.model_dump(mode="json", exclude={"output", "regions", "init", "upscale", "color", "optimizer"})
+    settings = spec.model_dump(mode="json", exclude={"output", "regions", "init", "upscale", "color", "optimizer"})
     for name in ("photos", "video", "network"):
-        told[name] = Path(told[name]).name if told[name] else None
-    told["styles"] = [{**style, "path": Path(style["path"]).name} for style in told["styles"]]
-    return told
+        settings[name] = Path(settings[name]).name if settings[name] else None
+    settings["styles"] = [{**style, "path": Path(style["path"]).name} for style in settings["styles"]]
+    return settings
 
 
 def input_hashes(spec: TrainSpec) -> dict[str, str]:
     """Of paintings and weights their bytes, of a film its `content_hash`, of a folder of photos names and sizes."""
-    found = {}
+    hashes = {}
     for path in input_files(spec):
         if path == spec.video:
-            found[path] = content_hash(path)
+            hashes[path] = content_hash(path)
             continue
         try:
             with local_path(path).open("rb") as file:
                 digest = hashlib.sha256()
                 while piece := file.read(1 << 20):
                     digest.update(piece)
-                found[path] = digest.hexdigest()
+                hashes[path] = digest.hexdigest()
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from None
     if spec.photos:
         listing = [(path.name, path.stat().st_size) for path in photo_files(spec.photos)]
-        found[spec.photos] = hashlib.sha256(repr(listing).encode()).hexdigest()
-    return found
+        hashes[spec.photos] = hashlib.sha256(repr(listing).encode()).hexdigest()
+    return hashes
 
 
 def _save(folder: Path, trainer: Trainer, course: Course) -> None:

@@ -38,10 +38,11 @@ class Descent:
         self._parameters = list(network.parameters())
         kernels: list[Tensor] = []
         others: list[Tensor] = []
-        for one in self._parameters:
-            # what makes pixels is no matrix from features to features (Jordan et al. 2024 leave it to Adam as well)
-            inner = one.ndim == 4 and one is not network.head.convolution.weight
-            (kernels if inner else others).append(one)
+        for parameter in self._parameters:
+            # The last kernel makes pixels of features, not features of features: Jordan et al. 2024 leave such layers to
+            # Adam as well.
+            inner = parameter.ndim == 4 and parameter is not network.head.convolution.weight
+            (kernels if inner else others).append(parameter)
         matrices = [nn.Parameter(as_matrix(kernel.detach())) for kernel in kernels]
         self._kernels = list(zip(kernels, matrices, strict=True))
         self._adam = torch.optim.Adam(others, learning_rate, betas=(0.9, VARIANCE_MEMORY))

@@ -45,11 +45,11 @@ def orthogonal(matrix: Tensor) -> Tensor:
     if len(matrix) > matrix.shape[1]:
         return orthogonal(matrix.T).T
     x = matrix.float() / matrix.norm().clamp(min=TINY)  # no singular value above 1
-    one, cubed, fifth = COEFFICIENTS
+    first, third, fifth = COEFFICIENTS
     gram, whole = x @ x.T, torch.eye(len(x), device=x.device)
     identity = whole
     for _ in range(ITERATIONS):
         # x <- step x; all of these are polynomials of the first gram, so they commute
-        step = one * identity + cubed * gram + fifth * (gram @ gram)
+        step = first * identity + third * gram + fifth * (gram @ gram)
         gram, whole = step @ gram @ step, step @ whole
     return whole @ x

@@ -70,10 +70,10 @@ class Pictures:
         """
         random = np.random.default_rng((seed, number))
         for _ in range(DRAWS):
-            found = self._draw(random, side)
-            if found.frame.std() >= FLAT:
+            crop = self._draw(random, side)
+            if crop.frame.std() >= FLAT:
                 break
-        return found
+        return crop
 
     def _draw(self, random: np.random.Generator, side: int) -> Picture:
         picture = self.training[int(random.integers(len(self.training)))]
@@ -122,25 +122,25 @@ def load_pictures(spec: TrainSpec, scan: VideoScan | None = None) -> Pictures:
     `scan` is that of the spec's film where the caller has it; None scans the film here.
     """
     assert spec.size is not None
-    found: list[Picture] = []
+    everything: list[Picture] = []
     if spec.photos:
-        found += [Picture(_magnified(read_picture(path), spec)) for path in photo_files(spec.photos)]
+        everything += [Picture(_magnified(read_picture(path), spec)) for path in photo_files(spec.photos)]
     if spec.video:
-        found += film_pictures(scan or scan_video(spec.video), spec)
-    pictures = split(found)
-    judging = [Picture(*(_at_size(frame, spec) for frame in one.frames)) for one in pictures.held_out]
-    return Pictures(pictures.training, judging)
+        everything += film_pictures(scan or scan_video(spec.video), spec)
+    pictures = split(everything)
+    held_out = [Picture(*(_at_size(frame, spec) for frame in picture.frames)) for picture in pictures.held_out]
+    return Pictures(pictures.training, held_out)
 
 
-def split(found: Sequence[Picture]) -> Pictures:
+def split(pictures: Sequence[Picture]) -> Pictures:
     """Every tenth picture, up to MOST_HELD_OUT of them, is held out."""
-    if len(found) < 2:
-        return Pictures(found, found)
-    count = min(max(len(found) // HELD_OUT_EVERY, 1), MOST_HELD_OUT)
-    chosen = {(2 * i + 1) * len(found) // (2 * count) for i in range(count)}
+    if len(pictures) < 2:
+        return Pictures(pictures, pictures)
+    count = min(max(len(pictures) // HELD_OUT_EVERY, 1), MOST_HELD_OUT)
+    chosen = {(2 * i + 1) * len(pictures) // (2 * count) for i in range(count)}
     return Pictures(
-        [picture for i, picture in enumerate(found) if i not in chosen],
-        [picture for i, picture in enumerate(found) if i in chosen],
+        [picture for i, picture in enumerate(pictures) if i not in chosen],
+        [picture for i, picture in enumerate(pictures) if i in chosen],
     )
 
 
@@ -148,11 +148,12 @@ def photo_files(folder: str) -> list[Path]:
     """The pictures below a folder, in order of their names. Raises PictureError where there is none."""
     if not Path(folder).is_dir():
         raise PictureError(f"there is no folder {folder}", "give the folder of your photographs with --photos")
-    paths = (path for path in Path(folder).rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
-    found = sorted(paths)
-    if not found:
+    paths = sorted(
+        path for path in Path(folder).rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
+    )
+    if not paths:
         raise PictureError(f"there is no picture in {folder}", f"it needs {', '.join(PICTURE_SUFFIXES)} files")
-    return [found[i] for i in evenly(MOST_PHOTOS, len(found))]
+    return [paths[i] for i in evenly(MOST_PHOTOS, len(paths))]
 
 
 def film_pictures(scan: VideoScan, spec: TrainSpec) -> list[Picture]:

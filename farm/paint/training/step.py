@@ -75,10 +75,10 @@ loss up by 4 and 2 %. From random weights whole pictures had two thirds more sty
 """
 LARGEST_SIDE = 512
 """Pixels: such a crop takes 3 times the work and memory of one of 288."""
-AGAIN = 0.3
+FINE_TUNING_RATE = 0.3
 """Of the learning rate, where a trained network learns on. GROWN's 200 steps were measured with it."""
 TINY = 1e-12
-HEARD = 2e-4
+LEAST_ENERGY = 2e-4
 """Share of the style's energy (mean squares of its Gram matrices, by weight) below which a layer is left out: it has no
 say in a sum of squares. With the usual layers that is relu5_1, at 1e-4, and a quarter of the operations.
 """
@@ -107,7 +107,7 @@ class Trainer:
         self._targets = StyleTargets.of(
             self._features, self.styles, self.painted_shape, spec.style_scale, settings.style_layers
         )
-        self._settings = replace(settings, style_layers=heard(settings.style_layers, self._targets))
+        self._settings = replace(settings, style_layers=contributing_layers(settings.style_layers, self._targets))
         self._matcher = create_matcher("dis")
         torch.manual_seed(spec.seed)
         self.network = first_network(local).to(self._device)
@@ -118,8 +118,8 @@ class Trainer:
         self._distance = _Distance()
         self.first_side = crop_side(1.0 if spec.network else 0.0, spec.crop, self.painted_shape)
         self._side = self.first_side
-        self._kept: dict[int, tuple[int, _Judged]] = {}
-        self._held_out: list[_Judged] = []
+        self._kept: dict[int, tuple[int, _CropObjective]] = {}
+        self._held_out: list[_CropObjective] = []
 
     def step(self, number: int, progress: float) -> Losses:
         """Train on batch `number`, at `progress` 0..1 of the training. The mean losses of its crops."""
@@ -129,15 +129,15 @@ class Trainer:
             self._kept.clear()
         learn = partial(self._learn, self._style_share(progress))
         mine = range(self.team.rank, self.spec.batch, self.team.size)
-        told = list(self._crops_at_once.map(learn, [number * self.spec.batch + item for item in mine]))
+        learnt = list(self._crops_at_once.map(learn, [number * self.spec.batch + item for item in mine]))
         # before anything changes: where one of the team is lost, the others are left at the end of a whole step
-        means = mean_losses([one for found, _ in told for one in found], self.team.total)
-        gradients = zip(*(parts for _, parts in told), strict=True)
+        means = mean_losses([losses for crop_losses, _ in learnt for losses in crop_losses], self.team.total)
+        gradients = zip(*(parts for _, parts in learnt), strict=True)
         for parameter, parts in zip(self._parameters, gradients, strict=True):
             # the mean over the team is the batch's also where shares are not equal
             parameter.grad = torch.stack(parts).sum(0) / (self.spec.batch / self.team.size)
         self.team.average(self._parameters)
-        self._descent.step(rate_at(progress) * (AGAIN if self.spec.network else 1.0))
+        self._descent.step(rate_at(progress) * (FINE_TUNING_RATE if self.spec.network else 1.0))
         self._distance.note(means, self._settings)
         return means
 
@@ -154,12 +154,12 @@ class Trainer:
         for objective in crop.objectives:
             objective.weigh(self._settings.style_weight * share, self._settings.temporal_weight * math.sqrt(share))
         painted = self._paint(crop.frames)
-        losses, parts = crop.evaluate(painted.detach())
-        pull = torch.cat(parts) / max(sum(one["total"] for one in losses), TINY)
-        for one in losses:  # told by the weights of the spec
-            one.update(style=one["style"] / share, temporal=one["temporal"] / math.sqrt(share))
-            one["total"] = sum(value for name, value in one.items() if name != "total")
-        return losses, torch.autograd.grad(painted, self._parameters, pull)
+        crop_losses, parts = crop.evaluate(painted.detach())
+        pull = torch.cat(parts) / max(sum(losses["total"] for losses in crop_losses), TINY)
+        for losses in crop_losses:  # reported with the weights of the spec
+            losses.update(style=losses["style"] / share, temporal=losses["temporal"] / math.sqrt(share))
+            losses["total"] = sum(value for name, value in losses.items() if name != "total")
+        return crop_losses, torch.autograd.grad(painted, self._parameters, pull)
 
     def _style_share(self, progress: float) -> float:
         """Of the weight of the style, what it has then: until crops grow no more than it weighs for the optimiser."""
@@ -167,11 +167,11 @@ class Trainer:
         grown = progress >= GROWN or self.spec.network
         return self._distance.style_share() / (1.0 if grown else heavy)
 
-    def _crop(self, number: int) -> _Judged:
+    def _crop(self, number: int) -> _CropObjective:
         """Crop `number` of the training, with what it is judged by: kept while it comes round."""
         place, drawn = echoed(number, max(self.spec.batch, KEPT_PIXELS // self._side**2))
         if place not in self._kept or self._kept[place][0] != drawn:
-            self._kept[place] = drawn, self._judge(self.pictures.sample(self.spec.seed, drawn, self._side))
+            self._kept[place] = drawn, self._objective_of(self.pictures.sample(self.spec.seed, drawn, self._side))
         return self._kept[place][1]
 
     def _paint(self, frames: Tensor) -> Tensor:
@@ -183,13 +183,13 @@ class Trainer:
     def held_out(self) -> Losses:
         """The mean losses of the held-out pictures."""
         at_once = self._crops_at_once.map
-        self._held_out = self._held_out or list(at_once(self._judge, self._judging_crops()))
-        found = at_once(self._judged_alone, self._held_out)
-        return mean_losses([losses for one in found for losses in one])
+        self._held_out = self._held_out or list(at_once(self._objective_of, self._held_out_crops()))
+        by_crop = at_once(self._evaluated, self._held_out)
+        return mean_losses([losses for crop_losses in by_crop for losses in crop_losses])
 
-    def _judged_alone(self, judged: _Judged) -> list[Losses]:
+    def _evaluated(self, crop: _CropObjective) -> list[Losses]:
         with torch.no_grad():
-            return judged.evaluate(self._paint(judged.frames), with_gradient=False)[0]
+            return crop.evaluate(self._paint(crop.frames), with_gradient=False)[0]
 
     def paint(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 through the network as it is."""
@@ -210,13 +210,15 @@ class Trainer:
         self._descent.restore(state["descent"])
         self._distance = _Distance(**state["distance"])
 
-    def _judge(self, picture: Picture) -> _Judged:
+    def _objective_of(self, picture: Picture) -> _CropObjective:
         frames = picture.frames
         objectives = [Objective(self._features, self._targets, self._settings, frame, None) for frame in frames]
         matches = self._matcher.match(*frames) if len(frames) == 2 else ()
-        return _Judged(torch.cat([image_to_tensor(frame, self._device) for frame in frames]), objectives, matches)
+        return _CropObjective(
+            torch.cat([image_to_tensor(frame, self._device) for frame in frames]), objectives, matches
+        )
 
-    def _judging_crops(self) -> list[Picture]:
+    def _held_out_crops(self) -> list[Picture]:
         """Each held-out picture as it will be painted, or of a larger one its middle."""
         side = crop_side(1.0, self.spec.crop, self.painted_shape)
 
@@ -225,7 +227,7 @@ class Trainer:
             top, left = (frame.shape[0] - height) // 2, (frame.shape[1] - width) // 2
             return np.ascontiguousarray(frame[top : top + height, left : left + width])
 
-        return [Picture(*(middle(frame) for frame in one.frames)) for one in self.pictures.held_out]
+        return [Picture(*(middle(frame) for frame in picture.frames)) for picture in self.pictures.held_out]
 
 
 @dataclass
@@ -249,7 +251,7 @@ class _Distance:
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _CropObjective:
     """A photograph, or two neighbours, and what their paintings are judged by.
 
     `frames` (1 or 2, 3, H, W); `matches`: of two frames, the first to the second and back.
@@ -261,14 +263,14 @@ class _Judged:
 
     def evaluate(self, painted: Tensor, with_gradient: bool = True) -> tuple[list[Losses], list[Tensor]]:
         """The losses of each painted picture, and their gradients (1, 3, H, W)."""
-        others = [tensor_to_exact(one[None]) for one in painted.flip(0)]
+        others = [tensor_to_exact(picture[None]) for picture in painted.flip(0)]
         for objective, match, other in zip(self.objectives, self.matches, others, strict=False):
             objective.anchor = Anchor.of([TemporalTie(warp(other, match.flow), match.weight)], painted.device)
-        found = [
+        evaluations = [
             objective.evaluate(picture, with_gradient)
             for objective, picture in zip(self.objectives, painted.split(1), strict=True)
         ]
-        return [losses for losses, _ in found], [gradient for _, gradient in found if gradient is not None]
+        return [losses for losses, _ in evaluations], [gradient for _, gradient in evaluations if gradient is not None]
 
 
 def echoed(number: int, places: int) -> tuple[int, int]:
@@ -281,10 +283,10 @@ def echoed(number: int, places: int) -> tuple[int, int]:
     return place, place + places * (turn // ECHOES)
 
 
-def heard(layers: Mapping[str, float], targets: StyleTargets) -> dict[str, float]:
+def contributing_layers(layers: Mapping[str, float], targets: StyleTargets) -> dict[str, float]:
     """The layers and weights that have a say in the loss."""
     energies = {name: weight * float(targets.grams[name].square().mean()) for name, weight in layers.items()}
-    least = HEARD * sum(energies.values())
+    least = LEAST_ENERGY * sum(energies.values())
     return {name: weight for name, weight in layers.items() if energies[name] >= least}
 
 
@@ -338,8 +340,8 @@ def rate_at(progress: float) -> float:
     return min(1.0, 0.05 + progress / WARM_UP) * fall
 
 
-def mean_losses(found: Sequence[Losses], total: Callable[[Sequence[float]], Sequence[float]] = list) -> Losses:
-    """The mean of each loss; `total` adds what other processes found."""
-    sums = {name: sum(one[name] for one in found) for name in found[0]}
-    count, *totals = total([len(found), *sums.values()])
+def mean_losses(losses: Sequence[Losses], total: Callable[[Sequence[float]], Sequence[float]] = list) -> Losses:
+    """The mean of each term over several losses. `total` adds to the sums those of other processes."""
+    sums = {name: sum(terms[name] for terms in losses) for name in losses[0]}
+    count, *totals = total([len(losses), *sums.values()])
     return {name: value / count for name, value in zip(sums, totals, strict=True)}

@@ -74,22 +74,22 @@ class TorchTeam(Team):
         flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
         distributed.all_reduce(flat)
         flat /= self.size
-        for gradient, part in zip(gradients, flat.split([one.numel() for one in gradients]), strict=True):
+        for gradient, part in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
     def total(self, values: Sequence[float]) -> list[float]:
         sums = torch.tensor(values, dtype=torch.float64)
         distributed.all_reduce(sums)
-        found: list[float] = sums.tolist()
-        return found
+        totals: list[float] = sums.tolist()
+        return totals
 
     def led(self, compute: Callable[[], float]) -> float:
-        told = torch.zeros(2, dtype=torch.float64)
+        message = torch.zeros(2, dtype=torch.float64)  # whether there is a value, and the value
         try:
             if self.leads:
-                told = torch.tensor([1.0, compute()], dtype=torch.float64)
+                message = torch.tensor([1.0, compute()], dtype=torch.float64)
         finally:  # also where it raises: the others wait
-            distributed.broadcast(told, 0)
-        if not told[0]:
+            distributed.broadcast(message, 0)
+        if not message[0]:
             raise TeamEnded
-        return float(told[1])
+        return float(message[1])
