@@ -39,8 +39,8 @@ class Descent:
         kernels: list[Tensor] = []
         others: list[Tensor] = []
         for parameter in self._parameters:
-            # The last kernel makes pixels of features, not features of features: Jordan et al. 2024 leave such layers to
-            # Adam as well.
+            # The last kernel makes pixels of features, not features of features: Jordan et al. 2024 leave such layers
+            # to Adam as well.
             inner = parameter.ndim == 4 and parameter is not network.head.convolution.weight
             (kernels if inner else others).append(parameter)
         matrices = [nn.Parameter(as_matrix(kernel.detach())) for kernel in kernels]

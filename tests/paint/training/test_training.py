@@ -99,7 +99,7 @@ def test_the_last_crops_are_whole_pictures(style, photos, tmp_path):
     trainer.step(1, GROWN)
     assert trainer._crop(1).frames.shape[2:] == trainer.painted_shape == (72, 96)
     assert list(trainer._kept) == [1]
-    assert {one.frame.shape for one in trainer._judging_crops()} == {(72, 96, 3)}
+    assert {one.frame.shape for one in trainer._held_out_crops()} == {(72, 96, 3)}
     again = Trainer(spec, load_pictures(spec), RUNTIME)
     again.step(1, GROWN)
     assert torch.equal(again._crop(1).frames, trainer._crop(1).frames)
