@@ -1,9 +1,9 @@
-"""A trained network as one safetensors file: weights, the painting it learnt, settings, and a word on its licence.
+"""A trained network as one safetensors file: weights, the painting that it learnt, settings, and a note on its licence.
 
     save_network("starry.safetensors", network, card, painting)
     network, card = load_network_file("starry.safetensors")
 
-Nothing in the file is executed when it is read; what is not a network of this farm is refused in one line.
+Nothing in the file is executed when it is read. A file that is not a network of this farm is refused with WeightsError.
 """
 
 from __future__ import annotations
@@ -29,19 +29,23 @@ from farm.paint.network.network import Architecture, StyleNetwork
 from farm.spec.base import Model
 
 FORMAT = 1
+"""Version of the file's layout. A file of another version is refused."""
 KEY = "farm_network"
+"""Name of the metadata entry that holds the network's card."""
 STYLE_TENSOR = "style_picture"
+"""Name of the tensor that holds the painting, as JPEG bytes."""
 STYLE_SIDE = 1024
-"""Longest side of the painting as it is kept, pixels."""
+"""Longest side of the painting in the file, in pixels."""
 LICENCE_NOTE = (
     "The weights derive from the style picture, the training pictures and VGG-19 features; whoever shares this file "
     "needs the right to share what derives from those pictures."
 )
+"""Written into every file: who may share it."""
 _REMEDY = "give a .safetensors file that farm train made"
 
 
 class Layout(Model):
-    """`Architecture` as the file has it; bounds keep a malicious file from asking for all memory."""
+    """`Architecture` as it is stored in the file. Its bounds keep a malicious file from asking for all memory."""
 
     down: tuple[int, ...] = Field(min_length=1, max_length=2)
     trunk: int = Field(ge=1, le=512)
@@ -53,26 +57,30 @@ class Layout(Model):
 
 
 class NetworkCard(Model):
-    """What is known of a network beside its weights.
-
-    `settings`: the training's spec; `losses`: held-out; `painted_shape`: (height, width) of the pictures it was trained
-    for, by whose area the painting was scaled: it sets the size of the strokes.
-    """
+    """What a file says of its network beside the weights."""
 
     format: int = FORMAT
     layout: Layout
     styles: tuple[str, ...]
+    """File names of the paintings."""
     settings: dict[str, Any] = Field(default_factory=dict)
+    """The spec of the training, without folders."""
     steps: int = 0
+    """Steps of the training when the network was at its best."""
     seconds: float = 0.0
     losses: dict[str, float] = Field(default_factory=dict)
+    """Losses of the held-out pictures, by term."""
     painted_shape: tuple[int, int] | None = None
+    """(height, width) of the pictures that the network was trained for. The painting was scaled to their area, which
+    sets the size of the strokes.
+    """
     licence: str = LICENCE_NOTE
     farm: str = ""
+    """Version of the farm that trained the network."""
 
 
 def save_network(path: str | Path, network: StyleNetwork, card: NetworkCard, painting: NDArray[np.uint8]) -> None:
-    """Write the file whole or not at all. `painting` (H, W, 3) uint8 is kept as JPEG bytes. Raises OSError."""
+    """Write the file, whole or not at all. `painting` (H, W, 3) uint8 is stored as a JPEG. Raises OSError."""
     picture = io.BytesIO()
     image = Image.fromarray(painting)
     image.thumbnail((STYLE_SIDE, STYLE_SIDE))
@@ -88,11 +96,11 @@ def card_of(network: StyleNetwork, **fields: Any) -> NetworkCard:
 
 
 def load_network_file(path: str | Path) -> tuple[StyleNetwork, NetworkCard]:
-    """The network on the CPU in float32, and its card. Raises WeightsError."""
+    """The network, on the CPU in float32 and without gradients, and its card. Raises WeightsError."""
     card, tensors = _read(Path(path))
     tensors.pop(STYLE_TENSOR, None)
     layout = card.layout.model_dump()
-    # On the meta device, so that nothing is allocated before the shapes in the file are known to agree.
+    # On the meta device, so that nothing is allocated before the shapes in the file are found to agree.
     with torch.device("meta"):
         network = StyleNetwork(Architecture(**layout))
     shapes = {name: value.shape for name, value in network.state_dict().items()}
