@@ -41,7 +41,9 @@ class Architecture:
     head: int
     """Side of the last kernel."""
     coarse: int = 0
-    """Channels of the residual blocks if they are at an eighth of the size, beside the identity; 0 has them at a quarter."""
+    """Channels of the residual blocks if they are at an eighth of the size, beside the identity; 0 has them at a
+    quarter.
+    """
 
     @property
     def stride(self) -> int:
