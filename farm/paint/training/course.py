@@ -4,10 +4,11 @@
     report = run_course(spec, trainer)
 
 The training's folder has
-    train.json           the spec, and the hashes of the files that it reads checkpoint.pt        network, descent,
-    step, seconds and curve, at the latest evaluation or where the training stopped best.pt              the network
-    with the lowest held-out loss curve.png            the losses by step samples/000400.png   held-out pictures, as
-    painted after 400 steps
+    train.json           the spec, and the hashes of the files that it reads
+    checkpoint.pt        network, descent, step, seconds and curve, of the latest evaluation or where it stopped
+    best.pt              the network with the lowest held-out loss
+    curve.png            the losses by step
+    samples/000400.png   held-out pictures, as painted after 400 steps
 """
 
 from __future__ import annotations
