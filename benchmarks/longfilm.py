@@ -7,8 +7,8 @@
 
 Prints figures, one a line, and writes them as longfilm.json. For a render it draws longfilm.png: anonymous memory of
 the driver and of every worker, open files, and storage, by time. Memory counts as flat where its slope over the last
-three quarters of the run comes to less than 5 % of it; a run of less than LEAST_SAMPLES seconds says nothing about
-that. The pace is frames a second in the last tenth of all commits, and in the second tenth.
+three quarters of the run comes to less than 5 % of it. A film of less than LEAST_FRAMES frames says nothing about that:
+`flat` is None. The pace is frames a second in the last tenth of all commits, and in the second tenth.
 Exits with 1 where memory is not flat.
 """
 
@@ -38,8 +38,8 @@ LOOP = 1000
 """Frames that are encoded. A longer film repeats their packets."""
 SAMPLE_SECONDS = 1.0
 """Seconds between two looks at memory, files and storage."""
-LEAST_SAMPLES = 20
-"""Fewer samples than this make no slope: a worker's first seconds are its imports."""
+LEAST_FRAMES = 2000
+"""Frames from which on a render says whether memory is flat. A shorter one is mostly the start of its processes."""
 FLAT = 0.05
 """Largest growth of memory, as a share of it, that counts as none."""
 
@@ -55,11 +55,11 @@ class Series:
     def growth(self, begin: float, end: float) -> float:
         """By how much a straight line through the last three quarters rises, as a share of its middle.
 
-        `begin` and `end` are the seconds of the run. 0 where there are fewer samples than LEAST_SAMPLES.
+        `begin` and `end` are the seconds of the run. 0 where there are fewer than 4 samples.
         """
         at = np.array(self.seconds)
         kept = at >= begin + (end - begin) / 4
-        if kept.sum() < LEAST_SAMPLES:
+        if kept.sum() < 4:
             return 0.0
         slope, _ = np.polyfit(at[kept], np.array(self.memory)[kept], 1)
         return float(slope * (at[kept][-1] - at[kept][0]) / np.mean(np.array(self.memory)[kept]))
@@ -199,7 +199,7 @@ def render(folder: Path, frames: int, workers: int, chunk_frames: int | None, pi
         "pace": pace(job),
         "memory_mib": {name: round(max(one.memory), 1) for name, one in series.items()},
         "memory_growth": growth,
-        "flat": all(abs(rise) < FLAT for rise in growth.values()),
+        "flat": None if frames < LEAST_FRAMES else all(abs(rise) < FLAT for rise in growth.values()),
         "peak_mib": round(peak, 1),
         "open_files": {name: max(one.files) for name, one in series.items()},
         "storage_mib_at_once": round(max(size for _, size in storage), 2),
@@ -282,7 +282,7 @@ def main() -> int:
     for key, value in figures.items():
         print(f"{key:<28} {value}")
     options.output.write_text(json.dumps(figures, indent=1))
-    return int(not figures.get("flat", True))
+    return int(figures.get("flat") is False)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,6 @@ from benchmarks.identity import make_network
 from farm.flow import write_flow
 from tests.conftest import make_clip
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
 ROOT = Path(__file__).parents[2]
 RUNNABLE = sorted(
     ".".join(path.relative_to(ROOT / "benchmarks").with_suffix("").parts).removesuffix(".__main__")
@@ -218,6 +216,9 @@ def test_the_benchmarks_that_the_documentation_names_have_a_case_here():
     assert named <= {name.partition(" ")[0] for name in CASES}
 
 
+@pytest.mark.slow
+@pytest.mark.process
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", CASES)
 def test_a_benchmark_runs_and_writes_its_figures(name: str, inputs: Inputs, tmp_path: Path):
     case, module = CASES[name], name.partition(" ")[0]
