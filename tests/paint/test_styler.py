@@ -178,6 +178,7 @@ def test_a_network_from_a_file(style, tmp_path):
         make_styler(style, features=str(tmp_path / "none.pth"))
 
 
+@pytest.mark.heavy
 def test_style_targets_are_computed_once_for_each_size_of_a_shot(tmp_path, monkeypatch):
     """Coarse to fine asks for two sizes of a first frame; the frames that follow ask for the larger one again.
 
