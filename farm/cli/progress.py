@@ -17,7 +17,7 @@ from farm.plan.pace import Eta, Rate
 from farm.spec.units import format_seconds
 
 if TYPE_CHECKING:
-    from farm.paint.training.course import Told
+    from farm.paint.training.course import CourseProgress
 
 LOG_EVERY_SECONDS = 15.0
 """Seconds between two lines of progress where stderr is no terminal."""
@@ -119,7 +119,7 @@ class JobProgress:
 
 
 class TrainingProgress:
-    """A bar for a training, with steps a second; every evaluation is a line. Call it with each `Told`."""
+    """A bar for a training, with steps a second; every evaluation is a line. Call it with each `CourseProgress`."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
@@ -147,7 +147,7 @@ class TrainingProgress:
         """Print one line above the bar."""
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def __call__(self, told: Told) -> None:
+    def __call__(self, told: CourseProgress) -> None:
         """Show where the training is after a step or an evaluation."""
         from farm.paint.training.run import evaluation_line
 

@@ -19,7 +19,7 @@ from farm.cluster.sizing import default_threads
 from farm.errors import CancelledError, UsageError
 from farm.interruption import Interruption, noted_interruption
 from farm.paint.device import usable_cores
-from farm.paint.training.course import Told, begin_training, training_folder
+from farm.paint.training.course import CourseProgress, begin_training, training_folder
 from farm.spec.train import TrainSpec
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ PATIENCE_SECONDS = 30.0
 class _Listener:
     """Who hears of a training: `on_step` of every step and evaluation, `note` of events, as lines of text."""
 
-    on_step: Callable[[Told], None]
+    on_step: Callable[[CourseProgress], None]
     note: Callable[[str], None]
 
 
@@ -48,7 +48,7 @@ def train_on_ray(
     threads: int | None = None,
     address: str | None = None,
     overwrite: bool = False,
-    on_step: Callable[[Told], None] = lambda _: None,
+    on_step: Callable[[CourseProgress], None] = lambda _: None,
     note: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Train, or continue a training, and return the report of `run_course` with `workers` and `lost_workers`.

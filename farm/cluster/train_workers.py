@@ -29,7 +29,7 @@ from torch import distributed
 from farm.cluster.phase_bars import beside_the_driver
 from farm.errors import CancelledError, FarmError, RenderError, first_line
 from farm.paint.styler import local_runtime
-from farm.paint.training.course import Told, run_course
+from farm.paint.training.course import CourseProgress, run_course
 from farm.paint.training.pictures import load_pictures
 from farm.paint.training.step import Trainer
 from farm.paint.training.team import TeamEnded, TorchTeam
@@ -85,7 +85,7 @@ class Run:
         threading.Thread(target=fit, name="farm train", daemon=True).start()
         return outcome
 
-    def news(self) -> list[Told]:
+    def news(self) -> list[CourseProgress]:
         """What the leader told since the last time."""
         news: News = ray.get(self._board.read.remote())
         self.begun = news.begun
@@ -109,7 +109,7 @@ class Run:
 
 @dataclass
 class News:
-    told: list[Told]
+    told: list[CourseProgress]
     begun: int
     error: FarmError | None
 
@@ -118,7 +118,7 @@ class Board:
     """What the workers tell the command, and it them: an actor."""
 
     def __init__(self) -> None:
-        self._told: list[Told] = []
+        self._told: list[CourseProgress] = []
         self._begun = 0
         self._error: FarmError | None = None
         self._stopping = False
@@ -126,7 +126,7 @@ class Board:
     def begin(self) -> None:
         self._begun += 1
 
-    def tell(self, told: Told) -> None:
+    def tell(self, told: CourseProgress) -> None:
         self._told.append(told)
 
     def fail(self, error: FarmError) -> None:

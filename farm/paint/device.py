@@ -1,10 +1,10 @@
-"""Where the features are computed, and how exactly: the only place that asks what the machine can do.
+"""What the machine computes with: device, precision, threads and memory. No other module of paint asks the machine.
 
-    device = choose_device("auto")              # cuda, if there is one
-    dtype = choose_precision("auto", device)    # bfloat16 where it is faster, for the features only
+    device = choose_device("auto")              # CUDA where there is a device, else the CPU
+    dtype = choose_precision("auto", device)    # bfloat16 where the hardware multiplies in it
 
-Image, Gram matrices, losses and optimiser are float32 everywhere; only the network and the products of its features
-run in `dtype`.
+Only the network and the products of its features run in `dtype`. Image, Gram matrices, losses and optimiser are float32
+everywhere.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from farm.spec.choices import Precision
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device of that name (`cpu`, `cuda`, `cuda:1`); `auto` is CUDA where available, else the CPU.
+    """The device of that name (`cpu`, `cuda`, `cuda:1`). `auto` is CUDA where PyTorch sees a device, else the CPU.
 
-    On CUDA it also switches TF32 on and cuDNN to its deterministic algorithms, for the whole process:
-    a frame that is rendered again after a loss has to come out the same.
+    For CUDA, this switches TF32 on and cuDNN to its deterministic algorithms, for the whole process. Why: a frame that
+    is painted again after its worker was lost must come out the same.
     Raises UsageError for a device that this machine does not have.
     """
     if name == "auto":
@@ -39,9 +39,9 @@ def choose_device(name: str = "auto") -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise UsageError(f"device {name!r} is not supported", "use auto, cpu, cuda or cuda:N")
     if device.type == "cuda":
-        found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (device.index or 0) >= found:
-            raise UsageError(f"device {name!r} is not there: PyTorch sees {found} CUDA devices", "use auto")
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise UsageError(f"device {name!r} is not there: PyTorch sees {count} CUDA devices", "use auto")
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = False
@@ -50,9 +50,10 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_precision(requested: Precision, device: torch.device) -> torch.dtype:
-    """The dtype of the features. `auto` takes bfloat16 only where the hardware multiplies in it.
+    """The dtype of the features. `auto` is bfloat16 where the hardware multiplies in it, else float32.
 
-    Without AMX or AVX512-BF16 a CPU emulates bfloat16 convolutions, 6 to 500 times slower than float32.
+    Why: without AMX or AVX512-BF16 a CPU emulates bfloat16 convolutions, which takes 6 to 500 times as long as float32.
+    Raises UsageError for an unknown name.
     """
     if requested == "fp32":
         return torch.float32
@@ -65,7 +66,7 @@ def choose_precision(requested: Precision, device: torch.device) -> torch.dtype:
 
 @lru_cache
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware does, and not an emulation."""
+    """Whether the hardware of the device multiplies in bfloat16, rather than an emulation. Asked once a process."""
     if device.type == "cuda":
         # Below compute capability 8.0 (Ampere), is_bf16_supported() may answer for an emulation.
         return torch.cuda.get_device_capability(device)[0] >= 8
@@ -80,25 +81,27 @@ def multiplies_bfloat16(device: torch.device) -> bool:
 
 @lru_cache
 def packs_convolutions(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether convolutions go through PyTorch's oneDNN operators for weights that are reordered once.
+    """Whether convolutions in `dtype` use PyTorch's oneDNN operators, whose weights are reordered once.
 
-    They are not public API, so a small one is tried. In float32 they are no faster than the usual way.
+    These operators are not public API, so a small convolution is tried first. In float32 the answer is no, because they
+    are no faster there.
     """
     if device.type != "cpu" or dtype != torch.bfloat16 or not multiplies_bfloat16(device):
         return False
-    one, x, weight = [1, 1], torch.ones(1, 16, 4, 4, dtype=dtype), torch.ones(16, 16, 3, 3, dtype=dtype)
+    ones, x, weight = [1, 1], torch.ones(1, 16, 4, 4, dtype=dtype), torch.ones(16, 16, 3, 3, dtype=dtype)
     try:
-        packed = torch.ops.mkldnn._reorder_convolution_weight(weight, one, one, one, 1, None)
-        found = torch.ops.mkldnn._convolution_pointwise(x, packed, None, one, one, one, 1, "relu", [], "")
+        packed = torch.ops.mkldnn._reorder_convolution_weight(weight, ones, ones, ones, 1, None)
+        out = torch.ops.mkldnn._convolution_pointwise(x, packed, None, ones, ones, ones, 1, "relu", [], "")
     except (AttributeError, RuntimeError, TypeError):
         return False
-    return bool(found[0, 0, 1, 1] == 144)
+    return bool(out[0, 0, 1, 1] == 144)
 
 
 def configure_threads(count: int | None) -> None:
-    """Let PyTorch use `count` CPU threads (None leaves it as it is). Results repeat only for equal counts.
+    """Let PyTorch use `count` CPU threads; None leaves the number as it is. Results repeat only for equal counts.
 
-    From here on the process also keeps memory that it has freed, for the next step to take.
+    The process also keeps the memory that it frees from now on, for the next step of the optimiser to take.
+    Raises UsageError for a count below 1.
     """
     _keep_freed_memory()
     if count is None:
@@ -114,39 +117,39 @@ def usable_cores() -> int:
 
 
 def available_memory(device: torch.device) -> int | None:
-    """Bytes that may still be taken on the device: CUDA's free memory, or the CPU's under the limit of its cgroup.
+    """Bytes that may still be allocated: CUDA's free memory, or the system's within the limit of this cgroup.
 
-    None where the machine does not say (neither CUDA nor Linux).
+    None where the machine does not say: on a CPU without Linux's /proc.
     """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    found = [count for count in (_available_to_system(), _available_to_cgroup()) if count is not None]
-    return min(found) if found else None
+    limits = [count for count in (_available_to_system(), _available_to_cgroup()) if count is not None]
+    return min(limits) if limits else None
 
 
 def peak_memory(device: torch.device) -> int | None:
-    """Most bytes that were ever taken: on CUDA by tensors, otherwise by this process. None where nobody counts."""
+    """Peak bytes so far: of tensors on CUDA, else of this process. None on a CPU without Linux's /proc."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
         return None
-    found = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
-    return int(found[0]) * 1024 if found else None
+    kibibytes = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+    return int(kibibytes[0]) * 1024 if kibibytes else None
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this is how PyTorch, oneDNN, CUDA or NumPy say that memory ran out."""
+    """Whether an exception of PyTorch, oneDNN, CUDA or NumPy means that memory ran out."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    said = str(error).lower()
+    message = str(error).lower()
     phrases = ("can't allocate memory", "not enough memory", "cannot allocate memory", "out of memory")
-    return isinstance(error, RuntimeError) and any(phrase in said for phrase in phrases)
+    return isinstance(error, RuntimeError) and any(phrase in message for phrase in phrases)
 
 
 def free_memory(device: torch.device) -> None:
-    """Give back what PyTorch, or glibc, keeps for later use."""
+    """Return to CUDA and to the system the memory that PyTorch and glibc keep for later use."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     if libc := _glibc():
@@ -154,17 +157,21 @@ def free_memory(device: torch.device) -> None:
 
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-"""Of glibc's malloc.h."""
+"""Numbers of two parameters of mallopt, from glibc's malloc.h."""
 _LARGEST_KEPT = 1 << 25
-"""Bytes of one block, and the most that glibc takes. Maps of large pictures exceed it and are given back at once: kept
-on the heap they left holes, and a picture of 3840 pixels took 8.4 GiB where 6 were allowed.
+"""Largest block, in bytes, that the process keeps after it is freed; glibc allows no larger threshold.
+
+Feature maps of large pictures exceed it and are returned at once. Kept on the heap they left holes: a picture of 3840
+pixels took 8.4 GiB where 6 were allowed.
 """
 
 
 @lru_cache
 def _keep_freed_memory() -> None:
-    """A step allocates the same maps as the one before. By default glibc gives large ones back to the system when they
-    are freed, and 20,000 page faults a step (512x384, bfloat16) are 5 % of its time.
+    """Let glibc keep freed blocks up to _LARGEST_KEPT.
+
+    Why: a step allocates the same maps as the one before. By default glibc returns large blocks to the system, and the
+    20,000 page faults of a step (512x384, bfloat16) take 5 % of its time.
     """
     if libc := _glibc():
         libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT)
@@ -183,12 +190,14 @@ def _available_to_system() -> int | None:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
         return None
-    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return int(found[0]) * 1024 if found else None
+    kibibytes = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return int(kibibytes[0]) * 1024 if kibibytes else None
 
 
 def _available_to_cgroup(root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Limit less use, of version 2 or 1; a container sees its own group at the root."""
+    """Bytes between the limit and the use of this cgroup, version 2 or 1. A container sees its own group at the
+    root.
+    """
     for limit, use in (
         ("memory.max", "memory.current"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),

@@ -1,11 +1,11 @@
-"""Where a process spends its time: named stages, each second counted once.
+"""Seconds that a process spends, by name. Each second is counted once.
 
     with timed("flow"):
-        frames(3)               # its own stage, "decode": those seconds are not counted as flow
-    taken()                     # {"flow": 2.1, "decode": 0.8}, and everything begins anew
+        frames(3)               # is timed as "decode" itself: those seconds are not counted as flow
+    taken()                     # {"flow": 2.1, "decode": 0.8}; counting begins anew
 
-Entering and leaving a stage takes about a microsecond, so they stay where they are. Seconds are of the wall clock;
-work that a GPU does later is counted where somebody waits for it.
+Entering and leaving a timed block takes about a microsecond, so the blocks stay in the code. Seconds are of the wall
+clock. Work that a GPU does later is counted where the process waits for it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _of_thread = threading.local()
 
 @contextmanager
 def timed(name: str) -> Iterator[None]:
-    """Count the seconds spent inside, those of stages within it excepted. May be entered again while it runs."""
+    """Count the seconds spent in the block under `name`, without those of timed blocks inside it. Blocks may nest."""
     inner: list[float] = _of_thread.__dict__.setdefault("inner", [])
     inner.append(0.0)
     began = time.perf_counter()
@@ -35,7 +35,7 @@ def timed(name: str) -> Iterator[None]:
 
 
 def taken() -> dict[str, float]:
-    """Seconds by stage since this was last asked."""
+    """Seconds by name, since the last call of this function."""
     global _seconds
-    found, _seconds = _seconds, {}
-    return found
+    seconds, _seconds = _seconds, {}
+    return seconds

@@ -1,7 +1,9 @@
-"""A spec's style applied to frames: network and paintings loaded once, targets made once per shot.
+"""The style of a spec applied to frames. Network and paintings are loaded once, targets are computed once a shot.
 
 styler = FrameStyler(spec, (width, height), runtime, sample=frames_of_shot)
-made = styler.of_shot(0).first(frame, steps=200)
+shot = styler.of_shot(0)
+painted = shot.first(frame, steps=200)
+follower = shot.next(next_frame, warped, steps=80, ties=[TemporalTie(warped, reliability)])
 """
 
 from __future__ import annotations
@@ -30,17 +32,15 @@ from farm.spec.named_files import with_small_files_here
 from farm.spec.paint import PaintSpec
 
 WINDOW = 20
-"""Steps over which the convergence of a frame is judged. Ruder's 50 suits his 1000 steps a frame, not ours."""
+"""Steps over which the convergence of a frame is judged. Ruder's 50 suit his 1000 steps a frame, which ours are not."""
 SHOTS_KEPT = 4
-"""Shots whose targets stay: a few megabytes each, and a worker that changes between shots soon comes back."""
+"""Shots whose targets stay in memory. A worker that changes between shots soon comes back, and the targets of the usual
+layers take only 2.4 MB for each level of the frame and each set of paintings.
+"""
 
 
 class FrameStyler:
-    """Stylises frames of `size` (width, height). Raises PictureError or WeightsError for what cannot be read.
-
-    `sample(shot)` gives the source frames, at that size, whose colours stand for the shot's; it is asked only
-    where `spec.color` needs them, and has to give the same frames on every worker.
-    """
+    """Paints the frames of a film, all of one size, as a spec says."""
 
     def __init__(
         self,
@@ -50,6 +50,13 @@ class FrameStyler:
         sample: Callable[[int], Iterable[np.ndarray]],
         window: int = WINDOW,
     ) -> None:
+        """Load the network and the paintings of `spec`, for frames of `size` (width, height).
+
+        `sample(shot)` gives source frames (H, W, 3) uint8 at that size, whose colours stand for the whole shot. It is
+        called only where `spec.color` needs colours, and must give the same frames on every worker. `window` is the
+        number of steps over which convergence is judged.
+        Raises PictureError, WeightsError, or UsageError for a layer or device that does not exist.
+        """
         configure_threads(runtime.threads)
         device = choose_device(runtime.device)
         dtype = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
@@ -67,9 +74,11 @@ class FrameStyler:
         self._shots: OrderedDict[int, ShotStyler] = OrderedDict()
 
     def of_shot(self, shot: int) -> ShotStyler:
-        """What paints the frames of that shot."""
+        """The painter of the frames of one shot, made when it is first asked for. Raises UsageError for an empty
+        sample.
+        """
         if self._spec.color == "none":
-            shot = 0  # nothing depends on it
+            shot = 0  # without colours to match, all shots are painted alike
         if shot not in self._shots:
             colors = color_treatment(self._spec.color, self._sample(shot))
             styles, *regions = (
@@ -86,7 +95,7 @@ class FrameStyler:
 
 
 class ShotStyler:
-    """Stylises the frames of one shot; `size` is (height, width), `styles` have the colours they are to have."""
+    """Paints the frames of one shot."""
 
     def __init__(
         self,
@@ -99,6 +108,11 @@ class ShotStyler:
         size: tuple[int, int],
         max_memory: int | None = None,
     ) -> None:
+        """Compute nothing yet.
+
+        `size` is (height, width). `styles` and `region_styles` (one sequence a region of the spec, empty where a region
+        stays the photograph) already have the colours that `colors` gives to paintings. `max_memory` in bytes.
+        """
         self._spec = spec
         self._colors = colors
         self._styles = styles
@@ -118,11 +132,13 @@ class ShotStyler:
         progress: Callable[[StepProgress], None] | None = None,
         keep_exact: bool = False,
     ) -> StylizedFrame:
-        """A frame with nothing to go by, (H, W, 3) uint8: started as the spec says, large frames coarse to fine.
+        """Paint `content` (H, W, 3) uint8 without a predecessor, in `steps` steps of the optimiser.
 
-        `regions` has a weight (H, W) for each region of the spec, see RegionMasks.
+        It starts as the spec says; large frames are painted coarse to fine. `regions` has a weight (H, W) float32 in
+        0..1 for each region of the spec, see RegionMasks. `progress` is called after every step. `keep_exact` keeps the
+        float32 image beside the rounded one. Raises OptimizationError.
         """
-        made = stylize_coarse_to_fine(
+        painted = stylize_coarse_to_fine(
             self._painter,
             self._colors.content(content),
             steps,
@@ -131,7 +147,7 @@ class ShotStyler:
             progress=progress,
             keep_exact=keep_exact,
         )
-        return self._finished(made, content)
+        return self._finished(painted, content)
 
     def next(
         self,
@@ -142,30 +158,37 @@ class ShotStyler:
         regions: Sequence[np.ndarray] = (),
         average_last: int = 1,
     ) -> StylizedFrame:
-        """A frame started from `start` (H, W, 3) float32 and tied to stylised, warped neighbours.
+        """Paint `content` (H, W, 3) uint8 from `start` (H, W, 3) float32 in 0..255, in `steps` steps of the optimiser.
 
-        `average_last`: of the optimiser's points, see FrameOptimizer.stylize.
+        `ties` are painted neighbours, warped to this frame, that the result must resemble. `regions` as in `first`.
+        `average_last` is the number of the optimiser's last points that are averaged, see FrameOptimizer.stylize.
+        Raises OptimizationError.
         """
         see = self._colors.content
         tied = [replace(tie, image=see(tie.image)) for tie in ties]
         styled = self._styled_regions(regions, self._size)
-        made = self._optimizer.stylize(see(content), see(start), steps, tied, regions=styled, average_last=average_last)
-        return self._finished(made, content)
+        painted = self._optimizer.stylize(
+            see(content), see(start), steps, tied, regions=styled, average_last=average_last
+        )
+        return self._finished(painted, content)
 
     def losses(self, content: np.ndarray, picture: np.ndarray) -> dict[str, float]:
-        """The weighted losses of a finished picture (H, W, 3) uint8, without any neighbour."""
+        """The weighted losses of the finished `picture` of `content`, both (H, W, 3) uint8, without ties or regions.
+
+        The keys are those of StylizedFrame.losses.
+        """
         return self._optimizer.stylize(self._colors.content(content), self._colors.content(picture), 0).losses
 
-    def _finished(self, made: StylizedFrame, content: np.ndarray) -> StylizedFrame:
-        exact = None if made.exact is None else self._colors.finish(made.exact, content)
-        return replace(made, image=self._colors.finish(made.image, content), exact=exact)
+    def _finished(self, painted: StylizedFrame, content: np.ndarray) -> StylizedFrame:
+        exact = None if painted.exact is None else self._colors.finish(painted.exact, content)
+        return replace(painted, image=self._colors.finish(painted.image, content), exact=exact)
 
     @cached_property
     def _optimizer(self) -> FrameOptimizer:
         return self._painter.optimizer(self._size)
 
     def _styled_regions(self, weights: Sequence[np.ndarray], size: tuple[int, int]) -> list[StyledRegion]:
-        """The regions that lie in the frame, at (height, width)."""
+        """The regions of the frame at (height, width). Those that cover no pixel are left out."""
         return [
             StyledRegion(
                 weight if weight.shape == size else region_at(weight, size), targets.at(size) if targets else None
@@ -176,13 +199,16 @@ class ShotStyler:
 
     @cached_property
     def _start(self) -> np.ndarray | None:
-        # as large as the first level: noise that is made smaller is grey
+        # As large as the first level, because noise that is made smaller turns grey.
         start = start_picture(self._spec.init, self._styles, pyramid_sizes(self._size)[0], self._spec.seed)
         return None if start is None else self._colors.content(start)
 
 
 def local_runtime(precision: Precision, threads: int | None) -> Runtime:
-    """How this process would compute; with as many threads as PyTorch takes unless told. Raises UsageError."""
+    """Device, precision, CPU threads and free memory of this machine. `threads` None is PyTorch's own number.
+
+    Raises UsageError for an unknown precision.
+    """
     device = choose_device()
     return Runtime(
         device="cuda" if device.type == "cuda" else "cpu",
@@ -193,14 +219,16 @@ def local_runtime(precision: Precision, threads: int | None) -> Runtime:
 
 
 def load_network(spec: PaintSpec) -> VGGWeights:
-    """The weights that the spec names. Raises WeightsError, and UsageError for a layer that the network lacks."""
+    """The VGG weights that the spec names. Raises WeightsError, and UsageError for a layer that the network lacks."""
     weights = load_weights(None if spec.features == "vgg19" else spec.features, spec.features_input)
     check_layers(weights.architecture, [*spec.content_layers, *spec.style_layers])
     return weights
 
 
 def objective_settings(spec: PaintSpec) -> OptimizeSettings:
-    """What is minimised, whether by an optimiser or by a network that learns."""
+    """Weights and layers of the loss that the spec asks for. An optimiser and a network in training minimise
+    the same.
+    """
     return OptimizeSettings(
         content_weight=spec.weights.content,
         style_weight=spec.weights.style,
@@ -212,4 +240,5 @@ def objective_settings(spec: PaintSpec) -> OptimizeSettings:
 
 
 def optimize_settings(spec: PaintSpec, window: int) -> OptimizeSettings:
+    """The settings of the optimiser that the spec asks for. `window`: steps over which convergence is judged."""
     return replace(objective_settings(spec), optimizer=spec.optimizer, learning_rate=spec.learning_rate, window=window)

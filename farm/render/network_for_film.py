@@ -116,10 +116,10 @@ def _find_or_train(cached: Path, training: FilmTraining, threads: int | None, pr
     if cached.exists():
         progress.note(f"the network for this style and film is in {cached}")
         return
-    from farm.paint.training.course import Told
+    from farm.paint.training.course import CourseProgress
     from farm.paint.training.run import evaluation_line, summary, train_network
 
-    def on_step(told: Told) -> None:
+    def on_step(told: CourseProgress) -> None:
         progress.share("train", told.share)
         if told.evaluated:
             progress.note(evaluation_line(told))

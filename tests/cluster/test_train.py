@@ -16,7 +16,7 @@ import torch
 from farm.cluster.train import train_on_ray
 from farm.errors import CancelledError, PictureError, UsageError
 from farm.paint.network.network import ARCHITECTURES, StyleNetwork
-from farm.paint.training.course import Told, training_folder
+from farm.paint.training.course import CourseProgress, training_folder
 from farm.paint.training.run import train_network
 from farm.spec.train import TrainSpec
 from tests.cluster.commands import farm
@@ -74,7 +74,7 @@ class AtStep:
         self.steps: list[int] = []
         self._step, self._act = step, act
 
-    def __call__(self, told: Told) -> None:
+    def __call__(self, told: CourseProgress) -> None:
         due = told.step >= self._step > max(self.steps, default=0)
         self.steps.append(told.step)
         if due:

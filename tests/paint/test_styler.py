@@ -178,20 +178,40 @@ def test_a_network_from_a_file(style, tmp_path):
         make_styler(style, features=str(tmp_path / "none.pth"))
 
 
-def test_style_targets_are_computed_once_for_each_size_of_a_shot(style, monkeypatch):
-    """Coarse to fine asks for two sizes of a first frame; the frames that follow ask for the larger one again."""
-    sizes = []
+@pytest.mark.heavy
+def test_style_targets_are_computed_once_for_each_size_of_a_shot(tmp_path, monkeypatch):
+    """Coarse to fine asks for two sizes of a first frame; the frames that follow ask for the larger one again.
+
+    A region has a style of its own, and targets of its own; one that keeps the photograph has none.
+    """
+    computed = []
     compute = StyleTargets.of.__func__
 
     def watched(cls, features, styles, content_size, *rest):
-        sizes.append(content_size)
+        computed.append((content_size, int(styles[0].image[0, 0, 0])))
         return compute(cls, features, styles, content_size, *rest)
 
     monkeypatch.setattr(StyleTargets, "of", classmethod(watched))
+    for name, level in (("whole", 10), ("region", 20)):
+        Image.fromarray(np.full((40, 40, 3), level, np.uint8)).save(tmp_path / f"{name}.png")
     content = np.full((384, 400, 3), 90, np.uint8)  # two levels: the shorter side is twice the coarsest one
-    spec = build_spec({"video": "v.mp4", "output": "o.mp4", "styles": [str(style)], **LAYERS})
+    left, right = np.zeros((2, 384, 400), np.float32)
+    left[:, :100], right[:, 300:] = 1, 1
+    spec = build_spec(
+        {
+            "video": "v.mp4",
+            "output": "o.mp4",
+            "styles": [str(tmp_path / "whole.png")],
+            "regions": [
+                {"mask": "left.png", "styles": [str(tmp_path / "region.png")]},
+                {"mask": "right.png", "styles": []},
+            ],
+            **LAYERS,
+        }
+    )
     shot = FrameStyler(spec, (400, 384), RUNTIME, Sample()).of_shot(0)
-    shot.first(content, 0)
-    shot.first(content, 0)
-    shot.next(content, content.astype(np.float32), 0, ())
-    assert sizes == [(192, 200), (384, 400)]
+    shot.first(content, 0, [left, right])
+    shot.first(content, 0, [left, right])
+    shot.next(content, content.astype(np.float32), 0, (), [left, right])
+    shot.losses(content, content)
+    assert computed == [((192, 200), 10), ((192, 200), 20), ((384, 400), 10), ((384, 400), 20)]

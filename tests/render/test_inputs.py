@@ -100,7 +100,7 @@ class Shown(NoProgress):
 
 def test_a_network_is_trained_on_the_scan_that_plans_the_render(clip, style, network_file, tmp_path, monkeypatch):
     from farm.paint.training import run
-    from farm.paint.training.course import Told, input_hashes
+    from farm.paint.training.course import CourseProgress, input_hashes
     from farm.paint.training.pictures import load_pictures
 
     trained = []
@@ -109,7 +109,7 @@ def test_a_network_is_trained_on_the_scan_that_plans_the_render(clip, style, net
         trained.append(hashes)
         assert len(load_pictures(training, scan).training) > 0
         assert dict(hashes) == input_hashes(training)
-        on_step(Told(3, 0.5, {"total": 1.0}, evaluated=True))
+        on_step(CourseProgress(3, 0.5, {"total": 1.0}, evaluated=True))
         shutil.copyfile(network_file, training.output)
         return {
             "output": "",

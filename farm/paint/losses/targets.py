@@ -3,8 +3,8 @@
     styles = [Style(read_picture("starry_night.jpg"), 2), Style(read_picture("great_wave.jpg"))]
     targets = StyleTargets.of(features, styles, content_size=(288, 512))
 
-They depend on the size of the content: a painting seen at the size of the frame gives strokes in proportion.
-`SizedTargets` computes them once per size and keeps them, since every frame of a shot uses the same.
+Targets depend on the size of the content, because a painting seen at the size of the frame gives strokes in proportion.
+Every frame of a shot uses the same targets, so `SizedTargets` computes them once for each size and keeps them.
 """
 
 from __future__ import annotations
@@ -26,22 +26,27 @@ from farm.paint.losses.tiles import cut_tiles, network_reach, tiled_grams
 from farm.paint.tensors import image_to_tensor
 
 PAINTING_TILE = 768
-"""Pixels: a larger painting is seen in tiles of this side, within 0.7 GB. Its Gram matrices are those of the whole."""
+"""Side in pixels of the tiles that a larger painting is seen in, which takes at most 0.7 GB. The Gram matrices are
+those of the whole.
+"""
 
 
 @dataclass(frozen=True)
 class Style:
-    """A painting, uint8 RGB (H, W, 3), and its share among the styles of a render."""
+    """A painting, and its weight among the styles of a render."""
 
     image: NDArray[np.uint8]
+    """(H, W, 3) RGB."""
     weight: float = 1.0
+    """Its share is this weight over the sum of all."""
 
 
 @dataclass(frozen=True)
 class StyleTargets:
-    """`grams[layer]`: (C, C) float32 on the device of the features."""
+    """What the style loss of every layer aims at."""
 
     grams: Mapping[str, Tensor]
+    """The Gram matrix (C, C) float32 of each layer, on the device of the features."""
 
     @classmethod
     def of(
@@ -71,22 +76,24 @@ class StyleTargets:
                 size = matching_size(style.image.shape[:2], content_size, style_scale)
                 image = image_to_tensor(resize(style.image, size), features.device)
                 tiles = cut_tiles(size, PAINTING_TILE, network_reach(features.layers, layers))
-                for name, found in tiled_grams(features, image, layers, tiles).items():
-                    gram = found * (style.weight / total)
-                    grams[name] = grams[name] + gram if name in grams else gram
+                for name, gram in tiled_grams(features, image, layers, tiles).items():
+                    share = gram * (style.weight / total)
+                    grams[name] = grams[name] + share if name in grams else share
         return cls(grams)
 
 
 class SizedTargets:
     """The style targets of one set of paintings, remembered by the size of the content.
 
-    Coarse to fine asks for each level of a first frame, the frames that follow ask for the full size: one computation
-    serves both. As many are kept as sizes are asked for, which are the levels of one frame size: some megabytes each.
+    Coarse to fine asks for each level of a first frame, and the frames that follow ask for the full size: one
+    computation serves both. All sizes that are asked for are kept. These are the levels of one frame size, of 2.4 MB
+    each with the usual layers.
     """
 
     def __init__(
         self, features: VGGFeatures, styles: Sequence[Style], style_scale: float, layers: Collection[str]
     ) -> None:
+        """The arguments are those of `StyleTargets.of`. Nothing is computed yet."""
         self._features = features
         self._styles = styles
         self._style_scale = style_scale
@@ -101,7 +108,8 @@ class SizedTargets:
 
 
 def matching_size(style_size: tuple[int, ...], content_size: tuple[int, int], style_scale: float) -> tuple[int, int]:
-    """(height, width) of the style's aspect and of the content's area times `style_scale` squared.
+    """(height, width) of the style's aspect, with the content's area times `style_scale` squared; no side below 16
+    pixels.
 
     >>> matching_size((100, 400), (50, 50), 1.0)
     (25, 100)

@@ -1,16 +1,23 @@
-"""Losses of a picture that does not fit into memory whole: tile by tile, and exactly those of the whole.
+"""Losses of a picture that does not fit into memory whole, computed tile by tile. They are exactly those of the whole.
 
-    tiles = cut_tiles((2160, 3840), side=1024, reach=network_reach(features, layers))
-    terms = tiled_losses(features, image, contents, grams, weights, tiles)
+    tiles = cut_tiles((2160, 3840), side=1024, reach=network_reach(features.layers, used_layers))
+    tiled = tiled_losses(features, image, contents, styles, weights, tiles)
+    tiled.content, tiled.style, tiled.gradient
 
-A Gram matrix is a sum over positions, so it can be added up from tiles. Every position of every feature map belongs
-to the core of one tile; around the core a tile sees a halo as wide as the receptive field of the deepest layer, and
-where it ends at the picture's border the network pads it as it pads the whole. Tiles begin at multiples of the
-pooling stride, so their pooled grids are those of the whole.
+A Gram matrix is a sum over positions, so it can be added up from tiles. Every position of every feature map belongs to
+the core of one tile. Around the core a tile sees a halo as wide as the receptive field of the deepest layer. Where a
+tile ends at the picture's border, the network pads it as it pads the whole. Tiles begin at multiples of the pooling
+stride, so their pooled grids are those of the whole.
 
-The gradient takes two passes, as each tile's depends on the Gram matrices of all: the first adds up Gram matrices and
-losses, the second carries `dL/dG` back through each tile from its core, and adds the image gradients, halos
-included. Nothing is approximated; what differs from the whole is the order of the sums.
+The gradient takes two passes, because each tile's gradient depends on the Gram matrices of the whole. The first pass
+adds up Gram matrices and losses. The second carries `dL/dG` back through each tile from its core, and adds up the image
+gradients, halos included. Nothing is approximated; only the order of the sums differs from that of the whole.
+
+>>> tiles = cut_tiles((96, 200), side=112, reach=network_reach(("relu1_1", "relu1_2", "relu2_1"), ["relu2_1"]))
+>>> [(tile.columns.start, tile.columns.stop) for tile in tiles]
+[(0, 100), (100, 200)]
+>>> [(tile.columns.seen_start, tile.columns.seen_stop) for tile in tiles]
+[(0, 104), (96, 200)]
 """
 
 from __future__ import annotations
@@ -25,30 +32,36 @@ from farm.paint.features.vgg import LayerLoss, VGGFeatures
 from farm.paint.losses.functional import flatten_positions, gram_sum
 
 SMALLEST_TILE = 64
-"""Pixels of a tile's core. With the halo of relu5_1, 80 pixels on each side, a tile of 64 costs 12 times its area."""
+"""Smallest side of a tile's core, in pixels. With the halo of relu5_1, 80 pixels on each side, a tile of 64 sees 12
+times its area.
+"""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """`halo`: pixels around a position that its deepest feature depends on, rounded up to `stride`, the pixels
-    from one position of the deepest layer to the next.
-    """
+    """How far the features of the deepest layer see."""
 
     halo: int
+    """Pixels around a position that its deepest feature depends on, rounded up to a multiple of `stride`."""
     stride: int
+    """Pixels from one position of the deepest layer to the next."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """Pixels `start <= x < stop` of one axis that a tile answers for, and those that it sees."""
+    """A tile along one axis, in pixels of the picture."""
 
     start: int
+    """First pixel of the core."""
     stop: int
+    """First pixel beyond the core."""
     seen_start: int
+    """First pixel that the tile sees, its halo included."""
     seen_stop: int
+    """First pixel that the tile does not see any more."""
 
     def whole(self, stride: int) -> slice:
-        """The core in a feature map of the whole picture. Pooling drops what does not fill a window."""
+        """The core in a feature map of the whole picture. Pooling drops pixels that do not fill a window."""
         return slice(self.start // stride, self.stop // stride)
 
     def within(self, stride: int) -> slice:
@@ -59,26 +72,28 @@ class Span:
 
 @dataclass(frozen=True)
 class Tile:
+    """A rectangle of a picture: the core that counts, and the halo around it that the tile sees."""
+
     rows: Span
     columns: Span
 
     def seen(self, image: Tensor) -> Tensor:
-        """What the tile sees of (1, C, H, W): a view."""
+        """What the tile sees of `image` (1, C, H, W): a view."""
         rows, columns = self.rows, self.columns
         return image[..., rows.seen_start : rows.seen_stop, columns.seen_start : columns.seen_stop]
 
-    def core(self, found: Tensor, stride: int) -> Tensor:
-        """The core of the tile's own feature map: a view."""
-        return found[..., self.rows.within(stride), self.columns.within(stride)]
+    def core(self, feature_map: Tensor, stride: int) -> Tensor:
+        """The core in the tile's own feature map (1, C, h, w), whose positions are `stride` pixels apart: a view."""
+        return feature_map[..., self.rows.within(stride), self.columns.within(stride)]
 
-    def of_whole(self, found: Tensor, stride: int) -> Tensor:
-        """The same positions in a feature map of the whole picture: a view."""
-        return found[..., self.rows.whole(stride), self.columns.whole(stride)]
+    def of_whole(self, feature_map: Tensor, stride: int) -> Tensor:
+        """The core in a feature map (1, C, H', W') or mask of the whole picture: a view."""
+        return feature_map[..., self.rows.whole(stride), self.columns.whole(stride)]
 
 
 @dataclass(frozen=True)
 class PerceptualWeights:
-    """Of every content and style layer; the overall content and style weights are already in them."""
+    """Weight of every content and style layer. The overall content and style weights are multiplied in already."""
 
     content: Mapping[str, float]
     style: Mapping[str, float]
@@ -86,32 +101,40 @@ class PerceptualWeights:
 
 @dataclass(frozen=True)
 class StyleParts:
-    """What a layer is to look like: `grams` (R, C, C) of R parts of the picture.
-
-    `masks` (R, H', W') float32, on the layer's grid: how far each position belongs to each part (guided.py).
-    None: one part that is the whole picture.
-    """
+    """What the style loss of a layer aims at, for R parts of the picture."""
 
     grams: Tensor
+    """(R, C, C) float32: the target Gram matrix of each part."""
     masks: Tensor | None = None
+    """(R, H', W') float32 in 0..1, on the layer's grid: how far each position belongs to each part (guided.py).
+
+    None is one part that is the whole picture.
+    """
 
 
 @dataclass(frozen=True)
 class TiledLosses:
-    """`content` and `style` weighted, float32 scalars; `gradient` (1, 3, H, W) of their sum."""
+    """The perceptual losses of a picture, weighted: float32 scalars."""
 
     content: Tensor
     style: Tensor
     gradient: Tensor | None
+    """(1, 3, H, W) float32, of the sum of both; None if it was not asked for."""
 
 
 def layer_stride(layer: str) -> int:
-    """Pixels from one position of a layer to the next: `relu3_1` has 4."""
+    """Pixels from one position of a layer to the next.
+
+    >>> layer_stride("relu3_1")
+    4
+    """
     return 2 ** (int(layer[4]) - 1)
 
 
 def network_reach(architecture: Sequence[str], layers: Collection[str]) -> Reach:
-    """Of the deepest of `layers` in a VGG of the layers `architecture`: 3x3 convolutions, 2x2 poolings between blocks.
+    """How far the deepest of `layers` sees, in a VGG whose layers are `architecture`, in order.
+
+    Such a network has 3x3 convolutions, and 2x2 poolings between blocks.
 
     >>> network_reach(("relu1_1", "relu1_2", "relu2_1"), ["relu2_1"])
     Reach(halo=4, stride=2)
@@ -125,7 +148,9 @@ def network_reach(architecture: Sequence[str], layers: Collection[str]) -> Reach
 
 
 def cut_tiles(size: tuple[int, int], side: int, reach: Reach) -> list[Tile]:
-    """Tiles of about equal cores, none larger than `side` (at least one stride), that cover (height, width)."""
+    """Tiles that cover (height, width). Their cores are about equal; no side is over `side` pixels or, if more, a
+    stride.
+    """
     rows, columns = (_cut_axis(length, side, reach) for length in size)
     return [Tile(row, column) for row in rows for column in columns]
 
@@ -142,23 +167,25 @@ def _cut_axis(length: int, side: int, reach: Reach) -> list[Span]:
 def tiled_features(
     features: VGGFeatures, image: Tensor, layers: Collection[str], tiles: Sequence[Tile]
 ) -> dict[str, Tensor]:
-    """`features(image, layers)` in float32, without gradient."""
+    """`features(image, layers)` of `image` (1, 3, H, W), in float32: (1, C, H', W') for each layer, without
+    gradient.
+    """
     height, width = image.shape[2:]
     whole: dict[str, Tensor] = {}
     for tile in tiles:
-        for name, found in features(tile.seen(image), layers).items():
+        for name, feature_map in features(tile.seen(image), layers).items():
             stride = layer_stride(name)
             if name not in whole:
-                shape = (1, found.shape[1], height // stride, width // stride)
+                shape = (1, feature_map.shape[1], height // stride, width // stride)
                 whole[name] = torch.empty(shape, device=image.device)
-            tile.of_whole(whole[name], stride).copy_(tile.core(found, stride))
+            tile.of_whole(whole[name], stride).copy_(tile.core(feature_map, stride))
     return whole
 
 
 def tiled_grams(
     features: VGGFeatures, image: Tensor, layers: Collection[str], tiles: Sequence[Tile]
 ) -> dict[str, Tensor]:
-    """`gram_matrix` of every layer of the whole picture: (C, C) float32, without gradient."""
+    """`gram_matrix` of every layer of the whole `image` (1, 3, H, W): (C, C) float32 each, without gradient."""
     sums = _FeatureSums(features, image.shape[2:], dict.fromkeys(layers), {})
     sums.add_all(image, tiles)
     return {name: grams[0] for name, grams in sums.grams.items()}
@@ -173,10 +200,10 @@ def tiled_losses(
     tiles: Sequence[Tile],
     with_gradient: bool = True,
 ) -> TiledLosses:
-    """Content and style loss of `image` (1, 3, H, W), as functional.py defines them, and their gradient.
+    """Content and style loss of `image` (1, 3, H, W) float32, as functional.py defines them, and their gradient.
 
-    `contents[layer]` (1, C, H', W') float32 for every content layer; `styles[layer]` for every style layer. Parts of
-    a picture count by their area, as in `farm.paint.losses.guided`.
+    `contents` has the target (1, C, H', W') float32 of every content layer, `styles` the parts of every style layer.
+    Parts of a picture count by their area, as in `farm.paint.losses.guided`.
     """
     masks = {name: part.masks for name, part in styles.items()}
     sums = _FeatureSums(features, image.shape[2:], masks, contents)
@@ -210,9 +237,9 @@ def tiled_losses(
 
 
 class _FeatureSums:
-    """First pass: `grams[layer]` (R, C, C), and `contents[layer]`, the mean squared error to the content's features.
+    """First pass. It computes `grams[layer]` (R, C, C), and `contents[layer]`, the mean squared error to the target.
 
-    `masks` has every style layer, as in StyleParts.
+    `masks` has those of every style layer, as in StyleParts.
     """
 
     def __init__(
@@ -231,7 +258,7 @@ class _FeatureSums:
         self.contents: dict[str, Tensor] = {}
 
     def count(self, layer: str) -> int:
-        """Features of a layer in the whole picture: C H W."""
+        """Number of features of a layer in the whole picture: C H' W'."""
         stride = layer_stride(layer)
         return self._channels[layer] * (self._height // stride) * (self._width // stride)
 
@@ -241,10 +268,10 @@ class _FeatureSums:
             self._tile = tile
             self._features(tile.seen(image), layers, self._add)
 
-    def _add(self, name: str, found: Tensor) -> None:
-        self._channels[name] = found.shape[1]
+    def _add(self, name: str, feature_map: Tensor) -> None:
+        self._channels[name] = feature_map.shape[1]
         stride = layer_stride(name)
-        core = self._tile.core(found, stride)
+        core = self._tile.core(feature_map, stride)
         if name in self._masks:
             mask = self._masks[name]
             if mask is None:
@@ -252,7 +279,7 @@ class _FeatureSums:
             else:
                 flat = flatten_positions(core).float()
                 shares = self._tile.of_whole(mask, stride).flatten(1) / mask.sum((1, 2), dtype=torch.float64)[:, None]
-                gram = torch.stack([flat.t() @ (flat * share[:, None]) for share in shares.float()]) / found.shape[1]
+                gram = torch.stack([flat.t() @ (flat * share[:, None]) for share in shares.float()]) / flat.shape[1]
             self.grams[name] = self.grams[name] + gram if name in self.grams else gram
         if name in self._targets:
             difference = core.float() - self._tile.of_whole(self._targets[name], stride)
@@ -261,18 +288,18 @@ class _FeatureSums:
 
 
 class _AtCore:
-    """Second pass: adds the gradient of a loss at the core of a tile. Its value is known from the first."""
+    """Second pass: adds the gradient of a loss at the core of a tile. The first pass has computed the loss."""
 
     def __init__(self, tile: Tile, layer: str) -> None:
         self._tile = tile
         self._stride = layer_stride(layer)
 
-    def _core(self, found: Tensor) -> Tensor:
-        return self._tile.core(found, self._stride)
+    def _core(self, feature_map: Tensor) -> Tensor:
+        return self._tile.core(feature_map, self._stride)
 
 
 class _ContentAtCore(_AtCore):
-    """`target` (1, C, H, W) float32 is that of the whole picture."""
+    """The content loss. `target` (1, C, H', W') float32 is that of the whole picture."""
 
     term = "content"
 
@@ -289,7 +316,7 @@ class _ContentAtCore(_AtCore):
 
 
 class _StyleAtCore(_AtCore):
-    """`pulls` (R, C, C): what each part's Gram matrix asks for, all factors included; `masks` as in StyleParts."""
+    """The style loss. `pulls` (R, C, C) has `dL/dG` of each part with all factors; `masks` as in StyleParts."""
 
     term = "style"
 

@@ -1,10 +1,11 @@
-"""The image transformation networks (Johnson et al. 2016, supplementary material).
+"""The networks that paint a photograph (Johnson et al. 2016, supplementary material).
 
     network = StyleNetwork(ARCHITECTURES["small"])
     painted = network(photographs)            # (N, 3, H, W) float32 RGB in 0..255, in and out
 
-Instance instead of batch normalisation (Ulyanov et al. 2016), reflection padding, and nearest-neighbour enlargement
-before a convolution instead of a transposed one, which leaves checkerboards (Odena et al. 2016).
+What departs from the paper: instance instead of batch normalisation (Ulyanov et al. 2016), reflection padding, and
+nearest-neighbour enlargement before a convolution instead of a transposed convolution, which leaves checkerboards
+(Odena et al. 2016).
 """
 
 from __future__ import annotations
@@ -17,30 +18,36 @@ from torch.nn import functional
 
 from farm.spec.choices import NetworkKind
 
-SMALLEST_SIDE = 16
 HALF_RANGE = 127.5
-"""Grey levels."""
+"""Half of the range of grey levels."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Channels on the way down, of the trunk, and on the way up; `stem` and `head` are kernel sizes.
-
-    Where there is one channel count less on the way down, the first convolution halves the size already. The trunk is
-    at a quarter of the size; with `coarse` channels its residual blocks are at an eighth, beside what goes past them.
-    """
+    """The layout of a network. The trunk is at a quarter of the picture's size."""
 
     down: tuple[int, ...]
+    """Channels of the layers before the trunk. Where there is only one, the first convolution halves the size
+    already.
+    """
     trunk: int
+    """Channels of the trunk."""
     blocks: int
+    """Residual blocks of the trunk."""
     up: tuple[int, int]
+    """Channels of the layers that enlarge."""
     stem: int
+    """Side of the first kernel."""
     head: int
+    """Side of the last kernel."""
     coarse: int = 0
+    """Channels of the residual blocks if they are at an eighth of the size, beside the identity; 0 has them at a
+    quarter.
+    """
 
     @property
     def stride(self) -> int:
-        """The smallest map's pixel in pixels of the picture: sides are padded to a multiple of it."""
+        """Pixels of the picture in one pixel of the smallest map. Sides are padded to a multiple of it."""
         return 8 if self.coarse else 4
 
 
@@ -48,16 +55,19 @@ ARCHITECTURES: dict[NetworkKind, Architecture] = {
     "johnson": Architecture(down=(32, 64), trunk=128, blocks=5, up=(64, 32), stem=9, head=9),
     "small": Architecture(down=(24,), trunk=48, blocks=6, up=(24, 8), stem=5, head=3, coarse=96),
 }
-"""`small` takes a sixth of the time (float32, one core): no convolution at full size but the last two, which have 8
-and 3 channels. Strokes are longer than a block at a quarter of the size sees: at an eighth, with twice the channels and
-for nearly the same work, style losses after four minutes were lower by a tenth for each half of the blocks moved there.
+"""The networks that `farm train` knows. `small` takes a sixth of the time of `johnson` (float32, one core).
+
+`small` has no convolution at full size but the last two, which have 8 and 3 channels. Its blocks are at an eighth of
+the size with twice the channels, for nearly the same work, because strokes are longer than what a block at a quarter
+sees: each half of the blocks that moved there lowered the style loss after four minutes by a tenth.
 """
 
 
 class StyleNetwork(nn.Module):
-    """A photograph in, a painting out; sides that are no multiple of its stride are padded and cut again."""
+    """Turns photographs into paintings. Sides that are no multiple of its stride are padded, and cut again."""
 
     def __init__(self, architecture: Architecture) -> None:
+        """Random weights, by PyTorch's generator."""
         super().__init__()
         self.architecture = architecture
         first, *rest = (*architecture.down, architecture.trunk)
@@ -77,38 +87,47 @@ class StyleNetwork(nn.Module):
         self.head = Layer(last, 3, architecture.head, normalize=False)
 
     def forward(self, photograph: Tensor) -> Tensor:
-        """(N, 3, H, W) in 0..255 -> the same in float32, mostly within 0..255. No picture depends on the others."""
+        """Photographs (N, 3, H, W) in 0..255 -> paintings of the same shape, float32, mostly within 0..255.
+
+        Each painting depends on one photograph.
+        """
         height, width = photograph.shape[2:]
         x = padded(normalized(photograph), self.head.convolution.weight.dtype, self.architecture.stride)
         return in_range(self.head(self.up(self.trunk(self.down(x)))))[..., :height, :width]
 
 
 def normalized(photograph: Tensor) -> Tensor:
-    """0..255 as -1..1."""
+    """Grey levels 0..255 as -1..1, of the same shape."""
     return photograph / HALF_RANGE - 1
 
 
 def padded(x: Tensor, dtype: torch.dtype, stride: int) -> Tensor:
-    """Of that precision, its sides multiples of `stride`."""
+    """(N, C, H, W) in `dtype`, channels-last in memory, mirrored at its end until the sides are multiples of
+    `stride`.
+    """
     height, width = x.shape[2:]
     x = x.to(dtype, memory_format=torch.channels_last)
     return functional.pad(x, (0, -width % stride, 0, -height % stride), mode="reflect")
 
 
 def in_range(x: Tensor) -> Tensor:
-    """The last layer's output as grey levels, float32.
+    """The last layer's output as grey levels float32, of the same shape.
 
-    Johnson's goes a little beyond 0..255, so that black and white need no infinite weights.
+    As in Johnson's networks they go a little beyond 0..255, so that black and white need no infinite weights.
     """
     return torch.tanh(x.float()) * 150 + HALF_RANGE
 
 
 class Layer(nn.Module):
-    """Reflection padding, convolution, instance normalisation, ReLU; the last layer is a convolution alone."""
+    """Reflection padding, convolution, instance normalisation, ReLU."""
 
     def __init__(
         self, before: int, after: int, kernel: int, stride: int = 1, enlarge: bool = False, normalize: bool = True
     ) -> None:
+        """`before` and `after` are channels, `kernel` is a side. `enlarge` doubles the size before the convolution.
+
+        Without `normalize` the layer is padding and convolution alone, as the last of a network.
+        """
         super().__init__()
         self.convolution = nn.Conv2d(before, after, kernel, stride)
         self.norm = InstanceNorm(after) if normalize else None
@@ -116,6 +135,7 @@ class Layer(nn.Module):
         self.enlarges = enlarge
 
     def forward(self, x: Tensor, activate: bool = True) -> Tensor:
+        """(N, I, H, W) -> (N, O, H', W'); `activate` applies the ReLU."""
         if self.enlarges:
             x = functional.interpolate(x, scale_factor=2, mode="nearest")
         x = self.convolution(functional.pad(x, (self.pad,) * 4, mode="reflect"))
@@ -129,29 +149,33 @@ class Residual(nn.Module):
     """Two convolutions beside the identity, without a ReLU after the sum (Gross and Wilber 2016)."""
 
     def __init__(self, channels: int) -> None:
+        """Two layers of 3x3 kernels."""
         super().__init__()
         self.first, self.second = Layer(channels, channels, 3), Layer(channels, channels, 3)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
         return x + self.second(self.first(x), activate=False)
 
 
 class Hourglass(nn.Module):
-    """Blocks at half the size, beside the identity (one of Newell et al. 2016's, of depth one)."""
+    """Blocks at half the size, beside the identity (as in Newell et al. 2016, of depth one)."""
 
     def __init__(self, down: nn.Module, blocks: nn.Module, up: nn.Module) -> None:
+        """`down` halves the size, `up` doubles it."""
         super().__init__()
         self.down, self.blocks, self.up = down, blocks, up
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
         return x + self.up(self.blocks(self.down(x)), activate=False)
 
 
 class InstanceNorm(nn.Module):
     """Each channel of each picture to mean 0 and variance 1, then scaled and shifted.
 
-    For one picture that is batch normalisation with the batch's own statistics, which PyTorch computes in
-    channels-last memory; its instance norm copies every tensor twice, and took as long as the convolutions.
+    For one picture this is batch normalisation with the batch's own statistics, which PyTorch computes in channels-last
+    memory. Its instance normalisation copies every tensor twice, and took as long as the convolutions.
     """
 
     def __init__(self, channels: int, epsilon: float = 1e-5) -> None:
@@ -162,6 +186,7 @@ class InstanceNorm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
         one_by_one = [
             functional.batch_norm(picture, None, None, self.weight, self.bias, training=True, eps=self.epsilon)
             for picture in x.split(1)

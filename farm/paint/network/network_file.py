@@ -1,9 +1,9 @@
-"""A trained network as one safetensors file: weights, the painting it learnt, settings, and a word on its licence.
+"""A trained network as one safetensors file: weights, the painting that it learnt, settings, and a note on its licence.
 
     save_network("starry.safetensors", network, card, painting)
     network, card = load_network_file("starry.safetensors")
 
-Nothing in the file is executed when it is read; what is not a network of this farm is refused in one line.
+Nothing in the file is executed when it is read. A file that is not a network of this farm is refused with WeightsError.
 """
 
 from __future__ import annotations
@@ -29,19 +29,23 @@ from farm.paint.network.network import Architecture, StyleNetwork
 from farm.spec.base import Model
 
 FORMAT = 1
+"""Version of the file's layout. A file of another version is refused."""
 KEY = "farm_network"
+"""Name of the metadata entry that holds the network's card."""
 STYLE_TENSOR = "style_picture"
+"""Name of the tensor that holds the painting, as JPEG bytes."""
 STYLE_SIDE = 1024
-"""Longest side of the painting as it is kept, pixels."""
+"""Longest side of the painting in the file, in pixels."""
 LICENCE_NOTE = (
     "The weights derive from the style picture, the training pictures and VGG-19 features; whoever shares this file "
     "needs the right to share what derives from those pictures."
 )
+"""Written into every file: who may share it."""
 _REMEDY = "give a .safetensors file that farm train made"
 
 
 class Layout(Model):
-    """`Architecture` as the file has it; bounds keep a malicious file from asking for all memory."""
+    """`Architecture` as it is stored in the file. Its bounds keep a malicious file from asking for all memory."""
 
     down: tuple[int, ...] = Field(min_length=1, max_length=2)
     trunk: int = Field(ge=1, le=512)
@@ -53,26 +57,30 @@ class Layout(Model):
 
 
 class NetworkCard(Model):
-    """What is known of a network beside its weights.
-
-    `settings`: the training's spec; `losses`: held-out; `painted_shape`: (height, width) of the pictures it was trained
-    for, by whose area the painting was scaled: it sets the size of the strokes.
-    """
+    """What a file says of its network beside the weights."""
 
     format: int = FORMAT
     layout: Layout
     styles: tuple[str, ...]
+    """File names of the paintings."""
     settings: dict[str, Any] = Field(default_factory=dict)
+    """The spec of the training, without folders."""
     steps: int = 0
+    """Steps of the training when the network was at its best."""
     seconds: float = 0.0
     losses: dict[str, float] = Field(default_factory=dict)
+    """Losses of the held-out pictures, by term."""
     painted_shape: tuple[int, int] | None = None
+    """(height, width) of the pictures that the network was trained for. The painting was scaled to their area, which
+    sets the size of the strokes.
+    """
     licence: str = LICENCE_NOTE
     farm: str = ""
+    """Version of the farm that trained the network."""
 
 
 def save_network(path: str | Path, network: StyleNetwork, card: NetworkCard, painting: NDArray[np.uint8]) -> None:
-    """Write the file whole or not at all. `painting` (H, W, 3) uint8 is kept as JPEG bytes. Raises OSError."""
+    """Write the file, whole or not at all. `painting` (H, W, 3) uint8 is stored as a JPEG. Raises OSError."""
     picture = io.BytesIO()
     image = Image.fromarray(painting)
     image.thumbnail((STYLE_SIDE, STYLE_SIDE))
@@ -82,20 +90,21 @@ def save_network(path: str | Path, network: StyleNetwork, card: NetworkCard, pai
     write_atomically(Path(path), save(tensors, {KEY: card.model_dump_json(), "licence": card.licence}))
 
 
-def card_of(network: StyleNetwork, **known: Any) -> NetworkCard:
-    return NetworkCard(layout=Layout(**asdict(network.architecture)), **known)
+def card_of(network: StyleNetwork, **fields: Any) -> NetworkCard:
+    """The card of a network: its layout, and the other `fields` of NetworkCard."""
+    return NetworkCard(layout=Layout(**asdict(network.architecture)), **fields)
 
 
 def load_network_file(path: str | Path) -> tuple[StyleNetwork, NetworkCard]:
-    """The network on the CPU in float32, and its card. Raises WeightsError."""
+    """The network, on the CPU in float32 and without gradients, and its card. Raises WeightsError."""
     card, tensors = _read(Path(path))
     tensors.pop(STYLE_TENSOR, None)
     layout = card.layout.model_dump()
-    # On the meta device, so that nothing is allocated before the shapes in the file are known to agree.
+    # On the meta device, so that nothing is allocated before the shapes in the file are found to agree.
     with torch.device("meta"):
         network = StyleNetwork(Architecture(**layout))
-    wanted = {name: value.shape for name, value in network.state_dict().items()}
-    if {name: value.shape for name, value in tensors.items()} != wanted:
+    shapes = {name: value.shape for name, value in network.state_dict().items()}
+    if {name: value.shape for name, value in tensors.items()} != shapes:
         raise WeightsError(f"the weights in {path} are not those of the network that it describes", _REMEDY)
     if not all(value.isfinite().all() for value in tensors.values()):
         raise WeightsError(f"{path} holds NaN or infinity", _REMEDY)
@@ -105,11 +114,11 @@ def load_network_file(path: str | Path) -> tuple[StyleNetwork, NetworkCard]:
 
 def style_picture(path: str | Path) -> NDArray[np.uint8]:
     """The painting that the network learnt, (H, W, 3) uint8. Raises WeightsError."""
-    stored = _read(Path(path))[1].get(STYLE_TENSOR)
+    jpeg = _read(Path(path))[1].get(STYLE_TENSOR)
     try:
-        if stored is None:
+        if jpeg is None:
             raise ValueError("it is missing")
-        with Image.open(io.BytesIO(stored.numpy().tobytes()), formats=["JPEG"]) as picture:
+        with Image.open(io.BytesIO(jpeg.numpy().tobytes()), formats=["JPEG"]) as picture:
             return np.asarray(picture.convert("RGB"))
     except (OSError, ValueError) as error:
         raise WeightsError(f"the style picture in {path} cannot be read ({error})", _REMEDY) from None
@@ -127,9 +136,9 @@ def _read(path: Path) -> tuple[NetworkCard, dict[str, Tensor]]:
     if KEY not in metadata:
         raise WeightsError(f"{path} is not a network of farm train", _REMEDY)
     try:
-        described = json.loads(metadata[KEY])
-        if described.get("format") != FORMAT:
+        card = json.loads(metadata[KEY])
+        if card.get("format") != FORMAT:
             raise WeightsError(f"{path} is of another version of the farm", "train it anew")
-        return NetworkCard.model_validate(described), tensors
+        return NetworkCard.model_validate(card), tensors
     except (ValidationError, ValueError, AttributeError) as error:
         raise WeightsError(f"{path} does not describe its network", _REMEDY) from error

@@ -1,11 +1,12 @@
-"""One frame, repainted by optimisation (Gatys et al. 2015; Ruder et al. 2016).
+"""One frame painted by optimisation (Gatys et al. 2015; Ruder et al. 2016).
 
     optimizer = FrameOptimizer(features, StyleTargets.of(features, styles, (height, width)))
     first = optimizer.stylize(frame, start=frame, iterations=400)
     later = optimizer.stylize(frame, start=warped, iterations=80, ties=[TemporalTie(warped, reliability)])
 
-The loss is that of losses/objective.py; the minimiser is that of minimize.py. A frame that goes wrong (NaN, or an
-optimiser that gives up) is noticed, redone from a safer start, and never handed on silently.
+losses/objective.py has the loss, minimize.py the minimiser. A frame that goes wrong (NaN, or an optimiser that gives
+up) is painted again with safer settings, at most twice. If that fails too, OptimizationError is raised: no such frame
+is returned.
 """
 
 from __future__ import annotations
@@ -33,12 +34,14 @@ from farm.paint.stopwatch import timed
 from farm.paint.tensors import image_to_tensor, tensor_to_exact, tensor_to_image
 
 Stop = Literal["iterations", "converged"]
+"""Why an optimisation ended: all its steps were done, or its loss hardly fell any more."""
 
 PATIENCE = 10
-"""Steps after which an image no better than its start counts as not optimised; an optimiser that gives up
-sooner counts as broken."""
+"""Steps after which an image no better than its start counts as a failure. An optimiser that gives up within fewer
+steps counts as a failure too; one that gives up later, in float32, has converged.
+"""
 FLAT = 1e-6
-"""Relative change of the loss that float32 cannot tell from none."""
+"""Relative change of the loss that float32 cannot distinguish from no change."""
 
 
 @dataclass(frozen=True)
@@ -56,28 +59,26 @@ class StepProgress:
 
 @dataclass(frozen=True)
 class StylizedFrame:
-    """A finished frame, uint8 (H, W, 3), and how it came about.
-
-    `losses`: "total" and its weighted parts "content", "style", "temporal", "tv" and "range", for the image before
-    it was clipped and rounded. `restarts` counts the attempts that were thrown away. `notes`: what else the user should
-    know, one line each. `exact`: float32 (H, W, 3) in 0..255, before rounding, if it was asked for.
-    """
+    """A finished frame, and how the optimisation went."""
 
     image: NDArray[np.uint8]
+    """(H, W, 3) RGB, clipped and rounded."""
     steps: int
+    """Steps of the optimiser that were done."""
     losses: dict[str, float]
+    """"total" and its weighted parts "content", "style", "temporal", "tv" and "range", of the image before clipping and
+    rounding."""
     stop: Stop
     restarts: int
+    """Attempts that failed before this one."""
     notes: tuple[str, ...] = ()
+    """Lines that the user should read, such as that memory ran out."""
     exact: NDArray[np.float32] | None = None
+    """(H, W, 3) in 0..255 before rounding, if the caller asked for it."""
 
 
 class FrameOptimizer:
-    """Repaints frames of one size in one style. Holds no state from frame to frame.
-
-    `tile`: side in pixels of the tiles that the losses are computed in, None for the whole frame at once. It changes
-    memory and time, not the result (but for the order of sums); `farm.paint.optimizer.memory` says which fits.
-    """
+    """Paints frames of one size in one style. It holds no state from frame to frame."""
 
     def __init__(
         self,
@@ -86,6 +87,13 @@ class FrameOptimizer:
         settings: OptimizeSettings | None = None,
         tile: int | None = None,
     ) -> None:
+        """`targets` are those for the size of the frames; `settings` None are the defaults.
+
+        `tile` is the side in pixels of the tiles that the losses are computed in, None for the whole frame at once. It
+        changes memory and time; of the result it changes only rounding, by the order of sums.
+        `farm.paint.optimizer.memory` computes which side fits.
+        Raises UsageError where the targets lack a style layer of the settings.
+        """
         self.features = features
         self.targets = targets
         self.settings = settings or OptimizeSettings()
@@ -106,14 +114,16 @@ class FrameOptimizer:
     ) -> StylizedFrame:
         """Minimise the loss from `start` in at most `iterations` steps.
 
-        `content` (H, W, 3) uint8; `start` likewise, uint8 or float in 0..255. The result is the best image that was
-        evaluated: with 0 iterations, the start. A step is one evaluation of loss and gradient, and one more of the loss
-        alone ends the frame: at the mean of the last `average_last` points (Polyak and Juditsky 1992), which lies in
-        the valley that they jump across. `regions` have styles of their own, or stay the content; see
-        `farm.paint.losses.guided`. If memory runs out the frame is begun again in smaller tiles, and `notes`
-        of the result says so. `keep_exact` keeps the image before rounding.
-        Raises OptimizationError if the loss is not finite, or does not fall, from any start, or if the smallest
-        tiles do not fit into memory.
+        `content` (H, W, 3) uint8; `start` of the same shape, uint8 or float in 0..255. `regions` have styles of their
+        own, or stay the content; see `farm.paint.losses.guided`. `progress` is called after every evaluation.
+        `keep_exact` keeps the image before rounding.
+
+        A step is one evaluation of loss and gradient. One more evaluation, of the loss alone, ends the frame: at the
+        mean of the last `average_last` points (Polyak and Juditsky 1992), which lies in the valley that they jump
+        across. The result is the best image that was evaluated; with 0 iterations, the start. If memory runs out, the
+        frame is begun again in smaller tiles, and `notes` of the result says so.
+        Raises OptimizationError if the loss is not finite or does not fall in any attempt, or if the smallest tiles do
+        not fit into memory; ValueError for pictures of unequal shapes.
         """
         shapes = [start.shape, *(tie.image.shape for tie in ties), *((*tie.weight.shape, 3) for tie in ties)]
         shapes += [(*region.weight.shape, 3) for region in regions]
@@ -129,7 +139,7 @@ class FrameOptimizer:
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-            # Here, not above: the error's traceback holds on to every tensor of the attempt.
+            # Outside the except block, because the error's traceback holds on to every tensor of the attempt.
             free_memory(self.features.device)
             smaller = usable_tiles(content.shape[:2], below=tile)
             if not smaller:
@@ -177,7 +187,9 @@ class FrameOptimizer:
         )
 
     def _attempts(self, content: NDArray[np.uint8], history: int) -> Iterator[_Attempt]:
-        """As asked for; then float32 and a careful first step; then Adam, in float32, from the content."""
+        """The attempts in order: as the settings say; L-BFGS in float32 with a small first step; Adam in float32, from
+        the content.
+        """
         settings = self.settings
         precondition = None
         if settings.precondition:
@@ -193,7 +205,7 @@ class FrameOptimizer:
             return Adam(start, settings.learning_rate)
 
         yield _Attempt(settings.optimizer, self.features, lbfgs if settings.optimizer == "lbfgs" else adam)
-        exact = self.features.with_dtype(torch.float32)  # not before it is needed: it copies the network
+        exact = self.features.with_dtype(torch.float32)  # only now, because it copies the network
         yield _Attempt("lbfgs in float32, small first step", exact, careful)
         yield _Attempt("adam in float32, from the content", exact, adam, from_content=True)
 
@@ -221,7 +233,7 @@ class FrameOptimizer:
                 return self._finished(best, step, "converged")
             if gradient is None:
                 break
-            # By how much the loss could fall, to first order, if the image moved by one grey level.
+            # By this much the loss could fall, to first order, if the image moved by one grey level.
             reach = float(gradient.norm()) * math.sqrt(gradient.numel())
             if not math.isfinite(reach):
                 raise _AttemptError(f"the gradient was {reach} at step {step}")
@@ -230,7 +242,7 @@ class FrameOptimizer:
             with timed("optimizer"):
                 minimizer.tell(total, gradient)
             if minimizer.stalled:
-                # In float32 and far from the start this is the floor of the arithmetic. Anywhere else it is a fault.
+                # In float32 and far from the start, this is the limit of the arithmetic. Anywhere else it is a fault.
                 if objective.features.dtype == torch.float32 and best.steps >= PATIENCE:
                     return replace(best, steps=step, stop="converged")
                 raise _AttemptError(f"no descent after step {step}")
@@ -243,7 +255,7 @@ class FrameOptimizer:
 
 
 class _AttemptError(Exception):
-    """An attempt that must not be handed on."""
+    """An attempt failed: its image must not be returned."""
 
 
 @dataclass(frozen=True)
@@ -262,7 +274,7 @@ class _Request:
 
 @dataclass(frozen=True)
 class _Within:
-    """What of the memory one try of a frame may take."""
+    """How one try of a frame keeps within memory: side of the tiles in pixels (None: whole), pairs of L-BFGS."""
 
     tile: int | None
     history: int

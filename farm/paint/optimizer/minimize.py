@@ -1,11 +1,11 @@
-"""Two minimisers that are asked for a point and told its loss and gradient, one evaluation per step.
+"""L-BFGS and Adam, a step at a time: each gives a point and is told the loss and the gradient there.
 
     minimizer = LBFGS(start, history=20, precondition=SmoothingPreconditioner(height, width))
     while not minimizer.stalled:
         minimizer.tell(*loss_and_gradient(minimizer.point))
     minimizer.best, minimizer.best_loss
 
-They hold no reference to what they minimise, so a caller decides when to stop and what to count.
+The minimisers hold no reference to what they minimise: the caller evaluates, counts steps, and decides when to stop.
 """
 
 from __future__ import annotations
@@ -18,41 +18,49 @@ import torch
 from torch import Tensor
 
 FIRST_STEP = 1.0
-"""Root mean square of the first step, in grey levels: nothing is known yet of the curvature."""
+"""Root mean square of the first step, in grey levels. It is small, because no curvature is known yet."""
 LONGEST_STEP = 30.0
-"""Likewise, of any step: where the curvature is all but zero, the quadratic model points past the horizon."""
+"""Largest root mean square of any step, in grey levels. Where the curvature is nearly zero, the quadratic model would
+take a far longer one.
+"""
 BOLDER = 3.0
-"""As long as steps succeed and show no positive curvature, each is longer than the one before by this."""
+"""Factor by which a step is longer than the one before it, as long as steps succeed and show no positive curvature."""
 SUFFICIENT_DECREASE = 1e-4
-"""Armijo's constant."""
+"""Armijo's constant: the share of the decrease predicted by the slope that a step must reach."""
 BACKTRACKS = 12
-"""Shortened steps in a row before the minimiser gives up: by then a step is 1e-5 of what was proposed."""
+"""Shortened steps in a row before the minimiser gives up. By then a step is 1e-5 of the first proposal."""
 CURVATURE_FLOOR = 1e-8
-"""A pair (s, y) is kept if s'y > this * |s| |y|; less would make the inverse Hessian explode."""
+"""A pair (s, y) is kept only if s'y > CURVATURE_FLOOR * |s| |y|. A smaller product would make the inverse Hessian
+explode.
+"""
 
 
 class Minimizer(Protocol):
-    """`point` is where to evaluate next; `stalled` says that it will not get any lower."""
+    """Gives points and is told the loss and gradient at each."""
 
     point: Tensor
+    """Where to evaluate next."""
     best: Tensor
+    """The evaluated point with the lowest loss."""
     best_loss: float
     stalled: bool
+    """Whether the minimiser has given up: it will find no lower loss."""
 
-    def tell(self, loss: float, gradient: Tensor) -> None: ...
+    def tell(self, loss: float, gradient: Tensor) -> None:
+        """Take the loss and the gradient at `point`, and move `point`.
+
+        `gradient` has the shape of `point`; the caller does not use it again.
+        """
 
 
 class LBFGS:
     """Limited-memory BFGS (Nocedal and Wright, Numerical Optimization, ch. 7) with backtracking.
 
-    The unit step is tried first and nearly always taken, so a step costs one evaluation. A step that raises the
-    loss is shortened from the last accepted point, which a plain L-BFGS without line search does not do.
+    The unit step is tried first and nearly always accepted, so a step takes one evaluation. A step that raises the loss
+    is shortened from the last accepted point; a plain L-BFGS without line search does not do that.
 
-    The two-loop recursion runs on inner products: two passes over the stored pairs, and one
-    synchronisation with the device, in place of a reduction for every pair (Chen, Wang and Zhou 2014).
-
-    `precondition` applies a symmetric positive linear map M, a guess at the inverse Hessian up to a constant, once a
-    step: the recursion begins with it instead of the identity. It changes the way, not the minimum.
+    The two-loop recursion runs on inner products. It takes two passes over the stored pairs and one synchronisation
+    with the device, instead of a reduction for every pair (Chen, Wang and Zhou 2014).
     """
 
     def __init__(
@@ -62,13 +70,18 @@ class LBFGS:
         first_step: float = FIRST_STEP,
         precondition: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
+        """`start` float32, of any shape; `history` is the number of pairs that are kept, `first_step` in grey levels.
+
+        `precondition` applies a symmetric positive linear map M, a guess at the inverse Hessian up to a constant. The
+        recursion begins with M instead of the identity. M changes the path to the minimum, not the minimum.
+        """
         self.point = start.clone()
         self.best = self.point
         self.best_loss = math.inf
         self.stalled = False
         self._history = history
         self._first_step = first_step
-        self._blind_step = first_step  # what the next step is while no pair is known
+        self._blind_step = first_step  # length of the next step while no pair is known
         self._precondition = precondition or (lambda vector: vector)
         self._accepted = self.point
         self._loss = math.inf
@@ -82,7 +95,7 @@ class LBFGS:
         self._pairs = _Pairs(history, start.numel(), start.device)
 
     def tell(self, loss: float, gradient: Tensor) -> None:
-        """Loss and gradient (a tensor as `point`, not kept by the caller) at `point`. Moves `point`."""
+        """Accept `point` or shorten the step to it, and move `point`; see Minimizer."""
         if loss < self.best_loss:
             self.best, self.best_loss = self.point, loss
         if math.isinf(self._loss):
@@ -143,15 +156,16 @@ class LBFGS:
 class SmoothingPreconditioner:
     """Multiplies the amplitude of spatial frequency f by `1 / f`: L-BFGS's first guess at the inverse Hessian.
 
-    A network sees fine and coarse structure, but the gradient is mostly fine: in plain pixels the large shapes
-    of a painting arrive last. Measured on photographs of 128 to 160 pixels, a given loss took 15 to 25 % fewer
-    steps, both from the content and from a warped predecessor, once 12 steps were done.
+    Why: the network sees fine and coarse structure, but the gradient is mostly fine, so that without it the large
+    shapes of a painting arrive last. Measured on photographs of 128 to 160 pixels: after the first 12 steps a given
+    loss took 15 to 25 % fewer steps, both from the content and from a warped predecessor.
     """
 
     LOWEST_FREQUENCY = 1 / 32
-    """Cycles per pixel; below it all are treated alike, so that the mean colour does not run ahead."""
+    """Cycles per pixel. Lower frequencies are all treated alike, so that the mean colour does not run ahead."""
 
     def __init__(self, height: int, width: int, device: torch.device | str = "cpu") -> None:
+        """For images of `height` x `width` pixels."""
         vertical = torch.fft.fftfreq(height, device=device)[:, None]
         horizontal = torch.fft.rfftfreq(width, device=device)[None, :]
         frequency = torch.hypot(vertical, horizontal).clamp(min=self.LOWEST_FREQUENCY)
@@ -159,14 +173,15 @@ class SmoothingPreconditioner:
         self._amplitude = (2 * frequency).reciprocal()
 
     def __call__(self, image: Tensor) -> Tensor:
-        """(..., H, W) float32, the same shape out. Symmetric and positive definite."""
+        """(..., H, W) float32 -> the same shape. The map is symmetric and positive definite."""
         return torch.fft.irfft2(torch.fft.rfft2(image) * self._amplitude, s=self._size)
 
 
 class Adam:
-    """torch.optim.Adam behind the same interface: slower to a low loss, and hard to upset."""
+    """torch.optim.Adam as a Minimizer. It takes more steps to a low loss than L-BFGS, and hardly ever fails."""
 
     def __init__(self, start: Tensor, learning_rate: float = 1.0) -> None:
+        """`start` float32, of any shape; `learning_rate` in grey levels."""
         self.point = start.clone()
         self.best = self.point
         self.best_loss = math.inf
@@ -175,6 +190,7 @@ class Adam:
         self._optimizer = torch.optim.Adam([self._parameter], lr=learning_rate)
 
     def tell(self, loss: float, gradient: Tensor) -> None:
+        """Make one step of Adam; see Minimizer. It stalls where the gradient is 0 everywhere."""
         if loss < self.best_loss:
             self.best, self.best_loss = self.point, loss
         self.stalled = not bool(gradient.any())
@@ -186,8 +202,9 @@ class Adam:
 class _Pairs:
     """The last `history` steps s and smoothed gradient changes u = M y, as rows of one matrix.
 
-    Of the changes y themselves only their inner products with the rows are kept. The recursion asks for `s_i y_j` only
-    where j is not older than i, and for `y_i M y_j`, which is `u_i y_j` either way round: all known when y_j comes.
+    Of the changes y themselves only the inner products with the rows are kept. The recursion needs `s_i y_j` only where
+    j is not older than i, and `y_i M y_j`, which equals `u_i y_j` and `u_j y_i`. All of these are known when y_j is
+    added.
     """
 
     def __init__(self, history: int, size: int, device: torch.device) -> None:
@@ -220,19 +237,20 @@ class _Pairs:
         flat = gradient.flatten()
         if not self._slots:
             return -smooth, -float(flat @ smooth.flatten())
-        # Every vector of the recursion is a combination of the s, the u and M g: only its coefficients are kept.
+        # Every vector of the recursion is a combination of the s, the u and M g, so that only coefficients are
+        # computed.
         with_gradient = (self._rows @ flat).double().cpu().tolist()
-        known, first_u = self._with_change.tolist(), self._history
+        products, first_u = self._with_change.tolist(), self._history
         alphas = [0.0] * self._history  # q is g less these times the y
         for i in reversed(self._slots):
-            alphas[i] = (with_gradient[i] - sum(alphas[j] * known[i][j] for j in self._slots)) / known[i][i]
+            alphas[i] = (with_gradient[i] - sum(alphas[j] * products[i][j] for j in self._slots)) / products[i][i]
         newest = self._slots[-1]
-        gamma = known[newest][newest] / known[first_u + newest][newest]
+        gamma = products[newest][newest] / products[first_u + newest][newest]
         betas = [0.0] * self._history  # r is gamma M q and these times the s
         for i in self._slots:
-            smoothed = with_gradient[first_u + i] - sum(alphas[j] * known[first_u + i][j] for j in self._slots)
-            stepped = sum(betas[j] * known[j][i] for j in self._slots)
-            betas[i] = alphas[i] - (gamma * smoothed + stepped) / known[i][i]
+            smoothed = with_gradient[first_u + i] - sum(alphas[j] * products[first_u + i][j] for j in self._slots)
+            stepped = sum(betas[j] * products[j][i] for j in self._slots)
+            betas[i] = alphas[i] - (gamma * smoothed + stepped) / products[i][i]
         weights = torch.tensor([betas, [-gamma * alpha for alpha in alphas]]).to(flat).flatten()
         direction = -(weights @ self._rows) - gamma * smooth.flatten()
         return direction.reshape(gradient.shape), float(flat @ direction)

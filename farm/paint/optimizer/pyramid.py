@@ -1,8 +1,8 @@
-"""Coarse to fine: repaint small, enlarge, go on.
+"""Coarse to fine: a picture is painted small, enlarged, and painted again from there.
 
-At a fixed size the network sees strokes of at most its receptive field, 212 pixels for relu5_1 and far fewer in
-effect, so a large picture painted in one go has tiny strokes, and takes many steps until they agree across
-it. A small picture is cheap and its strokes are large; enlarged, it is a start that the steps at full size only refine.
+Why: the network sees strokes of at most its receptive field, 212 pixels for relu5_1 and far fewer in effect. So a large
+picture that is painted in one go has tiny strokes, and takes many steps until they agree across it. A small picture
+takes little time and has large strokes; enlarged, it is a start that the steps at full size only refine.
 
     painter = Painter(features, SizedTargets(features, styles, style_scale=1.0, layers=STYLE_LAYERS))
     stylize_coarse_to_fine(painter, content, iterations=400)
@@ -27,11 +27,13 @@ from farm.paint.optimizer.frame import FrameOptimizer, OptimizeSettings, StepPro
 from farm.paint.optimizer.memory import MemoryModel, MemoryPlan, plan_memory
 
 COARSEST_SIDE = 192
-"""Pixels of the shorter side below which no level is started: about the receptive field of relu5_1."""
+"""Least shorter side of a level, in pixels: about the receptive field of relu5_1."""
 
 
 def pyramid_sizes(size: tuple[int, int], coarsest_side: int = COARSEST_SIDE) -> list[tuple[int, int]]:
-    """(height, width), each twice the one before up to `size`, none with a shorter side below `coarsest_side`.
+    """(height, width) of each level, twice that of the level before, up to `size`.
+
+    No level but a single one has a shorter side below `coarsest_side`.
 
     >>> pyramid_sizes((576, 1024))
     [(288, 512), (576, 1024)]
@@ -42,7 +44,7 @@ def pyramid_sizes(size: tuple[int, int], coarsest_side: int = COARSEST_SIDE) -> 
 
 
 def split_iterations(iterations: int, levels: int) -> list[int]:
-    """Half to the coarsest level, half of the rest to the next, what is left to the full size.
+    """Iterations of each level: half for the coarsest, half of the rest for the next, what is left for the full size.
 
     >>> split_iterations(400, 3)
     [200, 100, 100]
@@ -54,7 +56,7 @@ def split_iterations(iterations: int, levels: int) -> list[int]:
 
 
 class Painter:
-    """What pictures of any size are painted with: the network, the style, the settings, and the memory there is."""
+    """What pictures of any size are painted with: the network, one style, the settings, and the limit of memory."""
 
     def __init__(
         self,
@@ -63,6 +65,7 @@ class Painter:
         settings: OptimizeSettings | None = None,
         max_memory: int | None = None,
     ) -> None:
+        """`settings` None are the defaults; `max_memory` in bytes, None for no limit."""
         self.features = features
         self.targets = targets
         self.settings = settings or OptimizeSettings()
@@ -70,13 +73,16 @@ class Painter:
         self._memory = MemoryModel.of(features, self.settings)
 
     def plan(self, size: tuple[int, int]) -> MemoryPlan:
-        """How (height, width) fits into `max_memory` bytes, in tiles if need be. Raises UsageError if it does not."""
+        """How a picture of (height, width) fits into memory, in tiles if need be.
+
+        Raises OptimizationError if not even the smallest tiles fit.
+        """
         return plan_memory(size, self._memory, self._max_memory)
 
     def optimizer(self, size: tuple[int, int]) -> FrameOptimizer:
-        """What paints pictures of (height, width), within the memory that there is."""
+        """The optimiser for pictures of (height, width). Raises OptimizationError as `plan` does."""
         plan, targets = self.plan(size), self.targets.at(size)
-        # What the targets and the level before have freed has other sizes than what comes, and would lie there.
+        # Blocks that the targets and the level before have freed have other sizes than those that the next level needs.
         free_memory(self.features.device)
         return FrameOptimizer(self.features, targets, replace(self.settings, history=plan.history), plan.tile)
 
@@ -91,16 +97,17 @@ def stylize_coarse_to_fine(
     keep_exact: bool = False,
     coarsest_side: int = COARSEST_SIDE,
 ) -> StylizedFrame:
-    """Repaint `content` (H, W, 3), from itself or from `start`, over `pyramid_sizes`, `iterations` steps in all.
+    """Paint `content` (H, W, 3) uint8 over the levels of `pyramid_sizes`, in `iterations` steps in all.
 
-    `start` may have any size of the same aspect: it is brought to that of the first level. `regions_at` gives the
-    regions that have styles of their own, at (height, width). `progress` counts through all levels. `keep_exact` is
-    that of FrameOptimizer. Of the result, `steps` and `restarts` are sums; the rest is the full size's.
-    Raises OptimizationError, and UsageError for a picture that does not fit into memory.
+    The first level starts from `start` (uint8, any size of the same aspect), or from the content; every other level
+    from the one before. `regions_at` gives the regions that have styles of their own, at (height, width). `progress`
+    counts through all levels. `keep_exact` keeps the image before rounding. Of the result, `steps` and `restarts` are
+    sums over the levels; the rest is of the full size.
+    Raises OptimizationError, also for a picture that does not fit into memory; then before any work.
     """
     sizes = pyramid_sizes((content.shape[0], content.shape[1]), coarsest_side)
     for size in sizes:
-        painter.plan(size)  # what does not fit is refused before any work
+        painter.plan(size)  # refuses what does not fit before any work
     image: NDArray[Any] = content if start is None else start
     notes: tuple[str, ...] = ()
     done = steps = restarts = 0

@@ -1,9 +1,11 @@
-"""Painting by a network in one go (Johnson et al. 2016), and its training.
+"""How a network learns to paint (Johnson et al. 2016).
 
-network -> networkfile -> folded -> painter  a trained network, its fast form, and frames through it
-pictures, descent -> training                what it learns from, how its weights move, and a step
-training -> course -> train                  a whole training with checkpoints, farm train
-onfilm                                       the network of a film and style: found, or trained on the way to the render
-team                                         several processes that train one network; farm.cluster.train starts them
-sheets                                       learning curve and sample sheets
+pictures  what it learns from: photographs, frames of a film, and crops of them
+muon      Muon, an optimiser for kernels
+descent   how the network's weights follow the gradient
+step      one step of training, and the losses of held-out pictures
+team      the processes that train one network together; farm.cluster.train starts them
+sheets    the learning curve and sample sheets, as pictures
+course    a whole training, with checkpoints
+run       `farm train` on this machine
 """

@@ -1,11 +1,14 @@
-"""A whole training: steps, evaluations, checkpoints, and the finished network. The same call again continues it.
+"""A whole training: steps, evaluations, checkpoints, and the finished network. The same calls again continue it.
 
-    report = run_course(spec, trainer, folder, ...)
+    begin_training(spec, overwrite=False)
+    report = run_course(spec, trainer)
 
-Its folder has   train.json        the spec and the hashes of what it reads
-                 checkpoint.pt     network, descent, step, seconds, curve: of the latest evaluation, or where it stopped
-                 best.pt           the network with the lowest held-out loss
-                 curve.png         loss by step             samples/000400.png     held-out pictures, painted
+The training's folder has
+    train.json           the spec, and the hashes of the files that it reads
+    checkpoint.pt        network, descent, step, seconds and curve, of the latest evaluation or where it stopped
+    best.pt              the network with the lowest held-out loss
+    curve.png            the losses by step
+    samples/000400.png   held-out pictures, as painted after 400 steps
 """
 
 from __future__ import annotations
@@ -37,50 +40,69 @@ from farm.spec.named_files import input_files
 from farm.spec.train import TrainSpec
 
 EVALUATIONS = 16
-"""Of a training, evenly spaced."""
+"""Number of evaluations of a training, evenly spaced."""
 SETTLED = 0.6
-"""Share of a training before which it is not stopped for want of progress: the rate has hardly fallen until then."""
+"""Share of a training before which it is not stopped for lack of progress, because the learning rate has hardly
+fallen.
+"""
 
 
 @dataclass
 class Course:
-    """Where a training is. `seconds` are of steps and evaluations, over all runs of the command."""
+    """The state of a training. Its fields are keys of the checkpoint."""
 
     step: int = 0
+    """Steps that were done."""
     seconds: float = 0.0
+    """Seconds of steps and evaluations, over all runs of the command."""
     best: float = float("inf")
+    """Lowest held-out loss so far."""
     best_step: int = 0
+    """Step of the lowest held-out loss."""
     since_best: int = 0
+    """Evaluations since that step."""
     finished: bool = False
     curve: list[dict[str, Any]] = field(default_factory=list)
+    """One entry for each evaluation: step, seconds, and losses on training crops and held-out pictures."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a training says as it goes. `share` of its time, or of its pixels where it is a number of steps."""
+class CourseProgress:
+    """What a training reports after each step."""
 
     step: int
+    """Steps that were done."""
     share: float
+    """Share 0..1 of the training: of its time, or of its pixels where the spec gives a number of steps."""
     losses: Losses
+    """Of the step's crops, or of the held-out pictures where they were evaluated."""
     evaluated: bool
+    """Whether this report is of an evaluation."""
 
 
 def training_folder(output: str) -> Path:
-    """`net.safetensors` is made in `net.train/`, beside it."""
+    """The folder of the training that makes `output`, beside it.
+
+    >>> training_folder("out/net.safetensors").as_posix()
+    'out/net.train'
+    """
     return Path(output).with_suffix(".train")
 
 
 def run_course(
     spec: TrainSpec,
     trainer: Trainer,
-    on_step: Callable[[Told], None] = lambda _: None,
+    on_step: Callable[[CourseProgress], None] = lambda _: None,
     check_interruption: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
-    """Train to the end, or to where nothing gets better, and write the network. Returns a report.
+    """Train to the end, or until nothing gets better, write the network, and return a report.
 
-    Whatever is raised on the way, a checkpoint of the last whole step is left. Raises OptimizationError if the loss is
-    not finite. All of the trainer's team call this; only the leader evaluates, writes, tells, is interrupted and
-    returns a report, and its clock is everyone's.
+    `on_step` is called after every step. `check_interruption` is called before every step, and may raise. Whatever is
+    raised, a checkpoint of the last whole step is left. All of the trainer's team call this function. Only the leader
+    evaluates, writes, reports, is interrupted and returns a report; the others go by its clock, and return an empty
+    one.
+    Raises OptimizationError if the loss is not finite, OutputError where the folder cannot be used, TeamEnded where
+    another of the team has stopped.
     """
     team, folder = trainer.team, training_folder(spec.output)
     course = _restored(folder, trainer)
@@ -110,7 +132,7 @@ def run_course(
                 course.finished = bool(team.led(partial(_judge, spec, trainer, course, share, recent, folder, on_step)))
                 recent.clear()
             elif team.leads:
-                on_step(Told(course.step, _work_share(spec, trainer, share), recent[-1], evaluated=False))
+                on_step(CourseProgress(course.step, _work_share(spec, trainer, share), recent[-1], evaluated=False))
     except BaseException:
         if course.step and team.leads:
             _save(folder, trainer, course)
@@ -119,31 +141,33 @@ def run_course(
 
 
 def begin_training(spec: TrainSpec, *, overwrite: bool, hashes: Mapping[str, str] | None = None) -> None:
-    """Find out before any work whether this training can be done, or continued, here. Raises FarmError.
+    """Check before any work whether this training can be done, or continued, and write train.json.
 
-    `hashes` are `input_hashes(spec)` where the caller has them; None reads the files here.
+    `hashes` are `input_hashes(spec)` where the caller has them; None reads the files here. Raises OutputError,
+    UsageError for a file that cannot be read, and JobMismatchError where the folder holds a training of another spec or
+    of other files.
     """
     check_can_write(spec.output, overwrite=overwrite)
     folder = training_folder(spec.output)
     hashes = dict(hashes if hashes is not None else input_hashes(spec))
-    known = folder / "train.json"
-    if known.exists():
+    record_file = folder / "train.json"
+    if record_file.exists():
         try:
-            stored = json.loads(known.read_text())
-            before, before_hashes = TrainSpec.model_validate(stored["spec"]), dict(stored["inputs"])
+            record = json.loads(record_file.read_text())
+            before, before_hashes = TrainSpec.model_validate(record["spec"]), dict(record["inputs"])
         except (OSError, ValueError, KeyError, TypeError):
-            raise OutputError(f"{known} is damaged", f"remove {folder} to train anew") from None
-        found = differing_fields(before, spec)
-        changed = [name for name, told in hashes.items() if before_hashes.get(name, told) != told]
-        found += [f"{name}: the file has changed" for name in changed]
-        if found and (folder / "checkpoint.pt").exists():
+            raise OutputError(f"{record_file} is damaged", f"remove {folder} to train anew") from None
+        differences = differing_fields(before, spec)
+        changed = [path for path, digest in hashes.items() if before_hashes.get(path, digest) != digest]
+        differences += [f"{path}: the file has changed" for path in changed]
+        if differences and (folder / "checkpoint.pt").exists():
             raise JobMismatchError(
-                f"{folder} is a training of something else ({'; '.join(found)})",
+                f"{folder} is a training of something else ({'; '.join(differences)})",
                 "choose another -o, or remove that folder",
             )
-    told = {"spec": spec.model_dump(mode="json"), "inputs": hashes}
+    record = {"spec": spec.model_dump(mode="json"), "inputs": hashes}
     try:
-        write_atomically(known, json.dumps(told, indent=1).encode())
+        write_atomically(record_file, json.dumps(record, indent=1).encode())
     except OSError as error:
         raise OutputError(f"{folder} cannot be written ({error.strerror})", "choose another -o") from None
 
@@ -166,12 +190,14 @@ def _judge(
     share: float,
     recent: Sequence[Losses],
     folder: Path,
-    on_step: Callable[[Told], None],
+    on_step: Callable[[CourseProgress], None],
 ) -> bool:
-    """Evaluate, tell, and leave a checkpoint. Whether this was the end."""
+    """Evaluate, report, and write a checkpoint. Whether the training is finished."""
     _evaluate(spec, trainer, course, mean_losses(recent), folder)
     course.finished = share >= 1 or (course.since_best >= spec.patience and share >= SETTLED)
-    on_step(Told(course.step, _work_share(spec, trainer, share), course.curve[-1]["held_out"], evaluated=True))
+    on_step(
+        CourseProgress(course.step, _work_share(spec, trainer, share), course.curve[-1]["held_out"], evaluated=True)
+    )
     _save(folder, trainer, course)
     return course.finished
 
@@ -189,14 +215,14 @@ def _evaluate(spec: TrainSpec, trainer: Trainer, course: Course, training: Losse
 
 def _finish(spec: TrainSpec, trainer: Trainer, course: Course, folder: Path) -> dict[str, Any]:
     trainer.network.load_state_dict(_read(folder / "best.pt"))
-    judged = next(point for point in course.curve if point["step"] == course.best_step)
+    best = next(point for point in course.curve if point["step"] == course.best_step)
     card = card_of(
         trainer.network,
         styles=tuple(Path(style.path).name for style in spec.styles),
         settings=_without_folders(spec),
         steps=course.best_step,
         seconds=round(course.seconds, 1),
-        losses={name: round(value, 3) for name, value in judged["held_out"].items()},
+        losses={name: round(value, 3) for name, value in best["held_out"].items()},
         painted_shape=trainer.painted_shape,
         farm=__version__,
     )
@@ -215,33 +241,37 @@ def _finish(spec: TrainSpec, trainer: Trainer, course: Course, folder: Path) -> 
 
 
 def _without_folders(spec: TrainSpec) -> dict[str, Any]:
-    """The settings as they may be shared: names of files, not where they lay."""
-    told = spec.model_dump(mode="json", exclude={"output", "regions", "init", "upscale", "color", "optimizer"})
+    """The settings of the spec as they may be shared: names of files, without their folders."""
+    settings = spec.model_dump(mode="json", exclude={"output", "regions", "init", "upscale", "color", "optimizer"})
     for name in ("photos", "video", "network"):
-        told[name] = Path(told[name]).name if told[name] else None
-    told["styles"] = [{**style, "path": Path(style["path"]).name} for style in told["styles"]]
-    return told
+        settings[name] = Path(settings[name]).name if settings[name] else None
+    settings["styles"] = [{**style, "path": Path(style["path"]).name} for style in settings["styles"]]
+    return settings
 
 
 def input_hashes(spec: TrainSpec) -> dict[str, str]:
-    """Of paintings and weights their bytes, of a film its `content_hash`, of a folder of photos names and sizes."""
-    found = {}
+    """A hash of everything that the training reads, by path. Raises UsageError for a file that cannot be read.
+
+    Of paintings and weights it is a SHA-256 of the bytes, of a film its `content_hash`, of a folder of photos a SHA-256
+    of names and sizes.
+    """
+    hashes = {}
     for path in input_files(spec):
         if path == spec.video:
-            found[path] = content_hash(path)
+            hashes[path] = content_hash(path)
             continue
         try:
             with local_path(path).open("rb") as file:
                 digest = hashlib.sha256()
                 while piece := file.read(1 << 20):
                     digest.update(piece)
-                found[path] = digest.hexdigest()
+                hashes[path] = digest.hexdigest()
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from None
     if spec.photos:
         listing = [(path.name, path.stat().st_size) for path in photo_files(spec.photos)]
-        found[spec.photos] = hashlib.sha256(repr(listing).encode()).hexdigest()
-    return found
+        hashes[spec.photos] = hashlib.sha256(repr(listing).encode()).hexdigest()
+    return hashes
 
 
 def _save(folder: Path, trainer: Trainer, course: Course) -> None:
@@ -249,7 +279,7 @@ def _save(folder: Path, trainer: Trainer, course: Course) -> None:
 
 
 def _restored(folder: Path, trainer: Trainer) -> Course:
-    """The course where the checkpoint left it, or a new one."""
+    """The course at its checkpoint, which the trainer is set to, or a new course. Raises OutputError."""
     if not (folder / "checkpoint.pt").exists():
         return Course()
     state = _read(folder / "checkpoint.pt")

@@ -1,11 +1,12 @@
-"""How a network's weights follow the gradient: Muon for the kernels, Adam for the rest, no step far beyond the usual.
+"""How a network's weights follow the gradient: Muon for the kernels, Adam for the rest, and no step far beyond the
+usual.
 
     descent = Descent(network, learning_rate)
-    descent.step(share=1.0)                  # from the gradients in `parameter.grad`; share of the learning rate
+    descent.step(share=1.0)                  # uses the gradients in `parameter.grad`
 
 Muon (Jordan et al. 2024) makes a step of equal length along all singular directions of a kernel, seen as a matrix of
-outputs by inputs and taps. A kernel's gradient is nearly all along a few directions that are soon learnt: after four
-minutes the style loss was a sixth lower than with Adam alone.
+outputs by inputs and taps. Why: a kernel's gradient is nearly all along a few directions, which are soon learnt. After
+four minutes the style loss was a sixth lower than with Adam alone.
 """
 
 from __future__ import annotations
@@ -21,27 +22,31 @@ from farm.paint.network.network import StyleNetwork
 from farm.paint.training.muon import Muon
 
 LARGEST_GRADIENT = 3.0
-"""Times the mean length of the gradients before."""
+"""Largest length of a gradient, as a multiple of the running mean of earlier lengths."""
 VARIANCE_MEMORY = 0.99
-"""Adam's second beta: its usual 0.999 remembers how steep it was a thousand steps ago, and there are but thousands."""
+"""Adam's second beta. Its usual 0.999 averages over a thousand steps, and a training has only thousands."""
 KERNEL_RATE = 10.0
-"""Muon's learning rate, in Adam's: its step is 1 along each direction, Adam's about 1 for each number. From 7 to 17 it
-made little difference in four minutes; with 33 the style loss was 1.35 times as large.
+"""Muon's learning rate, as a multiple of Adam's. Muon's step is 1 along each direction, Adam's about 1 for each number.
+
+Measured: rates from 7 to 17 made little difference in four minutes; with 33 the style loss was 1.35 times as large.
 """
 KERNEL_MOMENTUM = 0.9
+"""Momentum of Muon."""
 
 
 class Descent:
-    """A network's two optimisers; `network` must stay where it is in memory."""
+    """A network's two optimisers."""
 
     def __init__(self, network: StyleNetwork, learning_rate: float) -> None:
+        """`network` must stay where it is in memory. `learning_rate` is Adam's."""
         self._parameters = list(network.parameters())
         kernels: list[Tensor] = []
         others: list[Tensor] = []
-        for one in self._parameters:
-            # what makes pixels is no matrix from features to features (Jordan et al. 2024 leave it to Adam as well)
-            inner = one.ndim == 4 and one is not network.head.convolution.weight
-            (kernels if inner else others).append(one)
+        for parameter in self._parameters:
+            # The last kernel makes pixels of features, not features of features: Jordan et al. 2024 leave such layers
+            # to Adam as well.
+            inner = parameter.ndim == 4 and parameter is not network.head.convolution.weight
+            (kernels if inner else others).append(parameter)
         matrices = [nn.Parameter(as_matrix(kernel.detach())) for kernel in kernels]
         self._kernels = list(zip(kernels, matrices, strict=True))
         self._adam = torch.optim.Adam(others, learning_rate, betas=(0.9, VARIANCE_MEMORY))
@@ -51,8 +56,10 @@ class Descent:
         self._usual = 0.0
 
     def step(self, share: float) -> None:
-        """A gradient far beyond the usual is cut down to LARGEST_GRADIENT times that, and left out where it is not
-        finite: normalisation divides by the deviation of a channel, and where a crop is flat that is nothing.
+        """Make one step from the gradients in `parameter.grad`, with `share` 0..1 of the learning rate.
+
+        A gradient longer than LARGEST_GRADIENT allows is shortened. One that is not finite is ignored. Why there are
+        such: normalisation divides by the deviation of a channel, which is nearly 0 where a crop is flat.
         """
         limit = LARGEST_GRADIENT * self._usual if self._usual else math.inf
         norm = float(nn.utils.clip_grad_norm_(self._parameters, limit))
@@ -68,14 +75,16 @@ class Descent:
             optimizer.step()
 
     def state(self) -> dict[str, Any]:
+        """Everything that the next step depends on but the network, for `torch.save`."""
         return {"adam": self._adam.state_dict(), "muon": self._muon.state_dict(), "usual": self._usual}
 
     def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state`, which `state()` gave. Raises KeyError, ValueError or RuntimeError for another."""
         self._adam.load_state_dict(state["adam"])
         self._muon.load_state_dict(state["muon"])
         self._usual = state["usual"]
 
 
 def as_matrix(kernel: Tensor) -> Tensor:
-    """(O, I, K, K) -> (O, K K I): a view where the memory is channels-last, as a network's is."""
+    """A kernel (O, I, K, K) as a matrix (O, K K I): a view where the memory is channels-last, as a network's is."""
     return kernel.permute(0, 2, 3, 1).flatten(1)

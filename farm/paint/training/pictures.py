@@ -1,7 +1,7 @@
 """What a network is trained on: photographs from a folder, pairs of frames of a film, and crops of them.
 
 pictures = load_pictures(spec)
-crop = pictures.sample(seed=0, number=12, side=160)   # a function of these numbers alone
+crop = pictures.sample(seed=0, number=12, side=160)   # depends on these numbers alone
 """
 
 from __future__ import annotations
@@ -22,58 +22,72 @@ from farm.spec.paint import PICTURE_SUFFIXES
 from farm.spec.train import TrainSpec
 
 Frame = NDArray[np.uint8]
+"""(H, W, 3) RGB."""
 
 MOST_PHOTOS = 1000
+"""Largest number of photographs that are read from a folder, because memory holds them all."""
 MOST_PAIRS = 75
-"""Of a film: neighbours and more of them look alike, and memory holds them all."""
+"""Largest number of pairs of frames that are read from a film. More would look alike, and memory holds them all."""
 SMALLEST_CROP = 32
-"""Pixels; a narrower picture is enlarged."""
+"""Least side of a picture, in pixels. A narrower one is enlarged."""
 LARGEST_CROP = 2.0
-"""Of the training crop's side: what is cut out may be this much larger, and is then made smaller."""
+"""Largest side of what is cut out, as a multiple of the crop's side. It is then resized to the crop's side."""
 MAGNIFIED = 1.5
-"""Pictures are kept so much larger than they are to be painted, where the file has so many pixels: crops of nearly
-whole pictures are too few, and a network that sees them often paints those twice as well as others.
+"""Side of a picture in memory, as a multiple of that at which it will be painted, where the file has so many pixels.
+
+Why: otherwise crops are nearly whole pictures, which are too few. A network that sees these often paints them twice as
+well as others.
 """
 FLAT = 4.0
-"""Grey levels of deviation below which there is nothing to paint in a crop (black frames, sky): another is drawn..."""
+"""Standard deviation in grey levels below which there is nothing to paint in a crop (black frames, sky). Another is
+drawn then.
+"""
 DRAWS = 6
-"""... but no more than so often."""
+"""Largest number of draws for one crop; the last is taken even if it is flat."""
 EXPOSURE = 1.6
-"""A crop's grey levels are raised to a power of 1/1.6 to 1.6: films are darker and lighter than a few pictures."""
+"""Largest power that a crop's grey levels, as 0..1, are raised to; the least is its reciprocal. Why: films are darker
+and lighter than a few pictures.
+"""
 HELD_OUT_EVERY = 10
+"""Of so many pictures one is held out."""
 MOST_HELD_OUT = 8
+"""Largest number of pictures that are held out."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """(H, W, 3) uint8; `following` is the next frame of the film, where it is one."""
+    """A photograph, or two neighbouring frames of a film."""
 
     frame: Frame
     following: Frame | None = None
+    """The next frame of the film, of the same size; None for a photograph."""
 
     @property
     def frames(self) -> list[Frame]:
+        """The one or two frames, in order."""
         return [self.frame] if self.following is None else [self.frame, self.following]
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Those trained on, and those that only judge: never trained on, unless there is but one picture."""
+    """The pictures of a training."""
 
     training: Sequence[Picture]
     held_out: Sequence[Picture]
+    """Pictures that only judge. They are never trained on, unless there is only one picture."""
 
     def sample(self, seed: int, number: int, side: int) -> Picture:
-        """Crop `number`: any part of any picture, lighter or darker, mirrored half of the time, (side, side, 3).
+        """Crop `number`: a random part of a random picture, lighter or darker, mirrored half of the time.
 
-        Where the picture is lower or narrower than `side` the crop is too, and the longer by so much.
+        It has the shape of `crop_shape`. The same numbers always give the same crop. Of a pair of frames the same part
+        is cut, in order or reversed.
         """
         random = np.random.default_rng((seed, number))
         for _ in range(DRAWS):
-            found = self._draw(random, side)
-            if found.frame.std() >= FLAT:
+            crop = self._draw(random, side)
+            if crop.frame.std() >= FLAT:
                 break
-        return found
+        return crop
 
     def _draw(self, random: np.random.Generator, side: int) -> Picture:
         picture = self.training[int(random.integers(len(self.training)))]
@@ -99,7 +113,9 @@ class Pictures:
 
 
 def crop_shape(shape: Sequence[int], side: int) -> tuple[int, int]:
-    """(height, width) of a crop of a picture of that shape: side x side pixels in number, where it has so many.
+    """(height, width) of a crop of a picture of `shape` (H, W, ...): side x side pixels, where the picture has so many.
+
+    Where the picture is lower or narrower than `side`, the crop is longer by as much as it can be.
 
     >>> crop_shape((300, 400), 288)
     (288, 288)
@@ -117,46 +133,59 @@ def crop_shape(shape: Sequence[int], side: int) -> tuple[int, int]:
 
 
 def load_pictures(spec: TrainSpec, scan: VideoScan | None = None) -> Pictures:
-    """Read everything that the spec names; what judges is at its size. Raises PictureError, VideoError.
+    """Read the photographs and frames that the spec names. Held-out pictures have the size at which they will be
+    painted.
 
-    `scan` is that of the spec's film where the caller has it; None scans the film here.
+    Raises PictureError, VideoError. `scan` is that of the spec's film where the caller has it; None scans the film
+    here.
     """
     assert spec.size is not None
-    found: list[Picture] = []
+    everything: list[Picture] = []
     if spec.photos:
-        found += [Picture(_magnified(read_picture(path), spec)) for path in photo_files(spec.photos)]
+        everything += [Picture(_magnified(read_picture(path), spec)) for path in photo_files(spec.photos)]
     if spec.video:
-        found += film_pictures(scan or scan_video(spec.video), spec)
-    pictures = split(found)
-    judging = [Picture(*(_at_size(frame, spec) for frame in one.frames)) for one in pictures.held_out]
-    return Pictures(pictures.training, judging)
+        everything += film_pictures(scan or scan_video(spec.video), spec)
+    pictures = split(everything)
+    held_out = [Picture(*(_at_size(frame, spec) for frame in picture.frames)) for picture in pictures.held_out]
+    return Pictures(pictures.training, held_out)
 
 
-def split(found: Sequence[Picture]) -> Pictures:
-    """Every tenth picture, up to MOST_HELD_OUT of them, is held out."""
-    if len(found) < 2:
-        return Pictures(found, found)
-    count = min(max(len(found) // HELD_OUT_EVERY, 1), MOST_HELD_OUT)
-    chosen = {(2 * i + 1) * len(found) // (2 * count) for i in range(count)}
+def split(pictures: Sequence[Picture]) -> Pictures:
+    """The pictures, of which one in HELD_OUT_EVERY, and at most MOST_HELD_OUT, are held out, evenly spaced.
+
+    A single picture is both trained on and held out.
+    """
+    if len(pictures) < 2:
+        return Pictures(pictures, pictures)
+    count = min(max(len(pictures) // HELD_OUT_EVERY, 1), MOST_HELD_OUT)
+    chosen = {(2 * i + 1) * len(pictures) // (2 * count) for i in range(count)}
     return Pictures(
-        [picture for i, picture in enumerate(found) if i not in chosen],
-        [picture for i, picture in enumerate(found) if i in chosen],
+        [picture for i, picture in enumerate(pictures) if i not in chosen],
+        [picture for i, picture in enumerate(pictures) if i in chosen],
     )
 
 
 def photo_files(folder: str) -> list[Path]:
-    """The pictures below a folder, in order of their names. Raises PictureError where there is none."""
+    """The picture files in a folder and below it, sorted by path: MOST_PHOTOS of them at most, evenly spaced.
+
+    Raises PictureError where there is none.
+    """
     if not Path(folder).is_dir():
         raise PictureError(f"there is no folder {folder}", "give the folder of your photographs with --photos")
-    paths = (path for path in Path(folder).rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
-    found = sorted(paths)
-    if not found:
+    paths = sorted(
+        path for path in Path(folder).rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
+    )
+    if not paths:
         raise PictureError(f"there is no picture in {folder}", f"it needs {', '.join(PICTURE_SUFFIXES)} files")
-    return [found[i] for i in evenly(MOST_PHOTOS, len(found))]
+    return [paths[i] for i in evenly(MOST_PHOTOS, len(paths))]
 
 
 def film_pictures(scan: VideoScan, spec: TrainSpec) -> list[Picture]:
-    """Pairs of neighbours, evenly spaced over the film, none across a cut; single frames where nothing ties a pair."""
+    """Pairs of neighbouring frames, evenly spaced over the film, none across a cut. Raises VideoError.
+
+    Where the spec gives the temporal loss no weight they are single frames. A film without two frames of one shot gives
+    its first frame alone.
+    """
     probe = scan.probe
     height, width = _magnified_shape((probe.height, probe.width), spec)
     cuts = set(scan.cuts)
@@ -170,7 +199,9 @@ def film_pictures(scan: VideoScan, spec: TrainSpec) -> list[Picture]:
 
 
 def painted_shape(shape: Sequence[int], spec: TrainSpec) -> tuple[int, int]:
-    """(height, width) at which a picture of that shape will be painted; nothing is narrower than SMALLEST_CROP."""
+    """(height, width) at which a picture of `shape` (H, W, ...) will be painted. No side is below SMALLEST_CROP
+    pixels.
+    """
     height, width = shape[:2]
     scale = max((spec.size or 0) / max(height, width), SMALLEST_CROP / min(height, width))
     return round(height * scale), round(width * scale)

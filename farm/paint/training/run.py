@@ -12,7 +12,7 @@ from farm.errors import CancelledError
 from farm.interruption import noted_interruption
 from farm.media.scan import VideoScan
 from farm.paint.styler import local_runtime
-from farm.paint.training.course import Told, begin_training, run_course, training_folder
+from farm.paint.training.course import CourseProgress, begin_training, run_course, training_folder
 from farm.paint.training.pictures import load_pictures
 from farm.paint.training.step import Trainer
 from farm.spec.train import TrainSpec
@@ -23,7 +23,7 @@ def train_network(
     *,
     threads: int | None = None,
     overwrite: bool = False,
-    on_step: Callable[[Told], None] = lambda _: None,
+    on_step: Callable[[CourseProgress], None] = lambda _: None,
     scan: VideoScan | None = None,
     hashes: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
@@ -44,10 +44,10 @@ def train_network(
             ) from None
 
 
-def evaluation_line(told: Told) -> str:
+def evaluation_line(progress: CourseProgress) -> str:
     """The losses of one evaluation on the held-out pictures, as a line of text; those that are 0 are left out."""
-    terms = ", ".join(f"{name} {value:.3g}" for name, value in told.losses.items() if value)
-    return f"step {told.step}: held out {terms}"
+    terms = ", ".join(f"{name} {value:.3g}" for name, value in progress.losses.items() if value)
+    return f"step {progress.step}: held out {terms}"
 
 
 def summary(report: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What shows how a training goes: its learning curve, and held-out pictures painted by the network as it is."""
+"""Pictures that show how a training goes: its learning curve, and held-out pictures painted by the network so far."""
 
 from __future__ import annotations
 
@@ -16,12 +16,18 @@ from farm.media.pictures import cover, write_picture
 from farm.paint.training.pictures import Pictures
 
 SHEET_PICTURES = 6
+"""Largest number of held-out pictures on a sample sheet."""
 SHEET_SIZE = (180, 240)
+"""(height, width) of each of them, in pixels."""
 TERMS = ("total", "style", "content", "temporal")
+"""Terms of the loss that the learning curve shows, where they are not 0."""
 
 
 def write_sample_sheet(path: Path, pictures: Pictures, paint: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> None:
-    """Held-out pictures above what the network makes of them, PNG."""
+    """Write a PNG with held-out pictures in one row and what `paint` makes of them below.
+
+    `paint` maps (H, W, 3) uint8 to the same shape. The folder of `path` is made. Raises OSError.
+    """
     shown = [picture.frame for picture in pictures.held_out[:SHEET_PICTURES]]
     rows = [
         ("photo", [cover(frame, SHEET_SIZE) for frame in shown]),
@@ -32,7 +38,10 @@ def write_sample_sheet(path: Path, pictures: Pictures, paint: Callable[[NDArray[
 
 
 def write_learning_curve(path: Path, curve: Sequence[Mapping[str, Any]]) -> None:
-    """Loss terms by step on training crops and held-out pictures, PNG. `curve` as in `farm.paint.training.course`."""
+    """Write a PNG with the terms of the loss by step, on training crops and on held-out pictures.
+
+    `curve` is that of `farm.paint.training.course.Course`. Raises OSError.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,8 +1,8 @@
-"""The processes that train one network together, each on its share of every batch. Usually there is one.
+"""The processes that train one network together, each on its share of every batch. Usually there is only one.
 
 team = Team()                        # this process alone
-team = TorchTeam()                   # those of torch.distributed's process group
-seconds = team.led(clock)            # the first one's, for all of them
+team = TorchTeam()                   # the processes of torch.distributed's process group
+seconds = team.led(clock)            # the leader's clock, for all of them
 """
 
 from __future__ import annotations
@@ -14,31 +14,37 @@ from torch import distributed, nn
 
 
 class TeamEnded(Exception):  # noqa: N818 - nothing went wrong here
-    """Another of the team stopped, for a reason that it tells of itself."""
+    """Another process of the team has stopped. It reports the reason itself."""
 
 
 class Team:
-    """One process. What several do differently is all here; the first of them, `leads`, alone judges and writes."""
+    """A team of one process. TorchTeam overrides what several processes do differently."""
 
     rank = 0
+    """Number of this process in the team."""
     size = 1
+    """Number of processes."""
 
     @property
     def leads(self) -> bool:
+        """Whether this process is the leader, which alone evaluates and writes."""
         return self.rank == 0
 
     def begin(self, network: nn.Module) -> None:
-        """Give everyone the leader's weights. Raises TeamEnded where one of the others is not ready for work."""
+        """Give every process the leader's weights. Raises TeamEnded where one of the others is not ready for work."""
 
     def average(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace each gradient by its mean over the team."""
 
     def total(self, values: Sequence[float]) -> list[float]:
-        """The sums over the team."""
+        """The sum of each value over the team."""
         return list(values)
 
     def led(self, compute: Callable[[], float]) -> float:
-        """The leader's value of `compute`, which nobody else calls; what that raises ends the others with TeamEnded."""
+        """The leader's value of `compute`, which no other process calls.
+
+        What it raises is raised for the leader; the others raise TeamEnded.
+        """
         return compute()
 
     def all_agree(self, value: float) -> bool:
@@ -48,15 +54,18 @@ class Team:
 
 
 ALONE = Team()
+"""The team of a process that trains by itself."""
 
 
 class TorchTeam(Team):
-    """All processes of the default process group; it has to have a backend for tensors in CPU memory."""
+    """All processes of torch.distributed's default process group."""
 
     def __init__(self) -> None:
+        """The process group must exist, and have a backend for tensors in CPU memory."""
         self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
 
     def begin(self, network: nn.Module) -> None:
+        """See Team."""
         self.meet(ready=True)
         for tensor in network.state_dict().values():
             whole = tensor.contiguous()
@@ -64,32 +73,39 @@ class TorchTeam(Team):
             tensor.copy_(whole)
 
     def meet(self, *, ready: bool) -> None:
-        """Wait for the others to `begin`, or end them there. Raises TeamEnded if one of them is not `ready`."""
+        """Wait for the others to `begin`. A process that is not `ready` ends the others there.
+
+        Raises TeamEnded if this process is ready and another is not.
+        """
         if any(self.total([float(not ready)])) and ready:
             raise TeamEnded
 
     def average(self, parameters: Iterable[nn.Parameter]) -> None:
-        """What DistributedDataParallel does by hooks in a backward pass, after it, however gradients were computed."""
+        """See Team. DistributedDataParallel does this by hooks in a backward pass; here gradients come from
+        elsewhere.
+        """
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
         distributed.all_reduce(flat)
         flat /= self.size
-        for gradient, part in zip(gradients, flat.split([one.numel() for one in gradients]), strict=True):
+        for gradient, part in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
     def total(self, values: Sequence[float]) -> list[float]:
+        """See Team. Sums are float64."""
         sums = torch.tensor(values, dtype=torch.float64)
         distributed.all_reduce(sums)
-        found: list[float] = sums.tolist()
-        return found
+        totals: list[float] = sums.tolist()
+        return totals
 
     def led(self, compute: Callable[[], float]) -> float:
-        told = torch.zeros(2, dtype=torch.float64)
+        """See Team."""
+        message = torch.zeros(2, dtype=torch.float64)  # whether there is a value, and the value
         try:
             if self.leads:
-                told = torch.tensor([1.0, compute()], dtype=torch.float64)
-        finally:  # also where it raises: the others wait
-            distributed.broadcast(told, 0)
-        if not told[0]:
+                message = torch.tensor([1.0, compute()], dtype=torch.float64)
+        finally:  # also where it raises, because the others wait
+            distributed.broadcast(message, 0)
+        if not message[0]:
             raise TeamEnded
-        return float(told[1])
+        return float(message[1])

@@ -18,7 +18,7 @@ from farm.paint.network.painter import InstantPainter
 from farm.paint.training.course import begin_training, run_course, training_folder
 from farm.paint.training.pictures import load_pictures
 from farm.paint.training.run import train_network
-from farm.paint.training.step import GROWN, NEAR, TINY, Trainer, heard, rate_at, work_done
+from farm.paint.training.step import GROWN, NEAR, TINY, Trainer, contributing_layers, rate_at, work_done
 from farm.paint.training.team import Team, TeamEnded
 from farm.plan.runtime import Runtime
 from farm.spec.load import validated
@@ -99,7 +99,7 @@ def test_the_last_crops_are_whole_pictures(style, photos, tmp_path):
     trainer.step(1, GROWN)
     assert trainer._crop(1).frames.shape[2:] == trainer.painted_shape == (72, 96)
     assert list(trainer._kept) == [1]
-    assert {one.frame.shape for one in trainer._judging_crops()} == {(72, 96, 3)}
+    assert {one.frame.shape for one in trainer._held_out_crops()} == {(72, 96, 3)}
     again = Trainer(spec, load_pictures(spec), RUNTIME)
     again.step(1, GROWN)
     assert torch.equal(again._crop(1).frames, trainer._crop(1).frames)
@@ -249,8 +249,8 @@ def test_a_style_without_content_keeps_its_weight(style, photos, tmp_path):
 def test_a_layer_without_a_say_is_left_out():
     layers = {"relu1_1": 1.0, "relu5_1": 1.0}
     targets = StyleTargets({"relu1_1": torch.full((4, 4), 100.0), "relu5_1": torch.full((4, 4), 1.0)})
-    assert heard(layers, targets) == {"relu1_1": 1.0}
-    assert heard({**layers, "relu5_1": 10.0}, targets) == {"relu1_1": 1.0, "relu5_1": 10.0}
+    assert contributing_layers(layers, targets) == {"relu1_1": 1.0}
+    assert contributing_layers({**layers, "relu5_1": 10.0}, targets) == {"relu1_1": 1.0, "relu5_1": 10.0}
 
 
 class Follower(Team):
