@@ -31,11 +31,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.paint.network.network import ARCHITECTURES, StyleNetwork
 from farm.paint.network.network_file import card_of, save_network
-from farm.plan.tasks import plan_tasks
+from farm.plan import plan_tasks
 from farm.render.committed import read_committed
 
 ROOT = Path(__file__).parents[1]

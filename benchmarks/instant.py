@@ -37,8 +37,7 @@ import numpy as np
 
 from farm.commands.stylize import WINDOW
 from farm.flow import create_matcher
-from farm.job.directory import JobDirectory
-from farm.job.record import JobRecord
+from farm.job import JobDirectory, JobRecord
 from farm.media.contact_sheet import contact_sheet
 from farm.media.pictures import cover, read_picture, resize, write_picture
 from farm.paint.network.network_file import load_network_file
@@ -49,9 +48,9 @@ from farm.plan.render_plan import output_size
 from farm.render.committed import frame_of_pass
 from farm.render.source_frames import SourceFrames
 from farm.render.steadiness import warp_error
+from farm.spec import StillSpec
 from farm.spec.frames import evenly
 from farm.spec.load import validated
-from farm.spec.paint import StillSpec
 
 MOST_PAIRS = 60
 """Pairs of frames, at most, whose warp error is measured."""

@@ -35,10 +35,11 @@ from farm.paint.losses.objective import OptimizeSettings
 from farm.paint.losses.targets import Style, StyleTargets
 from farm.paint.network.painter import InstantPainter
 from farm.paint.optimizer.frame import FrameOptimizer, StepProgress
+from farm.plan import Runtime
 from farm.plan.render_plan import output_size
-from farm.plan.runtime import Runtime
 from farm.render.steadiness import warp_error
-from farm.spec.frames import FrameRange, evenly
+from farm.spec import FrameRange
+from farm.spec.frames import evenly
 
 Picture = NDArray[np.uint8]
 """(H, W, 3) RGB."""

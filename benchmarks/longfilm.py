@@ -28,10 +28,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.processes import command_of, descendants
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory
 from farm.media.ffmpeg import ffmpeg_binary
+from farm.plan import plan_tasks
 from farm.plan.estimates import estimate_storage
-from farm.plan.tasks import plan_tasks
 
 ROOT = Path(__file__).parents[1]
 LOOP = 1000
@@ -221,9 +221,9 @@ def plan(folder: Path, frames: int) -> dict[str, Any]:
     if code != 0:
         raise SystemExit(f"farm plan ended with {code}")
     from farm.media.scan import scan_video
+    from farm.plan import plan_render
     from farm.plan.estimates import estimate_work
-    from farm.plan.render_plan import plan_render
-    from farm.spec.load import build_spec
+    from farm.spec import build_spec
 
     scan = scan_video(str(film))
     spec = build_spec({"video": str(film), "styles": ["style.png"], "output": "out.mp4"})

@@ -26,18 +26,16 @@ import numpy as np
 
 from benchmarks.media_kinds import KINDS, REFUSED
 from farm.errors import FarmError
-from farm.job.record import JobRecord
+from farm.job import JobRecord
 from farm.media.color import yuv_coding
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.probe import probe_video
 from farm.media.source import ffmpeg_url
-from farm.plan.runtime import Runtime
-from farm.plan.tasks import plan_tasks
-from farm.plan.video import VideoProbe
+from farm.plan import Runtime, VideoProbe, plan_tasks
 from farm.render.chunk import ChunkRenderer
 from farm.render.prepare import prepare_job
 from farm.render.stitch import stitch_film
-from farm.spec.load import build_spec
+from farm.spec import build_spec
 
 LOWEST_PSNR = 30.0
 """Decibels. Pictures below it differ."""

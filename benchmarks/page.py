@@ -23,16 +23,14 @@ import numpy as np
 
 from farm.files.checked_json import seal
 from farm.files.png import decode_png, encode_png
-from farm.job.directory import JobDirectory, frame_name, ledger_name
-from farm.job.record import FrameRecord, JobRecord
+from farm.job import FrameRecord, JobDirectory, JobRecord
+from farm.job.directory import frame_name, ledger_name
 from farm.job.state import JobState, save_state
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.scan import scan_video
 from farm.pages.report import write_report
-from farm.plan.render_plan import plan_render
-from farm.plan.runtime import Runtime
-from farm.plan.tasks import plan_tasks
-from farm.spec.load import build_spec
+from farm.plan import Runtime, plan_render, plan_tasks
+from farm.spec import build_spec
 
 SHOT = 90
 """Frames of a shot."""

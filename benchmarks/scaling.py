@@ -35,11 +35,10 @@ from typing import Any, TextIO
 
 from benchmarks.virtual import Chances, Outcome, simulate
 from farm.commands.bench.report import processor
-from farm.plan.render_plan import plan_render
+from farm.plan import Task, VideoProbe, plan_render, plan_tasks, task_id
 from farm.plan.schedule import Schedule
-from farm.plan.tasks import Task, plan_tasks, task_id
-from farm.plan.video import ColorTags, VideoProbe
-from farm.spec.load import build_spec
+from farm.plan.video import ColorTags
+from farm.spec import build_spec
 
 RATE = 24
 """Frames a second of the film under a virtual clock."""

@@ -17,8 +17,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from farm.plan import Task
 from farm.plan.schedule import Assign, Release, Schedule, TaskFailed, TaskSucceeded, WorkerJoined, WorkerLost
-from farm.plan.tasks import Task, longest_chain
+from farm.plan.tasks import longest_chain
 
 
 @dataclass(frozen=True)

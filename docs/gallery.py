@@ -23,7 +23,7 @@ from farm.commands.demo.run import demo_clip, demo_spec, run_demo
 from farm.media.decode import FrameReader
 from farm.media.scan import scan_video
 from farm.pages.report import write_report
-from farm.spec.frames import FrameRange
+from farm.spec import FrameRange
 
 FRAME = 24
 """Frame that the grid shows."""

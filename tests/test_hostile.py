@@ -32,8 +32,8 @@ from farm.media.pictures import read_picture
 from farm.media.probe import probe_video
 from farm.paint.features.weights import load_weights
 from farm.render.inputs import Inputs
-from farm.spec.frames import FrameRange
-from farm.spec.load import build_spec, load_spec
+from farm.spec import FrameRange, build_spec
+from farm.spec.load import load_spec
 from farm.spec.render import EncodeSettings
 from tests.conftest import make_clip
 

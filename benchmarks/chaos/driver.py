@@ -19,7 +19,7 @@ from farm.cluster.render_job import render_job
 from farm.cluster.sizing import LaunchOptions
 from farm.errors import FarmError
 from farm.plan.segments import segments_of
-from farm.spec.load import build_spec
+from farm.spec import build_spec
 
 
 def main(path: str) -> int:

@@ -20,9 +20,9 @@ from typing import Any
 from benchmarks.chaos.harness import COMMAND_SECONDS, MISSED, Bench, Case, Driver, Row, after, kill_driver
 from benchmarks.chaos.watch import Watch
 from benchmarks.processes import command_of, send
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory
+from farm.plan import plan_tasks
 from farm.plan.segments import unread_tasks
-from farm.plan.tasks import plan_tasks
 
 START_ATTEMPTS = 3
 """Attempts to start a cluster. Ray waits 30 seconds for its processes: too few on a busy machine."""

@@ -30,9 +30,9 @@ from PIL import Image
 
 from benchmarks.chaos.watch import Watch
 from benchmarks.processes import command_of, descendants
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory
 from farm.media.ffmpeg import ffmpeg_binary
-from farm.plan.tasks import plan_tasks
+from farm.plan import plan_tasks
 
 ROOT = Path(__file__).parents[2]
 """Top of the repository."""

@@ -35,8 +35,8 @@ from farm.cli.pages import seeing
 from farm.cli.service import service
 from farm.cli.train import training
 from farm.errors import FarmError, UsageError
+from farm.spec import RenderSpec
 from farm.spec.load import absolute_path
-from farm.spec.render import RenderSpec
 
 app = typer.Typer(
     name="farm",

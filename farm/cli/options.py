@@ -21,10 +21,8 @@ import typer
 
 from farm.cli.fields import argument, option
 from farm.errors import UsageError
-from farm.spec.load import build_spec, load_spec, validated, with_absolute_paths
-from farm.spec.paint import PaintSpec, StillSpec
-from farm.spec.render import RenderSpec
-from farm.spec.train import TrainSpec
+from farm.spec import PaintSpec, RenderSpec, StillSpec, TrainSpec, build_spec
+from farm.spec.load import load_spec, validated, with_absolute_paths
 
 Table = Mapping[str, Any]
 """Annotations for Typer by the names of options, with `_` for `-`."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from farm.plan import RenderPlan, VideoProbe
 from farm.plan.estimates import StorageEstimate, WorkEstimate
-from farm.plan.render_plan import RenderPlan
-from farm.plan.video import VideoProbe
 from farm.spec.units import format_seconds
 
 SHOTS_LISTED = 20

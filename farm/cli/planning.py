@@ -9,10 +9,10 @@ from typing import Any
 from farm.cli.options import film_spec
 from farm.cli.plan_text import plan_lines
 from farm.media.scan import scan_video
+from farm.plan import plan_render
 from farm.plan.estimates import estimate_storage, estimate_work
-from farm.plan.render_plan import plan_render
+from farm.spec import RenderSpec
 from farm.spec.load import absolute_path
-from farm.spec.render import RenderSpec
 
 STAND_INS = {"output": "out.mp4", "styles": ["style.png"]}
 """Fields that a plan does not depend on, for a command line that leaves them out."""

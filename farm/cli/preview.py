@@ -11,11 +11,11 @@ from farm.cli.options import FILM, PAINT, film_spec
 from farm.cli.progress import JobProgress
 from farm.cluster.preview import Cell, Preview, PreviewRequest, make_preview
 from farm.errors import OutputError
-from farm.files.atomic import write_atomically
+from farm.files import write_atomically
 from farm.pages.preview import Shown, preview_page, preview_sheet
-from farm.plan.render_plan import RenderPlan
+from farm.plan import RenderPlan
 from farm.plan.variants import Variant, parse_frames, parse_vary, spread
-from farm.spec.render import RenderSpec
+from farm.spec import RenderSpec
 
 SHEET, PAGE = "sheet.png", "sheet.html"
 """Names of the contact sheet as a picture and as a page, in the folder of the preview."""

@@ -26,7 +26,7 @@ from farm.cli.arguments import (
 from farm.cli.options import FILM, PAINT, film_spec, takes
 from farm.errors import UsageError
 from farm.plan.fair_share import DEFAULT_PRIORITY
-from farm.spec.frames import FrameRange
+from farm.spec import FrameRange
 from farm.spec.load import absolute_path
 
 service = typer.Typer()

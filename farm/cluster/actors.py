@@ -17,14 +17,13 @@ from typing import Any
 import ray
 
 from farm.cluster.metrics import Meters
-from farm.job.directory import JobDirectory
-from farm.plan.runtime import Runtime
-from farm.plan.tasks import Task
+from farm.job import JobDirectory
+from farm.plan import Runtime, Task
 from farm.render.chunk import ChunkRenderer, FrameReport
 from farm.render.cost_sample import Sample, sample_chunk
 from farm.render.source_frames import SourceFrames, open_flow_store
+from farm.spec import FrameRange
 from farm.spec.choices import Precision
-from farm.spec.frames import FrameRange
 
 
 @dataclass(frozen=True)

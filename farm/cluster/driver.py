@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from farm.cluster.workers import RenderFailed, TaskEnded, WorkerGone, Workers
 from farm.errors import ChunkFailedError, InputError, UsageError, first_line
+from farm.plan import Task
 from farm.plan.liveness import LEAST_SILENCE_SECONDS, FrameTally, LostTime, Watchdog
 from farm.plan.schedule import (
     Assign,
@@ -35,7 +36,6 @@ from farm.plan.schedule import (
     WorkerLost,
     WorkersAllowed,
 )
-from farm.plan.tasks import Task
 
 if TYPE_CHECKING:
     from farm.cluster.metrics import JobMetrics

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from farm.errors import RenderError, first_line
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory
 from farm.plan.segments import Segment
 from farm.render.stitch import Segments
 

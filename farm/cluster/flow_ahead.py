@@ -10,7 +10,7 @@ from __future__ import annotations
 import ray
 
 from farm.cluster.actors import spawn_flow_worker
-from farm.spec.frames import FrameRange
+from farm.spec import FrameRange
 
 
 class FlowAhead:

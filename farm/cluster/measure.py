@@ -23,17 +23,15 @@ from farm.cluster.session import ray_session
 from farm.cluster.sizing import LaunchOptions, job_pool, logical_cpus, worker_runtime
 from farm.errors import CancelledError, UsageError
 from farm.interruption import noted_interruption
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory, JobRecord
 from farm.job.forecast import save_forecast
-from farm.job.record import JobRecord
 from farm.media.film import encode_film
 from farm.plan.forecast import USUAL_WORKERS, Costs, Forecast, floor_seconds, forecast_rows, storage_bytes
 from farm.plan.pace import Progress
 from farm.render.cost_sample import Sample, chunks_to_sample
 from farm.render.prepare import prepare_job
 from farm.render.stitch import encode_settings, shown_probe
-from farm.spec.frames import FrameRange
-from farm.spec.render import RenderSpec
+from farm.spec import FrameRange, RenderSpec
 
 if TYPE_CHECKING:
     from farm.cluster.pool import WorkerPool

@@ -24,7 +24,7 @@ from farm.cluster.actors import WorkerFacts, end_ray_process, spawn_render_worke
 from farm.cluster.worker_logs import last_log_lines
 from farm.cluster.workers import RenderFailed, TaskEnded, WorkerGone
 from farm.errors import ChunkFailedError, FarmError, StorageError, last_line
-from farm.plan.tasks import Task
+from farm.plan import Task
 from farm.render.chunk import FrameReport
 
 MAX_LOST_BEFORE_JOINING = 3

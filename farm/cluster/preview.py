@@ -24,8 +24,7 @@ from farm.cluster.session import ray_session
 from farm.cluster.sizing import LaunchOptions, job_pool, logical_cpus, worker_runtime
 from farm.errors import CancelledError
 from farm.interruption import noted_interruption
-from farm.job.directory import JobDirectory
-from farm.job.record import JobRecord
+from farm.job import JobDirectory, JobRecord
 from farm.media.join import join_films
 from farm.plan.pace import Progress
 from farm.plan.variants import first_seconds, frames_to_show
@@ -34,7 +33,7 @@ from farm.render.committed import read_committed
 from farm.render.inputs import Inputs
 from farm.render.prepare import Prepared, prepare_job
 from farm.render.source_frames import SourceFrames
-from farm.spec.render import RenderSpec
+from farm.spec import RenderSpec
 
 if TYPE_CHECKING:
     from farm.cluster.pool import WorkerPool

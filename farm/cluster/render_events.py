@@ -16,8 +16,8 @@ from farm.cluster.sizing import LaunchOptions
 from farm.interruption import Interruption
 from farm.job.history import History
 from farm.job.state import StateRecorder
+from farm.plan import Task
 from farm.plan.pace import Progress
-from farm.plan.tasks import Task
 from farm.render.chunk import FrameReport
 from farm.render.film_in_progress import FilmMaker
 

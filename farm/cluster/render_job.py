@@ -22,26 +22,24 @@ from farm.cluster.session import RaySession, ray_session
 from farm.cluster.sizing import LaunchOptions, job_pool, logical_cpus, worker_runtime
 from farm.errors import CancelledError, OutputError
 from farm.interruption import noted_interruption
+from farm.job import JobDirectory, JobRecord
 from farm.job.credentials import check_no_secrets
-from farm.job.directory import JobDirectory
 from farm.job.history import History
 from farm.job.lease import job_lease
-from farm.job.record import JobRecord
 from farm.job.request import film_title
 from farm.job.state import job_state
 from farm.media.film import check_encoding, check_output_writable
 from farm.media.source import content_hash
+from farm.plan import Task, plan_tasks
 from farm.plan.pace import Progress
 from farm.plan.schedule import Window
 from farm.plan.segments import Segment, SegmentProgress, segment_of_tasks, segments_ahead, settled_tasks
-from farm.plan.tasks import Task, plan_tasks
 from farm.render.film_in_progress import FilmMaker
 from farm.render.inputs import Inputs
 from farm.render.network_for_film import with_network
 from farm.render.prepare import Prepared, prepare_job, sibling_flow_sources
 from farm.render.stitch import Segments, is_own_film
-from farm.spec.frames import FrameRange
-from farm.spec.render import RenderSpec
+from farm.spec import FrameRange, RenderSpec
 from farm.spec.units import format_seconds
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from farm.cluster.monitoring import monitoring_addresses
 from farm.cluster.render_job import render_job
 from farm.cluster.sizing import LaunchOptions
 from farm.errors import CancelledError, ChunkFailedError, FarmError, StorageError, TimedOutError, UsageError
+from farm.job import JobDirectory
 from farm.job.credentials import check_no_secrets
-from farm.job.directory import JobDirectory
 from farm.job.lease import job_lease
 from farm.job.request import (
     JobRequest,
@@ -37,7 +37,8 @@ from farm.job.request import (
 from farm.job.state import FINISHED, JobState, State, load_state, save_state
 from farm.plan.pace import Progress
 from farm.plan.reads import dependents
-from farm.spec.frames import FrameRange, runs
+from farm.spec import FrameRange
+from farm.spec.frames import runs
 from farm.spec.load import absolute_path, spec_differences
 
 CANCEL_SECONDS = 60.0

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from farm.cluster.session import RaySession
 from farm.job.request import film_title
 from farm.paint.device import usable_cores
+from farm.plan import Runtime
 from farm.plan.fair_share import DEFAULT_PRIORITY
 from farm.plan.liveness import LEAST_SILENCE_SECONDS
 from farm.plan.pace import Progress
-from farm.plan.runtime import Runtime
 from farm.render.prepare import Prepared
+from farm.spec import RenderSpec
 from farm.spec.named_files import input_files
-from farm.spec.render import RenderSpec
 
 if TYPE_CHECKING:
     from farm.cluster.pool import WorkerPool

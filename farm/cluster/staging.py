@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from farm.errors import UsageError
+from farm.files import Storage
 from farm.files.remote import is_remote
-from farm.files.storage import Storage
 from farm.render.inputs import Inputs
+from farm.spec import RenderSpec
 from farm.spec.named_files import with_files
-from farm.spec.render import RenderSpec
 
 
 def copy_inputs(spec: RenderSpec, job_url: str) -> RenderSpec:

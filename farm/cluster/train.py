@@ -20,7 +20,7 @@ from farm.errors import CancelledError, UsageError
 from farm.interruption import Interruption, noted_interruption
 from farm.paint.device import usable_cores
 from farm.paint.training.course import CourseProgress, begin_training, training_folder
-from farm.spec.train import TrainSpec
+from farm.spec import TrainSpec
 
 if TYPE_CHECKING:
     from farm.cluster.train_workers import Run

@@ -33,7 +33,7 @@ from farm.paint.training.course import CourseProgress, run_course
 from farm.paint.training.pictures import load_pictures
 from farm.paint.training.step import Trainer
 from farm.paint.training.team import TeamEnded, TorchTeam
-from farm.spec.train import TrainSpec
+from farm.spec import TrainSpec
 
 MOST_FAILURES = 5
 """Of one run of the command. Where a node is taken away on notice (a spot instance) that is not counted."""

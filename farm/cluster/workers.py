@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from farm.plan.tasks import Task
+from farm.plan import Task
 
 if TYPE_CHECKING:
     from farm.cluster.actors import WorkerFacts

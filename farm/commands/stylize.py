@@ -9,7 +9,7 @@ from typing import Any
 from farm.errors import OutputError
 from farm.files.atomic import check_can_write
 from farm.plan.render_plan import output_size
-from farm.spec.paint import StillSpec
+from farm.spec import StillSpec
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 WINDOW = 50

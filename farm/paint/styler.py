@@ -26,10 +26,10 @@ from farm.paint.losses.targets import SizedTargets, Style
 from farm.paint.optimizer.frame import FrameOptimizer, OptimizeSettings, StepProgress, StylizedFrame, TemporalTie
 from farm.paint.optimizer.pyramid import Painter, pyramid_sizes, stylize_coarse_to_fine
 from farm.paint.optimizer.start import start_picture
-from farm.plan.runtime import Runtime
+from farm.plan import Runtime
+from farm.spec import PaintSpec
 from farm.spec.choices import Precision
 from farm.spec.named_files import with_small_files_here
-from farm.spec.paint import PaintSpec
 
 WINDOW = 20
 """Steps over which the convergence of a frame is judged. Ruder's 50 suit his 1000 steps a frame, which ours are not."""

@@ -16,8 +16,7 @@ from statistics import fmean
 
 import numpy as np
 
-from farm.plan.render_plan import Chunk, RenderPlan
-from farm.plan.tasks import Task, plan_tasks, task_id
+from farm.plan import Chunk, RenderPlan, Task, plan_tasks, task_id
 from farm.render.chunk import INDEPENDENT_BATCH, ChunkRenderer, FrameReport
 
 SEQUENTIAL = 3

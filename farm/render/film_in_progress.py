@@ -17,10 +17,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
 from farm.errors import CancelledError, StorageError
-from farm.job.directory import JobDirectory, frame_name
-from farm.job.record import JobRecord, record_flow_key
+from farm.job import JobDirectory, JobRecord
+from farm.job.directory import frame_name
+from farm.job.record import record_flow_key
+from farm.plan import Task
 from farm.plan.segments import Segment, SegmentProgress, unread_tasks
-from farm.plan.tasks import Task
 from farm.render.stitch import Segments
 
 POLL_SECONDS = 0.2

@@ -15,14 +15,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from farm.errors import FlowFileError, PictureError, UsageError
-from farm.files.remote import is_remote, local_path
+from farm.files import local_path
+from farm.files.remote import is_remote
 from farm.media.pictures import read_picture
 from farm.media.scan import VideoScan, scan_video
 from farm.media.source import content_hash, open_source, pick_video_stream
 from farm.render.regions.files import read_mask_picture
+from farm.spec import PaintSpec, RenderSpec
 from farm.spec.named_files import BUILT_IN, picture_files, with_small_files_here
-from farm.spec.paint import PaintSpec, Region
-from farm.spec.render import RenderSpec
+from farm.spec.paint import Region
 
 MOST_PICTURE_BYTES = 1 << 31
 """Size of the largest picture file that is read, 2 GiB. Why: the bytes are held in memory while they are hashed and

@@ -18,15 +18,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory
 from farm.media.scan import VideoScan
 from farm.plan.pace import Progress
 from farm.plan.render_plan import output_size
 from farm.render.inputs import Inputs
+from farm.spec import RenderSpec, TrainSpec
 from farm.spec.load import validated
 from farm.spec.named_files import BUILT_IN, input_files
-from farm.spec.render import RenderSpec
-from farm.spec.train import TEMPORAL_EMPHASIS, TrainSpec
+from farm.spec.train import TEMPORAL_EMPHASIS
 from farm.spec.units import parse_duration
 
 DEFAULT_BUDGET = parse_duration("10m")

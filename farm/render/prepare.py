@@ -14,14 +14,13 @@ from pathlib import Path
 from farm import __version__
 from farm.errors import FlowFileError
 from farm.flow import external_flow_name
-from farm.job.directory import JobDirectory
-from farm.job.record import JobRecord, record_flow_key
+from farm.job import JobDirectory, JobRecord
+from farm.job.record import record_flow_key
 from farm.media.scan import VideoScan
-from farm.plan.render_plan import RenderPlan, plan_render
-from farm.plan.runtime import Runtime
+from farm.plan import RenderPlan, Runtime, plan_render
 from farm.render.inputs import Inputs
 from farm.render.regions.files import check_regions
-from farm.spec.render import RenderSpec
+from farm.spec import RenderSpec
 
 RECORDED_PACKAGES = ("torch", "opencv-contrib-python-headless", "av", "numpy", "ray")
 """Packages whose versions `job.json` records: those that decide what a frame looks like."""

@@ -20,11 +20,9 @@ from statistics import median
 import numpy as np
 
 from farm.flow import warp
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory, JobRecord
 from farm.job.measures import Known
-from farm.job.record import JobRecord
-from farm.plan.render_plan import RenderPlan
-from farm.plan.tasks import task_id
+from farm.plan import RenderPlan, task_id
 from farm.render.committed import frame_of_pass
 from farm.render.source_frames import SourceFrames, open_flow_store
 

@@ -25,20 +25,18 @@ import tenacity
 
 from farm.errors import EncodeError, StorageError
 from farm.files.checked_json import parse_or_none, seal, unseal
-from farm.job.directory import JobDirectory
-from farm.job.record import JobRecord
+from farm.job import JobDirectory, JobRecord
 from farm.media.encode import SUFFIX, encode_segment
 from farm.media.ffmpeg import ffmpeg_binary, ffmpeg_version
 from farm.media.film import join_segments
 from farm.media.source import content_hash
 from farm.media.tonemap import SDR
+from farm.plan import VideoProbe, task_id
 from farm.plan.segments import Segment, plan_segments
-from farm.plan.tasks import task_id
-from farm.plan.video import VideoProbe
 from farm.render.committed import frame_of_pass
 from farm.render.read_ahead import ahead
-from farm.spec.frames import FrameRange
-from farm.spec.render import EncodeSettings, RenderSpec
+from farm.spec import FrameRange, RenderSpec
+from farm.spec.render import EncodeSettings
 
 READ_AHEAD = 8
 """Frames that are read and decoded while the encoder is busy."""

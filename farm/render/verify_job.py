@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from farm.errors import FarmError, UsageError
+from farm.files import local_path
 from farm.files.checked_json import unseal
 from farm.files.png import is_whole_png
-from farm.files.remote import local_path
 from farm.flow.codec import decode_match
-from farm.job.directory import RECORD_NAMES, JobDirectory, frame_name, ledger_name
-from farm.job.record import JobRecord
+from farm.job import JobDirectory, JobRecord
+from farm.job.directory import RECORD_NAMES, frame_name, ledger_name
 from farm.media.source import content_hash
+from farm.plan import Task, plan_tasks
 from farm.plan.segments import SegmentProgress, unread_tasks
-from farm.plan.tasks import Task, plan_tasks
 from farm.render.inputs import file_hash
 from farm.render.stitch import Segments
 from farm.spec.load import absolute_path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.chaos.watch import Watch
-from farm.files.atomic import write_atomically
+from farm.files import write_atomically
 
 
 def test_frames_that_come_again_are_counted_and_damage_is_not(tmp_path):

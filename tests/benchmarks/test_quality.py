@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.quality import Measured, seams
-from farm.plan.render_plan import RenderPlan, plan_render
+from farm.plan import RenderPlan, plan_render
 from tests.plan.test_render_plan import make_probe, make_spec
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.scaling import film, film_tasks
 from benchmarks.virtual import Chances, simulate
-from farm.plan.tasks import Task
+from farm.plan import Task
 
 CERTAIN = Chances(step=1.0, dispatch=0.0, noise=0.0, slow_share=0.0, between_losses=1e15, failure_chance=0.0)
 

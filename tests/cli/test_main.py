@@ -16,7 +16,7 @@ from PIL import Image
 from typer.main import get_command
 
 from farm.cli.main import app, main
-from farm.spec.render import RenderSpec
+from farm.spec import RenderSpec
 from tests.conftest import make_clip
 
 PAINT_FAULTS = [

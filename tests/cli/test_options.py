@@ -9,10 +9,7 @@ from typer.main import get_command
 from farm.cli.fields import default_text, option, spec_field
 from farm.cli.main import app
 from farm.cli.options import FIELDS, FILM, PAINT, STILL, TRAIN, film_spec, still_spec, takes, train_spec
-from farm.spec.base import Model
-from farm.spec.paint import PaintSpec, StillSpec
-from farm.spec.render import RenderSpec
-from farm.spec.train import TrainSpec
+from farm.spec import Model, PaintSpec, RenderSpec, StillSpec, TrainSpec
 
 WRITTEN = {
     "style": (["/a.jpg:2", "/b.jpg"], "styles"),

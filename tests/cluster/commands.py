@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from farm.cli.main import main
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory
 from farm.job.state import load_state
 from farm.render.committed import frame_of_pass
 

@@ -13,9 +13,9 @@ import pytest
 from farm.cluster.driver import Driver, DriverSettings, JobEvents, TaskRun
 from farm.cluster.workers import RenderFailed, TaskEnded, WorkerGone
 from farm.errors import ChunkFailedError, UsageError, VideoError
-from farm.job.record import FrameRecord
+from farm.job import FrameRecord
+from farm.plan import Task
 from farm.plan.schedule import Window
-from farm.plan.tasks import Task
 from farm.render.chunk import FrameReport
 
 START_SECONDS = 0.5

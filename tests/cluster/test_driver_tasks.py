@@ -10,13 +10,12 @@ import pytest
 
 from farm.cluster.driver_tasks import make_segment, run_errand
 from farm.errors import EncodeError
-from farm.plan.runtime import Runtime
-from farm.plan.tasks import plan_tasks
+from farm.plan import Runtime, plan_tasks
 from farm.render.chunk import ChunkRenderer
 from farm.render.film_in_progress import FilmMaker
 from farm.render.prepare import prepare_job
 from farm.render.stitch import stitch_film
-from farm.spec.load import build_spec
+from farm.spec import build_spec
 from tests.conftest import make_clip
 
 pytestmark = pytest.mark.usefixtures("ray_here")

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory
 from farm.job.state import load_state
-from farm.plan.tasks import plan_tasks
+from farm.plan import plan_tasks
 from tests.cluster.commands import commits, farm, same_frames, submit, until
 from tests.conftest import make_clip
 

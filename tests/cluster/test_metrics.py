@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from farm.job.record import FrameRecord
+from farm.job import FrameRecord
 from farm.render.chunk import FrameReport
 
 

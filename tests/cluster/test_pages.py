@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from farm.job.directory import JobDirectory
-from farm.plan.tasks import plan_tasks
+from farm.job import JobDirectory
+from farm.plan import plan_tasks
 from tests.cluster.commands import ROOT, commits, farm, submit, until
 from tests.conftest import make_clip
 

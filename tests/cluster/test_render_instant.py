@@ -12,22 +12,21 @@ from farm.cli.progress import JobProgress
 from farm.cluster.render_job import render_job
 from farm.cluster.sizing import LaunchOptions
 from farm.errors import UsageError, WeightsError
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory
 from farm.media.probe import probe_video
 from farm.paint.color.matching import YIQ_FROM_RGB
 from farm.paint.color.treatment import color_treatment_after
 from farm.paint.network.network_file import load_network_file, style_picture
 from farm.paint.network.painter import InstantPainter
+from farm.plan import Runtime
 from farm.plan.pace import NoProgress
-from farm.plan.runtime import Runtime
 from farm.render.chunk import COLOR_SAMPLE
 from farm.render.committed import frame_of_pass
 from farm.render.inputs import Inputs
 from farm.render.network_for_film import film_training
 from farm.render.source_frames import SourceFrames
+from farm.spec import RenderSpec, build_spec
 from farm.spec.frames import evenly
-from farm.spec.load import build_spec
-from farm.spec.render import RenderSpec
 from tests.paint.training.conftest import SHALLOW, network_file
 from tests.render.test_inputs import scans_counted
 

@@ -19,7 +19,7 @@ from farm.cli.progress import JobProgress
 from farm.cluster.render_job import render_job
 from farm.cluster.sizing import LaunchOptions
 from farm.errors import ChunkFailedError, JobMismatchError, OutputError, UsageError, VideoError
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory
 from farm.job.history import load_history
 from farm.media.pictures import read_picture
 from farm.media.probe import probe_video
@@ -28,10 +28,9 @@ from farm.paint.features.weights import load_weights
 from farm.paint.losses.functional import STYLE_LAYERS, gram_matrix, style_loss
 from farm.paint.losses.targets import Style, StyleTargets
 from farm.paint.tensors import image_to_tensor
-from farm.plan.tasks import plan_tasks
+from farm.plan import plan_tasks
 from farm.render.source_frames import SourceFrames
-from farm.spec.load import build_spec
-from farm.spec.render import RenderSpec
+from farm.spec import RenderSpec, build_spec
 from tests.cluster.commands import final_frames, same_frames
 from tests.conftest import make_clip
 
@@ -174,7 +173,7 @@ def test_with_spare_storage_the_film_is_the_same_and_its_frames_are_given_up(cli
 
 
 def test_a_second_driver_is_refused_in_one_line(clip, style, tmp_path):
-    from farm.files.storage import Storage
+    from farm.files import Storage
     from farm.job.lease import job_lease
 
     with (
@@ -286,7 +285,7 @@ def test_a_truncated_film_renders_what_decodes_only_when_asked(tmp_path):
 
 def test_a_range_of_a_job_of_this_machine_is_rendered_again(clip, tmp_path):
     from farm.cluster.service import cancel_job, drop_frames, find_job, resume_job
-    from farm.spec.frames import FrameRange
+    from farm.spec import FrameRange
 
     spec = build_spec({"video": str(clip), "output": str(tmp_path / "out.mp4"), "method": "identity"})
     job = render(spec)["job"]

@@ -8,10 +8,10 @@ from farm.cluster import render_job as steps
 from farm.cluster.render_job import render_job
 from farm.cluster.sizing import LaunchOptions
 from farm.errors import FarmError, OutputError, PictureError, UsageError
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory
 from farm.plan.pace import NoProgress
 from farm.render import inputs
-from farm.spec.load import build_spec
+from farm.spec import build_spec
 
 
 @pytest.fixture

@@ -7,12 +7,11 @@ import pytest
 
 from farm.cluster import service
 from farm.files.checked_json import seal
-from farm.job.directory import JobDirectory
-from farm.job.record import FrameRecord
+from farm.job import FrameRecord, JobDirectory
+from farm.plan import Runtime
 from farm.plan.pace import NoProgress
-from farm.plan.runtime import Runtime
 from farm.render.prepare import prepare_job
-from farm.spec.load import build_spec
+from farm.spec import build_spec
 
 
 @pytest.mark.parametrize("spare", [False, True])

@@ -11,7 +11,7 @@ from PIL import Image
 from farm.cli.preview import PreviewOptions, preview_film
 from farm.cli.progress import JobProgress
 from farm.errors import JobMismatchError, OutputError, UsageError
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory
 from farm.job.forecast import load_forecast
 from tests.cluster.test_render_job import make_spec
 

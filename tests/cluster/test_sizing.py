@@ -8,8 +8,8 @@ import pytest
 
 from farm.cluster.session import RaySession
 from farm.cluster.sizing import worker_runtime
-from farm.plan.runtime import Runtime
-from farm.spec.load import build_spec
+from farm.plan import Runtime
+from farm.spec import build_spec
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from farm.errors import VideoError
-from farm.files.remote import local_path
-from farm.files.storage import Storage
-from farm.job.directory import JobDirectory
+from farm.files import Storage, local_path
+from farm.job import JobDirectory
 from farm.media.probe import probe_video
-from farm.spec.load import build_spec
+from farm.spec import build_spec
 from tests.cluster.commands import farm, same_frames, submit
 from tests.conftest import make_clip
 

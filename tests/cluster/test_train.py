@@ -18,7 +18,7 @@ from farm.errors import CancelledError, PictureError, UsageError
 from farm.paint.network.network import ARCHITECTURES, StyleNetwork
 from farm.paint.training.course import CourseProgress, training_folder
 from farm.paint.training.run import train_network
-from farm.spec.train import TrainSpec
+from farm.spec import TrainSpec
 from tests.cluster.commands import farm
 from tests.paint.training.conftest import photos
 from tests.paint.training.test_training import make_spec, same, weights

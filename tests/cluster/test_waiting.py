@@ -10,7 +10,7 @@ from farm.cluster import service
 from farm.cluster.jobs_api import SubmittedJob
 from farm.cluster.service import Found, wait_for_job
 from farm.errors import ChunkFailedError, TimedOutError, UsageError
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory
 from farm.job.state import JobState, save_state
 
 

@@ -15,8 +15,8 @@ from farm.paint.color.matching import YIQ_FROM_RGB, color_statistics
 from farm.paint.losses.objective import TemporalTie
 from farm.paint.losses.targets import StyleTargets
 from farm.paint.styler import SHOTS_KEPT, FrameStyler, optimize_settings
-from farm.plan.runtime import Runtime
-from farm.spec.load import build_spec
+from farm.plan import Runtime
+from farm.spec import build_spec
 from tests.conftest import small_vgg
 
 SIZE = (48, 40)

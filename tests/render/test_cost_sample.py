@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory
+from farm.plan import Runtime, plan_tasks
 from farm.plan import render_plan as planning
-from farm.plan.runtime import Runtime
-from farm.plan.tasks import plan_tasks
 from farm.render.chunk import ChunkRenderer
 from farm.render.cost_sample import REFINED, SEQUENTIAL, chunks_to_sample, sample_chunk
 from farm.render.prepare import prepare_job
-from farm.spec.load import build_spec
+from farm.spec import build_spec
 
 RUNTIME = Runtime(device="cpu", precision="fp32", threads=1)
 

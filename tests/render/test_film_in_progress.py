@@ -13,16 +13,15 @@ import pytest
 from farm.errors import EncodeError, StorageError
 from farm.job.directory import frame_name
 from farm.media.probe import probe_video
-from farm.plan.runtime import Runtime
+from farm.plan import Runtime, plan_tasks
 from farm.plan.segments import SegmentProgress, segments_of, settled_tasks
-from farm.plan.tasks import plan_tasks
 from farm.render.chunk import ChunkRenderer
 from farm.render.committed import frame_of_pass
 from farm.render.film_in_progress import FilmMaker
 from farm.render.prepare import prepare_job
 from farm.render.stitch import Segments, is_own_film, stitch_film
 from farm.render.verify_job import verify_job
-from farm.spec.load import build_spec
+from farm.spec import build_spec
 from tests.conftest import make_clip
 
 FRAMES = 90

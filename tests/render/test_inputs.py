@@ -21,7 +21,7 @@ from farm.render import inputs as reading
 from farm.render.inputs import Inputs, file_hash
 from farm.render.network_for_film import film_training, with_network
 from farm.render.prepare import prepare_job
-from farm.spec.load import build_spec
+from farm.spec import build_spec
 from tests.paint.training.conftest import network_file
 
 __all__ = ["network_file"]

@@ -9,19 +9,17 @@ import numpy as np
 import pytest
 
 from farm.errors import InputError, StorageError
-from farm.files.storage import Storage
-from farm.job.directory import JobDirectory
+from farm.files import Storage
+from farm.job import JobDirectory
 from farm.media.decode import FrameReader
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.probe import probe_video
-from farm.plan.runtime import Runtime
-from farm.plan.tasks import plan_tasks
+from farm.plan import Runtime, plan_tasks
 from farm.render.chunk import ChunkRenderer
 from farm.render.committed import frame_of_pass
 from farm.render.prepare import prepare_job
 from farm.render.stitch import stitch_film
-from farm.spec.frames import FrameRange
-from farm.spec.load import build_spec
+from farm.spec import FrameRange, build_spec
 
 BUCKET = "s3://farm"
 

@@ -9,13 +9,12 @@ import pytest
 
 from farm.errors import UsageError
 from farm.media.source import content_hash
-from farm.plan.runtime import Runtime
-from farm.plan.tasks import plan_tasks
+from farm.plan import Runtime, plan_tasks
 from farm.render.chunk import ChunkRenderer
 from farm.render.prepare import prepare_job
 from farm.render.stitch import stitch_film
 from farm.render.verify_job import verify_job
-from farm.spec.load import build_spec
+from farm.spec import build_spec
 from tests.conftest import make_clip
 
 pytestmark = pytest.mark.media

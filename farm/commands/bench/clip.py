@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from farm.job.directory import JobDirectory
+from farm.job import JobDirectory
 from farm.paint.device import choose_device, peak_memory
 from farm.paint.stopwatch import taken
 from farm.paint.styler import local_runtime
+from farm.plan import plan_tasks
 from farm.plan.pace import NoProgress, Progress
-from farm.plan.tasks import plan_tasks
 from farm.render.chunk import ChunkRenderer
 from farm.render.committed import frame_of_pass
 from farm.render.prepare import prepare_job
 from farm.render.steadiness import warp_error
-from farm.spec.render import RenderSpec
+from farm.spec import RenderSpec
 
 JUDGED = 8
 """Number of evenly spaced frames, about, whose loss is computed."""

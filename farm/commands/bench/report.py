@@ -20,7 +20,7 @@ import torch
 from farm.commands.bench.clip import AloneTimes, render_alone, render_with_ray
 from farm.commands.bench.step import measure_step
 from farm.errors import UsageError
-from farm.files.atomic import write_atomically
+from farm.files import write_atomically
 from farm.media.decode import FrameReader
 from farm.media.pictures import read_picture
 from farm.media.scan import scan_video
@@ -30,8 +30,7 @@ from farm.paint.losses.targets import Style, StyleTargets
 from farm.paint.styler import load_network, local_runtime, objective_settings
 from farm.plan.pace import NoProgress, Progress
 from farm.plan.render_plan import output_size
-from farm.spec.frames import FrameRange
-from farm.spec.render import RenderSpec
+from farm.spec import FrameRange, RenderSpec
 from farm.spec.units import format_bytes
 
 OPTIMISER = ("forward", "backward", "losses", "optimizer")

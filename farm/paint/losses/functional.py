@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from farm.paint.device import multiplies_bfloat16
-from farm.spec.paint import PaintSpec
+from farm.spec import PaintSpec
 
 _DEFAULTS = PaintSpec()
 

@@ -24,9 +24,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from farm.errors import WeightsError
-from farm.files.atomic import write_atomically
+from farm.files import write_atomically
 from farm.paint.network.network import Architecture, StyleNetwork
-from farm.spec.base import Model
+from farm.spec import Model
 
 FORMAT = 1
 """Version of the file's layout. A file of another version is refused."""

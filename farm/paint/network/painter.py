@@ -17,7 +17,7 @@ from farm.paint.device import choose_device, configure_threads
 from farm.paint.network.folded import folded
 from farm.paint.network.network import StyleNetwork
 from farm.paint.network.network_file import load_network_file
-from farm.plan.runtime import Runtime
+from farm.plan import Runtime
 
 Frame = NDArray[np.uint8]
 """(H, W, 3) RGB."""

@@ -28,16 +28,16 @@ import torch
 
 from farm import __version__
 from farm.errors import JobMismatchError, OptimizationError, OutputError, UsageError
-from farm.files.atomic import check_can_write, write_atomically
-from farm.files.remote import local_path
+from farm.files import local_path, write_atomically
+from farm.files.atomic import check_can_write
 from farm.media.source import content_hash
 from farm.paint.network.network_file import card_of, save_network
 from farm.paint.training.pictures import photo_files
 from farm.paint.training.sheets import write_learning_curve, write_sample_sheet
 from farm.paint.training.step import Losses, Trainer, mean_losses, work_done
+from farm.spec import TrainSpec
 from farm.spec.load import differing_fields
 from farm.spec.named_files import input_files
-from farm.spec.train import TrainSpec
 
 EVALUATIONS = 16
 """Number of evaluations of a training, evenly spaced."""

@@ -17,9 +17,9 @@ from farm.errors import PictureError
 from farm.media.decode import FrameReader
 from farm.media.pictures import read_picture, resize
 from farm.media.scan import VideoScan, scan_video
-from farm.spec.frames import FrameRange, evenly
+from farm.spec import FrameRange, TrainSpec
+from farm.spec.frames import evenly
 from farm.spec.paint import PICTURE_SUFFIXES
-from farm.spec.train import TrainSpec
 
 Frame = NDArray[np.uint8]
 """(H, W, 3) RGB."""

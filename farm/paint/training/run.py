@@ -15,7 +15,7 @@ from farm.paint.styler import local_runtime
 from farm.paint.training.course import CourseProgress, begin_training, run_course, training_folder
 from farm.paint.training.pictures import load_pictures
 from farm.paint.training.step import Trainer
-from farm.spec.train import TrainSpec
+from farm.spec import TrainSpec
 
 
 def train_network(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.files.atomic import write_atomically
+from farm.files import write_atomically
 from farm.media.contact_sheet import contact_sheet
 from farm.media.pictures import cover, write_picture
 from farm.paint.training.pictures import Pictures

@@ -38,9 +38,9 @@ from farm.paint.tensors import image_to_tensor, tensor_to_exact
 from farm.paint.training.descent import Descent
 from farm.paint.training.pictures import Picture, Pictures, crop_shape, painted_shape
 from farm.paint.training.team import ALONE, Team
-from farm.plan.runtime import Runtime
+from farm.plan import Runtime
+from farm.spec import TrainSpec
 from farm.spec.named_files import with_small_files_here
-from farm.spec.train import TrainSpec
 
 WARM_UP = 0.02
 """Share of the training over which the learning rate rises, because Adam's first steps know no variances yet."""

@@ -17,7 +17,7 @@ from farm.paint.features.weights import load_weights
 from farm.paint.losses.objective import OptimizeSettings
 from farm.paint.losses.targets import Style, StyleTargets
 from farm.paint.stopwatch import taken
-from farm.spec.load import build_spec
+from farm.spec import build_spec
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 
 from farm.errors import PictureError
 from farm.paint.training.pictures import Picture, Pictures, load_pictures, split
+from farm.spec import TrainSpec
 from farm.spec.load import validated
-from farm.spec.train import TrainSpec
 
 
 def make_spec(style, **options):

@@ -20,9 +20,9 @@ from farm.paint.training.pictures import load_pictures
 from farm.paint.training.run import train_network
 from farm.paint.training.step import GROWN, NEAR, TINY, Trainer, contributing_layers, rate_at, work_done
 from farm.paint.training.team import Team, TeamEnded
-from farm.plan.runtime import Runtime
+from farm.plan import Runtime
+from farm.spec import TrainSpec
 from farm.spec.load import validated
-from farm.spec.train import TrainSpec
 from tests.cluster.commands import farm
 from tests.paint.training.conftest import SHALLOW
 
