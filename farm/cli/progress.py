@@ -7,8 +7,7 @@ with JobProgress() as progress:
 from __future__ import annotations
 
 import time
-from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -23,7 +22,23 @@ LOG_EVERY_SECONDS = 15.0
 """Seconds between two lines of progress where stderr is no terminal."""
 
 
-class JobProgress:
+class _Bar:
+    """What is shown from entering to leaving a `with` block."""
+
+    _bar: Progress
+
+    def __enter__(self: Shown) -> Shown:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+Shown = TypeVar("Shown", bound=_Bar)
+
+
+class JobProgress(_Bar):
     """Phase, frames, rate and ETA of one job: the `farm.plan.pace.Progress` of the commands. A context manager."""
 
     def __init__(self, console: Console | None = None) -> None:
@@ -45,15 +60,6 @@ class JobProgress:
         self._completed = self._total = 0
         self._share: float | None = None
         self._phase = ""
-
-    def __enter__(self) -> JobProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
     def note(self, line: str) -> None:
         """Print one line above the bar."""
@@ -118,7 +124,7 @@ class JobProgress:
         return rate, "ETA -" if left is None else f"ETA {format_seconds(left)}"
 
 
-class TrainingProgress:
+class TrainingProgress(_Bar):
     """A bar for a training, with steps a second; every evaluation is a line. Call it with each `CourseProgress`."""
 
     def __init__(self) -> None:
@@ -136,48 +142,34 @@ class TrainingProgress:
         self._task = self._bar.add_task("train", total=1.0, step=0, rate="")
         self._began, self._first = time.monotonic(), 0
 
-    def __enter__(self) -> TrainingProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
     def note(self, line: str) -> None:
         """Print one line above the bar."""
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def __call__(self, told: CourseProgress) -> None:
+    def __call__(self, training: CourseProgress) -> None:
         """Show where the training is after a step or an evaluation."""
         from farm.paint.training.run import evaluation_line
 
-        self._first = self._first or told.step
-        rate = (told.step - self._first) / max(time.monotonic() - self._began, 1e-9)
-        self._bar.update(self._task, completed=min(told.share, 1.0), step=told.step, rate=f"{rate:.1f} steps/s")
-        if told.evaluated:
-            self.note(evaluation_line(told))
+        self._first = self._first or training.step
+        rate = (training.step - self._first) / max(time.monotonic() - self._began, 1e-9)
+        self._bar.update(self._task, completed=min(training.share, 1.0), step=training.step, rate=f"{rate:.1f} steps/s")
+        if training.evaluated:
+            self.note(evaluation_line(training))
 
 
-class StillProgress:
+class StillProgress(_Bar):
     """A bar for the optimiser steps of one picture. Call it with the number of steps done. A context manager."""
 
     def __init__(self, steps: int) -> None:
         self._bar = Progress(console=Console(stderr=True), transient=True)
         self._task = self._bar.add_task("paint", total=steps)
 
-    def __enter__(self) -> StillProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
     def __call__(self, steps: int) -> None:
         """Show that `steps` steps are done."""
         self._bar.update(self._task, completed=steps)
 
 
-class ReadingProgress:
+class ReadingProgress(_Bar):
     """A bar for what is read or measured, on a terminal only. A context manager."""
 
     def __init__(self) -> None:
@@ -185,15 +177,6 @@ class ReadingProgress:
         columns = (TextColumn("{task.description:<8}"), BarColumn())
         self._bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
         self._task = self._bar.add_task("read", total=1)
-
-    def __enter__(self) -> ReadingProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
     def show(self, what: str, done: int, total: int) -> None:
         """Show that `done` of `total` are read, and name `what` is read."""

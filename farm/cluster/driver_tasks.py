@@ -1,7 +1,7 @@
 """Runs probing and stitching as named Ray tasks on the driver's node, so that the dashboard shows them.
 
-prepared = run_errand("probe", prepare_job, spec, job_url)
-run_errand("stitch", make_segment, job_url, segment, check=stop_if_asked)
+inputs = run_driver_task("probe", read_inputs, spec)
+run_driver_task("stitch", make_segment, job_url, segment, check=stop_if_asked)
 
 They book no cores, so they run on a head that has none, and where renderers hold all of them.
 """
@@ -19,9 +19,9 @@ from farm.plan.segments import Segment
 from farm.render.stitch import Segments
 
 POLL_SECONDS = 0.2
-"""Between two calls of `check`."""
+"""Seconds between two calls of `check`."""
 END_SECONDS = 10.0
-"""The longest wait for an errand that is not wanted any more to remove what it has half written."""
+"""Seconds that a task which is not wanted any more gets to remove what it has half written."""
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ def make_segment(job_url: str, segment: Segment) -> None:
     Segments(job, record).make(segment)
 
 
-def run_errand(name: str, work: Callable[..., T], *arguments: Any, check: Callable[[], None] = lambda: None) -> T:
+def run_driver_task(name: str, work: Callable[..., T], *arguments: Any, check: Callable[[], None] = lambda: None) -> T:
     """Call `work(*arguments)` in a process of its own, and return what it returns. `name` is for the dashboard.
 
     The call is begun again where its process is lost. `check` is called every POLL_SECONDS and may raise to end it.
@@ -69,7 +69,7 @@ def _interruptible(work: Callable[..., T], *arguments: Any) -> T:
 
 
 def _end(result: Any) -> None:
-    """Interrupt an errand as Ctrl-C would, and wait until it has removed what it has half written."""
+    """Interrupt a task as Ctrl-C would, and wait until it has removed what it has half written."""
     import ray
 
     ray.cancel(result, force=False)

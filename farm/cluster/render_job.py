@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from farm.cluster.driver import Driver, DriverSettings, TaskRun
-from farm.cluster.driver_tasks import make_segment, run_errand
+from farm.cluster.driver_tasks import make_segment, run_driver_task
 from farm.cluster.render_events import RenderEvents, RunningJob
 from farm.cluster.session import RaySession, ray_session
 from farm.cluster.sizing import LaunchOptions, job_pool, logical_cpus, worker_runtime
@@ -143,7 +143,7 @@ def _check_output(spec: RenderSpec, job: JobDirectory, *, overwrite: bool) -> No
 def _read_inputs(spec: RenderSpec, options: LaunchOptions, progress: Progress) -> Inputs:
     """Check and hash every input, then scan the film: the one time that a command does."""
     progress.phase("probe", 1, 1)
-    return read_inputs(spec) if options.address is None else run_errand("probe", read_inputs, spec)
+    return read_inputs(spec) if options.address is None else run_driver_task("probe", read_inputs, spec)
 
 
 def read_inputs(spec: RenderSpec) -> Inputs:
@@ -205,7 +205,7 @@ def _film_maker(job: JobDirectory, record: JobRecord, work: _Work, options: Laun
     """The film in progress; on a cluster its segments are encoded in a Ray task, so that the dashboard shows them."""
 
     def stitch(segment: Segment, check: Callable[[], None]) -> None:
-        run_errand("stitch", make_segment, job.url, segment, check=check)
+        run_driver_task("stitch", make_segment, job.url, segment, check=check)
 
     make = None if options.address is None else stitch
     keep = options.save_storage

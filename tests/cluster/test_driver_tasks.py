@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.cluster.driver_tasks import make_segment, run_errand
+from farm.cluster.driver_tasks import make_segment, run_driver_task
 from farm.errors import EncodeError
 from farm.plan import Runtime, plan_tasks
 from farm.render.chunk import ChunkRenderer
@@ -25,7 +25,7 @@ def test_it_runs_in_another_process_and_its_result_comes_back():
     def where() -> int:
         return os.getpid()
 
-    assert run_errand("where", where) != os.getpid()
+    assert run_driver_task("where", where) != os.getpid()
 
 
 def test_it_runs_where_renderers_hold_all_cores():
@@ -42,7 +42,7 @@ def test_it_runs_where_renderers_hold_all_cores():
 
     holder = ray.remote(Holder).options(num_cpus=cores).remote()
     assert ray.get(holder.up.remote())
-    assert run_errand("two", two) == 2
+    assert run_driver_task("two", two) == 2
     ray.kill(holder)
 
 
@@ -52,7 +52,7 @@ def test_what_it_raises_is_raised(error):
         raise error
 
     with pytest.raises(type(error), match=str(error)) as raised:
-        run_errand("fail", fail)
+        run_driver_task("fail", fail)
     assert getattr(raised.value, "remedy", "") == getattr(error, "remedy", "")
 
 
@@ -63,7 +63,7 @@ def test_one_whose_process_dies_is_begun_again(tmp_path):
             os.kill(os.getpid(), 9)
         return "done"
 
-    assert run_errand("die", die_once, tmp_path / "note") == "done"
+    assert run_driver_task("die", die_once, tmp_path / "note") == "done"
 
 
 def test_one_that_is_not_wanted_any_more_cleans_up(tmp_path):
@@ -80,7 +80,7 @@ def test_one_that_is_not_wanted_any_more_cleans_up(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_errand("work", work, tmp_path / "half", check=interrupt_when_begun)
+        run_driver_task("work", work, tmp_path / "half", check=interrupt_when_begun)
     assert not (tmp_path / "half").exists()
 
 
@@ -88,7 +88,7 @@ def test_a_film_of_segments_made_elsewhere_is_the_same_to_the_byte(tmp_path):
     film = make_clip(tmp_path / "film.mp4", frames=450, size="64x48")
     values = {"video": str(film), "output": str(tmp_path / "out.mp4"), "method": "identity", "chunk_frames": 100}
     spec, job = build_spec(values), str(tmp_path / "out.farm")
-    prepared = run_errand("probe", prepare_job, spec, job)
+    prepared = run_driver_task("probe", prepare_job, spec, job)
     assert prepared.plan == prepare_job(spec, job).plan
     record = prepared.begin(Runtime(device="cpu", precision="fp32", threads=1))
     tasks = plan_tasks(record.plan)
@@ -96,7 +96,7 @@ def test_a_film_of_segments_made_elsewhere_is_the_same_to_the_byte(tmp_path):
     encoded = []
 
     def elsewhere(segment, check):
-        run_errand("stitch", make_segment, job, segment, check=check)
+        run_driver_task("stitch", make_segment, job, segment, check=check)
         encoded.append(segment.index)
 
     with FilmMaker(job, record, tasks, (), (), make=elsewhere) as maker:
@@ -127,7 +127,7 @@ def test_leaving_in_the_middle_ends_the_encoder_elsewhere(tmp_path):
     done = [task.id for task in plan_tasks(record.plan)]
 
     def elsewhere(segment, check):
-        run_errand("stitch", slowly, tmp_path, check=check)
+        run_driver_task("stitch", slowly, tmp_path, check=check)
 
     with FilmMaker(prepared.job.url, record, plan_tasks(record.plan), (), done, make=elsewhere):
         while not (tmp_path / "begun").exists():
