@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from dataclasses import dataclass, field
 from typing import IO
@@ -28,14 +29,19 @@ class VideoScan:
 
 def scan_video(path: str, *, allow_truncated: bool = False, progress: Progress | None = None) -> VideoScan:
     """Probe and find cuts, decoding once. Raises VideoError as `probe_video` does."""
-    probe, meter = walk_video(path, SceneMeter, allow_truncated=allow_truncated, progress=progress)
-    longest_flash = max(round(probe.frame_rate / 4), 2)
-    return VideoScan(probe, find_cuts(meter.scores, meter.thumbnails, longest_flash=longest_flash))
+    with contextlib.ExitStack() as held:
+
+        def new_meter() -> SceneMeter:
+            return held.enter_context(contextlib.closing(SceneMeter()))
+
+        probe, meter = walk_video(path, new_meter, allow_truncated=allow_truncated, progress=progress)
+        longest_flash = max(round(probe.frame_rate / 4), 2)
+        return VideoScan(probe, find_cuts(meter.scores, meter.thumbnails, longest_flash=longest_flash))
 
 
 @dataclass
 class SceneMeter:
-    """Takes ffmpeg's scene score and a grey thumbnail of every frame it is shown."""
+    """Takes ffmpeg's scene score and a grey thumbnail of every frame it is shown. It holds a file until `close`."""
 
     scores: list[float] = field(default_factory=list)
     # On disk, because those of a feature film are 150 MB.
@@ -48,6 +54,10 @@ class SceneMeter:
         self._thumbnails.flush()
         width, height = THUMBNAIL_SIZE
         return np.memmap(self._thumbnails, np.uint8, "r", shape=(len(self.scores), height, width))
+
+    def close(self) -> None:
+        """Remove the thumbnails from the disk."""
+        self._thumbnails.close()
 
     def visit(self, frame: av.VideoFrame) -> None:
         """Note the score and the thumbnail of the next frame."""

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from farm.media.scan import scan_video
+from farm.errors import VideoError
+from farm.media import scan as scanning
+from farm.media.scan import SceneMeter, scan_video
 from farm.media.shots import find_cuts
 from tests.media.clips import write_clip
 
@@ -93,3 +95,23 @@ def test_every_hard_cut_is_found(tmp_path: Path) -> None:
 def test_a_film_of_one_frame(clips: dict[str, Path]) -> None:
     scan = scan_video(str(clips["one_frame"]))
     assert (scan.probe.frame_count, scan.cuts) == (1, ())
+
+
+@pytest.mark.media
+def test_the_file_of_thumbnails_is_closed_when_the_scan_ends(
+    clips: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[SceneMeter] = []
+
+    class Meter(SceneMeter):
+        def close(self) -> None:
+            super().close()
+            closed.append(self)
+
+    monkeypatch.setattr(scanning, "SceneMeter", Meter)
+    scan_video(str(clips["faststart"]))
+    assert len(closed) == 1
+    with pytest.raises(VideoError):
+        scan_video(str(clips["truncated"]))
+    assert len(closed) == 3, "a damaged film is decoded twice"
+    assert all(meter._thumbnails.closed for meter in closed)
