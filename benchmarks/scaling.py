@@ -27,16 +27,17 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TextIO
 
 from benchmarks.virtual import Chances, Outcome, simulate
+from farm.cluster.driver import Driver, DriverSettings, JobEvents
 from farm.commands.bench.report import processor
 from farm.plan import Task, VideoProbe, plan_render, plan_tasks, task_id
-from farm.plan.schedule import Schedule
+from farm.plan.schedule import Event, Instruction, Schedule
 from farm.plan.video import ColorTags
 from farm.spec import build_spec
 
@@ -215,71 +216,68 @@ def sleeping_run(workers: int, options: argparse.Namespace, table: TextIO) -> di
     """One run with so many workers; prints its row to `table` and returns it."""
     import ray  # not before ray_session has said how it is to listen
 
-    from farm.cluster import driver, pool
     from farm.cluster.metrics import JobMetrics
+    from farm.cluster.pool import FixedQuota, WorkerKind, WorkerPool
+    from farm.cluster.pool_work import wait_for_all
 
-    def spawn(*_: Any, **__: Any) -> Any:
+    def start(*_: Any, **__: Any) -> Any:
         return ray.remote(Sleeper).options(num_cpus=0).remote(options.frame_seconds)
 
-    pool.spawn_render_worker = spawn
     tasks = sleeper_tasks(workers * options.rounds, options.task_frames)
-    quota = pool.FixedQuota(workers)
-    crew = pool.WorkerPool(
-        quota, title="nap", job_url="", inputs=(), threads=1, precision="fp32", gpu=False, on_note=print
-    )
-    while len(crew.facts) < workers:
-        crew.follow_quota(workers)
-        for source in ray.wait(list(crew.starting), timeout=1.0)[0] if crew.starting else ():
-            crew.answered(source)
-    reports: list[SleptReport] = []
-    with timed_decisions() as decisions:
-        settings = driver.DriverSettings(JobMetrics("scaling"), _NoHistory())  # type: ignore[arg-type]
-        driver.Driver(crew, "", tasks, (), _Collected(reports), settings).run()  # type: ignore[arg-type]
-    crew.close()
+    schedule, events = TimedSchedule(tasks), Collected()
+    kind = WorkerKind(threads=1, precision="fp32", gpu=False, start=start)
+    with closing(WorkerPool(FixedQuota(workers), kind, title="nap", job_url="", inputs=(), on_note=print)) as pool:
+        pool.follow_quota(workers)
+        wait_for_all(pool, math.inf, lambda: None)
+        settings = DriverSettings(JobMetrics("scaling"), NoHistory())  # type: ignore[arg-type]
+        Driver(pool, "", schedule, events, settings).run()
+    reports = events.reports
     whole = max(one.ended for one in reports) - min(one.began for one in reports)
     row = {
         "workers": workers,
         "seconds": whole,
         "efficiency": len(reports) * options.frame_seconds / (workers * whole),
         "between_ms": 1000 * statistics.mean(between_tasks(reports)),
-        "decision_ms": 1000 * sum(decisions) / len(tasks),
+        "decision_ms": 1000 * schedule.seconds / len(tasks),
     }
     shown = f"{row['efficiency']:>12.1%}{row['between_ms']:>19.1f}{row['decision_ms']:>21.3f}"
     print(f"{workers:>8}{whole:>9.1f}{shown}", file=table, flush=True)
     return row
 
 
-@contextmanager
-def timed_decisions() -> Iterator[list[float]]:
-    """Yields the seconds of every call of the schedule within this block, as they come."""
-    handle, seconds = Schedule.handle, []
+class TimedSchedule(Schedule):
+    """A schedule that adds up the seconds in which it decides."""
 
-    def timed(self: Schedule, event: Any) -> Any:
+    seconds = 0.0
+
+    def handle(self, event: Event) -> list[Instruction]:
+        """Decide as the schedule does."""
         began = time.perf_counter()
-        instructions = handle(self, event)
-        seconds.append(time.perf_counter() - began)
+        instructions = super().handle(event)
+        self.seconds += time.perf_counter() - began
         return instructions
 
-    Schedule.handle = timed  # type: ignore[method-assign]
-    try:
-        yield seconds
-    finally:
-        Schedule.handle = handle  # type: ignore[method-assign]
+
+class Collected(JobEvents):
+    """Keeps the reports of all frames, and prints the notes."""
+
+    def __init__(self) -> None:
+        self.reports: list[SleptReport] = []
+
+    def note(self, line: str) -> None:
+        """Print a line."""
+        print(line)
+
+    def frame(self, report: Any) -> None:
+        """Keep a report."""
+        self.reports.append(report)
 
 
-class _Collected:
-    """A JobEvents that keeps the reports and prints the notes."""
+class NoHistory:
+    """In place of a job's history: the workers that sleep have no job directory."""
 
-    def __init__(self, reports: list[SleptReport]) -> None:
-        self.frame, self.note = reports.append, print
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_: None
-
-
-class _NoHistory:
     def add(self, *_: Any, **__: Any) -> None:
-        pass
+        """Note nothing."""
 
 
 def sleeper_tasks(count: int, frames: int) -> list[Task]:

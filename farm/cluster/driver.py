@@ -1,7 +1,7 @@
 """Drive the tasks of one job: the schedule decides, the driver carries out and reports back.
 
 settings = DriverSettings(metrics=JobMetrics("farm-film-1a2b"), history=History(job))
-run = Driver(pool, job_url, tasks, finished, events, settings).run()    # a TaskRun: every frame is committed
+run = Driver(pool, job_url, Schedule(tasks, finished), events, settings).run()    # a TaskRun: every frame is committed
 
 Ray is not known here. The workers are behind `Workers`, the clock is a setting, and whoever wants to hear of the job is
 a `JobEvents`, so that all of it is tested in milliseconds.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,7 +31,6 @@ from farm.plan.schedule import (
     Schedule,
     TaskFailed,
     TaskSucceeded,
-    Window,
     WorkerJoined,
     WorkerLost,
     WorkersAllowed,
@@ -53,21 +52,27 @@ class JobEvents(Protocol):
 
     def check(self) -> None:
         """Called each time that the driver's loop comes round. Raises where the job is interrupted."""
+        return
 
     def note(self, line: str) -> None:
         """One line for people, about trouble or a node that joined."""
+        return
 
     def frame(self, report: FrameReport) -> None:
         """A frame is committed. Called once for each frame of a task, however often the task is begun."""
+        return
 
     def task_begun(self, task: Task, reports: Any) -> None:
         """A renderer was given a task. `reports` is the source of its reports: with Ray, what the call returned."""
+        return
 
     def task_done(self, task_id: str) -> None:
         """Every frame of the task is committed."""
+        return
 
     def failures(self, failures: dict[str, list[str]]) -> None:
         """Called once, at the end, where tasks failed for good: the reason of each, and its worker's last lines."""
+        return
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,6 @@ class DriverSettings:
     """Flow stores of other jobs that renderers may read."""
     patience: float = LEAST_SILENCE_SECONDS
     """Seconds for which every renderer may be silent. The watchdog allows more where frames take long."""
-    window: Window | None = None
-    """With --save-storage: how far tasks may run ahead of the film."""
     filmed_up_to: Callable[[], int] = lambda: 0
     """How many segments of the film, from its beginning, are encoded."""
     clock: Callable[[], float] = time.monotonic
@@ -110,7 +113,7 @@ class TaskRun:
 
 
 class Driver:
-    """Runs every task that is not `finished` on the workers of `pool`. For one run.
+    """Runs every task of `schedule` that is not finished on the workers of `pool`. For one run.
 
     A worker that is silent for too long is killed, and its task begun again (farm.plan.liveness).
     """
@@ -119,15 +122,14 @@ class Driver:
         self,
         pool: Workers,
         job_url: str,
-        tasks: Sequence[Task],
-        finished: Collection[str],
+        schedule: Schedule,
         events: JobEvents,
         settings: DriverSettings,
     ) -> None:
-        self._pool, self._job_url, self._events, self._settings = pool, job_url, events, settings
+        self._pool, self._job_url, self._schedule = pool, job_url, schedule
+        self._events, self._settings = events, settings
         self._clock, self._metrics, self._history = settings.clock, settings.metrics, settings.history
-        self._schedule = Schedule(tasks, finished, window=settings.window)
-        self._pass_names = {task.id: task.pass_name for task in tasks}
+        self._pass_names = {task.id: task.pass_name for task in schedule.tasks}
         self._tally, self._lost_time, self._watchdog = FrameTally(), LostTime(), Watchdog(settings.patience)
         self._run = TaskRun()
         self._workers: dict[Any, str] = {}

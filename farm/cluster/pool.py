@@ -1,6 +1,7 @@
 """The workers of one job: Ray actors that join, are lost and are given back while the job runs.
 
-pool = WorkerPool(quota, title="film", job_url=url, inputs=paths, threads=1, precision="auto", gpu=False)
+kind = WorkerKind(threads=1, precision="auto", gpu=False)
+pool = WorkerPool(quota, kind, title="film", job_url=url, inputs=paths)
 facts = pool.first_facts()                         # one worker is up and sees the job
 pool.follow_quota(wanted=4)                        # start as many as the job may have and can use
 reports = pool.begin("worker-1", url, task, ())    # the source of the worker's reports
@@ -14,6 +15,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import ray
@@ -26,6 +28,7 @@ from farm.cluster.workers import RenderFailed, TaskEnded, WorkerGone
 from farm.errors import ChunkFailedError, FarmError, StorageError, last_line
 from farm.plan import Task
 from farm.render.chunk import FrameReport
+from farm.spec.choices import Precision
 
 MAX_LOST_BEFORE_JOINING = 3
 """Workers that may die in a row while they start. After so many, something is wrong with all of them."""
@@ -71,6 +74,24 @@ class FixedQuota:
         """Nothing to give back."""
 
 
+class StartWorker(Protocol):
+    """Starts the actor of one worker, which answers `facts` and `render` as `RenderWorker` does."""
+
+    def __call__(self, threads: int, *, gpu: bool, avoided: Collection[str], name: str) -> Any:
+        """The actor's handle. It may run on any node but the `avoided` ones; `name` is what the dashboard calls it."""
+        ...
+
+
+@dataclass(frozen=True)
+class WorkerKind:
+    """What all workers of a job have in common: cores or a GPU each, the precision asked for, and how one starts."""
+
+    threads: int
+    precision: Precision
+    gpu: bool
+    start: StartWorker = spawn_render_worker
+
+
 class WorkerPool:
     """The render workers of one job, by name. An implementation of `farm.cluster.workers.Workers`.
 
@@ -84,17 +105,15 @@ class WorkerPool:
     def __init__(
         self,
         quota: Quota,
+        kind: WorkerKind,
         *,
         title: str,
         job_url: str,
         inputs: Collection[str],
-        threads: int,
-        precision: str,
-        gpu: bool,
         on_note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._quota, self._title, self._job_url, self._inputs = quota, title, job_url, tuple(inputs)
-        self.threads, self._precision, self.gpu = threads, precision, gpu
+        self.kind = kind
         self._on_note = on_note
         self._spawned = self._lost_in_a_row = 0
         self.avoided: set[str] = set()
@@ -213,7 +232,7 @@ class WorkerPool:
                 )
             if now - noted > WAITING_NOTE_SECONDS:
                 noted = now
-                needs = "1 GPU" if self.gpu else f"{self.threads} free core(s)"
+                needs = "1 GPU" if self.kind.gpu else f"{self.kind.threads} free core(s)"
                 self._on_note(f"waiting for a worker: it needs {needs} on one node of the cluster")
 
     def remove(self, name: str) -> None:
@@ -265,10 +284,10 @@ class WorkerPool:
         self._spawned += 1
         name = f"worker-{self._spawned}"
         shown = f"{self._title} {name}"
-        actor = spawn_render_worker(self.threads, gpu=self.gpu, avoided=self.avoided, name=shown)
+        actor = self.kind.start(self.kind.threads, gpu=self.kind.gpu, avoided=self.avoided, name=shown)
         self.actors[name] = actor
         call = actor.facts.options(name="start")
-        self.starting[call.remote(self._precision, self._job_url, self._inputs)] = name
+        self.starting[call.remote(self.kind.precision, self._job_url, self._inputs)] = name
 
     def _refuse(self, name: str, facts: WorkerFacts) -> None:
         """Avoid the node of a worker that does not see the job's files. Raises StorageError where no node is left."""
@@ -276,7 +295,7 @@ class WorkerPool:
         if facts.node not in self.avoided:
             self.avoid(facts.node)
             self._on_note(f"node {facts.host} is not used: {facts.problem}")
-        key = "GPU" if self.gpu else "CPU"
+        key = "GPU" if self.kind.gpu else "CPU"
         able = {node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get(key, 0) > 0}
         if able <= self.avoided:
             raise StorageError(

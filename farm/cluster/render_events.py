@@ -1,7 +1,7 @@
 """What one job does with what the driver tells it: the progress shown, the metrics, `state.json`, and the film.
 
     events = RenderEvents(running, film, metrics, todo, bars=None)
-    Driver(pool, job_url, tasks, finished, events, settings).run()
+    Driver(pool, job_url, schedule, events, settings).run()
 
 Ray must run before this module's callers make a `JobMetrics`; the module itself does not import Ray.
 """

@@ -32,7 +32,7 @@ from farm.media.film import check_encoding, check_output_writable
 from farm.media.source import content_hash
 from farm.plan import Task, plan_tasks
 from farm.plan.pace import Progress
-from farm.plan.schedule import Window
+from farm.plan.schedule import Schedule, Window
 from farm.plan.segments import Segment, SegmentProgress, segment_of_tasks, segments_ahead, settled_tasks
 from farm.render.film_in_progress import FilmMaker
 from farm.render.inputs import Inputs
@@ -236,11 +236,10 @@ def _run_tasks(
             history=running.history,
             flow_sources=sources,
             patience=options.patience,
-            window=window,
             filmed_up_to=lambda: film.floor,
         )
         events = RenderEvents(running, film, metrics, work.todo, bars)
-        return Driver(pool, job.url, work.tasks, work.done, events, settings).run()
+        return Driver(pool, job.url, Schedule(work.tasks, work.done, window=window), events, settings).run()
 
 
 def _flow_ahead(job: JobDirectory, record: JobRecord, sources: tuple[str, ...], options: LaunchOptions) -> FlowAhead:

@@ -50,7 +50,7 @@ class LaunchOptions:
 def job_pool(prepared: Prepared, options: LaunchOptions, session: RaySession, progress: Progress) -> WorkerPool:
     """The job's workers: on this machine as many as asked for, on a cluster the job's share of what is there."""
     from farm.cluster.broker import BrokeredQuota
-    from farm.cluster.pool import FixedQuota, Quota, WorkerPool
+    from farm.cluster.pool import FixedQuota, Quota, WorkerKind, WorkerPool
 
     runtime = prepared.record.runtime if prepared.record else None
     gpu = runtime.device == "cuda" if runtime else session.gpus > 0
@@ -68,12 +68,10 @@ def job_pool(prepared: Prepared, options: LaunchOptions, session: RaySession, pr
     inputs = [*input_files(spec), *([spec.flow_dir] if spec.flow_dir else [])]
     return WorkerPool(
         quota,
+        WorkerKind(threads, spec.precision, gpu),
         title=film_title(spec),
         job_url=prepared.job.url,
         inputs=inputs,
-        threads=threads,
-        precision=spec.precision,
-        gpu=gpu,
         on_note=progress.note,
     )
 
@@ -97,9 +95,9 @@ def workers_per_node(pool: WorkerPool, session: RaySession) -> int:
     A GPU worker has a GPU, and that GPU's memory, to itself. On CPUs it is the workers that the smallest node has cores
     for, and no more than the job has.
     """
-    if pool.gpu:
+    if pool.kind.gpu:
         return 1
-    return max(1, min(pool.allowed, session.node_cpus // pool.threads) if pool.allowed else 1)
+    return max(1, min(pool.allowed, session.node_cpus // pool.kind.threads) if pool.allowed else 1)
 
 
 def default_threads(cpus: int, *, gpu: bool) -> int:

@@ -200,6 +200,11 @@ class Schedule:
                 self._make_ready(task.id)
 
     @property
+    def tasks(self) -> Sequence[Task]:
+        """All tasks of the job, finished ones too, in the order in which they were given."""
+        return list(self._tasks.values())
+
+    @property
     def done(self) -> bool:
         """Whether nothing runs and nothing can be run any more."""
         return not self._running and not self._ready

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.scaling import film, film_tasks
+from benchmarks.scaling import TimedSchedule, film, film_tasks, sleeper_tasks
 from benchmarks.virtual import Chances, simulate
 from farm.plan import Task
+from farm.plan.schedule import Schedule, TaskSucceeded, WorkerJoined
 
 CERTAIN = Chances(step=1.0, dispatch=0.0, noise=0.0, slow_share=0.0, between_losses=1e15, failure_chance=0.0)
 
@@ -55,3 +56,11 @@ def test_the_film_is_cut_as_stated_and_the_same_every_time():
     assert 3 < 3600 / (len(cuts) + 1) < 5  # seconds a shot
     assert film(3600, 1)[1] == cuts
     assert {task.pass_index for task in film_tasks(60, 1)} >= {1, 2, 3}
+
+
+def test_a_timed_schedule_decides_as_the_farm_does():
+    timed, plain = (kind(sleeper_tasks(3, 2)) for kind in (TimedSchedule, Schedule))
+    for event in (WorkerJoined("a"), WorkerJoined("b"), TaskSucceeded("b"), TaskSucceeded("a"), TaskSucceeded("b")):
+        assert timed.handle(event) == plain.handle(event)
+    assert timed.done
+    assert 0 < timed.seconds < 1

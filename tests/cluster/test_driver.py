@@ -15,7 +15,7 @@ from farm.cluster.workers import RenderFailed, TaskEnded, WorkerGone
 from farm.errors import ChunkFailedError, UsageError, VideoError
 from farm.job import FrameRecord
 from farm.plan import Task
-from farm.plan.schedule import Window
+from farm.plan.schedule import Schedule, Window
 from farm.render.chunk import FrameReport
 
 START_SECONDS = 0.5
@@ -134,10 +134,13 @@ class Farm:
 
     # driving ----------------------------------------------------------------------------------------
 
-    def drive(self, tasks: list[Task], finished: tuple[str, ...] = (), **settings: Any) -> TaskRun:
+    def drive(
+        self, tasks: list[Task], finished: tuple[str, ...] = (), window: Window | None = None, **settings: Any
+    ) -> TaskRun:
         fixed = {"metrics": Metrics(self), "history": History(self), "flow_sources": ("flows",)}
         settings = {"patience": 5.0, "clock": lambda: self.now, **fixed, **settings}
-        return Driver(self, "job", tasks, finished, Events(self), DriverSettings(**settings)).run()
+        schedule = Schedule(tasks, finished, window=window)
+        return Driver(self, "job", schedule, Events(self), DriverSettings(**settings)).run()
 
     @property
     def notes(self) -> list[str]:

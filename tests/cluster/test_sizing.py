@@ -29,7 +29,8 @@ from farm.spec import build_spec
 def test_memory_is_divided_among_the_workers_of_a_node(asked, found, gpu, allowed, threads, node_cpus, share):
     runtime = Runtime(device="cuda" if gpu else "cpu", precision="fp32", threads=threads, max_memory=found)
     facts = SimpleNamespace(runtime=runtime)
-    pool = SimpleNamespace(gpu=gpu, allowed=allowed, threads=threads, first_facts=lambda check: facts)
+    kind = SimpleNamespace(gpu=gpu, threads=threads)
+    pool = SimpleNamespace(kind=kind, allowed=allowed, first_facts=lambda check: facts)
     spec = build_spec({"video": "v.mp4", "output": "/o.mp4", "method": "identity"})
     spec = spec.model_copy(update={"max_memory": asked})
     session = RaySession("", gpus=4 if gpu else 0, cpus=node_cpus, node_cpus=node_cpus)
