@@ -186,7 +186,15 @@ class Evil:
 
 
 @pytest.mark.parametrize("how", ["torch", "pickle", "old torch", "tensor subclass"])
-@pytest.mark.parametrize("load", [lambda path: load_weights(path), lambda path: load_raft_weights(path)])
+@pytest.mark.parametrize(
+    "load",
+    [
+        load_weights,
+        load_raft_weights,
+        lambda path: load_weights(path, data=path.read_bytes()),
+        lambda path: load_raft_weights(path, path.read_bytes()),
+    ],
+)
 def test_code_in_a_weights_file_does_not_run(tmp_path, how, load):
     ran, path = tmp_path / "ran", tmp_path / "weights.pth"
     if how == "pickle":

@@ -6,6 +6,7 @@ Nothing is downloaded. The weights are a file, a state dict of torchvision's `ra
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -53,16 +54,19 @@ class RaftFlow:
         return tensor.permute(2, 0, 1)[None].float().div(127.5).sub(1)
 
 
-def load_raft_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a state dict by name, read without running any code in the file. Raises WeightsError."""
-    if not path.is_file():
+def load_raft_weights(path: Path, data: bytes | None = None) -> dict[str, torch.Tensor]:
+    """The tensors of a state dict by name, read without running any code in the file. `data` are the file's bytes where
+    the caller has read them. Raises WeightsError.
+    """
+    if data is None and not path.is_file():
         raise WeightsError(f"there is no file {path}", _REMEDY)
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
+            from safetensors.torch import load, load_file
 
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+            return load_file(path) if data is None else load(data)
+        file = path if data is None else io.BytesIO(data)
+        state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files raise whatever the format at hand raises
         raise WeightsError(f"{path} cannot be read as a file of weights", _REMEDY) from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):

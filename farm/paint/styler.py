@@ -218,9 +218,12 @@ def local_runtime(precision: Precision, threads: int | None) -> Runtime:
     )
 
 
-def load_network(spec: PaintSpec) -> VGGWeights:
-    """The VGG weights that the spec names. Raises WeightsError, and UsageError for a layer that the network lacks."""
-    weights = load_weights(None if spec.features == "vgg19" else spec.features, spec.features_input)
+def load_network(spec: PaintSpec, data: bytes | None = None) -> VGGWeights:
+    """The VGG weights that the spec names. `data` are the bytes of their file where the caller has read them.
+
+    Raises WeightsError, and UsageError for a layer that the network lacks.
+    """
+    weights = load_weights(None if spec.features == "vgg19" else spec.features, spec.features_input, data)
     check_layers(weights.architecture, [*spec.content_layers, *spec.style_layers])
     return weights
 

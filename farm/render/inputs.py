@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from farm.errors import FlowFileError, PictureError, UsageError
+from farm.errors import FlowFileError, InputError, PictureError, WeightsError
 from farm.files import local_path
 from farm.files.remote import is_remote
 from farm.media.pictures import read_picture
@@ -25,9 +25,10 @@ from farm.spec import PaintSpec, RenderSpec
 from farm.spec.named_files import BUILT_IN, picture_files, with_small_files_here
 from farm.spec.paint import Region
 
-MOST_PICTURE_BYTES = 1 << 31
-"""Size of the largest picture file that is read, 2 GiB. Why: the bytes are held in memory while they are hashed and
-decoded; 200 million pixels of 16-bit RGB, more than `read_picture` accepts, are 1.2 GB.
+MOST_BYTES = 1 << 31
+"""Size of the largest file of a picture, a network or weights that is read, 2 GiB. Why: the bytes are held in memory
+while they are hashed and decoded; 200 million pixels of 16-bit RGB, more than `read_picture` accepts, are 1.2 GB, and
+the weights of a whole VGG-19 are .6 GB.
 """
 _READ_BYTES = 1 << 20
 
@@ -70,8 +71,9 @@ class Inputs:
         def read(path: str) -> str:
             from farm.paint.styler import load_network
 
-            load_network(with_small_files_here(spec))
-            return "" if path == BUILT_IN else _file_hash(path)
+            data = None if path == BUILT_IN else read_bytes(local_path(path), WeightsError)
+            load_network(with_small_files_here(spec), data)
+            return "" if path == BUILT_IN else _digest(data)
 
         digest = self._once(f"features {names}", spec.features, read)
         return {} if spec.features == BUILT_IN else {spec.features: digest}
@@ -127,33 +129,37 @@ def file_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def read_bytes(path: Path) -> bytes | None:
-    """The bytes of a picture file; None where there is no such file, which `read_picture` then says.
+def read_bytes(path: Path, refusal: type[InputError] = PictureError) -> bytes | None:
+    """The bytes of a file; None where there is no such file, which the function that decodes them then says.
 
-    Raises PictureError for a file that cannot be read, or that is larger than MOST_PICTURE_BYTES.
+    Raises `refusal` for a file that cannot be read, or that is larger than MOST_BYTES.
     """
     if not path.is_file():  # a pipe or a device would be waited for
         return None
-    if path.stat().st_size > MOST_PICTURE_BYTES:
-        raise PictureError(f"{path} has more than {MOST_PICTURE_BYTES >> 30} GiB", "make the picture smaller first")
+    if path.stat().st_size > MOST_BYTES:
+        raise refusal(f"{path} has more than {MOST_BYTES >> 30} GiB", "give a smaller file")
     try:
         return path.read_bytes()
     except OSError as error:
-        raise PictureError(f"{path} cannot be read: {error.strerror}", "check its permissions") from None
+        raise refusal(f"{path} cannot be read: {error.strerror}", "check its permissions") from None
+
+
+def _digest(data: bytes | None) -> str:
+    return hashlib.sha256(data or b"").hexdigest()
 
 
 def _picture_hash(path: str) -> str:
     here = local_path(path)
     data = read_bytes(here)
     read_picture(here, data=data)
-    return hashlib.sha256(data or b"").hexdigest()
+    return _digest(data)
 
 
 def _mask_hash(path: str) -> str:
     here = local_path(path)
     data = read_bytes(here)
     read_mask_picture(here, data=data)
-    return hashlib.sha256(data or b"").hexdigest()
+    return _digest(data)
 
 
 def _mask_film_hash(path: str) -> str:
@@ -165,22 +171,19 @@ def _mask_film_hash(path: str) -> str:
 def _network_hash(path: str) -> str:
     from farm.paint.network.network_file import load_network_file
 
-    load_network_file(local_path(path))
-    return _file_hash(path)
+    here = local_path(path)
+    data = read_bytes(here, WeightsError)
+    load_network_file(here, data)
+    return _digest(data)
 
 
 def _flow_weights_hash(path: str) -> str:
     from farm.flow.raft import load_raft_weights
 
-    load_raft_weights(local_path(path))
-    return _file_hash(path)
-
-
-def _file_hash(path: str) -> str:
-    try:
-        return file_hash(local_path(path))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from None
+    here = local_path(path)
+    data = read_bytes(here, WeightsError)
+    load_raft_weights(here, data)
+    return _digest(data)
 
 
 def _listing_hash(folder: str) -> str:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from farm.errors import PictureError, VideoError
 from farm.media import scan
@@ -22,6 +24,7 @@ from farm.render.inputs import Inputs, file_hash
 from farm.render.network_for_film import film_training, with_network
 from farm.render.prepare import prepare_job
 from farm.spec import build_spec
+from tests.conftest import small_vgg
 from tests.paint.training.conftest import network_file
 
 __all__ = ["network_file"]
@@ -77,6 +80,38 @@ def test_pictures_and_masks_are_opened_once_to_be_checked_and_hashed(clip, style
         assert inputs.hashes(spec) == hashes
     assert (opens[str(style)], opens[str(mask)]) == (1, 1)
     assert hashes == {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in (style, mask)}
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_a_network_and_weights_are_opened_once_to_be_checked_and_hashed(
+    clip, style, network_file, tmp_path, monkeypatch, suffix
+):
+    """Each file is gone as soon as it was read: a second opening, by whatever library, would fail."""
+    features, flow, network = (tmp_path / name for name in (f"vgg{suffix}", f"raft{suffix}", "net.safetensors"))
+    store = save_file if suffix == ".safetensors" else torch.save
+    store(small_vgg(), features)
+    store({"some.weight": torch.ones(2)}, flow)
+    shutil.copyfile(network_file, network)
+    files = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in (features, flow, network)}
+    reads, read = Counter(), Path.read_bytes
+
+    def read_once(path: Path) -> bytes:
+        data = read(path)
+        if str(path) in files:
+            reads[str(path)] += 1
+            path.unlink()
+        return data
+
+    monkeypatch.setattr(Path, "read_bytes", read_once)
+    values = {"video": str(clip), "output": str(tmp_path / "out.mp4")}
+    weights = {"features": str(features), "flow": "raft", "flow_weights": str(flow)}
+    painted = build_spec({**values, **weights, "styles": [str(style)]})
+    instant = build_spec({**values, "method": "instant", "network": str(network)})
+    inputs = Inputs()
+    for _ in range(2):
+        hashes = inputs.hashes(painted) | inputs.hashes(instant)
+    assert reads == dict.fromkeys(files, 1)
+    assert {path: hashes[path] for path in files} == files
 
 
 def test_a_command_scans_the_film_once(clip, style, tmp_path, monkeypatch):
@@ -148,7 +183,7 @@ def test_a_damaged_film_that_is_allowed_is_another_scan(clip, tmp_path):
 
 
 def test_a_picture_file_too_large_to_be_one_is_not_read(tmp_path, style, monkeypatch):
-    monkeypatch.setattr(reading, "MOST_PICTURE_BYTES", 100)
+    monkeypatch.setattr(reading, "MOST_BYTES", 100)
     with opened() as opens, pytest.raises(PictureError, match="has more than"):
         reading.read_bytes(style)
     assert opens[str(style)] == 0

@@ -13,6 +13,7 @@ networks (Simonyan and Zisserman 2014), so that loss weights mean the same for a
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 from torch import Tensor
 
 from farm.errors import WeightsError
@@ -59,8 +60,11 @@ class VGGWeights:
     """Subtracted from RGB in 0..255 before the first convolution pads its border with zeros."""
 
 
-def load_weights(path: str | Path | None = None, normalization: Normalization = "auto") -> VGGWeights:
-    """The weights in the file at `path`, or those of the built-in VGG-19 (None).
+def load_weights(
+    path: str | Path | None = None, normalization: Normalization = "auto", data: bytes | None = None
+) -> VGGWeights:
+    """The weights in the file at `path`, or those of the built-in VGG-19 (None). `data` are the file's bytes where the
+    caller has read them.
 
     `normalization` says what input the file's network was trained on: `torchvision` (RGB, 0..1, divided by the standard
     deviation) or `caffe` (BGR, 0..255, as converted from the authors' release). `auto` is `caffe` where the first layer
@@ -69,7 +73,7 @@ def load_weights(path: str | Path | None = None, normalization: Normalization = 
     """
     if path is None:
         return _built_in()
-    convolutions, architecture = _named(_read_state_dict(Path(path)), str(path))
+    convolutions, architecture = _named(_read_state_dict(Path(path), data), str(path))
     if normalization == "auto":
         normalization = "caffe" if _is_original(convolutions, architecture) else "torchvision"
     if normalization == "caffe":
@@ -111,14 +115,15 @@ def _built_in() -> VGGWeights:
     return VGGWeights("vgg19", _from_bgr(convolutions), CAFFE_MEAN)
 
 
-def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
-    if not path.is_file():
+def _read_state_dict(path: Path, data: bytes | None = None) -> Mapping[str, Tensor]:
+    if data is None and not path.is_file():
         raise WeightsError(f"there is no weights file {path}", _REMEDY)
     try:
         if path.suffix == ".safetensors":
-            tensors = load_file(path)
+            tensors = load_file(path) if data is None else load(data)
         else:
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
+            file = path if data is None else io.BytesIO(data)
+            tensors = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files raise whatever the format at hand raises
         raise WeightsError(f"{path} is not a weights file that can be read safely", _REMEDY) from error
     if not isinstance(tensors, Mapping) or not all(isinstance(value, Tensor) for value in tensors.values()):

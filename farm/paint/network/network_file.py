@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from farm.errors import WeightsError
@@ -95,9 +95,11 @@ def card_of(network: StyleNetwork, **fields: Any) -> NetworkCard:
     return NetworkCard(layout=Layout(**asdict(network.architecture)), **fields)
 
 
-def load_network_file(path: str | Path) -> tuple[StyleNetwork, NetworkCard]:
-    """The network, on the CPU in float32 and without gradients, and its card. Raises WeightsError."""
-    card, tensors = _read(Path(path))
+def load_network_file(path: str | Path, data: bytes | None = None) -> tuple[StyleNetwork, NetworkCard]:
+    """The network, on the CPU in float32 and without gradients, and its card. `data` are the file's bytes where the
+    caller has read them. Raises WeightsError.
+    """
+    card, tensors = _read(Path(path), data)
     tensors.pop(STYLE_TENSOR, None)
     layout = card.layout.model_dump()
     # On the meta device, so that nothing is allocated before the shapes in the file are found to agree.
@@ -124,13 +126,17 @@ def style_picture(path: str | Path) -> NDArray[np.uint8]:
         raise WeightsError(f"the style picture in {path} cannot be read ({error})", _REMEDY) from None
 
 
-def _read(path: Path) -> tuple[NetworkCard, dict[str, Tensor]]:
-    if not path.is_file():
+def _read(path: Path, data: bytes | None = None) -> tuple[NetworkCard, dict[str, Tensor]]:
+    if data is None and not path.is_file():
         raise WeightsError(f"there is no network {path}", _REMEDY)
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if data is None:
+            with safe_open(path, framework="pt", device="cpu") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        else:
+            tensors = load(data)
+            metadata = _metadata(data)
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f"{path} is not a safetensors file, or is damaged", _REMEDY) from error
     if KEY not in metadata:
@@ -142,3 +148,10 @@ def _read(path: Path) -> tuple[NetworkCard, dict[str, Tensor]]:
         return NetworkCard.model_validate(card), tensors
     except (ValidationError, ValueError, AttributeError) as error:
         raise WeightsError(f"{path} does not describe its network", _REMEDY) from error
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """The metadata in the header of a safetensors file: JSON, after its length as 8 bytes, little-endian."""
+    length = int.from_bytes(data[:8], "little")
+    metadata: dict[str, str] | None = json.loads(data[8 : 8 + length]).get("__metadata__")
+    return metadata or {}

@@ -23,6 +23,25 @@ def test_what_is_written_is_read(network_file):
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
+def test_the_bytes_of_a_file_are_the_same_network(network_file):
+    network, card = load_network_file(network_file)
+    same, same_card = load_network_file("elsewhere.safetensors", network_file.read_bytes())
+    assert same_card == card
+    values, same_values = network.state_dict(), same.state_dict()
+    assert values.keys() == same_values.keys()
+    assert all(torch.equal(values[name], same_values[name]) for name in values)
+
+
+def refusals(path) -> list[str]:
+    """What is said of a file that is read here, and of its bytes."""
+    said = []
+    for data in (None, path.read_bytes()):
+        with pytest.raises(WeightsError) as refused:
+            load_network_file(path, data)
+        said.append(str(refused.value))
+    return said
+
+
 def changed(network_file, path, change_card=None, change_tensors=None):
     with safe_open(network_file, framework="pt") as file:
         card = json.loads(file.metadata()[KEY])
@@ -61,27 +80,24 @@ def with_nan(tensors):
 )
 def test_a_network_that_does_not_fit_is_refused(network_file, tmp_path, change_card, change_tensors, said):
     path = changed(network_file, tmp_path / "bad.safetensors", change_card, change_tensors)
-    with pytest.raises(WeightsError, match=said) as refused:
-        load_network_file(path)
-    assert "\n" not in str(refused.value)
+    for line in refusals(path):
+        assert said in line
+        assert "\n" not in line
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not a network", np.random.default_rng(0).bytes(5000)])
 def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "bad.safetensors").write_bytes(content)
-    with pytest.raises(WeightsError, match="is not a safetensors file"):
-        load_network_file(tmp_path / "bad.safetensors")
+    assert all("is not a safetensors file" in line for line in refusals(tmp_path / "bad.safetensors"))
 
 
 def test_a_file_that_is_cut_short_is_refused(network_file, tmp_path):
     (tmp_path / "cut.safetensors").write_bytes(network_file.read_bytes()[:-100])
-    with pytest.raises(WeightsError, match="damaged"):
-        load_network_file(tmp_path / "cut.safetensors")
+    assert all("damaged" in line for line in refusals(tmp_path / "cut.safetensors"))
 
 
 def test_weights_of_something_else_are_refused(tmp_path):
     save_file({"features.0.weight": torch.zeros(2)}, tmp_path / "vgg.safetensors")
-    with pytest.raises(WeightsError, match="not a network of farm train"):
-        load_network_file(tmp_path / "vgg.safetensors")
+    assert all("not a network of farm train" in line for line in refusals(tmp_path / "vgg.safetensors"))
     with pytest.raises(WeightsError, match="there is no network"):
         load_network_file(tmp_path / "none.safetensors")
