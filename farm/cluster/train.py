@@ -3,7 +3,8 @@
 report = train_on_ray(spec, 2, threads=1)
 
 Each worker computes the gradients of its own crops of every batch. The gradients are averaged, so every worker makes
-the step of the whole batch. A worker that is lost is replaced, and all workers continue from the last checkpoint.
+the step of the whole batch. A worker that is lost is replaced, and all workers continue from the last checkpoint. The
+film is scanned here, once; the workers are given the scan, and read only the frames that they train on.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from farm.cluster.session import RaySession, ray_session
 from farm.cluster.sizing import default_threads
 from farm.errors import CancelledError, UsageError
 from farm.interruption import Interruption, noted_interruption
+from farm.media.scan import VideoScan, scan_video
 from farm.paint.device import usable_cores
 from farm.paint.training.course import CourseProgress, begin_training, training_folder
 from farm.spec import TrainSpec
@@ -76,7 +78,8 @@ def train_on_ray(
         gpu = session.gpus > 0
         threads = threads or default_threads(session.node_cpus, gpu=gpu)
         _check_room(session, workers, threads, gpu=gpu)
-        with Run(spec, workers, threads, gpu=gpu, alone=address is None) as run:
+        scan = _film_scan(spec)
+        with Run(spec, scan, workers, threads, gpu=gpu, alone=address is None) as run:
             report = _followed(spec, run, _Listener(on_step, note), interruption)
         return {**report, "workers": workers, "lost_workers": run.lost}
 
@@ -89,6 +92,14 @@ def _check_room(session: RaySession, workers: int, threads: int, *, gpu: bool) -
             f"{workers} workers of {threads} threads need {workers * threads} cores, and there are {session.cpus}",
             "give fewer --workers or --threads",
         )
+
+
+def _film_scan(spec: TrainSpec) -> VideoScan | None:
+    """The scan of the spec's film, if it has one. Raises VideoError; CancelledError on Ctrl-C."""
+    try:
+        return scan_video(spec.video) if spec.video else None
+    except KeyboardInterrupt:
+        raise _stopped(spec) from None
 
 
 def _followed(spec: TrainSpec, run: Run, listener: _Listener, interruption: Interruption) -> dict[str, Any]:
@@ -113,10 +124,14 @@ def _followed(spec: TrainSpec, run: Run, listener: _Listener, interruption: Inte
         with contextlib.suppress(KeyboardInterrupt):
             listener.note("stopping after this step")
             _stop(run, outcome)
-        raise CancelledError(
-            f"stopped; the training is kept in {training_folder(spec.output)}", "run the same command to continue"
-        ) from None
+        raise _stopped(spec) from None
     return run.report(outcome)
+
+
+def _stopped(spec: TrainSpec) -> CancelledError:
+    return CancelledError(
+        f"stopped; the training is kept in {training_folder(spec.output)}", "run the same command to continue"
+    )
 
 
 def _stop(run: Run, outcome: Future[Any]) -> None:

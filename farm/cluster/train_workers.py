@@ -1,6 +1,6 @@
 """The workers of a training, started and watched over by Ray Train. Only imported where Ray runs already.
 
-with Run(spec, workers=2, threads=1, gpu=False, alone=True) as run:
+with Run(spec, scan, workers=2, threads=1, gpu=False, alone=True) as run:
     outcome = run.begin()
     ...                     # run.news() while it lasts, run.stop() to end it
     report = run.report(outcome)
@@ -28,6 +28,7 @@ from torch import distributed
 
 from farm.cluster.phase_bars import beside_the_driver
 from farm.errors import CancelledError, FarmError, RenderError, first_line
+from farm.media.scan import VideoScan
 from farm.paint.styler import local_runtime
 from farm.paint.training.course import CourseProgress, run_course
 from farm.paint.training.pictures import load_pictures
@@ -42,9 +43,14 @@ os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # Ray's own i
 
 
 class Run:
-    """A training on Ray. `begun` is how often its workers set out, `lost` how often one of them was lost."""
+    """A training on Ray. `begun` is how often its workers set out, `lost` how often one of them was lost.
 
-    def __init__(self, spec: TrainSpec, workers: int, threads: int, *, gpu: bool, alone: bool) -> None:
+    `scan` is that of the spec's film, None where the spec has no film. `alone` says that Ray is this command's own.
+    """
+
+    def __init__(
+        self, spec: TrainSpec, scan: VideoScan | None, workers: int, threads: int, *, gpu: bool, alone: bool
+    ) -> None:
         self.begun = 0
         self._held = contextlib.ExitStack()
         # Ray's own notes, and the place where workers on one machine meet: nothing that is needed afterwards
@@ -53,7 +59,12 @@ class Run:
         resources = {"CPU": threads, **({"GPU": 1} if gpu else {})}
         self._trainer = TorchTrainer(
             work,
-            train_loop_config={"spec": spec.model_dump(mode="json"), "threads": threads, "board": self._board},
+            train_loop_config={
+                "spec": spec.model_dump(mode="json"),
+                "scan": scan,
+                "threads": threads,
+                "board": self._board,
+            },
             # so that both tensors and numbers can be exchanged on GPUs
             torch_config=Meeting(backend="cpu:gloo,cuda:nccl" if gpu else "gloo", folder=scratch if alone else ""),
             scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu, resources_per_worker=resources),
@@ -159,7 +170,7 @@ def work(given: dict[str, Any]) -> dict[str, Any] | None:
 
     try:
         try:
-            pictures = load_pictures(spec)
+            pictures = load_pictures(spec, given["scan"])
             trainer = Trainer(spec, pictures, local_runtime(spec.precision, given["threads"]), team)
         except FarmError:
             team.meet(ready=False)

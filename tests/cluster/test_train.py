@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import torch
 
 from farm.cluster.train import train_on_ray
 from farm.errors import CancelledError, PictureError, UsageError
+from farm.media.scan import VideoScan, scan_video
 from farm.paint.network.network import ARCHITECTURES, StyleNetwork
 from farm.paint.training.course import CourseProgress, training_folder
 from farm.paint.training.run import train_network
@@ -117,6 +119,24 @@ def test_two_workers_come_to_what_one_comes_to(spec, alone, both):
         *("train.json", "checkpoint.pt", "best.pt", "curve.png", "samples")
     }
     assert len(list((folder / "samples").iterdir())) == STEPS
+
+
+@pytest.mark.slow
+def test_the_film_is_scanned_once_and_not_by_the_workers(ray_here, style, clip, tmp_path, monkeypatch):
+    """The workers are given a scan with more cuts than they would find: they have the pictures that it leaves."""
+    scans: list[str] = []
+
+    def scan_with_cuts(path: str) -> VideoScan:
+        scans.append(path)
+        scan = scan_video(path)
+        assert scan.cuts == ()
+        return replace(scan, cuts=tuple(range(5, scan.probe.frame_count)))
+
+    monkeypatch.setattr("farm.cluster.train.scan_video", scan_with_cuts)
+    spec = make_spec(style, tmp_path / "net.safetensors", video=str(clip), batch=2, steps=1)
+    report = train_on_ray(spec, 2, threads=1)
+    assert scans == [str(clip)]
+    assert report["pictures"] + report["held_out"] == 4, "the pairs of the first five frames"
 
 
 @pytest.mark.slow
