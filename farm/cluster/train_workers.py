@@ -177,8 +177,8 @@ class _Mailbox:
 def _train(config: dict[str, Any]) -> dict[str, Any] | None:
     """The function that every worker runs. `config` is the `train_loop_config` of `Run`.
 
-    Returns the report of `run_course`, which is None for all workers but the leader. A FarmError goes to the mailbox
-    and None is returned. Why: if it were raised, Ray Train would start the workers again, to the same error.
+    Returns the report of `run_course`, which is empty for all workers but the leader, or None after an error. A
+    FarmError goes to the mailbox. Why: if it were raised, Ray Train would start the workers again, to the same error.
     """
     mailbox, team = config["mailbox"], TorchTeam()
     spec = TrainSpec.model_validate(config["spec"])
