@@ -91,6 +91,10 @@ def report(work: Path, target: Path) -> None:
 
 
 def main() -> None:
+    """Make every picture. The arguments of the command line are the folder to work in and the folder of the pictures.
+
+    The film in the first is made only where it is not there yet, which takes the most time.
+    """
     work, docs = (Path(name).absolute() for name in sys.argv[1:3])
     with JobProgress() as progress:
         if not (work / "bunny.mp4").exists():
