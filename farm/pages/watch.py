@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from farm.errors import FarmError, UsageError
-from farm.job.measures import Known
+from farm.job.measures import Measures
 from farm.media.jpeg import jpeg
 from farm.pages.document import asset, content_policy
 from farm.pages.facts import JobFacts, JobReader, Shown
@@ -80,7 +80,7 @@ class JobWatch:
     pictures: JobPictures | None = None
     now: Watched | None = None
     trouble: str = ""
-    _known: Known = field(default_factory=dict)
+    _measures: Measures = field(default_factory=dict)
     _errors: dict[int, float | None] = field(default_factory=dict)
     _sections: list[Section] = field(default_factory=list)
     _drawn: float = -DRAWN_EVERY
@@ -104,7 +104,7 @@ class JobWatch:
                 self.pictures = JobPictures(self.reader.job, facts.record)
             kept: dict[str, Section] = {}
             if clock - self._drawn >= DRAWN_EVERY or (self.now and self.now.facts.doing != facts.doing):
-                self._errors = measured(self.reader, facts, self._known, most_seconds=MEASURED_SECONDS)
+                self._errors = measured(self.reader, facts, self._measures, most_seconds=MEASURED_SECONDS)
                 self._drawn = clock
             else:
                 kept = {section.name: section for section in self._sections if section.name in SLOW}

@@ -143,16 +143,16 @@ def read_bytes(path: Path) -> bytes | None:
 
 
 def _picture_hash(path: str) -> str:
-    here = local_path(path)
-    data = read_bytes(here)
-    read_picture(here, data=data)
+    local = local_path(path)
+    data = read_bytes(local)
+    read_picture(local, data=data)
     return hashlib.sha256(data or b"").hexdigest()
 
 
 def _mask_hash(path: str) -> str:
-    here = local_path(path)
-    data = read_bytes(here)
-    read_mask_picture(here, data=data)
+    local = local_path(path)
+    data = read_bytes(local)
+    read_mask_picture(local, data=data)
     return hashlib.sha256(data or b"").hexdigest()
 
 
