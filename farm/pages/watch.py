@@ -149,13 +149,13 @@ def watch_app(watch: JobWatch, every: float) -> web.Application:
     async def events(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await answer.prepare(request)
-        seen = -1
+        last_sent = -1
         with contextlib.suppress(ConnectionResetError):
             while True:
                 assert watch.now is not None
-                if watch.now.changes != seen:
-                    seen = watch.now.changes
-                    await answer.write(f"event: changed\ndata: {seen}\n\n".encode())
+                if watch.now.changes != last_sent:
+                    last_sent = watch.now.changes
+                    await answer.write(f"event: changed\ndata: {last_sent}\n\n".encode())
                 else:
                     await answer.write(b": still here\n\n")
                 async with changed:
