@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from farm.cli.preview import preview_film
+from farm.cli.preview import PreviewOptions, preview_film
 from farm.cli.progress import JobProgress
 from farm.commands.demo.run import demo_clip, demo_spec, run_demo
 from farm.media.decode import FrameReader
@@ -54,8 +54,7 @@ def grid(work: Path, target: Path, progress: JobProgress) -> None:
         "content_weight": 10.0,
         "frames": str(FRAME),
     }
-    preview = preview_film(
-        settings,
+    preview_options = PreviewOptions(
         vary=["style-weight=25,100,400", "style-scale=0.5,0.8,1.2"],
         folder=work / "grid.preview",
         size=160,
@@ -64,8 +63,8 @@ def grid(work: Path, target: Path, progress: JobProgress) -> None:
         moving=False,
         workers=None,
         threads=None,
-        progress=progress,
     )
+    preview = preview_film(settings, preview_options, progress)
     shutil.copyfile(preview["sheet"], target)
 
 
@@ -91,6 +90,10 @@ def report(work: Path, target: Path) -> None:
 
 
 def main() -> None:
+    """Make every picture. The arguments of the command line are the folder to work in and the folder of the pictures.
+
+    The film in the first is made only where it is not there yet, which takes the most time.
+    """
     work, docs = (Path(name).absolute() for name in sys.argv[1:3])
     with JobProgress() as progress:
         if not (work / "bunny.mp4").exists():

@@ -9,7 +9,7 @@
     │   ├── FlowFileError       2
     │   └── WeightsError        2
     ├── OutputError             2  the output cannot be written, found before rendering began
-    ├── RenderError             1  rendering began and could not be finished
+    ├── RenderError             1  the work could not be finished, or Ray could not be started for it
     │   ├── OptimizationError   1  a frame came out non-finite or unoptimised, from every start tried
     │   ├── ChunkFailedError    1  a chunk failed as often as it may
     │   ├── StorageError        1  the job directory cannot be read or written (disk full, say)
@@ -26,7 +26,10 @@ from __future__ import annotations
 
 
 class FarmError(Exception):
-    """What went wrong (`problem`), in one line, and what the user can do about it (`remedy`)."""
+    """What the farm was asked to do did not work. Exit code 1, unless a subclass has another.
+
+    `problem` says in one line what went wrong, and `remedy` what the user can do about it.
+    """
 
     exit_code = 1
     """Exit code of the command line."""
@@ -41,71 +44,96 @@ class FarmError(Exception):
 
 
 class UsageError(FarmError):
-    """Options that are wrong or do not fit together, or a spec that does not say what it must."""
+    """Options are wrong or do not fit together, a spec lacks something, or no job or cluster is there. Exit code 2.
+
+    Raised before any rendering.
+    """
 
     exit_code = 2
 
 
 class JobMismatchError(UsageError):
-    """The job directory holds a render of another spec, or of inputs that have changed since."""
+    """The job directory, or a training's folder, was begun with another spec or with other input files. Exit code 2.
+
+    The frames in it would not fit those to come, so the user chooses another directory, or removes this one.
+    """
 
 
 class InputError(FarmError):
-    """A file that the user brought cannot be used."""
+    """A file, an address or a camera that the user named cannot be used. Exit code 2, as for all subclasses."""
 
     exit_code = 2
 
 
 class VideoError(InputError):
-    """A film cannot be opened or decoded, or is of a kind that the spec refuses."""
+    """A film cannot be opened or decoded, or is HDR or interlaced where the spec refuses that.
+
+    A frame that turns out to be damaged in the middle of a render raises it too.
+    """
 
 
 class PictureError(InputError):
-    """A picture or a mask cannot be read."""
+    """A picture, a mask or a folder of photographs is missing, empty, too large, or cannot be decoded."""
 
 
 class FlowFileError(InputError):
-    """A file of optical flow cannot be read or written, or a field of flow is missing."""
+    """A file of optical flow cannot be read or written, or `--flow-dir` lacks the flow between two neighbours."""
 
 
 class WeightsError(InputError):
-    """A file of network weights is missing, damaged, or of another network."""
+    """A file of network weights is missing, damaged, or of another network (VGG-19, RAFT, or a style network)."""
 
 
 class OutputError(FarmError):
-    """The output cannot be written there. Raised before any rendering."""
+    """The output cannot be written where the user wants it. Exit code 2.
+
+    The place is checked before rendering begins, so that no work is lost. A disk that fills up later raises it for a
+    picture or a training's files, and StorageError or EncodeError for a film.
+    """
 
     exit_code = 2
 
 
 class RenderError(FarmError):
-    """Rendering began and could not be finished. The same command continues it."""
+    """The work could not be finished, or Ray could not be started for it. Exit code 1, as for all subclasses.
+
+    The same command continues from what is committed.
+    """
 
 
 class OptimizationError(RenderError):
-    """A frame came out non-finite or unoptimised, from every start that was tried."""
+    """The optimiser failed on a frame from every start that was tried, ran out of memory, or a training diverged."""
 
 
 class ChunkFailedError(RenderError):
-    """A chunk failed as often as it may."""
+    """A chunk failed as often as it may, or no worker could be kept alive to render it."""
 
 
 class StorageError(RenderError):
-    """The job directory cannot be read or written: a full disk, say, or a network that is away."""
+    """The job directory cannot be read or written, or a file in it is gone or damaged that the job needs.
+
+    Causes are a full disk, storage that does not answer, and a directory that the cluster's nodes do not see.
+    """
 
 
 class EncodeError(RenderError):
-    """ffmpeg failed, or the finished film is not what was meant."""
+    """ffmpeg failed, or the check of the finished film found that it differs from what was to be written."""
 
 
 class CancelledError(FarmError):
-    """The user stopped it."""
+    """The user stopped the command by Ctrl-C or SIGTERM, or the job by `farm cancel`. Exit code 3.
+
+    What is committed stays, and the same command continues.
+    """
 
     exit_code = 3
 
 
 class TimedOutError(FarmError):
-    """It took longer than the user allowed."""
+    """A job had not ended when the time to wait for it was over. Exit code 4.
+
+    After `farm wait --timeout` the job goes on. After `farm cancel` it has been asked to end, and may still do so.
+    """
 
     exit_code = 4
 

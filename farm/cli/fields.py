@@ -62,9 +62,9 @@ def option(model: type[BaseModel], path: str, *flags: str, metavar: str = "") ->
     kind = _kind(field.annotation, metavar)
     if not metavar and kind is int and get_origin(field.annotation) is Literal:
         metavar = "|".join(map(str, get_args(field.annotation)))
-    shown: Any = default_text(field.default) or True
+    shown_default: Any = default_text(field.default) or True
     return Annotated[
-        kind | None, typer.Option(*flags, help=field.description, metavar=metavar or None, show_default=shown)
+        kind | None, typer.Option(*flags, help=field.description, metavar=metavar or None, show_default=shown_default)
     ]
 
 

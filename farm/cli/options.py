@@ -165,10 +165,10 @@ def takes(*tables: Table) -> Callable[[Callable[..., None]], Callable[..., None]
             command({name: value for name, value in written.items() if value is not None}, **values)
 
         by_name = inspect.Parameter.KEYWORD_ONLY
-        own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+        own_parameters = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
         parameters = [
             *(inspect.Parameter(name, by_name, annotation=kind, default=None) for name, kind in shared.items()),
-            *(parameter.replace(kind=by_name) for parameter in own),
+            *(parameter.replace(kind=by_name) for parameter in own_parameters),
         ]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

@@ -43,22 +43,31 @@ class PreviewOptions:
     """CPU threads of each worker; None is what suits the machine."""
 
 
-def preview_film(options: Mapping[str, Any], wanted: PreviewOptions, progress: JobProgress) -> dict[str, Any]:
+def preview_film(options: Mapping[str, Any], preview_options: PreviewOptions, progress: JobProgress) -> dict[str, Any]:
     """Make the sheet as PNG and HTML, and the film if one is asked for: the paths of the files, and what they show.
 
     `options` are those of a render, as they were written. Raises FarmError.
     """
     options = dict(options)
-    part, frames = parse_frames(options.pop("frames")) if "frames" in options else (None, [])
-    if part is not None:
-        options["frames"] = str(part)
+    frame_range, frames = parse_frames(options.pop("frames")) if "frames" in options else (None, [])
+    if frame_range is not None:
+        options["frames"] = str(frame_range)
     spec = _spec(options)
-    varied = parse_vary(wanted.vary, {**FILM, **PAINT})
+    varied = parse_vary(preview_options.vary, {*FILM, *PAINT})
     variants = spread(options, varied, _numbers(spec)) if varied else [Variant((), options)]
-    cells = [Cell(variant.labels, small(_spec(variant.given), wanted.size, wanted.steps)) for variant in variants]
-    target = _folder(wanted.folder, options, spec)
+    cells = [
+        Cell(variant.labels, small(_spec(variant.options), preview_options.size, preview_options.steps))
+        for variant in variants
+    ]
+    target = _folder(preview_options.folder, options, spec)
     request = PreviewRequest(
-        target, cells, frames, wanted.shots, moving=wanted.moving, workers=wanted.workers, threads=wanted.threads
+        target,
+        cells,
+        frames,
+        preview_options.shots,
+        moving=preview_options.moving,
+        workers=preview_options.workers,
+        threads=preview_options.threads,
     )
     result = make_preview(request, progress)
     shown = _shown(result, [cell.labels for cell in cells], spec)

@@ -23,7 +23,7 @@ LOG_EVERY_SECONDS = 15.0
 
 
 class _Bar:
-    """What is shown from entering to leaving a `with` block."""
+    """A bar of rich that is shown inside a `with` block."""
 
     _bar: Progress
 
@@ -39,7 +39,10 @@ Shown = TypeVar("Shown", bound=_Bar)
 
 
 class JobProgress(_Bar):
-    """Phase, frames, rate and ETA of one job: the `farm.plan.pace.Progress` of the commands. A context manager."""
+    """The `farm.plan.pace.Progress` of the commands: phase, frames, rate and time left of one job. A context manager.
+
+    On a terminal it is a bar. Elsewhere it is a line every LOG_EVERY_SECONDS while there is progress.
+    """
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
@@ -58,7 +61,7 @@ class JobProgress(_Bar):
         self._eta, self._rate = Eta(0), Rate(0.0)
         self._logged = 0.0
         self._completed = self._total = 0
-        self._share: float | None = None
+        self._share: float | None = None  # None in a phase that counts frames
         self._phase = ""
 
     def note(self, line: str) -> None:
@@ -74,7 +77,7 @@ class JobProgress(_Bar):
         self._show(now)
 
     def advance(self, phase: str, planned_steps: float) -> None:
-        """Count one more frame of `phase`, for which `planned_steps` had been planned."""
+        """Count one more frame of `phase`, for which `planned_steps` optimiser steps had been planned."""
         now = time.monotonic()
         self._phase = phase
         self._completed += 1
@@ -118,14 +121,24 @@ class JobProgress(_Bar):
         return f"{self._completed}/{self._total} frames" if self._share is None else f"{self._share:.0%}"
 
     def _texts(self, now: float) -> tuple[str, str]:
-        pace = self._rate.per_second(now)
-        rate = "" if not pace else f"{pace:.1f} frames/s" if pace > 1 else f"{1 / pace:.1f} s/frame"
-        left = self._eta.seconds_left(now)
-        return rate, "ETA -" if left is None else f"ETA {format_seconds(left)}"
+        """Rate and time left. Below one frame a second, the rate is in seconds a frame."""
+        per_second = self._rate.per_second(now)
+        rate = (
+            ""
+            if not per_second
+            else f"{per_second:.1f} frames/s"
+            if per_second > 1
+            else f"{1 / per_second:.1f} s/frame"
+        )
+        seconds_left = self._eta.seconds_left(now)
+        return rate, "ETA -" if seconds_left is None else f"ETA {format_seconds(seconds_left)}"
 
 
 class TrainingProgress(_Bar):
-    """A bar for a training, with steps a second; every evaluation is a line. Call it with each `CourseProgress`."""
+    """A bar for a training, with steps a second. Call it with each `CourseProgress`. A context manager.
+
+    Every evaluation is also a line that stays. The rate counts the steps of this run of the command only.
+    """
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
@@ -140,7 +153,7 @@ class TrainingProgress(_Bar):
             transient=True,
         )
         self._task = self._bar.add_task("train", total=1.0, step=0, rate="")
-        self._began, self._first = time.monotonic(), 0
+        self._began, self._first_step = time.monotonic(), 0
 
     def note(self, line: str) -> None:
         """Print one line above the bar."""
@@ -150,8 +163,8 @@ class TrainingProgress(_Bar):
         """Show where the training is after a step or an evaluation."""
         from farm.paint.training.run import evaluation_line
 
-        self._first = self._first or training.step
-        rate = (training.step - self._first) / max(time.monotonic() - self._began, 1e-9)
+        self._first_step = self._first_step or training.step
+        rate = (training.step - self._first_step) / max(time.monotonic() - self._began, 1e-9)
         self._bar.update(self._task, completed=min(training.share, 1.0), step=training.step, rate=f"{rate:.1f} steps/s")
         if training.evaluated:
             self.note(evaluation_line(training))
@@ -170,7 +183,7 @@ class StillProgress(_Bar):
 
 
 class ReadingProgress(_Bar):
-    """A bar for what is read or measured, on a terminal only. A context manager."""
+    """A bar for reading or measuring, on a terminal only. A context manager."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)
@@ -178,6 +191,6 @@ class ReadingProgress(_Bar):
         self._bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
         self._task = self._bar.add_task("read", total=1)
 
-    def show(self, what: str, done: int, total: int) -> None:
-        """Show that `done` of `total` are read, and name `what` is read."""
-        self._bar.update(self._task, description=what, completed=done, total=total)
+    def show(self, label: str, done: int, total: int) -> None:
+        """Show that `done` of `total` items are read. `label` says what they are, such as `frames`."""
+        self._bar.update(self._task, description=label, completed=done, total=total)

@@ -60,9 +60,9 @@ def _section(name: str, command: Any) -> str:
         parameter.name: bare_type(parameter.annotation)
         for parameter in inspect.signature(command.callback, eval_str=True).parameters.values()
     }
-    shown = [(parameter, _value(parameter, types)) for parameter in command.params if not parameter.hidden]
-    arguments = [(parameter, value) for parameter, value in shown if parameter.param_type_name == "argument"]
-    options = [(parameter, value) for parameter, value in shown if parameter.param_type_name == "option"]
+    visible = [(parameter, _value(parameter, types)) for parameter in command.params if not parameter.hidden]
+    arguments = [(parameter, value) for parameter, value in visible if parameter.param_type_name == "argument"]
+    options = [(parameter, value) for parameter, value in visible if parameter.param_type_name == "option"]
     words = [value if argument.required else f"[{value}]" for argument, value in arguments]
     paragraphs = [" ".join(paragraph.split()) for paragraph in command.help.split("\n\n")]
     lines = [f"## {name}", "", "\n\n".join(paragraphs), "", "```", " ".join([name, *words, "[OPTIONS]"]), "```", ""]

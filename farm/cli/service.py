@@ -1,4 +1,7 @@
-"""The commands for a farm of several machines: submit, list, status, wait, logs, cancel, resume, retry."""
+"""The commands for jobs on a cluster: submit, list, status, wait, logs, cancel, resume, retry.
+
+`status`, `resume` and `retry` also take a job of this machine, by its directory.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ from farm.spec import FrameRange
 from farm.spec.load import absolute_path
 
 service = typer.Typer()
-"""The commands of this module."""
+"""Typer's group of the commands of this module. `farm.cli.main` adds them to `farm`."""
 
 
 @service.command()
@@ -140,14 +143,14 @@ def wait(
     """
     from farm.cluster.service import find_job, wait_for_job
 
-    shown = ""
+    last_line = ""
 
     def on_state(state: Any) -> None:
-        nonlocal shown
+        nonlocal last_line
         line = f"{state.state} {state.phase} {state.done}/{state.total}" if state.total else state.state
-        if line != shown:
+        if line != last_line:
             print(line, file=sys.stderr, flush=True)
-            shown = line
+            last_line = line
 
     target = find_job(job, address)
     state = wait_for_job(target, timeout, on_state)
@@ -217,23 +220,23 @@ def retry(
     if failed == (frames is not None):
         raise UsageError("say what to retry", "give either --failed or --frames A-B")
     target = find_job(job, address)
-    again: dict[str, Any] = {"dropped": {}, "again": {}}
+    dropped_frames: dict[str, Any] = {"dropped": {}, "again": {}}
     if frames is not None:
         dropped = drop_frames(target, FrameRange.parse(frames))
         print("rendered again, with all that is made from them:", *dropped.lines(), sep="\n  ", file=sys.stderr)
         ranges = {name: [str(part) for part in parts] for name, parts in dropped.frames.items()}
-        again = {"dropped": dropped.committed, "again": ranges}
+        dropped_frames = {"dropped": dropped.committed, "again": ranges}
     else:
         refuse_while_running(target)
         if current_state(target).state != "FAILED":
             raise UsageError(f"nothing failed in {target.job.url}", "farm resume continues a job that was stopped")
     with JobProgress() as progress:
-        submission = {**resume_job(target, address, progress, overwrite=True), **again}
+        submission = {**resume_job(target, address, progress, overwrite=True), **dropped_frames}
     print_result(submission, as_json, "\n".join(_submitted_lines(submission)))
 
 
 def _submitted_lines(submission: dict[str, Any]) -> list[str]:
-    """For people: what was submitted, or what was rendered on this machine."""
+    """The result of `submit_job`, or of a render on this machine, as lines of text for people."""
     if "id" not in submission:
         return [
             f"{submission['output']}: {submission['frames']} frames, {submission['rendered']} rendered, "

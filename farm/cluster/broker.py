@@ -1,10 +1,10 @@
-"""Shares one cluster between jobs: a detached actor, which every job asks for its share every few seconds.
+"""The broker, which divides the workers of one cluster among its jobs. Every job asks it every few seconds.
 
 quota = BrokeredQuota("farm-film-1a2b", limit=8, size=2, priority=50, gpu=False)
 quota.allowed(wanted=4, at_work=2)     # workers that the job may have until it asks again
 
-Nothing is lost with the actor. Whichever job asks next starts it again, and the jobs' questions tell it all it has to
-know.
+The broker is a detached actor of Ray: it belongs to no job. Its state may be lost at any time, because every request of
+a job has all that the broker has to know of the job. The next request starts an actor that was lost again.
 """
 
 from __future__ import annotations
@@ -23,54 +23,58 @@ from farm.plan.fair_share import Claim, share_workers
 NAMESPACE = "farm"
 """Ray's namespace of the actor."""
 NAME = "broker-3"
-"""The actor's name. Its number counts up when what jobs say to it changes, or when a class that they send moves to
-another module. Why: jobs of two versions of the farm must not share one broker.
+"""Name of the actor. Its number is raised when the arguments of the actor's methods change, or when the class of an
+argument moves to another module. Why: two versions of the farm that do not understand each other use two brokers.
 """
 LEASE_SECONDS = 20.0
-"""A job's workers go to the other jobs when the job has not asked for this many seconds."""
+"""Seconds without a request of a job after which its workers are given to the other jobs."""
 TURN_SECONDS = 120.0
-"""Length of a turn where jobs take turns. Starting a worker takes some seconds of it."""
+"""Length of a turn, in seconds of one worker, where there are more jobs than workers and the jobs take turns.
+
+A worker takes some seconds to start, so a much shorter turn would waste them.
+"""
 ANSWER_SECONDS = 10.0
-"""The longest wait for the broker's answer."""
+"""Longest wait, in seconds, for the broker's answer."""
 
 
 @dataclass
 class Lease:
     """What the broker knows of one job.
 
-    `heard` is when the job last asked, by the broker's steady clock. `served_seconds` adds up the seconds that each of
-    its workers was up. `granted` is how many workers it may hold.
+    `claim` is what the job last asked for, and `asked` when that was, in seconds of the broker's steady clock.
+    `served_seconds` is the sum, over the job's workers, of the seconds that each was up. `granted` is how many workers
+    the job may hold.
     """
 
     claim: Claim
-    heard: float
+    asked: float
     served_seconds: float = 0.0
     granted: int = 0
 
 
 class Broker:
-    """The actor. Remembers which jobs are there and what they have; the rule of sharing is in farm.plan.fair_share."""
+    """The actor: it keeps a lease for each job of the cluster. `farm.plan.fair_share` has the rule of sharing."""
 
     def __init__(self) -> None:
         self._leases: dict[str, Lease] = {}
         self._requested: list[dict[str, float]] = []
 
     def renew(self, claim: Claim, at_work: int, gpu: bool) -> int:
-        """Workers that this job may hold until it asks again, where `at_work` of them are up now.
+        """Number of workers that this job may hold until it asks again. `at_work` of its workers are up now.
 
-        Only workers that are up count as service. Why: a job whose workers take long to start would otherwise lose its
-        turn meanwhile.
+        Only the time of workers that are up is counted as `served_seconds`. Otherwise a job would use up its turn while
+        its workers start. With `gpu` a worker needs a GPU, and the cluster's GPUs are shared instead of its cores.
         """
         now = time.monotonic()
-        self._leases = {job: lease for job, lease in self._leases.items() if now - lease.heard < LEASE_SECONDS}
+        self._leases = {job: lease for job, lease in self._leases.items() if now - lease.asked < LEASE_SECONDS}
         lease = self._leases.get(claim.job)
         if lease is None:
-            # A new job starts with the service time of the job that had least, so it neither waits for nor makes up for
-            # the time before it came.
-            least = min((other.served_seconds for other in self._leases.values()), default=0.0)
-            lease = self._leases[claim.job] = Lease(claim, now, least)
-        lease.served_seconds += at_work * (now - lease.heard)
-        lease.claim, lease.heard = claim, now
+            # A new job starts with the service of the job that was served least. With 0 it would have all turns until
+            # it has caught up with the time before it came.
+            least_served = min((other.served_seconds for other in self._leases.values()), default=0.0)
+            lease = self._leases[claim.job] = Lease(claim, now, least_served)
+        lease.served_seconds += at_work * (now - lease.asked)
+        lease.claim, lease.asked = claim, now
         self._request_nodes(gpu)
         claims = [
             dataclasses.replace(other.claim, served=int(other.served_seconds // TURN_SECONDS))
@@ -82,26 +86,26 @@ class Broker:
         return lease.granted
 
     def leave(self, job: str, gpu: bool) -> None:
-        """Forget a job that is over."""
+        """Remove the lease of a job that is over. A job that has none is no error."""
         self._leases.pop(job, None)
         self._request_nodes(gpu)
 
     def _request_nodes(self, gpu: bool) -> None:
-        """Tell the autoscaler, where there is one, how many workers the jobs could use."""
+        """Request room for all workers that the jobs have work for from Ray's autoscaler, where there is one."""
         key = "GPU" if gpu else "CPU"
-        wanted = [{key: lease.claim.size} for lease in self._leases.values() for _ in range(lease.claim.wanted)]
-        if wanted != self._requested:
+        bundles = [{key: lease.claim.size} for lease in self._leases.values() for _ in range(lease.claim.wanted)]
+        if bundles != self._requested:
             from ray.autoscaler.sdk import request_resources
 
-            request_resources(bundles=wanted)
-            self._requested = wanted
+            request_resources(bundles=bundles)
+            self._requested = bundles
 
 
 class BrokeredQuota:
-    """A job's share of a cluster that others use too: a Quota of the pool. Without an answer the last one holds.
+    """The `farm.cluster.pool.Quota` of a job on a cluster that it shares with other jobs.
 
-    `limit` is the most workers that the job takes, 0 for any number, and `size` the cores of one worker. A worker with
-    a GPU has size 1.
+    `job` is the job's submission id. `limit` is the most workers that it takes, 0 for any number. `size` is the number
+    of cores of one worker, and counts as 1 with `gpu`, where a worker has one GPU. `priority` is the job's weight.
     """
 
     start_seconds: float | None = None
@@ -113,7 +117,7 @@ class BrokeredQuota:
         self._broker: Any = None
 
     def allowed(self, wanted: int, at_work: int) -> int:
-        """Ask the broker. It may take up to ANSWER_SECONDS."""
+        """Ask the broker, for up to ANSWER_SECONDS. Where it does not answer, its last answer still holds."""
         limit = self._claim.limit or wanted
         claim = dataclasses.replace(self._claim, wanted=min(wanted, limit))
         try:
@@ -123,11 +127,12 @@ class BrokeredQuota:
         return self._granted
 
     def leave(self) -> None:
-        """Tell the broker that the job is over. Nothing is raised where it does not answer: the lease runs out."""
-        with contextlib.suppress(RayError):
+        """Tell the broker that the job is over."""
+        with contextlib.suppress(RayError):  # without an answer the lease ends by itself, after LEASE_SECONDS
             ray.get(self._ask().leave.remote(self._claim.job, self._gpu), timeout=ANSWER_SECONDS)
 
     def _ask(self) -> Any:
+        """The broker's actor, which is started where the cluster has none."""
         if self._broker is None:
             options = {"name": NAME, "namespace": NAMESPACE, "lifetime": "detached", "get_if_exists": True}
             self._broker = ray.remote(Broker).options(num_cpus=0, max_restarts=-1, **options).remote()
@@ -135,6 +140,6 @@ class BrokeredQuota:
 
 
 def _room(gpu: bool) -> list[float]:
-    """GPUs, or cores, of every node that is up."""
+    """Number of GPUs, or of cores, of each node that is up."""
     key = "GPU" if gpu else "CPU"
     return [node["Resources"].get(key, 0.0) for node in ray.nodes() if node["Alive"]]

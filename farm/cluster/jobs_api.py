@@ -1,4 +1,4 @@
-"""The Ray Jobs API of one cluster, over HTTP with a token: submit, look, stop, read logs.
+"""Submit jobs to a Ray cluster, list and stop them, and read their logs: Ray's Jobs API, over HTTP with a token.
 
 cluster = Cluster("http://head:8265")
 cluster.submit("farm-clip-1a2b", ["python", "-m", "jobs.render", ...], metadata)
@@ -19,20 +19,33 @@ from typing import Any, Literal, TypeVar
 from farm.errors import RenderError, UsageError, first_line
 
 DEFAULT_DASHBOARD = "http://127.0.0.1:8265"
+"""Where the Jobs API of a cluster answers on its head, as Ray has it."""
 ADDRESS_VARIABLE = "RAY_API_SERVER_ADDRESS"
+"""Ray's environment variable with the address of a cluster's Jobs API."""
 STOP_SECONDS = 30
-"""For the driver to end its workers and say so, before Ray kills it; Ray's own default is 3."""
+"""Seconds that a driver has between the request to stop and Ray's SIGKILL.
 
+It ends its workers in that time and writes the job's state. Ray's default is 3.
+"""
 AGENT_SECONDS = 60.0
+"""Seconds for which `Cluster.submit` tries again where no agent is up that could start the job.
+
+Why: the agent of a new head comes up later than its dashboard.
+"""
 
 RayState = Literal["PENDING", "RUNNING", "STOPPED", "SUCCEEDED", "FAILED"]
 ENDED = ("STOPPED", "SUCCEEDED", "FAILED")
+"""States of a job whose driver has ended."""
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class SubmittedJob:
-    """A job as the cluster has it. Times are in seconds since 1970, 0 where unknown."""
+    """A job as Ray describes it.
+
+    `message` is Ray's reason for the state, in one line. `metadata` is what `Cluster.submit` was given. `started` and
+    `ended` are in seconds since 1970, and 0 where Ray does not know the time.
+    """
 
     id: str
     state: RayState
@@ -43,11 +56,16 @@ class SubmittedJob:
 
     @property
     def active(self) -> bool:
+        """Whether the driver of the job runs, or is still to be started."""
         return self.state not in ENDED
 
 
 class Cluster:
-    """Raises UsageError where nothing answers at the address or the token is missing or refused."""
+    """The Jobs API of one cluster. `address` is as for `dashboard_url`, and `dashboard` the URL that came of it.
+
+    Every method, and the constructor, raise UsageError where nothing answers at the address, and where the token is
+    missing or refused. They raise RenderError where the cluster answers with an error.
+    """
 
     def __init__(self, address: str | None = None) -> None:
         self.dashboard = dashboard_url(address)
@@ -56,57 +74,62 @@ class Cluster:
 
         logging.getLogger("ray.dashboard.modules.job.sdk").setLevel(logging.WARNING)
         with _address_in_environment(self.dashboard):
-            self._client = self._told(lambda: JobSubmissionClient(self.dashboard))
+            self._client = self._call(lambda: JobSubmissionClient(self.dashboard))
 
     def submit(self, submission: str, command: Sequence[str], metadata: dict[str, str]) -> bool:
-        """False where this id is there already: somebody was quicker."""
-        # the entry point of a Ray job is a shell command, so every word of it is quoted
+        """Start `command` on the cluster as the job with the id `submission`.
+
+        Returns False where the cluster has a job of this id already, because another process submitted it in the
+        meantime. `metadata` is shown in Ray's dashboard. Raises RenderError where the cluster refuses the job.
+        """
         runtime = {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}}
+        entrypoint = shlex.join(command)  # Ray gives it to a shell
         began = time.monotonic()
         while True:
             try:
                 self._client.submit_job(
-                    entrypoint=shlex.join(command), submission_id=submission, metadata=metadata, runtime_env=runtime
+                    entrypoint=entrypoint, submission_id=submission, metadata=metadata, runtime_env=runtime
                 )
                 return True
             except RuntimeError as error:
                 if "already" in str(error) and submission in str(error):
                     return False
-                # a head that has just started has nobody yet to run the job
-                nobody = "No available agent" in str(error)
-                if not nobody or time.monotonic() - began > AGENT_SECONDS:
-                    help_ = NO_AGENT_HELP if nobody else ""
-                    raise RenderError(f"the cluster refused the job: {first_line(error)}", help_) from None
+                without_agent = "No available agent" in str(error)
+                if not without_agent or time.monotonic() - began > AGENT_SECONDS:
+                    remedy = NO_AGENT_HELP if without_agent else ""
+                    raise RenderError(f"the cluster refused the job: {first_line(error)}", remedy) from None
                 time.sleep(1.0)
 
     def jobs(self) -> list[SubmittedJob]:
-        """The farm's jobs, latest first."""
-        found = [_describe(job) for job in self._told(self._client.list_jobs) if job.submission_id]
-        farm = [job for job in found if "farm_job" in job.metadata]
-        return sorted(farm, key=lambda job: job.started, reverse=True)
+        """The jobs that the farm has submitted, the latest first. Other jobs of the cluster are left out."""
+        jobs = [_describe(job) for job in self._call(self._client.list_jobs) if job.submission_id]
+        farm_jobs = [job for job in jobs if "farm_job" in job.metadata]
+        return sorted(farm_jobs, key=lambda job: job.started, reverse=True)
 
     def job(self, submission: str) -> SubmittedJob | None:
+        """The farm's job with the id `submission`. None where the cluster has no such job."""
         return next((job for job in self.jobs() if job.id == submission), None)
 
     def stop(self, submission: str) -> None:
-        """Ask it to end; returns at once."""
-        self._told(lambda: self._client.stop_job(submission))
+        """Ask a job to end. Returns at once; the driver has STOP_SECONDS."""
+        self._call(lambda: self._client.stop_job(submission))
 
     def logs(self, submission: str) -> str:
-        return self._told(lambda: self._client.get_job_logs(submission))
+        """All that the job's driver has printed so far, stdout and stderr together."""
+        return self._call(lambda: self._client.get_job_logs(submission))
 
     def follow(self, submission: str) -> Iterator[str]:
-        """The log from its beginning, in pieces as they are written, until the job ends."""
+        """What the job's driver prints, from the beginning, piece by piece, until the job ends."""
         with contextlib.closing(asyncio.new_event_loop()) as loop:
             pieces = self._client.tail_job_logs(submission)
             while True:
                 try:
-                    yield self._told(lambda: loop.run_until_complete(pieces.__anext__()))  # type: ignore[attr-defined]
+                    yield self._call(lambda: loop.run_until_complete(pieces.__anext__()))  # type: ignore[attr-defined]
                 except StopAsyncIteration:
                     return
 
-    def _told(self, call: Any) -> Any:
-        """Do it, and say in one line why it cannot be done."""
+    def _call(self, call: Any) -> Any:
+        """Call Ray's client, and turn its exceptions into FarmErrors of one line."""
         from ray.exceptions import AuthenticationError
 
         try:
@@ -126,17 +149,27 @@ NO_ACCESS_HELP = "give the cluster's token in RAY_AUTH_TOKEN, a file named by RA
 
 
 def dashboard_url(address: str | None) -> str:
-    """The HTTP address of a cluster: as given, from RAY_API_SERVER_ADDRESS, or Ray's own default on this machine."""
-    found = address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_DASHBOARD
-    found = found if "://" in found else f"http://{found}"
-    if not found.startswith(("http://", "https://")):
-        raise UsageError(f"{found} is no dashboard address", f"write it as {DEFAULT_DASHBOARD}")
-    return found.rstrip("/")
+    """The URL of a cluster's dashboard, without a slash at its end.
+
+    It is `address`, else the value of RAY_API_SERVER_ADDRESS, else DEFAULT_DASHBOARD. An address without a scheme gets
+    `http://`. Raises UsageError where the scheme is neither http nor https.
+
+    >>> dashboard_url("head:8265/")
+    'http://head:8265'
+    """
+    url = address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_DASHBOARD
+    url = url if "://" in url else f"http://{url}"
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(f"{url} is no dashboard address", f"write it as {DEFAULT_DASHBOARD}")
+    return url.rstrip("/")
 
 
 @contextlib.contextmanager
 def _address_in_environment(address: str) -> Iterator[None]:
-    """Ray prefers this variable, and RAY_ADDRESS, to the address that it is given."""
+    """Set RAY_API_SERVER_ADDRESS to `address` inside the block.
+
+    Why: Ray's client prefers this variable, and then RAY_ADDRESS, to the address that it is given.
+    """
     before = os.environ.get(ADDRESS_VARIABLE)
     os.environ[ADDRESS_VARIABLE] = address
     try:
@@ -149,6 +182,7 @@ def _address_in_environment(address: str) -> Iterator[None]:
 
 
 def _need_token() -> None:
+    """Raise UsageError where Ray is to send a token and finds none."""
     if os.environ.get("RAY_AUTH_MODE") != "token":
         return
     from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]

@@ -119,7 +119,7 @@ def _sample(pool: WorkerPool, record: JobRecord, folder: Path, check: Callable[[
 
 def _encoding_seconds(record: JobRecord, painted: Sequence[np.ndarray], folder: Path) -> tuple[float, float]:
     """The encoder's seconds for a frame, and for a film besides its frames. `painted`: (H, W, 3) uint8 each."""
-    took = []
+    durations = []
     start = record.plan.start
     lengths = [min(count, len(record.plan.frames)) for count in ENCODED]
     for count in lengths:
@@ -128,11 +128,11 @@ def _encoding_seconds(record: JobRecord, painted: Sequence[np.ndarray], folder: 
         frames = itertools.islice(itertools.cycle(painted), count)
         settings = encode_settings(record.spec)
         encode_film(frames, shown_probe(record), FrameRange(start, start + count), output, settings)
-        took.append(time.perf_counter() - began)
+        durations.append(time.perf_counter() - began)
     if lengths[0] == lengths[1]:
-        return 0.0, took[1]
-    each = max((took[1] - took[0]) / (lengths[1] - lengths[0]), 0.0)
-    return each, max(took[0] - each * lengths[0], 0.0)
+        return 0.0, durations[1]
+    seconds_per_frame = max((durations[1] - durations[0]) / (lengths[1] - lengths[0]), 0.0)
+    return seconds_per_frame, max(durations[0] - seconds_per_frame * lengths[0], 0.0)
 
 
 def forecast_render(

@@ -23,7 +23,7 @@ def monitoring_addresses(job: str, environment: Mapping[str, str]) -> dict[str, 
     """
     grafana = environment.get("RAY_GRAFANA_IFRAME_HOST") or environment.get("RAY_GRAFANA_HOST", "")
     addresses = {"prometheus": environment.get("RAY_PROMETHEUS_HOST", ""), "grafana": grafana}
-    shown = {name: url.rstrip("/") for name, url in addresses.items() if "://" in url and not has_credentials(url)}
-    if "grafana" in shown:
-        shown["grafana"] += f"/d/{DASHBOARD}?var-job={quote(job, safe='')}"
-    return shown
+    printable = {name: url.rstrip("/") for name, url in addresses.items() if "://" in url and not has_credentials(url)}
+    if "grafana" in printable:
+        printable["grafana"] += f"/d/{DASHBOARD}?var-job={quote(job, safe='')}"
+    return printable

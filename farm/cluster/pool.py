@@ -1,10 +1,10 @@
-"""The workers of one job: Ray actors that join, are lost and are given back while the job runs.
+"""The workers of one job as Ray actors. Their number changes while the job runs.
 
 kind = WorkerKind(threads=1, precision="auto", gpu=False)
 pool = WorkerPool(quota, kind, title="film", job_url=url, inputs=paths)
-facts = pool.first_facts()                         # one worker is up and sees the job
-pool.follow_quota(wanted=4)                        # start as many as the job may have and can use
-reports = pool.begin("worker-1", url, task, ())    # the source of the worker's reports
+facts = pool.first_facts()                         # wait until one worker is up and sees the job's files
+pool.follow_quota(wanted=4)                        # start as many as the job may have, if it has work for 4
+reports = pool.begin("worker-1", url, task, ())    # render a task; `reports` is where its reports come from
 pool.next_report("worker-1", reports)              # a FrameReport, or how the task ended
 pool.close()
 """
@@ -30,36 +30,41 @@ from farm.plan import Task
 from farm.render.chunk import FrameReport
 from farm.spec.choices import Precision
 
-MAX_LOST_BEFORE_JOINING = 3
-"""Workers that may die in a row while they start. After so many, something is wrong with all of them."""
+MAX_LOST_WHILE_STARTING = 3
+"""Workers in a row that die while they start, at which the job fails. Why: the next one would die of the same."""
 WAIT_SECONDS = 1.0
-"""The longest wait for an answer. Why: between two waits the driver looks after interruptions and silent workers."""
-NOBODY_SECONDS = 0.5
-"""The wait where no worker is there that could answer."""
+"""Longest wait, in seconds, for an answer of a worker. Why: the driver looks for Ctrl-C and for silent workers between
+two waits.
+"""
+IDLE_SECONDS = 0.5
+"""Length of a wait, in seconds, where there is no worker that could answer."""
 CONNECT_SECONDS = 2.0
-"""For a node's own port to answer before the node counts as gone."""
+"""Seconds that a node's own port has to accept a connection before the node counts as lost."""
 END_SECONDS = 30.0
-"""For the process of a stuck worker to be killed on its node, which may be stuck itself."""
+"""Longest wait, in seconds, until a stuck worker's process is killed. Its node may be stuck too."""
 WAITING_NOTE_SECONDS = 60.0
-"""Between two notes that the job waits for its first worker."""
+"""Seconds between two notes that the job waits for its first worker."""
 
 
 class Quota(Protocol):
-    """How many workers the job may have. `start_seconds` is how long the first one may take; None is for ever."""
+    """How many workers the job may have.
+
+    `start_seconds` is how long the first worker may take to come up, in seconds; None is any time.
+    """
 
     start_seconds: float | None
 
     def allowed(self, wanted: int, at_work: int) -> int:
-        """Workers that the job may hold now, if it has work for `wanted` of them and `at_work` are up."""
+        """Number of workers that the job may hold now, where it has work for `wanted` and `at_work` are up."""
         ...
 
     def leave(self) -> None:
-        """The job is over and holds no workers any more."""
+        """Give the job's share back: it is over and holds no workers any more."""
         ...
 
 
 class FixedQuota:
-    """As many workers as were asked for, on a Ray that is the job's own."""
+    """The quota on a Ray that no other job uses: always `count` workers."""
 
     start_seconds: float | None = 180.0
 
@@ -67,11 +72,11 @@ class FixedQuota:
         self._count = count
 
     def allowed(self, wanted: int, at_work: int) -> int:
-        """The number that was asked for."""
+        """`count`, whatever the job has work for."""
         return self._count
 
     def leave(self) -> None:
-        """Nothing to give back."""
+        """Do nothing, as no other job waits for the workers."""
 
 
 class StartWorker(Protocol):
@@ -95,11 +100,12 @@ class WorkerKind:
 class WorkerPool:
     """The render workers of one job, by name. An implementation of `farm.cluster.workers.Workers`.
 
-    An actor counts as a worker once it has answered and sees the job's directory and `inputs`. `title` says what is
-    rendered: the dashboard shows it before the workers' names. `on_note` gets lines for people.
+    An actor counts as a worker once it has answered and sees the job's directory and `inputs`. The dashboard shows
+    `title`, the name of the film, before the workers' names. `on_note` is called with lines of text for people.
 
-    `actors` are all that were started and not removed, `starting` those of them that have not answered, by the source
-    of their answer, and `facts` those that are up. `allowed` is the latest share, `peak` the most actors at a time.
+    `actors` has every actor that was started and not removed. `starting` has the names of those that have not answered
+    yet, by the source of their answer, and `facts` what those that are up said of themselves. `avoided` are Ray's ids
+    of the nodes where no worker is started. `allowed` is the latest share, and `peak` the most actors at one time.
     """
 
     def __init__(
@@ -117,8 +123,11 @@ class WorkerPool:
         self._on_note = on_note
         self._spawned = self._lost_in_a_row = 0
         self.avoided: set[str] = set()
-        self._came: dict[str, float | None] = {}
-        """When each node came; None for those that were there before the job, or were asked about already."""
+        self._joined: dict[str, float | None] = {}
+        """When each node joined the cluster, in seconds of the steady clock, by Ray's id of the node.
+
+        None for nodes that were there before the job, and for those that `since_node_came` has told of.
+        """
         self.peak = 0
         self.allowed = 0
         self.actors: dict[str, Any] = {}
@@ -126,7 +135,11 @@ class WorkerPool:
         self.facts: dict[str, WorkerFacts] = {}
 
     def follow_quota(self, wanted: int) -> int:
-        """Start workers up to the job's share, or take back some that have not come up. Returns the share."""
+        """Start workers up to the job's share, and return the share. `wanted` is how many the job has work for.
+
+        Where there are more than the share, workers that have not come up are ended, the youngest first. Those that are
+        up stay: the driver ends them between two tasks.
+        """
         self._note_nodes()
         self.allowed = self._quota.allowed(wanted, len(self.facts))
         while len(self.actors) < self.allowed:
@@ -140,15 +153,16 @@ class WorkerPool:
 
     def since_node_came(self, node: str) -> float | None:
         """Seconds since this node joined the cluster, once for each that came while the job ran; otherwise None."""
-        came = self._came.get(node)
-        self._came[node] = None
-        return None if came is None else time.monotonic() - came
+        joined = self._joined.get(node)
+        self._joined[node] = None
+        return None if joined is None else time.monotonic() - joined
 
     def _note_nodes(self) -> None:
-        first = not self._came
+        """Note the time for nodes that are new since the last call."""
+        is_first_call = not self._joined
         for row in ray.nodes():
             if row["Alive"]:
-                self._came.setdefault(row["NodeID"], None if first else time.monotonic())
+                self._joined.setdefault(row["NodeID"], None if is_first_call else time.monotonic())
 
     def avoid(self, node: str) -> None:
         """Start no more workers on this node."""
@@ -160,9 +174,9 @@ class WorkerPool:
         return call.remote(job_url, task, flow_sources)
 
     def wait(self, sources: Sequence[Any]) -> list[Any]:
-        """The first source that has an answer, or none after WAIT_SECONDS. Without sources it just waits."""
+        """The first source that has an answer, or an empty list after WAIT_SECONDS, or IDLE_SECONDS without sources."""
         if not sources:
-            time.sleep(NOBODY_SECONDS)
+            time.sleep(IDLE_SECONDS)
             return []
         ready: list[Any] = ray.wait(list(sources), num_returns=1, timeout=WAIT_SECONDS)[0]
         return ready
@@ -172,7 +186,7 @@ class WorkerPool:
         return bool(ray.wait([source], timeout=0)[0])
 
     def next_report(self, worker: str, source: Any) -> FrameReport | TaskEnded | RenderFailed | WorkerGone:
-        """Take the next report of a worker's task; waits for it where there is none yet."""
+        """Take the next report of a worker's task, and wait for it where there is none yet."""
         try:
             report: FrameReport = ray.get(next(source))
         except StopIteration:
@@ -187,10 +201,10 @@ class WorkerPool:
         return report
 
     def answered(self, source: Any) -> str | None:
-        """Take a worker's first answer: its name if it can work, None if not.
+        """Take a worker's first answer. Returns its name, or None where it died or does not see the job's files.
 
-        Raises the FarmError of a worker that cannot start, ChunkFailedError where workers die while they start, and
-        StorageError where no node of the cluster sees the job's files.
+        Raises the FarmError that a worker raised in place of an answer, ChunkFailedError at the
+        MAX_LOST_WHILE_STARTING-th worker in a row that died, and StorageError where no node sees the job's files.
         """
         name = self.starting.pop(source)
         try:
@@ -200,7 +214,7 @@ class WorkerPool:
         except RayError as error:
             self._lost_in_a_row += 1
             self.actors.pop(name, None)
-            if self._lost_in_a_row >= MAX_LOST_BEFORE_JOINING:
+            if self._lost_in_a_row >= MAX_LOST_WHILE_STARTING:
                 raise ChunkFailedError(f"workers die while starting: {last_line(error)}") from None
             return None
         self._lost_in_a_row = 0
@@ -211,9 +225,10 @@ class WorkerPool:
         return name
 
     def first_facts(self, check: Callable[[], None] = lambda: None) -> WorkerFacts:
-        """Wait until one worker is up, and return what it says of itself. `check` may raise to end the waiting.
+        """Wait until one worker is up, and return what it says of itself.
 
-        Raises ChunkFailedError where none comes up in time, and what `answered` raises.
+        `check` is called about once a second, and may raise to end the wait. Raises ChunkFailedError where no worker
+        comes up within the quota's `start_seconds`, and what `answered` raises.
         """
         if self.facts:
             return next(iter(self.facts.values()))
@@ -236,36 +251,37 @@ class WorkerPool:
                 self._on_note(f"waiting for a worker: it needs {needs} on one node of the cluster")
 
     def remove(self, name: str) -> None:
-        """End a worker, or what is left of it."""
+        """End a worker, and forget it. A worker that died or was removed already is no error."""
         actor = self.actors.pop(name, None)
         self.facts.pop(name, None)
         if actor is not None:
             ray.kill(actor)
 
     def end_process(self, name: str) -> None:
-        """Kill the process of a worker that may not be able to answer any more, on whatever node it is.
+        """Kill the process of a stuck worker with SIGKILL, on its own node.
 
-        Why: Ray's own kill asks the process to end itself.
+        Why not `ray.kill`: it asks the process to end itself, and a stuck process does not. Nothing is raised where the
+        node does not answer within END_SECONDS.
         """
         facts = self.facts.get(name)
         if facts is None:
             return
-        there = NodeAffinitySchedulingStrategy(facts.node, soft=False)
-        call = ray.remote(end_ray_process).options(name="end", num_cpus=0, scheduling_strategy=there)
-        with contextlib.suppress(RayError):  # the node may be what is stuck
+        on_its_node = NodeAffinitySchedulingStrategy(facts.node, soft=False)
+        call = ray.remote(end_ray_process).options(name="end", num_cpus=0, scheduling_strategy=on_its_node)
+        with contextlib.suppress(RayError):
             ray.get(call.remote(facts.pid), timeout=END_SECONDS)
 
     def close(self) -> None:
-        """End all workers and give up the job's share."""
+        """End all workers, and give the job's share back."""
         for name in list(self.actors):
             self.remove(name)
         self.starting.clear()
         self._quota.leave()
 
     def _node_is_gone(self, name: str, error: RayActorError) -> bool:
-        """Whether a worker was lost with its machine, so that its task is not to blame.
+        """Whether a worker was lost together with its node, so that its task is not the cause.
 
-        Ray declares a node dead only after it has missed heartbeats for many seconds, so the node's own port is tried.
+        Ray counts a node as dead only after many seconds without heartbeats. So this connects to the node's own port.
         """
         if getattr(error, "preempted", False):
             return True
@@ -283,21 +299,24 @@ class WorkerPool:
     def _spawn(self) -> None:
         self._spawned += 1
         name = f"worker-{self._spawned}"
-        shown = f"{self._title} {name}"
-        actor = self.kind.start(self.kind.threads, gpu=self.kind.gpu, avoided=self.avoided, name=shown)
+        full_name = f"{self._title} {name}"
+        actor = self.kind.start(self.kind.threads, gpu=self.kind.gpu, avoided=self.avoided, name=full_name)
         self.actors[name] = actor
         call = actor.facts.options(name="start")
         self.starting[call.remote(self.kind.precision, self._job_url, self._inputs)] = name
 
     def _refuse(self, name: str, facts: WorkerFacts) -> None:
-        """Avoid the node of a worker that does not see the job's files. Raises StorageError where no node is left."""
+        """End a worker that does not see the job's files, and avoid its node.
+
+        Raises StorageError where the cluster has no other node with cores (or GPUs).
+        """
         self.remove(name)
         if facts.node not in self.avoided:
             self.avoid(facts.node)
             self._on_note(f"node {facts.host} is not used: {facts.problem}")
         key = "GPU" if self.kind.gpu else "CPU"
-        able = {node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get(key, 0) > 0}
-        if able <= self.avoided:
+        suited = {node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get(key, 0) > 0}
+        if suited <= self.avoided:
             raise StorageError(
                 f"no node of the cluster can work on this job: on {facts.host} {facts.problem}",
                 "put it on storage that every node sees, give a URL, or submit with --copy-inputs",

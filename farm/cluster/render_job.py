@@ -227,10 +227,10 @@ def _run_tasks(
         window = Window(segment_of_tasks(record.plan, work.tasks), at_once)
     sources = sibling_flow_sources(job, record)
     bars = None if options.address is None else PassBars()
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as cleanup:
         # not beside a window: it would fill the storage with fields that are not needed for long
         if record.spec.method == "optimize" and window is None:
-            held.callback(_flow_ahead(job, record, sources, options).stop)
+            cleanup.callback(_flow_ahead(job, record, sources, options).stop)
         settings = DriverSettings(
             metrics=metrics,
             history=running.history,

@@ -2,7 +2,7 @@
 
 answer = submit_job(request, job_url, cluster)        # on the user's machine
 run_submitted(job_url, submission, progress)          # on the cluster, called by jobs/render.py
-found = find_job("painted.farm", address=None)        # by its directory or its submission id
+handle = find_job("painted.farm", address=None)       # a job by its directory or its submission id
 """
 
 from __future__ import annotations
@@ -42,25 +42,34 @@ from farm.spec.frames import runs
 from farm.spec.load import absolute_path, spec_differences
 
 CANCEL_SECONDS = 60.0
-"""Seconds that a cancelled job has to end."""
-LAST_WORDS_SECONDS = 20.0
-"""Seconds that a driver has to end after its state is written: it prints a summary and releases its actors."""
+"""Seconds that `cancel_job` waits for the job to end."""
+SUMMARY_SECONDS = 20.0
+"""Seconds that `wait_for_job` waits for a driver to end after it has written how its job ended.
+
+In that time the driver prints its summary and releases its actors.
+"""
 POLL_SECONDS = 1.0
-"""Seconds between two questions to the cluster."""
+"""Seconds between two requests to the cluster, while something is waited for."""
 SUBMITTING_SECONDS = 60.0
-"""Longest time, in seconds, from the request in the job's storage to the cluster's knowing the job."""
-FROM_RAY: dict[str, State] = {"STOPPED": "CANCELLED", "FAILED": "FAILED", "SUCCEEDED": "SUCCEEDED"}
+"""Age, in seconds, up to which a PENDING job that the cluster does not know counts as still being submitted.
+
+`submit_job` writes the state to the job's directory before it calls the cluster.
+"""
+STATE_OF_RAY: dict[str, State] = {"STOPPED": "CANCELLED", "FAILED": "FAILED", "SUCCEEDED": "SUCCEEDED"}
+"""The farm's word for each state in which Ray lists a job whose driver has ended."""
 
 
 def submit_job(request: JobRequest, job_url: str, cluster: Cluster) -> dict[str, Any]:
-    """Hand a job to the cluster, or find it there.
+    """Submit a render to the cluster, unless the same one is running there already.
 
-    Raises UsageError where the job directory is at work on something else, or holds frames of something else.
+    Returns `id` (the submission's), `job` (the URL of its directory), `dashboard`, `already_running`, and addresses of
+    Prometheus and Grafana where they are known. Raises UsageError where another spec is being rendered in the job's
+    directory or has frames there, StorageError where the directory cannot be written, and what `Cluster` raises.
     """
     check_no_secrets(job_url, request.spec)
     job = JobDirectory(job_url)
     base = submission_base(job.url, request.spec)
-    there = cluster.jobs()
+    submitted_jobs = cluster.jobs()
 
     def answer(submission: str, already_running: bool) -> dict[str, Any]:
         return {
@@ -71,25 +80,25 @@ def submit_job(request: JobRequest, job_url: str, cluster: Cluster) -> dict[str,
             "already_running": already_running,
         }
 
-    for one in there:
-        if one.active and submission_number(base, one.id):
-            return answer(one.id, True)
-        if one.active and one.metadata.get("farm_job") == job.url:
+    for other in submitted_jobs:
+        if other.active and submission_number(base, other.id):
+            return answer(other.id, True)
+        if other.active and other.metadata.get("farm_job") == job.url:
             raise UsageError(
-                f"{one.id} is at work in {job.url} with another spec", "cancel it, or choose another --job"
+                f"{other.id} is at work in {job.url} with another spec", "cancel it, or choose another --job"
             )
     record = job.load_record()
     if record is not None and job.has_frames and (differences := spec_differences(record.spec, request.spec)):
         raise UsageError(
             f"job {job.url} is a render of something else ({'; '.join(differences)})", "choose another --job"
         )
-    submission = next_submission(base, [one.id for one in there])
-    earlier = load_request(job)
+    submission = next_submission(base, [other.id for other in submitted_jobs])
+    earlier_request = load_request(job)
     request = request.model_copy(
         update={
             "farm": __version__,
             "dashboard": cluster.dashboard,
-            "submissions": (*(earlier.submissions if earlier else ()), submission),
+            "submissions": (*(earlier_request.submissions if earlier_request else ()), submission),
         }
     )
     job.check_writable()
@@ -97,15 +106,19 @@ def submit_job(request: JobRequest, job_url: str, cluster: Cluster) -> dict[str,
     save_state(job, JobState(state="PENDING", submission=submission))
     command = ["python", "-m", "jobs.render", job.url, submission]
     try:
-        first = cluster.submit(submission, command, job_metadata(job.url, request.spec))
+        is_new = cluster.submit(submission, command, job_metadata(job.url, request.spec))
     except FarmError as error:
         save_state(job, JobState(state="FAILED", submission=submission, reason=str(error)))
         raise
-    return answer(submission, not first)
+    return answer(submission, not is_new)
 
 
 def run_submitted(job_url: str, submission: str, progress: Progress) -> dict[str, Any]:
-    """Render a submitted job on the cluster that this process runs on; return the report. Raises FarmError."""
+    """Render a submitted job on the cluster that this process runs on, and return the report of `render_job`.
+
+    Raises StorageError where this node does not see the job's directory, UsageError where another version of the farm
+    submitted the job, and what `render_job` raises. The job's state then says how it ended.
+    """
     job = JobDirectory(job_url)
     request = load_request(job)
     if request is None:
@@ -127,16 +140,20 @@ def run_submitted(job_url: str, submission: str, progress: Progress) -> dict[str
             raise UsageError(f"the cluster has farm {__version__}, the job was submitted by {request.farm}")
         return render_job(request.spec, options, progress)
     except FarmError as error:
-        now = load_state(job)
-        if now is None or now.state not in FINISHED:
+        recorded = load_state(job)
+        if recorded is None or recorded.state not in FINISHED:
             state: State = "CANCELLED" if isinstance(error, CancelledError) else "FAILED"
             save_state(job, JobState(state=state, submission=submission, reason=str(error)))
         raise
 
 
 @dataclass(frozen=True)
-class Found:
-    """A job by whatever name it was asked for. `submission` is its latest id, empty if it never was submitted."""
+class JobHandle:
+    """A job that exists, and its place on a cluster.
+
+    `submission` is the id that it was asked for by, or its latest one, and empty for a job that was never submitted.
+    `request` is None for such a job, and `dashboard` is the address of the cluster, None for the default one.
+    """
 
     job: JobDirectory
     request: JobRequest | None
@@ -144,172 +161,196 @@ class Found:
     dashboard: str | None
 
     def cluster(self) -> Cluster:
-        """Raises UsageError where the job was not submitted to any."""
+        """The cluster that has the job. Raises UsageError where the job was never submitted, and as `Cluster` does."""
         if not self.submission:
             raise UsageError(f"{self.job.url} was not submitted to a cluster", "it runs in its own shell")
         return Cluster(self.dashboard)
 
     def submitted(self) -> SubmittedJob | None:
+        """The job as its cluster lists it. None where the cluster does not know it, or it was never submitted."""
         return self.cluster().job(self.submission) if self.submission else None
 
 
-def find_job(name: str, address: str | None) -> Found:
-    """`name` is a job directory or URL, or a submission id. Raises UsageError where there is no such job."""
+def find_job(name: str, address: str | None) -> JobHandle:
+    """The job whose directory, URL or submission id is `name`.
+
+    `address` is that of the cluster; None takes the one that the job was submitted to, or the default one. Raises
+    UsageError where `name` is no path that exists and no submission of the cluster's.
+    """
     if "://" in name or Path(name).exists():
         job = JobDirectory(absolute_path(name))
         request = load_request(job)
         if request is None:
-            return Found(job, None, "", None)
-        return Found(job, request, request.submissions[-1], address or request.dashboard)
+            return JobHandle(job, None, "", None)
+        return JobHandle(job, request, request.submissions[-1], address or request.dashboard)
     if not name.startswith("farm-"):
         raise UsageError(f"{name} holds no job", "give the job directory or the id that farm submit printed")
     cluster = Cluster(address)
-    one = cluster.job(name)
-    if one is None:
+    submitted = cluster.job(name)
+    if submitted is None:
         raise UsageError(f"the cluster at {cluster.dashboard} has no job {name}", "farm list shows its jobs")
-    job = JobDirectory(one.metadata["farm_job"])
-    return Found(job, load_request(job), name, cluster.dashboard)
+    job = JobDirectory(submitted.metadata["farm_job"])
+    return JobHandle(job, load_request(job), name, cluster.dashboard)
 
 
-def current_state(found: Found) -> JobState:
-    """What the job's directory says, corrected by the cluster where the driver ended without a word."""
-    said = load_state(found.job) or JobState(state="SUCCEEDED" if found.job.load_report() else "PENDING")
-    if said.state in FINISHED and said.submission in ("", found.submission):
-        return said
-    there = found.submitted()
-    if not found.submission or (there is not None and there.active):
-        return said
-    again = load_state(found.job)
-    if again is not None and again.state in FINISHED and again.submission == found.submission:
-        return again
-    if there is None:
-        if said.state == "PENDING" and time.time() - said.updated < SUBMITTING_SECONDS:
-            return said
+def current_state(handle: JobHandle) -> JobState:
+    """The state that is recorded in the job's directory, or the cluster's where the driver could not record its end.
+
+    A driver that was killed leaves RUNNING in the directory; then the cluster tells how it ended.
+    """
+    recorded = load_state(handle.job) or JobState(state="SUCCEEDED" if handle.job.load_report() else "PENDING")
+    if recorded.state in FINISHED and recorded.submission in ("", handle.submission):
+        return recorded
+    submitted = handle.submitted()
+    if not handle.submission or (submitted is not None and submitted.active):
+        return recorded
+    # The driver has ended. It may have recorded its end between the two look-ups above.
+    latest = load_state(handle.job)
+    if latest is not None and latest.state in FINISHED and latest.submission == handle.submission:
+        return latest
+    if submitted is None:
+        if recorded.state == "PENDING" and time.time() - recorded.updated < SUBMITTING_SECONDS:
+            return recorded
         reason = "the cluster does not know the job any more; farm resume continues it"
-        return JobState(state="FAILED", submission=found.submission, reason=reason)
-    return JobState(state=FROM_RAY[there.state], submission=there.id, reason=there.message)
+        return JobState(state="FAILED", submission=handle.submission, reason=reason)
+    return JobState(state=STATE_OF_RAY[submitted.state], submission=submitted.id, reason=submitted.message)
 
 
 def wait_for_job(
-    found: Found,
+    handle: JobHandle,
     timeout: float | None,
     on_state: Callable[[JobState], None],
     *,
     now: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> JobState:
-    """Return when the job has succeeded. `timeout` is in seconds, and None where it may take any time.
+    """Return when the job has succeeded and its driver has printed its summary.
 
-    Raises ChunkFailedError when it failed, CancelledError when it was cancelled, TimedOutError after `timeout`.
+    `timeout` is in seconds, None for any time. `on_state` is called with every state that is read, about once a second.
+    `now` and `sleep` are the clock, in seconds. Raises ChunkFailedError when the job failed, CancelledError when it was
+    cancelled, TimedOutError after `timeout`.
     """
     deadline = math.inf if timeout is None else now() + timeout
     while True:
-        state = current_state(found)
+        state = current_state(handle)
         on_state(state)
         if state.state in FINISHED:
-            _wait_for_last_words(found, deadline, now, sleep)
+            _wait_for_summary(handle, deadline, now, sleep)
         if state.state == "SUCCEEDED":
             return state
         if state.state == "FAILED":
-            raise ChunkFailedError(f"{found.job.url} failed: {state.reason}", "farm logs tells more")
+            raise ChunkFailedError(f"{handle.job.url} failed: {state.reason}", "farm logs tells more")
         if state.state == "CANCELLED":
-            raise CancelledError(f"{found.job.url} was cancelled", "farm resume continues it")
+            raise CancelledError(f"{handle.job.url} was cancelled", "farm resume continues it")
         if now() >= deadline:
             raise TimedOutError(
-                f"{found.job.url} is {state.state} after {timeout:g} seconds", "it goes on all the same"
+                f"{handle.job.url} is {state.state} after {timeout:g} seconds", "it goes on all the same"
             )
         sleep(POLL_SECONDS)
 
 
-def _wait_for_last_words(
-    found: Found, deadline: float, now: Callable[[], float], sleep: Callable[[float], None]
+def _wait_for_summary(
+    handle: JobHandle, deadline: float, now: Callable[[], float], sleep: Callable[[float], None]
 ) -> None:
-    """A driver says how its job ended before it has printed its last lines: whoever waited may read them at once.
+    """Wait until the driver has ended, for SUMMARY_SECONDS at most.
 
-    Bounded, and without a complaint about a cluster that is gone: the job has ended either way.
+    A driver records how its job ended before it prints its summary. Why to wait: `farm logs` right after `farm wait`
+    has the summary. A cluster that does not answer is no error here, as the job has ended.
     """
-    deadline = min(deadline, now() + LAST_WORDS_SECONDS)
+    deadline = min(deadline, now() + SUMMARY_SECONDS)
     with contextlib.suppress(FarmError):
-        while now() < deadline and (there := found.submitted()) is not None and there.active:
+        while now() < deadline and (submitted := handle.submitted()) is not None and submitted.active:
             sleep(POLL_SECONDS)
 
 
-def cancel_job(found: Found) -> JobState:
-    """Stop a submitted job so that it can be resumed; a job that has ended stays as it is.
+def cancel_job(handle: JobHandle) -> JobState:
+    """Stop a submitted job, wait for its end, and return its state. Its frames stay, so it can be resumed.
 
-    Raises TimedOutError where it has not ended after CANCEL_SECONDS, UsageError where it was not submitted.
+    A job that has ended already keeps its state. Raises TimedOutError where the job has not ended after CANCEL_SECONDS,
+    and UsageError where it was never submitted.
     """
-    cluster = found.cluster()
-    there = cluster.job(found.submission)
-    if there is not None and there.active:
-        cluster.stop(found.submission)
+    cluster = handle.cluster()
+    submitted = cluster.job(handle.submission)
+    if submitted is not None and submitted.active:
+        cluster.stop(handle.submission)
     deadline = time.monotonic() + CANCEL_SECONDS
-    while there is not None and there.active:
+    while submitted is not None and submitted.active:
         if time.monotonic() > deadline:
-            raise TimedOutError(f"{found.submission} has not ended after {CANCEL_SECONDS:g} seconds")
+            raise TimedOutError(f"{handle.submission} has not ended after {CANCEL_SECONDS:g} seconds")
         time.sleep(POLL_SECONDS)
-        there = cluster.job(found.submission)
-    state = current_state(found)
-    if state.state not in FINISHED:  # nobody on the cluster knows it any more
-        state = JobState(state="CANCELLED", submission=found.submission)
-    save_state(found.job, state)
+        submitted = cluster.job(handle.submission)
+    state = current_state(handle)
+    if state.state not in FINISHED:  # the cluster does not know the job any more
+        state = JobState(state="CANCELLED", submission=handle.submission)
+    save_state(handle.job, state)
     return state
 
 
-def resume_job(found: Found, address: str | None, progress: Progress, *, overwrite: bool = False) -> dict[str, Any]:
-    """Go on with a job where it was: on its cluster, or on this machine if it never was on one."""
-    request, record = found.request, found.job.load_record()
+def resume_job(
+    handle: JobHandle, address: str | None, progress: Progress, *, overwrite: bool = False
+) -> dict[str, Any]:
+    """Continue a job on its cluster, or on this machine where it was never submitted.
+
+    `address` names a cluster to submit it to instead. `overwrite` lets the film replace a file that was not made by
+    this job. Returns what `submit_job` returns, or the report of `render_job`. Raises UsageError where the directory
+    holds no job, and what these two raise.
+    """
+    request, record = handle.request, handle.job.load_record()
     if request is None and record is None:
-        raise UsageError(f"{found.job.url} holds no job", "give the job directory, usually the film's name with .farm")
+        raise UsageError(f"{handle.job.url} holds no job", "give the job directory, usually the film's name with .farm")
     if request is None and record is not None and address is None:
-        options = LaunchOptions(job=found.job.url, overwrite=overwrite, save_storage=record.save_storage)
+        options = LaunchOptions(job=handle.job.url, overwrite=overwrite, save_storage=record.save_storage)
         return render_job(record.spec, options, progress)
     if request is None:
         assert record is not None
         request = JobRequest(spec=record.spec, save_storage=record.save_storage)
-    cluster = Cluster(address or found.dashboard)
-    return submit_job(request.model_copy(update={"overwrite": overwrite or request.overwrite}), found.job.url, cluster)
+    cluster = Cluster(address or handle.dashboard)
+    return submit_job(request.model_copy(update={"overwrite": overwrite or request.overwrite}), handle.job.url, cluster)
 
 
 @dataclass(frozen=True)
 class Dropped:
-    """What is made again, by pass: all frames that depend on those asked for, and how many of them were `committed`."""
+    """What `drop_frames` dropped, by the name of the pass, such as `pass 2`.
+
+    `frames` are the frames that were asked for and all that are made from them. `committed` is how many of these had
+    been rendered and are removed.
+    """
 
     frames: dict[str, list[FrameRange]]
     committed: dict[str, int]
 
     def lines(self) -> Iterator[str]:
-        """`pass 2: frames 9-12 (4, of which 3 had been made)`"""
+        """One line for each pass: `pass 2: frames 9-12 (4, of which 3 had been made)`"""
         for pass_name, ranges in self.frames.items():
-            count, made = sum(map(len, ranges)), self.committed[pass_name]
-            had = "" if made == count else f", of which {made} had been made"
-            yield f"{pass_name}: frames {', '.join(map(str, ranges))} ({count}{had})"
+            count, committed = sum(map(len, ranges)), self.committed[pass_name]
+            remark = "" if committed == count else f", of which {committed} had been made"
+            yield f"{pass_name}: frames {', '.join(map(str, ranges))} ({count}{remark})"
 
 
-def drop_frames(found: Found, frames: FrameRange) -> Dropped:
-    """Forget committed frames and all that was made from them, so that resuming makes them again.
+def drop_frames(handle: JobHandle, frames: FrameRange) -> Dropped:
+    """Remove `frames` in every pass, and all that was made from them, so that the next run renders them again.
 
-    Raises UsageError while the job is at work or where it has no such frames.
+    Raises UsageError while the job is running, where it has no plan yet, and where `frames` are not all in the film.
     """
-    refuse_while_running(found)
-    with job_lease(found.job.storage):
-        record = found.job.load_record()
+    refuse_while_running(handle)
+    with job_lease(handle.job.storage):
+        record = handle.job.load_record()
         if record is None:
-            raise UsageError(f"{found.job.url} has no frames yet")
+            raise UsageError(f"{handle.job.url} has no frames yet")
         if frames.start < record.plan.start or frames.stop > record.plan.stop:
             raise UsageError(f"frames {frames} are not all in this job, which renders {record.plan.frames}")
-        found.job.forget()
+        handle.job.forget()
         affected: dict[str, set[int]] = {}
         dropped: dict[str, int] = {}
         for task, numbers in dependents(record.plan, record.spec, frames).items():
             pass_name = task.partition("/")[0].replace("-", " ")
             affected.setdefault(pass_name, set()).update(numbers)
-            dropped[pass_name] = dropped.get(pass_name, 0) + found.job.drop_frames(task, numbers)
-        found.job.drop_report()
+            dropped[pass_name] = dropped.get(pass_name, 0) + handle.job.drop_frames(task, numbers)
+        handle.job.drop_report()
     return Dropped({pass_name: runs(numbers) for pass_name, numbers in affected.items()}, dropped)
 
 
-def refuse_while_running(found: Found) -> None:
-    """Raises UsageError where the job is at work on a cluster; the lease refuses one that runs elsewhere."""
-    if found.submission and current_state(found).state == "RUNNING":
-        raise UsageError(f"{found.job.url} is running", "farm cancel it first")
+def refuse_while_running(handle: JobHandle) -> None:
+    """Raise UsageError where the job is running on a cluster. A job that runs elsewhere is refused by its lease."""
+    if handle.submission and current_state(handle).state == "RUNNING":
+        raise UsageError(f"{handle.job.url} is running", "farm cancel it first")

@@ -1,7 +1,9 @@
-"""Ray on this machine, or a connection to a cluster: loopback and token authentication unless asked otherwise.
+"""Ray for the length of a `with` block: a new one on this machine, or a connection to a running cluster.
 
 with ray_session(address=None, cpus=2) as session:
     print(session.dashboard_url)
+
+A new Ray listens on the loopback interface only, and asks for a token (`farm.cluster.token`).
 """
 
 from __future__ import annotations
@@ -20,11 +22,16 @@ from farm.cluster.token import ensure_token
 from farm.errors import RenderError, UsageError, first_line
 
 START_ATTEMPTS = 3
+"""Times that Ray is started before its time-out counts as an error."""
 
 
 @dataclass(frozen=True)
 class RaySession:
-    """A connection to Ray. `dashboard_url` is empty where there is none; `node_cpus` are those of the smallest node."""
+    """What Ray has at the beginning of a session.
+
+    `dashboard_url` is the address of its dashboard, empty where there is none. `gpus` and `cpus` are the sums over all
+    nodes, and `node_cpus` are the cores of the smallest node that has any.
+    """
 
     dashboard_url: str
     gpus: int
@@ -34,21 +41,25 @@ class RaySession:
 
 @contextlib.contextmanager
 def ray_session(address: str | None = None, *, cpus: int | None = None, dashboard: bool = True) -> Iterator[RaySession]:
-    """Start Ray here, or join the cluster at `address`; leave it, or end it, afterwards.
+    """Start Ray here with `cpus` cores (None: all of them) and end it afterwards, or join the cluster at `address`.
 
-    Raises UsageError where no cluster answers at `address`, RenderError where Ray cannot be started.
+    Where this process has a session already, that one is used, and goes on after the block. Ray must not be imported
+    before the first session. Raises UsageError where no cluster answers at `address`, RenderError where Ray cannot be
+    started, RuntimeError where ray was imported too early.
     """
-    # a worker that is killed takes its ffmpeg and flow processes with it
+    # When a worker is killed, Ray also kills its child processes (ffmpeg, optical flow).
     os.environ.setdefault("RAY_process_group_cleanup_enabled", "1")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anybody
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray sends no statistics to its makers
+    # Ray leaves CUDA_VISIBLE_DEVICES as it is in processes that have no GPU. It is the default of Ray 2.60.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if address is None:
-        # Ray takes the loopback address for all its sockets where it may not form a cluster, as on macOS and
-        # Windows; without this its ports are open to the network even for ray.init() on a laptop. It is read when
-        # ray is imported: farm.cluster.driver and .actors come after this
+        # Ray uses the loopback address for all its sockets where it may not form a cluster, as on macOS and Windows.
+        # Otherwise its ports are open to the network, even those of ray.init() on a laptop. Ray reads this variable
+        # when it is imported, so the modules that import it are imported later than this.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     else:
-        # the driver's counters: Ray's own 10 s make a rate over a minute one of five steps or of six
+        # Milliseconds between two reports of the driver's counters to Prometheus. With Ray's 10 000 a rate over one
+        # minute would be taken over five intervals or over six, as it happens.
         os.environ.setdefault("RAY_metrics_report_interval_ms", "1000")
     import ray
     from ray._private import ray_constants
@@ -58,7 +69,7 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
         return
     if address is None and getattr(ray_constants, "ENABLE_RAY_CLUSTER", False):
         raise RuntimeError("ray was imported before ray_session(): its ports would be open to the network")
-    on_termination = signal.getsignal(signal.SIGTERM)
+    termination_handler = signal.getsignal(signal.SIGTERM)
     try:
         if address is None:
             ensure_token()
@@ -69,9 +80,9 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
         raise UsageError(f"no Ray cluster answers at {address}: {first_line(error)}", "check --address") from None
     except Exception as error:
         raise RenderError(f"Ray could not be started: {first_line(error)}", "farm doctor tells more") from error
-    # Ray puts its own handler there, which dumps the stack instead of letting the caller clean up
+    # Ray's own handler of SIGTERM prints the stack and exits, so the caller could not clean up.
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_termination)
+        signal.signal(signal.SIGTERM, termination_handler)
     with _without_ray_chatter():
         try:
             yield _describe(context.dashboard_url or "")
@@ -80,13 +91,13 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
 
 
 def _start_here(cpus: int | None, *, dashboard: bool) -> Any:
-    """A Ray of our own. On a machine that is too busy, Ray waits 30 seconds for its own processes and gives up."""
+    """Start Ray and return its context. Ray gives up on a busy machine, after 30 seconds; then it is tried again."""
     import ray
 
     for attempt in range(START_ATTEMPTS):
         try:
             return ray.init(
-                address="local",  # else Ray joins whatever cluster was last started on this machine
+                address="local",  # without it, Ray joins the cluster that was last started on this machine
                 num_cpus=cpus,
                 include_dashboard=dashboard,
                 dashboard_host="127.0.0.1",
@@ -103,10 +114,10 @@ def _start_here(cpus: int | None, *, dashboard: bool) -> Any:
 
 @contextlib.contextmanager
 def _without_ray_chatter() -> Iterator[None]:
-    """Keep what Ray prints of its workers off stdout, which belongs to the command's own answer.
+    """Discard what is printed to stdout inside the block. Why: a command's stdout is its own answer, often JSON.
 
-    Ray's threads write paragraphs there even about workers that were ended on purpose. FARM_DEBUG=1 shows them
-    on stderr; Ray's session directory has them in any case.
+    Ray's threads print paragraphs there about every worker that has ended, even on purpose. FARM_DEBUG=1 sends them to
+    stderr. Ray's session directory has them in any case.
     """
     with contextlib.ExitStack() as stack:
         sink = sys.stderr if os.environ.get("FARM_DEBUG") else stack.enter_context(Path(os.devnull).open("w"))
@@ -115,6 +126,7 @@ def _without_ray_chatter() -> Iterator[None]:
 
 
 def _dashboard_of(ray: object) -> str:
+    """`host:port` of the dashboard of the Ray that this process is connected to, or an empty string."""
     return str(getattr(ray, "_private").worker.get_dashboard_url() or "")  # noqa: B009
 
 
@@ -133,7 +145,7 @@ def _describe(dashboard: str | None) -> RaySession:
 
 
 def ray_version() -> str:
-    """The version of the Ray that this Python imports. Raises ImportError where there is none."""
+    """The version of the installed Ray. Raises ImportError where it is not installed."""
     import ray
 
     return str(ray.__version__)

@@ -103,23 +103,23 @@ def _film_scan(spec: TrainSpec) -> VideoScan | None:
 
 
 def _followed(spec: TrainSpec, run: Run, listener: _Listener, interruption: Interruption) -> dict[str, Any]:
-    """Pass the workers' news on until they are done, or stop them on Ctrl-C. Returns the report."""
+    """Pass the leader's progress on until the training ends, or stop it on Ctrl-C. Returns the report."""
     outcome = run.begin()
     try:
         waited, lost = 0.0, 0
         while not outcome.done():
             wait([outcome], timeout=POLL_SECONDS)
             interruption.check()
-            for told in run.news():
-                listener.on_step(told)
+            for progress in run.new_progress():
+                listener.on_step(progress)
             if run.lost > lost:
                 lost = run.lost
                 listener.note("a worker was lost; the training goes on from its last checkpoint")
             waited += POLL_SECONDS
             if not run.begun and waited - POLL_SECONDS < PATIENCE_SECONDS <= waited:
                 listener.note("waiting until there is room for all workers")
-        for told in run.news():
-            listener.on_step(told)
+        for progress in run.new_progress():
+            listener.on_step(progress)
     except KeyboardInterrupt:
         with contextlib.suppress(KeyboardInterrupt):
             listener.note("stopping after this step")

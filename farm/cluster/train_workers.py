@@ -1,9 +1,12 @@
-"""The workers of a training, started and watched over by Ray Train. Only imported where Ray runs already.
+"""The workers of a training. Ray Train starts them, and starts them again after one of them was lost.
 
 with Run(spec, scan, workers=2, threads=1, gpu=False, alone=True) as run:
-    outcome = run.begin()
-    ...                     # run.news() while it lasts, run.stop() to end it
+    outcome = run.begin()          # a future, done when the training has ended
+    run.new_progress()             # the steps and evaluations since the last call
+    run.stop()                     # end the training early, with a checkpoint
     report = run.report(outcome)
+
+Ray must be running before this module is imported.
 """
 
 from __future__ import annotations
@@ -37,36 +40,47 @@ from farm.paint.training.team import TeamEnded, TorchTeam
 from farm.spec import TrainSpec
 
 MOST_FAILURES = 5
-"""Of one run of the command. Where a node is taken away on notice (a spot instance) that is not counted."""
+"""Times that Ray Train replaces lost workers in one run of the command, before the training fails.
 
-os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # Ray's own is 2: that much later the end is seen
+A node that its provider takes away with notice (a spot instance) does not count.
+"""
+
+# Ray Train looks every so many seconds whether its workers have ended: by default every 2 seconds, and a training of a
+# few steps would end that much later.
+os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
 
 
 class Run:
-    """A training on Ray. `begun` is how often its workers set out, `lost` how often one of them was lost.
+    """One training on Ray: a context manager, at whose end the mailbox actor and the scratch folder are removed.
 
-    `scan` is that of the spec's film, None where the spec has no film. `alone` says that Ray is this command's own.
+    `scan` is that of the spec's film, None where the spec has no film. `workers` processes have `threads` cores each,
+    and a GPU each with `gpu`. `alone` says that all of them are on this machine, so that they need no open port to find
+    each other. `begun` counts how often the workers have started: once, and once more for each loss. It is read from
+    the workers by `new_progress`.
     """
 
     def __init__(
         self, spec: TrainSpec, scan: VideoScan | None, workers: int, threads: int, *, gpu: bool, alone: bool
     ) -> None:
         self.begun = 0
-        self._held = contextlib.ExitStack()
-        # Ray's own notes, and the place where workers on one machine meet: nothing that is needed afterwards
-        scratch = self._held.enter_context(tempfile.TemporaryDirectory(prefix="farm-train-"))
-        self._board = ray.remote(Board).options(**beside_the_driver()).remote()
+        self._resources = contextlib.ExitStack()
+        # Ray Train's own records, and the files of `_FileRendezvous`. Nothing in it is needed after the training.
+        scratch = self._resources.enter_context(tempfile.TemporaryDirectory(prefix="farm-train-"))
+        self._mailbox = ray.remote(_Mailbox).options(**beside_the_driver()).remote()
         resources = {"CPU": threads, **({"GPU": 1} if gpu else {})}
         self._trainer = TorchTrainer(
-            work,
+            _train,
             train_loop_config={
                 "spec": spec.model_dump(mode="json"),
                 "scan": scan,
                 "threads": threads,
-                "board": self._board,
+                "mailbox": self._mailbox,
             },
-            # so that both tensors and numbers can be exchanged on GPUs
-            torch_config=Meeting(backend="cpu:gloo,cuda:nccl" if gpu else "gloo", folder=scratch if alone else ""),
+            torch_config=_FileRendezvous(
+                # With GPUs, gradients are exchanged by NCCL, and losses, which are in CPU memory, by gloo.
+                backend="cpu:gloo,cuda:nccl" if gpu else "gloo",
+                folder=scratch if alone else "",
+            ),
             scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu, resources_per_worker=resources),
             run_config=RunConfig(storage_path=scratch, failure_config=FailureConfig(max_failures=MOST_FAILURES)),
         )
@@ -75,15 +89,16 @@ class Run:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._held.close()
-        ray.kill(self._board)
+        self._resources.close()
+        ray.kill(self._mailbox)
 
     @property
     def lost(self) -> int:
+        """Number of times that the workers were started again because one of them was lost."""
         return max(0, self.begun - 1)
 
     def begin(self) -> Future[Any]:
-        """Ray Train's result, once there is one."""
+        """Start the training in a thread. The future gets Ray Train's result, or its exception, for `report`."""
         outcome: Future[Any] = Future()
 
         def fit() -> None:
@@ -92,25 +107,28 @@ class Run:
             except BaseException as error:
                 outcome.set_exception(error)
 
-        # Not in the main thread, where Ray would take SIGINT for itself and end the workers without a checkpoint
+        # In the main thread Ray would handle SIGINT itself, and end the workers without a checkpoint.
         threading.Thread(target=fit, name="farm train", daemon=True).start()
         return outcome
 
-    def news(self) -> list[CourseProgress]:
-        """What the leader told since the last time."""
-        news: News = ray.get(self._board.read.remote())
-        self.begun = news.begun
-        return news.told
+    def new_progress(self) -> list[CourseProgress]:
+        """Every step and evaluation that the leader has reported since the last call, oldest first."""
+        messages: _Messages = ray.get(self._mailbox.take.remote())
+        self.begun = messages.begun
+        return messages.progress
 
     def stop(self) -> None:
-        """Ask the workers to end after this step, with a checkpoint."""
-        self._board.stop.remote()
+        """Ask the workers to end after the step that they are at, with a checkpoint. Returns at once."""
+        self._mailbox.stop.remote()
 
     def report(self, outcome: Future[Any]) -> dict[str, Any]:
-        """The leader's report of a training that has ended. Raises the FarmError that ended it."""
-        news: News = ray.get(self._board.read.remote())
-        if news.error:
-            raise news.error
+        """The report that `run_course` returned to the leader, of a training that has ended.
+
+        Raises the FarmError that ended it, such as CancelledError after `stop`, and RenderError for any other failure.
+        """
+        messages: _Messages = ray.get(self._mailbox.take.remote())
+        if messages.error:
+            raise messages.error
         try:
             report: dict[str, Any] = outcome.result().return_value
         except Exception as error:
@@ -119,110 +137,128 @@ class Run:
 
 
 @dataclass
-class News:
-    told: list[CourseProgress]
+class _Messages:
+    """What the command reads from the mailbox: the progress since the last reading, the starts, the first error."""
+
+    progress: list[CourseProgress]
     begun: int
     error: FarmError | None
 
 
-class Board:
-    """What the workers tell the command, and it them: an actor."""
+class _Mailbox:
+    """An actor on the driver's node that passes messages between the workers and the command.
+
+    Workers call `begin`, `report`, `fail` and `stopping`; the command calls `take` and `stop`.
+    """
 
     def __init__(self) -> None:
-        self._told: list[CourseProgress] = []
+        self._progress: list[CourseProgress] = []
         self._begun = 0
         self._error: FarmError | None = None
         self._stopping = False
 
     def begin(self) -> None:
+        """The leader has started."""
         self._begun += 1
 
-    def tell(self, told: CourseProgress) -> None:
-        self._told.append(told)
+    def report(self, progress: CourseProgress) -> None:
+        """The leader has done a step or an evaluation."""
+        self._progress.append(progress)
 
     def fail(self, error: FarmError) -> None:
+        """A worker has ended with an error. The first one is kept, because it is the cause of the others."""
         self._error = self._error or error
 
-    def read(self) -> News:
-        told, self._told = self._told, []
-        return News(told, self._begun, self._error)
+    def take(self) -> _Messages:
+        """All messages. Each progress is handed out once."""
+        progress, self._progress = self._progress, []
+        return _Messages(progress, self._begun, self._error)
 
     def stop(self) -> None:
+        """From now on `stopping` is true."""
         self._stopping = True
 
     def stopping(self) -> bool:
+        """Whether the command has asked the workers to stop."""
         return self._stopping
 
 
-def work(given: dict[str, Any]) -> dict[str, Any] | None:
-    """What each worker does. The leader's report; None where a FarmError, told to the board, was the end.
+def _train(config: dict[str, Any]) -> dict[str, Any] | None:
+    """The function that every worker runs. `config` is the `train_loop_config` of `Run`.
 
-    Such an error is not raised: Ray Train would try again what fails again.
+    Returns the report of `run_course`, which is empty for all workers but the leader, or None after an error. A
+    FarmError goes to the mailbox. Why: if it were raised, Ray Train would start the workers again, to the same error.
     """
-    board, team = given["board"], TorchTeam()
-    spec = TrainSpec.model_validate(given["spec"])
+    mailbox, team = config["mailbox"], TorchTeam()
+    spec = TrainSpec.model_validate(config["spec"])
     if team.leads:
-        ray.get(board.begin.remote())
+        ray.get(mailbox.begin.remote())
 
     def check_interruption() -> None:
-        if ray.get(board.stopping.remote()):
+        if ray.get(mailbox.stopping.remote()):
             raise CancelledError("stopped", "run the same command to continue")
 
     try:
         try:
-            pictures = load_pictures(spec, given["scan"])
-            trainer = Trainer(spec, pictures, local_runtime(spec.precision, given["threads"]), team)
+            pictures = load_pictures(spec, config["scan"])
+            trainer = Trainer(spec, pictures, local_runtime(spec.precision, config["threads"]), team)
         except FarmError:
             team.meet(ready=False)
             raise
-        return run_course(spec, trainer, board.tell.remote, check_interruption)
+        return run_course(spec, trainer, mailbox.report.remote, check_interruption)
     except TeamEnded:
         return None
     except FarmError as error:
-        ray.get(board.fail.remote(error))
+        ray.get(mailbox.fail.remote(error))
         return None
 
 
 @dataclass
-class Meeting(TorchConfig):
-    """How the workers find each other: by a file in `folder`, or, where that is empty, as Ray does on a cluster.
+class _FileRendezvous(TorchConfig):
+    """Ray's torch settings, with a file in `folder` as the rendezvous of the workers (PyTorch's `file://` method).
 
-    The port where PyTorch's own store waits is open on every interface and asks for no token.
+    Where `folder` is empty, the workers meet as Ray has it, by TCP. Why a file: PyTorch's TCP store listens on every
+    network interface and asks for no token. A file needs one machine, so on a cluster it has to be TCP.
     """
 
     folder: str = ""
 
     @property
     def backend_cls(self) -> type[Backend]:
-        found: type[Backend] = MeetingInFolder if self.folder else super().backend_cls
-        return found
+        """The class by which Ray Train forms the process group."""
+        backend: type[Backend] = _FileBackend if self.folder else super().backend_cls
+        return backend
 
 
-class MeetingInFolder(Backend):
+class _FileBackend(Backend):
+    """Forms the process group of workers on one machine over a file and the loopback interface."""
+
     share_cuda_visible_devices = True
 
-    def on_start(self, worker_group: Any, backend_config: Meeting) -> None:
-        # a new file each time: what lost workers left in it would be taken for the answers of the new ones
-        place = f"file://{backend_config.folder}/{uuid.uuid4().hex}"
+    def on_start(self, worker_group: Any, backend_config: _FileRendezvous) -> None:
+        """Have all workers of the group join it. Ray Train calls this at every start of the workers."""
+        # Each start has a file of its own: the entries of lost workers would be taken for those of the new ones.
+        url = f"file://{backend_config.folder}/{uuid.uuid4().hex}"
         size = len(worker_group)
         ray.get(
             [
                 worker_group.execute_single_async(
-                    rank, _meet, backend_config.backend, place, rank, size, backend_config.timeout_s
+                    rank, _join_group, backend_config.backend, url, rank, size, backend_config.timeout_s
                 )
                 for rank in range(size)
             ]
         )
 
 
-def _meet(backend: str, place: str, rank: int, size: int, timeout_s: int) -> None:
+def _join_group(backend: str, url: str, rank: int, size: int, timeout_s: int) -> None:
+    """Join the process group as number `rank` of `size`. Waits for the others, for `timeout_s` seconds at most."""
     loopback = "lo0" if sys.platform == "darwin" else "lo"
     os.environ |= {"GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": loopback}
-    distributed.init_process_group(backend, place, timedelta(seconds=timeout_s), size, rank)
+    distributed.init_process_group(backend, url, timedelta(seconds=timeout_s), size, rank)
 
 
 def _reason(error: Exception) -> str:
-    """In one line; of several workers' errors the first."""
+    """Why Ray Train gave up, in one line. Where several workers failed, it is the first one's error."""
     for failure in getattr(error, "worker_failures", {}).values():
         error = getattr(failure, "health_check_failure", failure)
         break

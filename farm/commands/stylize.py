@@ -46,20 +46,20 @@ def stylize_file(
     runtime = local_runtime(spec.precision, threads)
     runtime = runtime.model_copy(update={"max_memory": spec.max_memory or runtime.max_memory})
     styler = FrameStyler(spec, size, runtime, sample=lambda _: [content], window=WINDOW)
-    made = styler.of_shot(0).first(
+    painted = styler.of_shot(0).first(
         content,
         spec.iterations,
         regions,
         progress=lambda step: progress(step.step),
         keep_exact=spec.bit_depth == 16,
     )
-    write_picture(target, made.image if made.exact is None else to_16_bits(made.exact))
+    write_picture(target, painted.image if painted.exact is None else to_16_bits(painted.exact))
     return {
         "output": str(target),
         "size": list(size),
-        "steps": made.steps,
-        "stop": made.stop,
-        "restarts": made.restarts,
-        "losses": made.losses,
-        "notes": list(made.notes),
+        "steps": painted.steps,
+        "stop": painted.stop,
+        "restarts": painted.restarts,
+        "losses": painted.losses,
+        "notes": list(painted.notes),
     }

@@ -76,9 +76,11 @@ def fetch(url: str, target: Path) -> None:
 
 
 def _unreadable(url: str, error: Exception) -> InputError:
-    shown = urlsplit(url)._replace(query="").geturl()  # a query may hold a signature
+    public_url = urlsplit(url)._replace(query="").geturl()  # a query may hold a signature
     reason = " ".join(str(error).split()) if not isinstance(error, FileNotFoundError) else "it is not there"
-    return InputError(f"{shown} cannot be read: {reason or type(error).__name__}", "check the address and the access")
+    return InputError(
+        f"{public_url} cannot be read: {reason or type(error).__name__}", "check the address and the access"
+    )
 
 
 def file_name(path: str) -> str:

@@ -27,8 +27,8 @@ def round_flow(flow: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     It is rounded to 1/64 px, and NaN in both components where it does not fit.
     """
     steps = np.rint(flow * np.float32(STEPS_PER_PX))
-    known = (np.abs(steps) < _ZERO).all(axis=-1, keepdims=True)
-    return np.where(known, steps / np.float32(STEPS_PER_PX), np.float32(np.nan))
+    fits = (np.abs(steps) < _ZERO).all(axis=-1, keepdims=True)
+    return np.where(fits, steps / np.float32(STEPS_PER_PX), np.float32(np.nan))
 
 
 def encode_flow(flow: npt.NDArray[np.float32], weight: npt.NDArray[np.float32] | None = None) -> bytes:
@@ -37,10 +37,10 @@ def encode_flow(flow: npt.NDArray[np.float32], weight: npt.NDArray[np.float32] |
     Raises FlowFileError where a side of the flow is 0.
     """
     steps = np.rint(flow * np.float32(STEPS_PER_PX))
-    known = (np.abs(steps) < _ZERO).all(axis=-1)
+    fits = (np.abs(steps) < _ZERO).all(axis=-1)
     codes = np.zeros((*flow.shape[:2], 3), np.uint16)  # B, G, R, as cv2 writes them
-    codes[..., 0] = known if weight is None else np.where(known, 1 + np.rint(weight * 255), 0)
-    codes[..., :0:-1] = np.where(known[..., None], steps, -_ZERO) + _ZERO
+    codes[..., 0] = fits if weight is None else np.where(fits, 1 + np.rint(weight * 255), 0)
+    codes[..., :0:-1] = np.where(fits[..., None], steps, -_ZERO) + _ZERO
     try:
         # A stronger compression saves a few per cent and takes several times as long.
         _, png = cv2.imencode(".png", codes, [cv2.IMWRITE_PNG_COMPRESSION, 1])

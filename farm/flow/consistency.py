@@ -81,11 +81,11 @@ def _seeds(backward: FloatArray, forward: FloatArray) -> FloatArray:
     left, top = np.floor(x), np.floor(y)
     inside = (left >= 0) & (left + 1 < width) & (top >= 0) & (top + 1 < height)
 
-    there = _sample(forward, x, y, left, top, inside)
+    forward_u, forward_v = _sample(forward, x, y, left, top, inside)
     with np.errstate(over="ignore", invalid="ignore"):
         squared_length = u * u + v * v
-        missed = ((x + there[0]) - columns) ** 2 + ((y + there[1]) - rows) ** 2
-        motion = (squared_length + there[0] * there[0] + there[1] * there[1]).astype(np.float64)
+        missed = ((x + forward_u) - columns) ** 2 + ((y + forward_v) - rows) ** 2
+        motion = (squared_length + forward_u * forward_u + forward_v * forward_v).astype(np.float64)
         disoccluded = missed >= DISOCCLUSION_RELATIVE * motion + DISOCCLUSION_ABSOLUTE
         steepest = BOUNDARY_RELATIVE * squared_length.astype(np.float64) + BOUNDARY_ABSOLUTE
         boundary = ~(_squared_gradient(backward) <= steepest)  # a gradient of NaN, too

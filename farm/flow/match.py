@@ -59,9 +59,9 @@ def match_both_ways(
 
     Flows (H, W, 2), in pixels, are first rounded as the codec rounds them, so that a stored match equals a fresh one.
     """
-    rounded = [(round_flow(there), round_flow(back)) for there, back in estimates]
-    there, back = ([_checked(*ways[::step]) for ways in rounded] for step in (1, -1))
-    return best_match(there), best_match(back)
+    rounded = [(round_flow(forward), round_flow(backward)) for forward, backward in estimates]
+    forward, backward = ([_checked(*pair[::step]) for pair in rounded] for step in (1, -1))
+    return best_match(forward), best_match(backward)
 
 
 def best_match(matches: Sequence[Match]) -> Match:
@@ -73,6 +73,6 @@ def best_match(matches: Sequence[Match]) -> Match:
     return best
 
 
-def _checked(flow: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> Match:
+def _checked(flow: npt.NDArray[np.float32], opposite: npt.NDArray[np.float32]) -> Match:
     # the mask is smoothed, so that an unknown pixel between good ones would be trusted a little
-    return Match(flow, np.where(np.isnan(flow).any(axis=-1), np.float32(0), reliability_weights(flow, other)))
+    return Match(flow, np.where(np.isnan(flow).any(axis=-1), np.float32(0), reliability_weights(flow, opposite)))

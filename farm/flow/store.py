@@ -107,9 +107,9 @@ class FlowStore:
         return self._cached(("chain", source, target), make)
 
     def _measured(self, source: int, target: int) -> Match | None:
-        kept = self._read(source, target)
-        if kept is not None:
-            return kept
+        stored = self._read(source, target)
+        if stored is not None:
+            return stored
         measured = self._measure(source, target)
         if measured is None:
             return None
@@ -139,8 +139,8 @@ class FlowStore:
         return value
 
 
-def _bytes(kept: Match | np.ndarray) -> int:
-    return kept.flow.nbytes + kept.weight.nbytes if isinstance(kept, Match) else kept.nbytes
+def _bytes(field: Match | np.ndarray) -> int:
+    return field.flow.nbytes + field.weight.nbytes if isinstance(field, Match) else field.nbytes
 
 
 def _name(source: int, target: int) -> str:

@@ -66,14 +66,14 @@ class JobDirectory:
 
     def load_record(self) -> JobRecord | None:
         """What the job is, or None where none has begun here. Raises StorageError where both copies are damaged."""
-        kept = [self.storage.read(name) for name in RECORD_NAMES]
-        for data in kept:
+        copies = [self.storage.read(name) for name in RECORD_NAMES]
+        for data in copies:
             try:
                 if data is not None:
                     return JobRecord.model_validate(unseal(data))
             except ValueError:  # pydantic's ValidationError is one
                 continue
-        if any(data is not None for data in kept):
+        if any(data is not None for data in copies):
             raise StorageError(
                 f"{self.url}/job.json is damaged or of another version of the farm", "choose another --job"
             )
@@ -148,7 +148,7 @@ class JobDirectory:
         return self.commit_frames(task, [(image, record)])[0]
 
     def commit_frames(
-        self, task: str, made: Sequence[tuple[np.ndarray, FrameRecord]], *, compress: bool = True
+        self, task: str, frames: Sequence[tuple[np.ndarray, FrameRecord]], *, compress: bool = True
     ) -> list[FrameRecord]:
         """Store several pictures (H, W, 3) uint8, then name all of them in the ledger with one write.
 
@@ -156,7 +156,7 @@ class JobDirectory:
         records with hash, bytes and time of the commit.
         """
         records = []
-        for image, record in made:
+        for image, record in frames:
             data = encode_png(image, compress=compress)
             commit = {
                 "sha256": hashlib.sha256(data).hexdigest(),

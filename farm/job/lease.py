@@ -93,12 +93,12 @@ def _file_lock(storage: Storage, folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _counting_lease(storage: Storage, on_note: Callable[[str], None], clock: LeaseClock) -> Iterator[None]:
-    mine = uuid.uuid4().hex
+    driver_id = uuid.uuid4().hex
     _wait_until_silent(storage, on_note, clock)
-    _write(storage, mine, 0)
+    _write(storage, driver_id, 0)
     clock.sleep(SETTLE_SECONDS)
     holder = _read(storage)
-    if holder is not None and holder["driver"] != mine:
+    if holder is not None and holder["driver"] != driver_id:
         raise _busy(storage, holder["who"])
     ended = threading.Event()
 
@@ -107,7 +107,7 @@ def _counting_lease(storage: Storage, on_note: Callable[[str], None], clock: Lea
         while not clock.wait(ended, BEAT_SECONDS):
             count += 1
             with contextlib.suppress(StorageError):  # the next one may get through
-                _write(storage, mine, count)
+                _write(storage, driver_id, count)
 
     beating = threading.Thread(target=count_up, name="lease", daemon=True)
     beating.start()
@@ -118,7 +118,7 @@ def _counting_lease(storage: Storage, on_note: Callable[[str], None], clock: Lea
         beating.join(BEAT_SECONDS)
         with contextlib.suppress(StorageError):
             holder = _read(storage)
-            if holder is not None and holder["driver"] == mine:
+            if holder is not None and holder["driver"] == driver_id:
                 storage.remove(NAME)
 
 

@@ -226,9 +226,9 @@ def _figure(panels: int, narrow: bool, height: float | None = None) -> tuple[Any
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    width, each, gap = (3.6, 0.85, 0.45) if narrow else (10.4, 1.05, 0.4)
-    each = each if height is None else height
-    total = panels * each + (panels - 1) * gap + 0.75
+    width, panel_height, gap = (3.6, 0.85, 0.45) if narrow else (10.4, 1.05, 0.4)
+    panel_height = panel_height if height is None else height
+    total = panels * panel_height + (panels - 1) * gap + 0.75
     style = {
         "svg.fonttype": "none",
         "font.family": "sans-serif",
@@ -256,7 +256,7 @@ def _figure(panels: int, narrow: bool, height: float | None = None) -> tuple[Any
             axis.tick_params(labelsize=7)
             axis.yaxis.set_major_locator(mpl.ticker.MaxNLocator(3))
     figure.subplots_adjust(
-        left=LEFT[narrow], right=RIGHT[narrow], top=1 - 0.28 / total, bottom=0.45 / total, hspace=gap / each
+        left=LEFT[narrow], right=RIGHT[narrow], top=1 - 0.28 / total, bottom=0.45 / total, hspace=gap / panel_height
     )
     return figure, list(axes[:, 0])
 

@@ -14,7 +14,7 @@ from typing import Any
 from farm.errors import FarmError
 from farm.files import write_atomically
 from farm.files.atomic import check_can_write
-from farm.job.measures import Known, load_measures, save_measures
+from farm.job.measures import Measures, load_measures, save_measures
 from farm.media.jpeg import data_url, jpeg
 from farm.pages.facts import JobFacts, JobReader, Shown
 from farm.pages.job_pictures import JobPictures, picture_of
@@ -83,19 +83,19 @@ def write_report(
 def measured(
     reader: JobReader,
     facts: JobFacts,
-    known: Known,
+    measures: Measures,
     progress: Callable[[str, int, int], None] = lambda *_: None,
     most_seconds: float | None = None,
 ) -> dict[int, float | None]:
     """Warp errors by frame, as `pair_errors` returns them; empty where flow or frames cannot be read from here.
 
-    `known` is brought up to date. `most_seconds` ends the measuring early.
+    `measures` is brought up to date. `most_seconds` ends the measuring early.
     """
     if facts.record is None:
         return {}
     try:
         return pair_errors(
-            reader.job, facts.record, known, lambda done, of: progress("measure", done, of), most_seconds
+            reader.job, facts.record, measures, lambda done, of: progress("measure", done, of), most_seconds
         )
     except FarmError:
         return {}
@@ -104,12 +104,12 @@ def measured(
 def _measured_and_kept(
     reader: JobReader, facts: JobFacts, progress: Callable[[str, int, int], None]
 ) -> dict[int, float | None]:
-    known = load_measures(reader.job)
-    before = dict(known)
-    errors = measured(reader, facts, known, progress)
-    if known != before:
+    measures = load_measures(reader.job)
+    before = dict(measures)
+    errors = measured(reader, facts, measures, progress)
+    if measures != before:
         with contextlib.suppress(FarmError):  # a job that may only be read is measured again next time
-            save_measures(reader.job, known)
+            save_measures(reader.job, measures)
     return errors
 
 

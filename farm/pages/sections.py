@@ -192,8 +192,8 @@ class Page:
             chunks = f"{len(plan.chunks)} chunk{'s' * (len(plan.chunks) > 1)}"
             tiles.append(("Shots", f"{len(plan.shots)}", f"{chunks}, {plan.passes} pass{'es' * (plan.passes > 1)}"))
         if "seconds" in report and plan:
-            each = report["seconds"] / len(plan.frames)
-            tiles.append(("Time", format_seconds(report["seconds"]), f"{each:.2g} s a frame, all passes"))
+            seconds_per_frame = report["seconds"] / len(plan.frames)
+            tiles.append(("Time", format_seconds(report["seconds"]), f"{seconds_per_frame:.2g} s a frame, all passes"))
         if report.get("workers"):
             lost = report.get("lost_workers", 0)
             tiles.append(("Workers", f"{report['workers']}", f"{lost} lost on the way" if lost else "none lost"))

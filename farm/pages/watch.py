@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from farm.errors import FarmError, UsageError
-from farm.job.measures import Known
+from farm.job.measures import Measures
 from farm.media.jpeg import jpeg
 from farm.pages.document import asset, content_policy
 from farm.pages.facts import JobFacts, JobReader, Shown
@@ -80,7 +80,7 @@ class JobWatch:
     pictures: JobPictures | None = None
     now: Watched | None = None
     trouble: str = ""
-    _known: Known = field(default_factory=dict)
+    _measures: Measures = field(default_factory=dict)
     _errors: dict[int, float | None] = field(default_factory=dict)
     _sections: list[Section] = field(default_factory=list)
     _drawn: float = -DRAWN_EVERY
@@ -104,7 +104,7 @@ class JobWatch:
                 self.pictures = JobPictures(self.reader.job, facts.record)
             kept: dict[str, Section] = {}
             if clock - self._drawn >= DRAWN_EVERY or (self.now and self.now.facts.doing != facts.doing):
-                self._errors = measured(self.reader, facts, self._known, most_seconds=MEASURED_SECONDS)
+                self._errors = measured(self.reader, facts, self._measures, most_seconds=MEASURED_SECONDS)
                 self._drawn = clock
             else:
                 kept = {section.name: section for section in self._sections if section.name in SLOW}
@@ -149,13 +149,13 @@ def watch_app(watch: JobWatch, every: float) -> web.Application:
     async def events(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await answer.prepare(request)
-        seen = -1
+        last_sent = -1
         with contextlib.suppress(ConnectionResetError):
             while True:
                 assert watch.now is not None
-                if watch.now.changes != seen:
-                    seen = watch.now.changes
-                    await answer.write(f"event: changed\ndata: {seen}\n\n".encode())
+                if watch.now.changes != last_sent:
+                    last_sent = watch.now.changes
+                    await answer.write(f"event: changed\ndata: {last_sent}\n\n".encode())
                 else:
                     await answer.write(b": still here\n\n")
                 async with changed:

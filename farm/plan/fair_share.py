@@ -47,11 +47,11 @@ def share_workers(nodes: Sequence[float], claims: Sequence[Claim]) -> dict[str, 
         hungry = list(claims)
         while hungry:
             claim = min(hungry, key=lambda claim: _turn(claim, held[claim.job]))
-            place = next((i for i, room in enumerate(free) if room >= claim.size), None)
-            if place is None or held[claim.job] >= ceilings[claim.job]:
+            node = next((i for i, room in enumerate(free) if room >= claim.size), None)
+            if node is None or held[claim.job] >= ceilings[claim.job]:
                 hungry.remove(claim)
                 continue
-            free[place] -= claim.size
+            free[node] -= claim.size
             held[claim.job] += 1
     return held
 

@@ -56,10 +56,10 @@ def dependents(plan: RenderPlan, spec: RenderSpec, frames: FrameRange) -> dict[s
     """
     dropped: dict[str, set[int]] = {}
     for task in plan_tasks(plan):
-        here = dropped.setdefault(task.id, set())
+        dropped_of_task = dropped.setdefault(task.id, set())
         for frame in frames_in_order(spec, task):
             if frame in frames or any(other in dropped[name] for name, other in reads(plan, spec, task, frame)):
-                here.add(frame)
+                dropped_of_task.add(frame)
     return {name: numbers for name, numbers in dropped.items() if numbers}
 
 

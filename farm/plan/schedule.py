@@ -326,8 +326,8 @@ class Schedule:
         if node is not None:
             self._failed_on[task_id].add(node)
             failures = sum(node in nodes for nodes in self._failed_on.values())
-            others = {other for other in self._node.values() if other not in self.avoided} - {node}
-            if failures >= AVOID_AFTER and others and node not in self.avoided:
+            other_nodes = {name for name in self._node.values() if name not in self.avoided} - {node}
+            if failures >= AVOID_AFTER and other_nodes and node not in self.avoided:
                 self.avoided.add(node)
                 instructions.append(Avoid(node, failures))
         if self._attempts[task_id] >= self._attempts_allowed:

@@ -2,7 +2,7 @@
 
     plan_segments(plan)                      runs of whole chunks that are encoded as soon as their frames are there
     settled_tasks(plan, tasks, ...)          tasks that need not be run: intact, or read by nobody from now on
-    SegmentProgress(plan, made, done)        which segment can be encoded now, and up to which all are
+    SegmentProgress(plan, encoded, done)     which segment can be encoded now, and up to which all are
 
 A segment begins with a key frame. An encoder would set one every 250 frames in any case, so a segment is a little
 shorter than that, and ends with a shot where it can.
@@ -33,11 +33,11 @@ def segments_of(frames: int) -> Iterator[None]:
     use the same one, or its segments are made again.
     """
     global _segment_frames
-    before, _segment_frames = _segment_frames, frames
+    previous, _segment_frames = _segment_frames, frames
     try:
         yield
     finally:
-        _segment_frames = before
+        _segment_frames = previous
 
 
 class Segment(Model):
@@ -202,17 +202,18 @@ def held_at_once(plan: RenderPlan, at_once: int) -> Held:
 class SegmentProgress:
     """Which segments can be encoded now.
 
-    `made` are the indices of segments that are encoded, `done` the ids of tasks that have been run. `ready_at_first`
-    are the segments that can be encoded from the beginning, and `floor` is the first that is not encoded.
+    `encoded` are the indices of the segments that are encoded, `done` the ids of tasks that have been run.
+    `ready_at_first` are the segments that can be encoded from the beginning. `floor` is the index of the first segment
+    that is not encoded, and the number of segments where all are.
     """
 
-    def __init__(self, plan: RenderPlan, made: Collection[int], done: Iterable[str]) -> None:
+    def __init__(self, plan: RenderPlan, encoded: Collection[int], done: Iterable[str]) -> None:
         self.segments = plan_segments(plan)
-        self._made = set(made)
+        self._encoded = set(encoded)
         self._missing = {
             segment.index: tasks_of_segment(plan, segment)
             for segment in self.segments
-            if segment.index not in self._made
+            if segment.index not in self._encoded
         }
         self._waiting: dict[str, list[int]] = {}
         for index, tasks in self._missing.items():
@@ -233,7 +234,7 @@ class SegmentProgress:
 
     def segment_made(self, index: int) -> None:
         """Note that a segment is encoded."""
-        self._made.add(index)
+        self._encoded.add(index)
         self._raise_floor()
 
     @property
@@ -241,10 +242,10 @@ class SegmentProgress:
         """Chunks whose segments are encoded."""
         return {
             chunk
-            for index in self._made
+            for index in self._encoded
             for chunk in range(self.segments[index].first_chunk, self.segments[index].last_chunk + 1)
         }
 
     def _raise_floor(self) -> None:
-        while self.floor in self._made:
+        while self.floor in self._encoded:
             self.floor += 1

@@ -106,14 +106,14 @@ def _tasks(plan: RenderPlan) -> Iterator[Task]:
             )
         for pass_index in range(2, plan.passes + 1):
             for at, chunk in enumerate(chunks):
-                near = chunks[max(at - 1, 0) : at + 2]
+                neighbours = chunks[max(at - 1, 0) : at + 2]
                 yield Task(
                     id=task_id(pass_index, chunk.index),
                     pass_index=pass_index,
                     chunk=chunk.index,
                     start=chunk.start,
                     stop=chunk.stop,
-                    needs=tuple(task_id(pass_index - 1, other.index) for other in near),
+                    needs=tuple(task_id(pass_index - 1, other.index) for other in neighbours),
                     steps=len(chunk.frames) * steps.refine,
                 )
 

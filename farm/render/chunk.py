@@ -212,9 +212,9 @@ class ChunkRenderer:
         """Pass 1: start from, and tie to, stylised frames of the same shot: (frame, picture), nearest first."""
         ties = nearest_visible([self._warped(frame, other, image) for other, image in earlier])
         content, regions = self.source(frame), self.masks.weights(frame)
-        near, painted = earlier[0]
+        nearest, nearest_painted = earlier[0]
         with timed("warp"):
-            alike = painted_alike(content, self.source(near), painted, self.flows.match(frame, near).flow)
+            alike = painted_alike(content, self.source(nearest), nearest_painted, self.flows.match(frame, nearest).flow)
             start = warped_start(alike, ties)
         return _with_record(frame, self.styler(frame).next(content, start, steps, ties, regions))
 

@@ -26,11 +26,11 @@ def frame_of_pass(job: JobDirectory, record: JobRecord, pass_index: int, frame: 
     Raises StorageError where it is gone or damaged.
     """
     chunk = record.plan.chunk_of(frame)
-    own = read_committed(job, task_id(pass_index, chunk.index), frame)
+    beginning = read_committed(job, task_id(pass_index, chunk.index), frame)
     if pass_index != 1 or chunk.first_in_shot:
-        return own
-    before = record.plan.chunks[chunk.index - 1]
-    if frame >= before.reach:
-        return own
-    ending = read_committed(job, task_id(1, before.index), frame)
-    return cross_fade(ending, own, frame - chunk.start, before.reach - before.stop)
+        return beginning
+    previous = record.plan.chunks[chunk.index - 1]
+    if frame >= previous.reach:
+        return beginning
+    ending = read_committed(job, task_id(1, previous.index), frame)
+    return cross_fade(ending, beginning, frame - chunk.start, previous.reach - previous.stop)

@@ -62,12 +62,12 @@ def chunks_to_sample(plan: RenderPlan, count: int) -> list[int]:
 
 def sample_chunk(renderer: ChunkRenderer, chunk: int) -> Sample:
     """Render the beginning of one of `chunks_to_sample`, in `renderer`'s scratch job. Raises as a render does."""
-    place = renderer.plan.chunks[chunk]
+    sampled = renderer.plan.chunks[chunk]
     if renderer.spec.method != "optimize":
-        return _independent(renderer, place)
+        return _independent(renderer, sampled)
     began = time.perf_counter()
-    renderer.source(place.start)
-    renderer.styler(place.start).losses(renderer.source(place.start), renderer.source(place.start))
+    renderer.source(sampled.start)
+    renderer.styler(sampled.start).losses(renderer.source(sampled.start), renderer.source(sampled.start))
     load = time.perf_counter() - began
     tasks = {task.id: task for task in plan_tasks(renderer.plan)}
     reports: list[FrameReport] = []
@@ -76,7 +76,7 @@ def sample_chunk(renderer: ChunkRenderer, chunk: int) -> Sample:
     measured = len(sequential)
     if renderer.plan.passes > 1 and measured > 2:
         later = tasks[task_id(2, chunk)].model_copy(
-            update={"start": place.start + 1, "stop": min(place.start + 1 + REFINED, place.start + measured - 1)}
+            update={"start": sampled.start + 1, "stop": min(sampled.start + 1 + REFINED, sampled.start + measured - 1)}
         )
         refine = _timed(renderer, later, reports)
     return Sample(
@@ -84,9 +84,9 @@ def sample_chunk(renderer: ChunkRenderer, chunk: int) -> Sample:
         first=tuple(sequential[:1]),
         sequential=tuple(sequential[1:]),
         refine=tuple(refine),
-        tie=_tie_seconds(renderer, place),
+        tie=_tie_seconds(renderer, sampled),
         frame_bytes=fmean(report.record.bytes for report in reports),
-        flow_bytes=_flow_bytes(renderer, place),
+        flow_bytes=_flow_bytes(renderer, sampled),
         painted=_painted(renderer, reports),
     )
 
@@ -95,14 +95,14 @@ def _independent(renderer: ChunkRenderer, chunk: Chunk) -> Sample:
     """The sample of a method without an optimiser. Frames come in batches, and the first batch loads the network."""
     reports: list[FrameReport] = []
     task = next(task for task in plan_tasks(renderer.plan) if task.chunk == chunk.index)
-    part = task.model_copy(update={"stop": min(chunk.stop, chunk.start + INDEPENDENT)})
-    seconds = _timed(renderer, part, reports)
+    beginning = task.model_copy(update={"stop": min(chunk.stop, chunk.start + INDEPENDENT)})
+    seconds = _timed(renderer, beginning, reports)
     later = seconds[INDEPENDENT_BATCH:] or seconds
-    each = sum(later) / len(later)
+    seconds_per_frame = sum(later) / len(later)
     return Sample(
-        load=max(sum(seconds[:INDEPENDENT_BATCH]) - each * INDEPENDENT_BATCH, 0.0),
+        load=max(sum(seconds[:INDEPENDENT_BATCH]) - seconds_per_frame * INDEPENDENT_BATCH, 0.0),
         first=(),
-        sequential=(each,),
+        sequential=(seconds_per_frame,),
         refine=(),
         tie=0.0,
         frame_bytes=fmean(report.record.bytes for report in reports),
@@ -126,13 +126,13 @@ def _timed(renderer: ChunkRenderer, task: Task, reports: list[FrameReport], most
 
 def _tie_seconds(renderer: ChunkRenderer, chunk: Chunk) -> float:
     """Seconds to match a frame with one FAR frames back, with the fields between neighbours already computed."""
-    far = min(FAR, len(chunk.frames) - 1)
-    if far < 2:
+    distance = min(FAR, len(chunk.frames) - 1)
+    if distance < 2:
         return 0.0
-    for frame in range(chunk.start + 1, chunk.start + far + 1):
+    for frame in range(chunk.start + 1, chunk.start + distance + 1):
         renderer.flows.ensure(frame, frame - 1)
     began = time.perf_counter()
-    renderer.flows.match(chunk.start + far, chunk.start)
+    renderer.flows.match(chunk.start + distance, chunk.start)
     return time.perf_counter() - began
 
 

@@ -2,7 +2,7 @@
 
 With `save_storage`, the frames of a segment are removed once the segment is encoded.
 
-with FilmMaker(job_url, record, tasks, made, done, save_storage=False) as film:
+with FilmMaker(job_url, record, tasks, encoded, done, save_storage=False) as film:
     film.task_done("pass-3/00007")            # from the driver's loop, as tasks succeed
     film.floor                                # index of the first segment that is not encoded yet
     film.finish(output, check, on_frame)      # write the film
@@ -31,7 +31,7 @@ POLL_SECONDS = 0.2
 class FilmMaker:
     """Encodes each segment as soon as its frames are committed, in one thread. Use as a context manager.
 
-    `made` are indices of the segments that are encoded, `done` ids of the tasks that need not be run.
+    `encoded` are indices of the segments that are encoded, `done` ids of the tasks that need not be run.
     `make` commits a segment in another process; None encodes in the thread. It calls its second argument now and then,
     which raises CancelledError once the segment is not wanted any more.
     All methods are for the thread that made the object. They raise what the encoding thread raised.
@@ -42,7 +42,7 @@ class FilmMaker:
         job_url: str,
         record: JobRecord,
         tasks: Sequence[Task],
-        made: Collection[int],
+        encoded: Collection[int],
         done: Collection[str],
         *,
         save_storage: bool = False,
@@ -53,7 +53,7 @@ class FilmMaker:
         self._record, self._save_storage = record, save_storage
         self._tasks = tasks  # whose frames are kept: what is given up need not be asked about for every segment
         self._segments = Segments(self._job, record)
-        self._progress = SegmentProgress(record.plan, made, done)
+        self._progress = SegmentProgress(record.plan, encoded, done)
         self._done = set(done)
         self._shots_cleared: set[int] = set()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="segments")
@@ -61,8 +61,8 @@ class FilmMaker:
         self._stopped = threading.Event()
         self._make_elsewhere = make
         if save_storage:
-            there = {name.rpartition("/")[0].partition("/")[2] for name in self._job.storage.names("frames")}
-            given_up = self._done - there
+            stored_tasks = {name.rpartition("/")[0].partition("/")[2] for name in self._job.storage.names("frames")}
+            given_up = self._done - stored_tasks
             self._tasks = [task for task in tasks if task.id not in given_up]
             self._give_up_frames()
         for segment in self._progress.ready_at_first:

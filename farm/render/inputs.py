@@ -149,16 +149,16 @@ def _digest(data: bytes | None) -> str:
 
 
 def _picture_hash(path: str) -> str:
-    here = local_path(path)
-    data = read_bytes(here)
-    read_picture(here, data=data)
+    local = local_path(path)
+    data = read_bytes(local)
+    read_picture(local, data=data)
     return _digest(data)
 
 
 def _mask_hash(path: str) -> str:
-    here = local_path(path)
-    data = read_bytes(here)
-    read_mask_picture(here, data=data)
+    local = local_path(path)
+    data = read_bytes(local)
+    read_mask_picture(local, data=data)
     return _digest(data)
 
 

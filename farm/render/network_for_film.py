@@ -76,8 +76,8 @@ def with_network(
     name = f"inputs/network-{training.key}.safetensors"
     if not job.storage.exists(name):
         job.check_writable()  # before minutes of training
-        with contextlib.ExitStack() as held:
-            folder = cache_folder() if use_cache else _own_folder(job, held)
+        with contextlib.ExitStack() as cleanup:
+            folder = cache_folder() if use_cache else _own_folder(job, cleanup)
             cached = folder / f"{training.key}.safetensors"
             _find_or_train(cached, training, threads, progress)
             job.storage.upload(cached, name)
@@ -119,10 +119,10 @@ def _find_or_train(cached: Path, training: FilmTraining, threads: int | None, pr
     from farm.paint.training.course import CourseProgress
     from farm.paint.training.run import evaluation_line, summary, train_network
 
-    def on_step(told: CourseProgress) -> None:
-        progress.share("train", told.share)
-        if told.evaluated:
-            progress.note(evaluation_line(told))
+    def on_step(training_progress: CourseProgress) -> None:
+        progress.share("train", training_progress.share)
+        if training_progress.evaluated:
+            progress.note(evaluation_line(training_progress))
 
     spec = training.spec.model_copy(update={"output": str(cached)})
     progress.note(f"training a network for {spec.budget:.0f} s; {cached.parent} keeps it for the next render")
@@ -132,15 +132,15 @@ def _find_or_train(cached: Path, training: FilmTraining, threads: int | None, pr
     progress.note(summary(report))
 
 
-def _own_folder(job: JobDirectory, held: contextlib.ExitStack) -> Path:
+def _own_folder(job: JobDirectory, cleanup: contextlib.ExitStack) -> Path:
     """A folder for the training of a job of a cluster.
 
     It is within the job where that is on disk, so that the training continues after a stop. For a job on object
-    storage it is a temporary folder, which `held` removes.
+    storage it is a temporary folder, which `cleanup` removes.
     """
     if "://" not in job.url:
         return Path(job.url) / "inputs"
-    return Path(held.enter_context(tempfile.TemporaryDirectory(prefix="farm-inputs-")))
+    return Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="farm-inputs-")))
 
 
 def cache_folder() -> Path:

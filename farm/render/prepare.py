@@ -103,8 +103,8 @@ def sibling_flow_sources(job: JobDirectory, record: JobRecord) -> tuple[str, ...
     if "://" in job.url:
         return ()
     key = record_flow_key(record)
-    here = Path(job.url)
-    folders = (path / "flow" / key for path in sorted(here.parent.glob("*.farm")) if path != here)
+    own_folder = Path(job.url)
+    folders = (path / "flow" / key for path in sorted(own_folder.parent.glob("*.farm")) if path != own_folder)
     return tuple(str(path) for path in folders if path.is_dir())
 
 

@@ -47,9 +47,9 @@ class SourceFrames:
         if frame not in self._kept:
             # At most a quarter of what is kept: flow asks for frames at four distances, which have a block each.
             block = min(BACKWARDS_BLOCK, self._fit // 4) if self.backwards else 1
-            wanted = FrameRange(max(frame + 1 - block, 0), frame + 1)
+            block_frames = FrameRange(max(frame + 1 - block, 0), frame + 1)
             with timed("decode"):
-                for number, picture in zip(wanted, self._reader.read(wanted), strict=True):
+                for number, picture in zip(block_frames, self._reader.read(block_frames), strict=True):
                     self._kept[number] = picture
                     self._kept.move_to_end(number)
             while len(self._kept) > self._fit:
@@ -73,11 +73,11 @@ def open_flow_store(
         if matcher is not None:
             return matcher.match(frames(source), frames(target))
         folder = str(spec.flow_dir)
-        ways = ((source, target), (target, source))
-        if abs(target - source) > 1 and not all((Path(folder) / external_flow_name(*way)).exists() for way in ways):
+        pairs = ((source, target), (target, source))
+        if abs(target - source) > 1 and not all((Path(folder) / external_flow_name(*pair)).exists() for pair in pairs):
             return None
-        there, back = (read_external_flow(folder, *way, size) for way in ways)
-        return match_both_ways([(there, back)])
+        forward, backward = (read_external_flow(folder, *pair, size) for pair in pairs)
+        return match_both_ways([(forward, backward)])
 
     storage = job.storage.below(f"flow/{record_flow_key(record)}")
     return FlowStore(storage, measure, [Storage(url) for url in others])

@@ -1,7 +1,7 @@
 """How steady painted frames are: the farm's only definition of warp error, and the seams between chunks.
 
     error = warp_error(before=first, after=second, flow=match.flow, weight=match.weight)
-    errors = pair_errors(job, record, known)     # {frame: warp error of (frame - 1, frame)}
+    errors = pair_errors(job, record, measures)     # {frame: warp error of (frame - 1, frame)}
     rows = seam_table(record.plan, errors, style_losses)
 
 The warp error of a pair is Ruder's (2016, eq. 7): the mean squared difference, pixels 0..1, between a frame and its
@@ -21,7 +21,7 @@ import numpy as np
 
 from farm.flow import warp
 from farm.job import JobDirectory, JobRecord
-from farm.job.measures import Known
+from farm.job.measures import Measures
 from farm.plan import RenderPlan, task_id
 from farm.render.committed import frame_of_pass
 from farm.render.source_frames import SourceFrames, open_flow_store
@@ -57,14 +57,14 @@ class Seam:
 def pair_errors(
     job: JobDirectory,
     record: JobRecord,
-    known: Known,
+    measures: Measures,
     progress: Callable[[int, int], None] = lambda done, total: None,
     most_seconds: float | None = None,
 ) -> dict[int, float | None]:
     """The warp error of every pair (frame - 1, frame) whose two frames the last pass has committed, by frame.
 
-    A pair that cannot be judged has None. Pairs in `known` whose frames are still the same are not measured again, and
-    `known` is brought up to date. After `most_seconds` no more pairs are measured; the rest is left out.
+    A pair that cannot be judged has None. Pairs in `measures` whose frames are still the same are not measured again.
+    `measures` is brought up to date. After `most_seconds` no more pairs are measured, and the others are left out.
     Raises StorageError.
     """
     plan, began = record.plan, time.monotonic()
@@ -84,16 +84,16 @@ def pair_errors(
     last: tuple[int, np.ndarray] | None = None
     for number, frame in enumerate(pairs):
         key = hashes[frame - 1][:12] + hashes[frame][:12]
-        if known.get(frame, ("",))[0] != key:
+        if measures.get(frame, ("",))[0] != key:
             if most_seconds is not None and time.monotonic() - began > most_seconds:
                 continue
             before = last[1] if last and last[0] == frame - 1 else frame_of_pass(job, record, plan.passes, frame - 1)
             after = frame_of_pass(job, record, plan.passes, frame)
             match = store.match(frame, frame - 1)
-            known[frame] = (key, warp_error(before=before, after=after, flow=match.flow, weight=match.weight))
+            measures[frame] = (key, warp_error(before=before, after=after, flow=match.flow, weight=match.weight))
             last = (frame, after)
             progress(number + 1, len(pairs))
-        errors[frame] = known[frame][1]
+        errors[frame] = measures[frame][1]
     return errors
 
 
@@ -126,11 +126,11 @@ def seam_table(plan: RenderPlan, errors: Mapping[int, float | None], styles: Map
     rows = []
     for shot in plan.shots:
         edges = [chunk.start for chunk in plan.shot_chunks(shot.index)][1:]
-        near = {frame for edge in edges for frame in range(edge - NEAR, edge + NEAR + 1)}
+        near_edges = {frame for edge in edges for frame in range(edge - NEAR, edge + NEAR + 1)}
         within = range(shot.start, shot.stop)
         error_of = {frame: error for frame in within if (error := errors.get(frame)) is not None}
         style_of = {frame: styles[frame] for frame in within if frame in styles}
-        usual_error, usual_style = _usual(error_of, near), _usual(style_of, near)
+        usual_error, usual_style = _usual(error_of, near_edges), _usual(style_of, near_edges)
         for edge in edges:
             around = range(edge - NEAR, edge + NEAR + 1)
             ratios = {frame: error_of[frame] / usual_error for frame in around if frame in error_of and usual_error}
@@ -149,7 +149,7 @@ def seam_table(plan: RenderPlan, errors: Mapping[int, float | None], styles: Map
     return rows
 
 
-def _usual(values: Mapping[int, float], near: Collection[int]) -> float:
-    """The median of the frames that are not in `near`, or of all where chunks are too short; 0 where there is none."""
-    away = [value for frame, value in values.items() if frame not in near]
+def _usual(values: Mapping[int, float], excluded: Collection[int]) -> float:
+    """The median of the frames that are not `excluded`, or of all where chunks are too short; 0 where there is none."""
+    away = [value for frame, value in values.items() if frame not in excluded]
     return median(away or values.values()) if values else 0.0

@@ -170,10 +170,10 @@ class Segments:
         digest = hashlib.sha256(str(segment.frames).encode())
         for index in range(segment.first_chunk, segment.last_chunk + 1):
             chunk = plan.chunks[index]
-            shown = [(task_id(plan.passes, index), chunk.frames)]
+            sources = [(task_id(plan.passes, index), chunk.frames)]
             if plan.passes == 1 and not chunk.first_in_shot and plan.chunks[index - 1].reach > chunk.start:
-                shown.append((task_id(1, index - 1), FrameRange(chunk.start, plan.chunks[index - 1].reach)))
-            for task, frames in shown:
+                sources.append((task_id(1, index - 1), FrameRange(chunk.start, plan.chunks[index - 1].reach)))
+            for task, frames in sources:
                 ledger = self._job.ledger(task)
                 for frame in frames:
                     digest.update(ledger[frame].sha256.encode() if frame in ledger else b"none")

@@ -5,7 +5,7 @@ A *tie* (`TemporalTie`) is a stylised frame (H, W, 3) warped into the present on
 
     ties = nearest_visible(warped neighbours)                      which frame shows a pixel, nearest first
     start = warped_start(painted_alike(...), ties)                 pass 1
-    start = blended_start(own, ties, blend)                        later passes
+    start = blended_start(painted, ties, blend)                    later passes
 
 Where no earlier frame shows a pixel, it does not start from the photograph but from the nearest painting, with colours
 changed as the photograph's are (`painted_alike`). Why: a few optimiser steps turn paint into other paint, but do not
@@ -75,14 +75,14 @@ def warped_start(elsewhere: np.ndarray, neighbours: Sequence[TemporalTie]) -> np
     return total + np.clip(1 - covered, 0, 1)[..., None] * elsewhere
 
 
-def blended_start(own: np.ndarray, neighbours: Sequence[TemporalTie], blend: float) -> np.ndarray:
+def blended_start(painted: np.ndarray, neighbours: Sequence[TemporalTie], blend: float) -> np.ndarray:
     """A frame of the pass before, drawn towards its neighbours: (H, W, 3) float32, 0..255.
 
-    `own` is (H, W, 3), 0..255. `x' = (x + b sum c_k w_k) / (1 + b sum c_k)`, with `b` = `blend`: Ruder 2016, section
-    4.4, for neighbours on both sides.
+    `painted` is (H, W, 3), 0..255. `x' = (x + b sum c_k w_k) / (1 + b sum c_k)`, with `b` = `blend`: Ruder 2016,
+    section 4.4, for neighbours on both sides.
     """
-    total = own.astype(np.float32)
-    weight: np.ndarray = np.ones(own.shape[:2], np.float32)
+    total = painted.astype(np.float32)
+    weight: np.ndarray = np.ones(painted.shape[:2], np.float32)
     for neighbour in neighbours:
         total = total + blend * neighbour.weight[..., None] * neighbour.image
         weight = weight + blend * neighbour.weight

@@ -55,6 +55,7 @@ class Verification:
             self.damage.append(Damage(name, problem, remedy))
 
     def lines(self) -> Iterator[str]:
+        """The result for people: what was read, a line for each of the first LISTED damaged files, and their number."""
         yield "  read again: " + (", ".join(f"{count} {kind}" for kind, count in self.checked.items()) or "nothing")
         for damage in self.damage[:LISTED]:
             yield f"  {damage.name} {damage.problem}: {damage.remedy}"

@@ -8,13 +8,13 @@ import pytest
 
 from farm.cluster import service
 from farm.cluster.jobs_api import SubmittedJob
-from farm.cluster.service import Found, wait_for_job
+from farm.cluster.service import JobHandle, wait_for_job
 from farm.errors import ChunkFailedError, TimedOutError, UsageError
 from farm.job import JobDirectory
 from farm.job.state import JobState, save_state
 
 
-class Slow(Found):
+class Slow(JobHandle):
     """A job on a cluster that names it RUNNING a few times more, then ended; or that is gone."""
 
     asked: list[str]
@@ -44,15 +44,15 @@ def clock() -> Clock:
     return Clock()
 
 
-def wait(found: Found, clock: Clock, timeout: float | None = None) -> Any:
-    return wait_for_job(found, timeout, lambda state: None, now=clock.now, sleep=clock.sleep)
+def wait(handle: JobHandle, clock: Clock, timeout: float | None = None) -> Any:
+    return wait_for_job(handle, timeout, lambda state: None, now=clock.now, sleep=clock.sleep)
 
 
 @pytest.fixture
 def slow(tmp_path):
-    found = Slow(JobDirectory(str(tmp_path)), None, "farm-a", None)
-    object.__setattr__(found, "asked", ["RUNNING", "RUNNING", "RUNNING"])
-    return found
+    handle = Slow(JobDirectory(str(tmp_path)), None, "farm-a", None)
+    object.__setattr__(handle, "asked", ["RUNNING", "RUNNING", "RUNNING"])
+    return handle
 
 
 def test_the_last_lines_are_there_when_the_waiting_is_over(slow, clock):
@@ -74,7 +74,7 @@ def test_a_cluster_that_is_gone_or_does_not_end_keeps_nobody(slow, clock, asked)
     save_state(slow.job, JobState(state="SUCCEEDED", submission="farm-a"))
     assert wait(slow, clock).state == "SUCCEEDED"
     assert slow.asked
-    assert clock.seconds <= service.LAST_WORDS_SECONDS
+    assert clock.seconds <= service.SUMMARY_SECONDS
 
 
 def test_no_longer_than_was_asked_for(slow, clock):

@@ -26,17 +26,17 @@ def test_every_combination_is_labelled_by_its_options():
         ("style-weight 100", "color none"),
         ("style-weight 100", "color luminance"),
     ]
-    assert variants[1].given == {"size": 200, "style_weight": "50", "color": "luminance"}
+    assert variants[1].options == {"size": 200, "style_weight": "50", "color": "luminance"}
 
 
 def test_a_multiple_of_what_is_set():
     variants = spread({}, [Varied("style-weight", ("x0.5", "x2", "7"))], {"style-weight": 100.0})
-    assert [variant.given["style_weight"] for variant in variants] == ["50", "200", "7"]
+    assert [variant.options["style_weight"] for variant in variants] == ["50", "200", "7"]
 
 
 def test_a_painting_may_vary_too_even_one_whose_name_begins_with_x():
     variants = spread({"style": ["old.jpg"]}, [Varied("style", ("xmas.jpg", "b.jpg:2"))], {})
-    assert [variant.given["style"] for variant in variants] == [["xmas.jpg"], ["b.jpg:2"]]
+    assert [variant.options["style"] for variant in variants] == [["xmas.jpg"], ["b.jpg:2"]]
 
 
 @pytest.mark.parametrize(

@@ -53,8 +53,8 @@ def run_bench(
     """
     if spec.method != "optimize":
         raise UsageError(f"--method {spec.method} has no optimiser to measure", "leave --method out")
-    kept = folder / "bench.json"
-    last = _last_report(kept)
+    report_file = folder / "bench.json"
+    last = _last_report(report_file)
     configure_threads(threads)
     step = step_of(spec, threads)  # finds what is wrong with film and styles before anything is written
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def run_bench(
     if workers > 1:
         one, many = (render_with_ray(spec, folder, count, threads or 1, new_progress) for count in (1, workers))
         figures["ray"] = {"one": one, "many": many, "speedup": one["frame_seconds"] / many["frame_seconds"]}
-    write_atomically(kept, json.dumps(figures, indent=1).encode())
+    write_atomically(report_file, json.dumps(figures, indent=1).encode())
     return {**figures, "last": last}
 
 
@@ -164,8 +164,8 @@ def processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    able = " ".join(flag for flag in ("avx512_bf16", "amx_bf16") if flag in flags)
-    return f"{names[0] if names else platform.machine()}, {len(names)} cores, {able or 'no bfloat16'}"
+    bfloat16_flags = " ".join(flag for flag in ("avx512_bf16", "amx_bf16") if flag in flags)
+    return f"{names[0] if names else platform.machine()}, {len(names)} cores, {bfloat16_flags or 'no bfloat16'}"
 
 
 def _machine_line(facts: Mapping[str, Any]) -> str:

@@ -103,26 +103,29 @@ def bare_convolutions(features: VGGFeatures, layers: set[str], size: tuple[int, 
     `size` is the (height, width) of the picture.
     """
     deepest = max(features.layers.index(layer) for layer in layers)
-    made = []
+    convolutions = []
     for layer in features.layers[: deepest + 1]:
         weight, bias = features.weights.convolutions[layer.replace("relu", "conv")]
         height, width = (side // layer_stride(layer) for side in size)
         maps = [torch.randn(1, channels, height, width) for channels in (weight.shape[1], weight.shape[0])]
-        last = torch.channels_last
-        made.append(
+        channels_last = torch.channels_last
+        convolutions.append(
             (
-                *(found.to(features.device, features.dtype, memory_format=last) for found in (*maps, weight)),
+                *(
+                    tensor.to(features.device, features.dtype, memory_format=channels_last)
+                    for tensor in (*maps, weight)
+                ),
                 bias.to(features.device, features.dtype),
             )
         )
-    one = [1, 1]
+    ones = [1, 1]
 
     @torch.no_grad()
     def run() -> None:
-        for x, at_output, weight, bias in made:
+        for x, at_output, weight, bias in convolutions:
             functional.conv2d(x, weight, bias, padding=1)
             torch.ops.aten.convolution_backward(
-                at_output, x, weight, None, one, one, one, False, [0, 0], 1, [True, False, False]
+                at_output, x, weight, None, ones, ones, ones, False, [0, 0], 1, [True, False, False]
             )
 
     return run

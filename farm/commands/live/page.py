@@ -97,19 +97,19 @@ class LivePage:
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
         await answer.prepare(request)
-        seen = 0
+        last_number = 0
         with contextlib.suppress(ConnectionResetError):
             await answer.write(opening())
-            while newer := await self._after(seen):
-                data, seen = newer
+            while newer := await self._after(last_number):
+                data, last_number = newer
                 await answer.write(part(data))
         return answer
 
-    async def _after(self, seen: int) -> tuple[bytes, int] | None:
-        """The newest picture and its number once that is above `seen`; None when the show is over."""
+    async def _after(self, number: int) -> tuple[bytes, int] | None:
+        """The newest picture and its number once that is above `number`; None when the show is over."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self._count > seen or self._over)
-            return (self._newest, self._count) if self._newest is not None and self._count > seen else None
+            await self._changed.wait_for(lambda: self._count > number or self._over)
+            return (self._newest, self._count) if self._newest is not None and self._count > number else None
 
     async def _put(self, data: bytes) -> None:
         async with self._changed:

@@ -44,16 +44,16 @@ class Steadier:
         The first frame, and a frame of another size than the one before, is returned as it is.
         """
         small = _small(source)
-        shown = painted
+        steadied = painted
         if self._source is not None and self._shown is not None and self._shown.shape == painted.shape:
             size = painted.shape[:2]
-            back = self._matcher.match(small, self._source)[0]
-            before = warp(self._shown, resize_flow(back.flow, size[::-1]))
-            weight = SHARE * resize(back.weight, size)[..., None]
-            mixed = painted + np.where(weight > 0, weight * (before - painted), 0)
-            shown = mixed.round().clip(0, 255).astype(np.uint8)
-        self._source, self._shown = small, shown
-        return shown
+            match = self._matcher.match(small, self._source)[0]
+            warped = warp(self._shown, resize_flow(match.flow, size[::-1]))
+            weight = SHARE * resize(match.weight, size)[..., None]
+            mixed = painted + np.where(weight > 0, weight * (warped - painted), 0)
+            steadied = mixed.round().clip(0, 255).astype(np.uint8)
+        self._source, self._shown = small, steadied
+        return steadied
 
 
 def _small(picture: Frame) -> Frame:

@@ -122,9 +122,9 @@ def recombine(stylized_luminance: NDArray[Any], content: NDArray[np.uint8]) -> N
     original = content.astype(np.float64)
     # A change of Y moves every channel by the same amount, because the inverse's first column is all ones.
     shift = painted - original @ YIQ_FROM_RGB[0]
-    whole = stylized_luminance.dtype == np.uint8
-    shift = (shift.round() if whole else shift).clip(-original.min(axis=-1), 255 - original.max(axis=-1))
-    return (original + shift[..., None]).astype(np.uint8 if whole else np.float32)
+    is_uint8 = stylized_luminance.dtype == np.uint8
+    shift = (shift.round() if is_uint8 else shift).clip(-original.min(axis=-1), 255 - original.max(axis=-1))
+    return (original + shift[..., None]).astype(np.uint8 if is_uint8 else np.float32)
 
 
 def _regular(covariance: Matrix) -> Matrix:

@@ -103,8 +103,8 @@ def _convolve(
         count = min(rows, down - first)
         strip = padded[first * TILE : (first + count) * TILE + TAPS - 1]
         tiles = strip.unfold(0, POINTS, TILE).unfold(1, POINTS, TILE).permute(3, 4, 0, 1, 2)
-        seen = to_points.mm(tiles.reshape(POINTS**2, -1)).view(POINTS**2, count * across, inputs)
-        blocks = to_outputs.mm(seen.bmm(values).view(POINTS**2, -1)).view(TILE, TILE, count, across, outputs)
+        transformed = to_points.mm(tiles.reshape(POINTS**2, -1)).view(POINTS**2, count * across, inputs)
+        blocks = to_outputs.mm(transformed.bmm(values).view(POINTS**2, -1)).view(TILE, TILE, count, across, outputs)
         part = out[first * TILE : (first + count) * TILE]
         part.view(count, TILE, across, TILE, outputs).copy_(blocks.permute(2, 0, 3, 1, 4))
         if bias is not None:

@@ -171,15 +171,15 @@ def tiled_features(
     gradient.
     """
     height, width = image.shape[2:]
-    whole: dict[str, Tensor] = {}
+    whole_maps: dict[str, Tensor] = {}
     for tile in tiles:
         for name, feature_map in features(tile.seen(image), layers).items():
             stride = layer_stride(name)
-            if name not in whole:
+            if name not in whole_maps:
                 shape = (1, feature_map.shape[1], height // stride, width // stride)
-                whole[name] = torch.empty(shape, device=image.device)
-            tile.of_whole(whole[name], stride).copy_(tile.core(feature_map, stride))
-    return whole
+                whole_maps[name] = torch.empty(shape, device=image.device)
+            tile.of_whole(whole_maps[name], stride).copy_(tile.core(feature_map, stride))
+    return whole_maps
 
 
 def tiled_grams(

@@ -55,10 +55,10 @@ def orthogonal(matrix: Tensor) -> Tensor:
         return orthogonal(matrix.T).T
     x = matrix.float() / matrix.norm().clamp(min=TINY)  # no singular value above 1
     first, third, fifth = COEFFICIENTS
-    gram, whole = x @ x.T, torch.eye(len(x), device=x.device)
-    identity = whole
+    gram, product = x @ x.T, torch.eye(len(x), device=x.device)
+    identity = product
     for _ in range(ITERATIONS):
         # x becomes step x. All of these matrices are polynomials of the first gram, so they commute.
         step = first * identity + third * gram + fifth * (gram @ gram)
-        gram, whole = step @ gram @ step, step @ whole
-    return whole @ x
+        gram, product = step @ gram @ step, step @ product
+    return product @ x

@@ -144,8 +144,8 @@ class Trainer:
             self._side = side
             self._kept.clear()
         learn = partial(self._learn, self._style_share(progress))
-        mine = range(self.team.rank, self.spec.batch, self.team.size)
-        learnt = list(self._crops_at_once.map(learn, [number * self.spec.batch + item for item in mine]))
+        own_crops = range(self.team.rank, self.spec.batch, self.team.size)
+        learnt = list(self._crops_at_once.map(learn, [number * self.spec.batch + crop for crop in own_crops]))
         # Summed before anything changes: if one of the team is lost, the others are left at the end of a whole step.
         means = mean_losses([losses for crop_losses, _ in learnt for losses in crop_losses], self.team.total)
         gradients = zip(*(parts for _, parts in learnt), strict=True)

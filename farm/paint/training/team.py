@@ -68,9 +68,9 @@ class TorchTeam(Team):
         """See Team."""
         self.meet(ready=True)
         for tensor in network.state_dict().values():
-            whole = tensor.contiguous()
-            distributed.broadcast(whole, 0)
-            tensor.copy_(whole)
+            contiguous = tensor.contiguous()
+            distributed.broadcast(contiguous, 0)
+            tensor.copy_(contiguous)
 
     def meet(self, *, ready: bool) -> None:
         """Wait for the others to `begin`. A process that is not `ready` ends the others there.

@@ -2,9 +2,9 @@
 
 The frame numbers alone decide which masks a frame's mask is made of, so that every worker makes the same one:
 
-    given      G                the picture that the user drew
-    stations   G + 8, G + 16    and G - 8, ...: each from the station before it, an earlier one, and G
-    others                      likewise: from the last station on the way from G
+    drawn      D                the picture that the user drew, for frame D
+    stations   D + 8, D + 16    and D - 8, ...: each from the station before it, an earlier one, and D
+    others                      likewise: from the last station on the way from D
 
 A pixel takes its value from the nearest of these masks that shows it (weights as in Ruder et al. 2016, section 4.2),
 over flow that is composed or direct, whichever is more consistent (`farm.flow.store`). So an error is handed on once in
@@ -29,7 +29,7 @@ from farm.render.regions.fill import fill_unknown
 STATION_FRAMES = 8
 """Frames from one station to the next."""
 STATIONS_BACK = (0, 1, 3)
-"""Stations that a mask is made of, counted back from the nearest. The given mask is always added as the last."""
+"""Stations that a mask is made of, counted back from the nearest. The drawn mask is always added as the last."""
 KNOWN_ENOUGH = 0.999
 """Share of the pixels with a known value from which on no farther mask is asked. Each would cost two flow fields."""
 SAME_COLOUR, OTHER_COLOUR = 15.0, 30.0
@@ -53,27 +53,29 @@ class View:
     weight: np.ndarray
 
 
-def sources(frame: int, given: int) -> list[int]:
-    """Frames whose masks the mask of `frame` is made of, nearest first. None for the frame that the user drew for.
+def sources(frame: int, drawn: int) -> list[int]:
+    """Frames whose masks the mask of `frame` is made of, nearest first. `drawn` is the frame that the user drew for.
+
+    The list is empty for `drawn` itself.
 
     >>> sources(30, 0), sources(8, 0), sources(75, 100)
     ([24, 16, 0], [0], [76, 84, 100])
     """
-    if frame == given:
+    if frame == drawn:
         return []
-    away = 1 if frame > given else -1
-    last = (abs(frame - given) - 1) // STATION_FRAMES
-    stations = [last - back for back in STATIONS_BACK if last - back > 0]
-    return [given + away * STATION_FRAMES * station for station in (*stations, 0)]
+    direction = 1 if frame > drawn else -1
+    nearest = (abs(frame - drawn) - 1) // STATION_FRAMES
+    numbers = [nearest - back for back in STATIONS_BACK if nearest - back > 0]
+    return [drawn + direction * STATION_FRAMES * number for number in (*numbers, 0)]
 
 
-def stations(frame: int, given: int) -> Iterator[int]:
-    """The stations between `frame` and the frame that the user drew for, nearest to `frame` first.
+def stations(frame: int, drawn: int) -> Iterator[int]:
+    """The stations between `frame` and `drawn`, the frame that the user drew for, nearest to `frame` first.
 
     >>> list(stations(30, 0))
     [24, 16, 8]
     """
-    while (frame := next(iter(sources(frame, given)), given)) != given:
+    while (frame := next(iter(sources(frame, drawn)), drawn)) != drawn:
         yield frame
 
 
@@ -82,21 +84,21 @@ def carry(picture: np.ndarray, views: Iterable[View]) -> np.ndarray:
 
     `views` come nearest first. Only as many are taken from the iterable as are needed.
     """
-    total = np.zeros(picture.shape[:2], np.float32)
-    known = np.zeros_like(total)
+    weighted_sum = np.zeros(picture.shape[:2], np.float32)
+    confidence = np.zeros_like(weighted_sum)
     for view in views:
         weight = view.weight * _agreement(picture, view)
-        taken = np.maximum(weight - known, 0)
-        total += taken * warp(view.mask, view.flow)
-        known += taken
-        if (known > 0.5).mean() >= KNOWN_ENOUGH:
+        added = np.maximum(weight - confidence, 0)
+        weighted_sum += added * warp(view.mask, view.flow)
+        confidence += added
+        if (confidence > 0.5).mean() >= KNOWN_ENOUGH:
             break
-    seen = total / np.maximum(known, 1e-6)
-    return fill_unknown(seen, known, picture).round().clip(0, 255).astype(np.uint8)
+    mean = weighted_sum / np.maximum(confidence, 1e-6)
+    return fill_unknown(mean, confidence, picture).round().clip(0, 255).astype(np.uint8)
 
 
 def _agreement(picture: np.ndarray, view: View) -> np.ndarray:
-    """1 where the other frame has the same colours along the flow, 0 where it has not: (H, W) float32."""
+    """How well the other frame has the same colours along the flow: (H, W) float32, 1 the same, 0 others."""
     difference = cv2.blur(warp(view.picture, view.flow) - picture, (3, 3))
     distance = np.sqrt((difference * difference).sum(2))
     return np.clip((OTHER_COLOUR - distance) / (OTHER_COLOUR - SAME_COLOUR), 0, 1)

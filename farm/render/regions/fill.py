@@ -35,20 +35,20 @@ COARSEST_SIDE = 48
 """Longest side, in pixels, of the smallest picture that the relaxation begins with."""
 
 
-def fill_unknown(values: np.ndarray, known: np.ndarray, picture: np.ndarray) -> np.ndarray:
+def fill_unknown(values: np.ndarray, confidence: np.ndarray, picture: np.ndarray) -> np.ndarray:
     """A whole mask, (H, W) float32, 0..255: `values` where they are known, a guess elsewhere.
 
-    `values` is (H, W) float32, 0..255, and `known` (H, W), 0..1, says how far each of them is. `picture` (H, W, 3)
+    `values` is (H, W) float32, 0..255, and `confidence` (H, W), 0..1, how far each is known. `picture` (H, W, 3)
     uint8 is the frame, whose edges the guess follows.
     """
-    if (known >= KNOWN).all():
+    if (confidence >= KNOWN).all():
         return values
-    # known = 1/2 ties a pixel to its value as firmly as to one neighbour of its colour.
-    trust = (known / (1.001 - known)).astype(np.float32)
+    # A confidence of 1/2 ties a pixel to its value as firmly as to one neighbour of its colour.
+    trust = (confidence / (1.001 - confidence)).astype(np.float32)
     reach = REACH * max(values.shape)
     guess = _relax(values.astype(np.float32), trust, picture.astype(np.float32), reach)
     guess = np.clip(127.5 + CONTRAST * (guess - 127.5), 0, 255)
-    return np.where(known >= KNOWN, values, guess).astype(np.float32)
+    return np.where(confidence >= KNOWN, values, guess).astype(np.float32)
 
 
 def _relax(values: np.ndarray, trust: np.ndarray, picture: np.ndarray, reach: float) -> np.ndarray:
@@ -64,14 +64,14 @@ def _relax(values: np.ndarray, trust: np.ndarray, picture: np.ndarray, reach: fl
     left, right = np.pad(across, ((0, 0), (1, 0))), np.pad(across, ((0, 0), (0, 1)))
     above, below = np.pad(down, ((1, 0), (0, 0))), np.pad(down, ((0, 1), (0, 0)))
     pull = trust * values
-    whole = left + right + above + below + trust + np.float32(1 / max(reach, 1.0) ** 2)
+    total_weight = left + right + above + below + trust + np.float32(1 / max(reach, 1.0) ** 2)
     squares = np.add.outer(np.arange(height), np.arange(width)) % 2 == 0
     around = np.pad(mask, 1)
     inner = around[1:-1, 1:-1]
     for _ in range(SWEEPS):
         for color in (squares, ~squares):
             mean = left * around[1:-1, :-2] + right * around[1:-1, 2:] + above * around[:-2, 1:-1]
-            mean = (mean + below * around[2:, 1:-1] + pull) / whole
+            mean = (mean + below * around[2:, 1:-1] + pull) / total_weight
             inner[color] += RELAXATION * (mean - inner)[color]
     return inner.copy()
 

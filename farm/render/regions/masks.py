@@ -69,24 +69,24 @@ class RegionMasks:
         self._kept.move_to_end(key)
         return self._kept[key]
 
-    def _load(self, own: _RegionMask, number: int, frame: int) -> np.ndarray:
-        region, plan = own.region, self._record.plan
+    def _load(self, region_mask: _RegionMask, number: int, frame: int) -> np.ndarray:
+        region, plan = region_mask.region, self._record.plan
         drawn_for = plan.start if region.frame is None else region.frame
         carried = region.is_picture and not region.static
         if carried and self._shot_of(frame) != self._shot_of(drawn_for):
             return np.zeros((plan.height, plan.width), np.uint8)
         name = f"{frame:06d}.png"
-        kept = _decode(own.storage.read(name), self._size)
-        if kept is not None:
-            return kept
+        stored = _decode(region_mask.storage.read(name), self._size)
+        if stored is not None:
+            return stored
         if not region.is_picture:
-            mask = own.read_video(self._record, frame)
+            mask = region_mask.read_video(self._record, frame)
         elif not carried or frame == drawn_for:
             mask = read_mask_picture(local_path(region.mask), self._size)
         else:
             self._make_stations(number, frame, drawn_for)
             mask = carry(self._frames(frame), self._views(number, frame, drawn_for))
-        own.storage.write(name, encode_png(mask))
+        region_mask.storage.write(name, encode_png(mask))
         return mask
 
     def _make_stations(self, number: int, frame: int, drawn_for: int) -> None:
