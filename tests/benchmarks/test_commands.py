@@ -18,6 +18,7 @@ import pytest
 
 from benchmarks.identity import make_network
 from farm.flow import write_flow
+from farm.render.detail import FIGURES
 from tests.conftest import make_clip
 
 ROOT = Path(__file__).parents[2]
@@ -160,11 +161,14 @@ CASES: dict[str, Case] = {
         lambda files, out: [
             *(files["clip.mp4"], "--style", files["style.png"], *SMALL, "--frames", "0-7", "--chunk-frames", "4"),
             *("--iterations", "3,2", "--variants", "farm,alone", "--workers", "1", "-o", str(out)),
+            *("--still-every", "3", "--still-iterations", "4"),
         ],
         "quality.json",
         {
             "boundaries",
             *(f"variants.farm.{key}" for key in ("warp_error", "of_sequential", "worst_seam", "style_loss", "steps")),
+            *("stills.iterations", "stills.frames", "variants.farm.per_still.3.moving_share"),
+            *(f"variants.farm.{figure}_resting.{key}" for figure in FIGURES for key in ("median", "worst", "frame")),
             *("variants.farm.drift.luminance", "variants.alone.warp_error", "variants.sequential.warp_error"),
         },
     ),
