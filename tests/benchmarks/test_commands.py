@@ -109,7 +109,12 @@ CASES: dict[str, Case] = {
         ],
         "instant.json",
         {
-            *("networks.net.speed.whole", "networks.net.speed.working", "networks.net.warp_error"),
+            *(
+                "networks.net.speed.whole",
+                "networks.net.speed.working",
+                "networks.net.warp_error",
+                "networks.net.fine_moving",
+            ),
             *("networks.net.of_optimiser.style", "networks.net.of_optimiser.content"),
         },
     ),
@@ -119,7 +124,14 @@ CASES: dict[str, Case] = {
             *("--pairs", "1", "--iterations", "5", "--threads", "1", "-o", str(out)),
         ],
         "instant_start.json",
-        {"photograph.loss.0", "network.loss.5", "network.steps", "network.agreement", "curves.photograph"},
+        {
+            "photograph.loss.0",
+            "network.loss.5",
+            "network.steps",
+            "network.agreement",
+            "network.fine_moving",
+            "curves.photograph",
+        },
     ),
     "longfilm": Case(
         lambda _, out: ["--frames", "60", "--workers", "1", "-o", str(out / "longfilm.json")],
@@ -155,7 +167,7 @@ CASES: dict[str, Case] = {
             *("--iterations", "3,2", "--passes", "2", "--peer-steps", "2", "-o", str(out)),
         ],
         "clip.json",
-        {"farm.seconds", "farm.loss", "pastiche.seconds", "pastiche.loss", "warp_errors.farm", "warp_errors.pastiche"},
+        {"farm.seconds", "farm.loss", "pastiche.seconds", "pastiche.loss", "warp_errors.farm", "fine_moving.farm"},
     ),
     "quality": Case(
         lambda files, out: [
