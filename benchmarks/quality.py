@@ -1,4 +1,4 @@
-"""How steady is a chunked render, and do its seams show? One run, one table, one picture.
+"""How steady is a chunked render, is what moves still painted, and do its seams show? One run, one table, one picture.
 
     python -m benchmarks.quality VIDEO --style IMG --frames 0-47 --size 256 --iterations 60,24 \
         --chunk-frames 16 -o quality/
@@ -16,9 +16,16 @@ JSON. All are measured on the frames before encoding:
     style ratio   the same for the Gram loss of the frames, largest and smallest
     drift         of the last quarter against the first: luminance and contrast, over the source's own change,
                   and Gram loss; 1 is none
+    fine          fine detail of what moves, over that of a still: a blur has the least warp error, and little of this
+    middle, shape, content
+                  as farm.render.detail defines them, all four also of what rests: 1 is as good as a still, content is
+                  the better the lower. Medians over the stills, and the worst of them with its frame
 
-Writes quality.json and quality.png and prints the table. With `--flow-truth A.png B.png TRUTH.flo` (again for another
-pair) it adds the end-point error and time of every flow estimator, as benchmarks.flow_error prints them.
+A still is a frame that the benchmark paints by itself, as `farm stylize` does, at the size of the film: every
+`--still-every` frames, in `--still-iterations` steps.
+
+Writes quality.json, quality.png and stills/, and prints the table. With `--flow-truth A.png B.png TRUTH.flo` (again for
+another pair) it adds the end-point error and time of every flow estimator, as benchmarks.flow_error prints them.
 """
 
 from __future__ import annotations
@@ -36,13 +43,16 @@ from typing import Any
 import numpy as np
 
 from benchmarks.flow_error import measure
+from farm.commands.stylize import WINDOW
 from farm.flow import reliability_weights
 from farm.flow.dis import smooth_search
 from farm.job import JobDirectory, JobRecord
+from farm.media.pictures import write_picture
 from farm.paint.styler import FrameStyler
 from farm.plan import RenderPlan, plan_render
 from farm.render.chunk import COLOR_SAMPLE
 from farm.render.committed import frame_of_pass
+from farm.render.detail import AREAS, FIGURES, FrameDetail, Spread, StillReference, moving_area, spread
 from farm.render.source_frames import SourceFrames
 from farm.render.steadiness import Seam, seam_table, warp_error
 from farm.spec import RenderSpec, build_spec
@@ -71,6 +81,8 @@ class Measured:
     content_loss: list[float] = field(default_factory=list)
     luminance: list[float] = field(default_factory=list)
     contrast: list[float] = field(default_factory=list)
+    details: dict[int, FrameDetail] = field(default_factory=dict)
+    """By frame: how much is painted, over a still."""
 
     def median_error(self) -> float:
         """Median warp error of the pairs that can be judged; NaN where there is none."""
@@ -91,10 +103,19 @@ def change(values: list[float]) -> float:
     return float(np.mean(values[-quarter:]) / np.mean(values[:quarter]))
 
 
-class Yardstick:
-    """Measures renders of one range of frames: the flow of its pairs is estimated once."""
+def frames_with_stills(frames: Sequence[int], every: int) -> list[int]:
+    """The frames that are painted by themselves: every so many, the last one of a shorter range.
 
-    def __init__(self, record: JobRecord) -> None:
+    The first frame is none of them, as nothing moves in it.
+    """
+    return list(frames[every::every]) or list(frames[-1:])
+
+
+class Yardstick:
+    """Measures renders of one range of frames: the flow of its pairs is estimated once, and stills are painted once."""
+
+    def __init__(self, record: JobRecord, still_every: int, still_iterations: int, folder: Path) -> None:
+        """Paint the stills, and write them to `folder`."""
         plan = record.plan
         self.source = SourceFrames(record)
         self.frames = list(plan.frames)
@@ -106,6 +127,16 @@ class Yardstick:
         sample = [pictures[i] for i in evenly(COLOR_SAMPLE, len(pictures))]
         styler = FrameStyler(record.spec, (plan.width, plan.height), record.runtime, lambda _: sample)
         self.styler = styler.of_shot(0)
+        painter = FrameStyler(record.spec, (plan.width, plan.height), record.runtime, lambda _: sample, window=WINDOW)
+        self.stills: dict[int, StillReference] = {}
+        for frame in frames_with_stills(self.frames, still_every):
+            source = self.source(frame)
+            still = painter.of_shot(0).first(source, still_iterations).image
+            write_picture(folder / f"{frame:06d}.png", still)
+            first = max(plan.shots[plan.chunk_of(frame).shot].start, plan.start)
+            of_shot = pictures[first - plan.start : frame - plan.start + 1]
+            moving = moving_area(of_shot, len(of_shot) - 1)
+            self.stills[frame] = StillReference(source, still, moving, painter.content_features)
 
     def measure(self, painted: list[np.ndarray], steps: int, seconds: float) -> Measured:
         """Measure the frames of a render, uint8 (H, W, 3) each, that took so many steps and seconds."""
@@ -118,6 +149,8 @@ class Yardstick:
             measured.content_loss.append(losses["content"])
             measured.luminance.append(float(picture.mean()))
             measured.contrast.append(float(picture.std()))
+            if frame in self.stills:
+                measured.details[frame] = self.stills[frame].compare(picture)
         return measured
 
 
@@ -199,7 +232,7 @@ def plot(variants: dict[str, Measured], boundaries: list[int], first: int, path:
 def table(result: dict[str, Any]) -> str:
     """The figures, as they are printed."""
     lines = [
-        f"{'':<12}{'warp error':>12}{'of seq.':>9}{'seam':>7}{'style ratio':>15}{'style loss':>12}"
+        f"{'':<12}{'warp error':>12}{'of seq.':>9}{'fine, moving':>20}{'seam':>7}{'style ratio':>15}{'style loss':>12}"
         f"{'drift L/C/S':>19}{'steps':>8}{'seconds':>9}"
     ]
     for name, row in result["variants"].items():
@@ -207,10 +240,23 @@ def table(result: dict[str, Any]) -> str:
         span = f"{row['style_ratio_min']:.2f}..{row['style_ratio_max']:.2f}" if row["worst_seam"] else "-"
         drift = "/".join(f"{row['drift'][key]:.2f}" for key in ("luminance", "contrast", "style"))
         lines.append(
-            f"{name:<12}{row['warp_error']:>12.6f}{row['of_sequential']:>9.2f}{seam:>7}{span:>15}"
-            f"{row['style_loss']:>12.0f}{drift:>19}{row['steps']:>8}{row['seconds']:>9.0f}"
+            f"{name:<12}{row['warp_error']:>12.6f}{row['of_sequential']:>9.2f}{shown(row['fine_moving']):>20}"
+            f"{seam:>7}{span:>15}{row['style_loss']:>12.0f}{drift:>19}{row['steps']:>8}{row['seconds']:>9.0f}"
         )
+    stills = result["stills"]
+    numbers = ", ".join(str(frame) for frame in stills["frames"])
+    lines.append(f"\nover stills of {stills['iterations']} steps, frames {numbers}: median (worst, its frame)")
+    for area in AREAS:
+        lines.append(f"{area:<12}" + "".join(f"{figure:>20}" for figure in FIGURES))
+        for name, row in result["variants"].items():
+            cells = (f"{shown(row[f'{figure}_{area}']):>20}" for figure in FIGURES)
+            lines.append(f"{name:<12}" + "".join(cells))
     return "\n".join(lines)
+
+
+def shown(row: dict[str, float] | None) -> str:
+    """Median, worst and its frame, as they are printed."""
+    return f"{row['median']:.2f} ({row['worst']:.2f}, {row['frame']})" if row else "-"
 
 
 def parse_options() -> argparse.Namespace:
@@ -225,13 +271,15 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--variants", default=",".join(["alone", *VARIANTS]))
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="for the farm's render")
     parser.add_argument("--flow-truth", action="append", default=[], nargs=3, metavar=("A", "B", "TRUTH.flo"))
+    parser.add_argument("--still-every", type=int, default=12, metavar="FRAMES")
+    parser.add_argument("--still-iterations", type=int, default=200)
     parser.add_argument("--workers", type=int)
     parser.add_argument("--fresh", action="store_true", help="render anew what is there already")
     parser.add_argument("-o", "--output", type=Path, default=Path("quality"))
     options = parser.parse_args()
     if options.fresh:
         shutil.rmtree(options.output, ignore_errors=True)
-    options.output.mkdir(parents=True, exist_ok=True)
+    (options.output / "stills").mkdir(parents=True, exist_ok=True)
     return options
 
 
@@ -260,7 +308,7 @@ def measure_variants(options: argparse.Namespace, base: RenderSpec) -> tuple[dic
     painted, report, sequential = render_variant(
         "sequential", base, VARIANTS["sequential"], options.output, options.workers
     )
-    yardstick = Yardstick(sequential)
+    yardstick = Yardstick(sequential, options.still_every, options.still_iterations, options.output / "stills")
     variants["sequential"] = yardstick.measure(painted, report["steps"], report.get("render_seconds", 0.0))
     plan = plan_render(base, sequential.probe, sequential.cuts)
     for name in wanted:
@@ -282,9 +330,13 @@ def measure_variants(options: argparse.Namespace, base: RenderSpec) -> tuple[dic
 
 def figures_of(variant: Measured, sequential: Measured, source: Measured, rows: list[Seam]) -> dict[str, Any]:
     """What quality.json says of one way of rendering; `rows` are its seams."""
+    paint: dict[str, Spread | None] = {
+        f"{figure}_{area}": spread(variant.details, area, figure) for figure in FIGURES for area in AREAS
+    }
     return {
         "warp_error": variant.median_error(),
         "of_sequential": variant.median_error() / sequential.median_error(),
+        **{name: asdict(row) if row else None for name, row in paint.items()},
         "worst_seam": max((row.ratio for row in rows if row.ratio is not None), default=None),
         "style_ratio_min": min((row.style_low for row in rows if row.style_low is not None), default=None),
         "style_ratio_max": max((row.style_high for row in rows if row.style_high is not None), default=None),
@@ -295,6 +347,7 @@ def figures_of(variant: Measured, sequential: Measured, source: Measured, rows: 
         "seconds": variant.seconds,
         "seams": [asdict(row) for row in rows],
         "per_frame": {key: getattr(variant, key) for key in ("warp_error", "style_loss", "content_loss", "luminance")},
+        "per_still": {frame: asdict(detail) for frame, detail in variant.details.items()},
     }
 
 
@@ -303,8 +356,9 @@ def main() -> None:
     base = base_spec(options)
     variants, source, plan = measure_variants(options, base)
     boundaries = [chunk.start for chunk in plan.chunks if not chunk.first_in_shot]
-    result: dict[str, Any] = {"video": base.video, "boundaries": boundaries, "variants": {}}
     sequential = variants["sequential"]
+    stills = {"iterations": options.still_iterations, "frames": list(sequential.details)}
+    result: dict[str, Any] = {"video": base.video, "boundaries": boundaries, "stills": stills, "variants": {}}
     for name, variant in variants.items():
         rows = [] if name in ("sequential", "alone") else seams(variant, sequential, plan)
         result["variants"][name] = figures_of(variant, sequential, source, rows)

@@ -82,7 +82,17 @@ def report(
         str | None,
         typer.Option("--output", "-o", help="HTML file to write; if left out, JOB.html beside the job directory."),
     ] = None,
-    measure: Annotated[bool, typer.Option(help="Measure how steady the frames are.")] = True,
+    measure: Annotated[
+        bool, typer.Option(help="Measure how steady the frames are, and how much is painted where the film moves.")
+    ] = True,
+    stills: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Paint N frames by themselves, those with the least fine detail where the film moves, and compare.",
+        ),
+    ] = 0,
     overwrite: Overwrite = False,
     address: Dashboard = None,
     as_json: AsJson = False,
@@ -92,7 +102,14 @@ def report(
     from farm.pages.report import write_report
 
     with ReadingProgress() as progress:
-        result = write_report(directory_of(job, address), output, progress.show, overwrite=overwrite, measure=measure)
+        result = write_report(
+            directory_of(job, address),
+            output,
+            progress.show,
+            overwrite=overwrite,
+            measure=measure,
+            stills=stills,
+        )
     print_result(result, as_json, f"{result['report']}  ({result['bytes'] / 2**20:.1f} MiB)")
 
 

@@ -28,9 +28,9 @@ endpoint_error    how far a flow is from the truth
 """
 
 from farm.flow.codec import decode_flow, decode_match, encode_flow
-from farm.flow.consistency import long_term_weights, reliability, reliability_weights
+from farm.flow.consistency import disoccluded, long_term_weights, reliability, reliability_weights
 from farm.flow.endpoint_error import end_point_error
-from farm.flow.estimators import FLOW_METHODS, FlowEstimator, create_estimator
+from farm.flow.estimators import FLOW_METHODS, FlowEstimator, create_estimator, create_smooth_search
 from farm.flow.files import (
     external_flow_name,
     read_external_flow,
@@ -52,8 +52,10 @@ __all__ = [
     "compose",
     "create_estimator",
     "create_matcher",
+    "create_smooth_search",
     "decode_flow",
     "decode_match",
+    "disoccluded",
     "encode_flow",
     "end_point_error",
     "external_flow_name",

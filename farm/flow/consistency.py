@@ -20,6 +20,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from farm.flow.warp import warp
+
 RELIABLE = 255.0
 """Seed of a pixel that may be taken from the previous frame."""
 DISOCCLUDED = -255.0
@@ -56,6 +58,19 @@ def reliability(backward: FloatArray, forward: FloatArray) -> npt.NDArray[np.uin
 def reliability_weights(backward: FloatArray, forward: FloatArray) -> FloatArray:
     """`reliability` as the weights c of the temporal loss: float32 (H, W), 0..1."""
     return reliability(backward, forward).astype(np.float32) / np.float32(255)
+
+
+def disoccluded(there: FloatArray, back: FloatArray) -> npt.NDArray[np.bool_]:
+    """Where a flow there does not lead back: (H, W) bool. The test of Ruder et al. 2016, eq. 5, by itself.
+
+    `there` (H, W, 2), in pixels, leads from frame A to frame B, and the result has A's pixels. `back` leads from B to
+    A. Unlike `reliability` it asks for neither motion boundaries nor smoothing, and a flow that leaves the frame is
+    continued with the flow at the edge. Unknown flow counts as disoccluded. Raises ValueError where shapes differ.
+    """
+    returned = warp(back, there)
+    missed = ((there + returned) ** 2).sum(axis=-1)
+    motion = (there**2).sum(axis=-1) + (returned**2).sum(axis=-1)
+    return np.asarray(~(missed <= DISOCCLUSION_RELATIVE * motion + DISOCCLUSION_ABSOLUTE))
 
 
 def long_term_weights(weights: Sequence[FloatArray]) -> list[FloatArray]:

@@ -22,6 +22,8 @@ from farm.job.state import JobState, load_state
 from farm.job.status import current_state, frames_by_pass
 from farm.plan import Task, plan_tasks
 from farm.plan.forecast import Forecast
+from farm.render.detail import FrameDetail
+from farm.render.job_detail import FineDetail
 from farm.render.steadiness import Seam, seam_table
 from farm.spec.load import absolute_path
 
@@ -61,7 +63,9 @@ class JobFacts:
     """A job at one moment, `now` seconds since 1970.
 
     `ledgers` maps task ids to their rows by frame, of frames of the task only. `errors` maps frames to the warp error
-    against the frame before, as `pair_errors` returns them; it is empty until somebody measures them.
+    against the frame before, as `pair_errors` returns them, `details` some frames to the fine detail of what moves, as
+    `fine_details` returns them; both are empty until somebody measures them. `stills` maps frames that were painted by
+    themselves to what the frames of the film have of their figures.
     """
 
     url: str
@@ -74,6 +78,8 @@ class JobFacts:
     ledgers: Mapping[str, Mapping[int, FrameRecord]]
     now: float
     errors: Mapping[int, float | None] = field(default_factory=dict)
+    details: Mapping[int, FineDetail] = field(default_factory=dict)
+    stills: Mapping[int, FrameDetail] = field(default_factory=dict)
 
     @property
     def doing(self) -> str:

@@ -1,4 +1,7 @@
-"""The pictures of a job's page: source frames, painted frames, and where two of them differ. RGB uint8 (H, W, 3)."""
+"""The pictures of a job's page: source frames, painted frames, where two of them differ, and what of them moves.
+
+RGB uint8 (H, W, 3).
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,20 @@ import numpy as np
 from farm.errors import FarmError
 from farm.job import JobDirectory, JobRecord
 from farm.pages.facts import JobFacts
+from farm.render.chunk import single_frame_task
 from farm.render.committed import read_committed
+from farm.render.job_detail import moving_of_frame
 from farm.render.source_frames import SourceFrames, open_flow_store
 from farm.render.steadiness import difference
 
+KINDS = ("source", "painted", "flicker", "moving-source", "moving-painted", "moving-still")
+"""Kinds of pictures. `flicker` is how much a frame differs from its warped predecessor. Those of what moves are cut
+out, and grey where the film rests; `moving-still` is of the frame painted by itself.
+"""
+FADED = 0.8
+"""Share of grey over what rests, in a picture of what moves."""
+MARGIN = 8
+"""Pixels around what moves that such a picture shows."""
 KEPT = 8
 """Painted frames that are kept in memory."""
 BRIGHTEST = 0.15
@@ -28,6 +41,7 @@ class JobPictures:
         self._source = SourceFrames(record)
         self._flows = open_flow_store(job, record, self._source)
         self._painted: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
+        self._moving: tuple[int, np.ndarray] | None = None  # of the frame that was asked for last
 
     def source(self, frame: int) -> np.ndarray:
         """A frame of the source, at the size of the output."""
@@ -60,15 +74,37 @@ class JobPictures:
         heat = cv2.applyColorMap(np.clip(level * 255, 0, 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
         return np.where((match.weight > 0.99)[..., None], heat, np.uint8(128))
 
+    def moving(self, facts: JobFacts, kind: str, frame: int) -> np.ndarray | None:
+        """What moves in a frame, cut out; what rests is faded. `kind` is one of KINDS whose name begins with moving.
+
+        None where nothing moves, or where the frame is not painted yet.
+        """
+        if self._moving is None or self._moving[0] != frame:
+            self._moving = frame, moving_of_frame(self._record.plan, self._source, frame)
+        area = self._moving[1]
+        if kind == "moving-source":
+            picture: np.ndarray | None = self.source(frame)
+        else:
+            still = kind == "moving-still"
+            picture = self.committed(single_frame_task(frame), frame) if still else self.painted(facts, frame)
+        if picture is None or not area.any():
+            return None
+        shown = np.where(area[..., None], picture, (picture * (1 - FADED) + 128 * FADED).astype(np.uint8))
+        across, down = np.flatnonzero(area.any(axis=0)), np.flatnonzero(area.any(axis=1))
+        left, top = max(int(across[0]) - MARGIN, 0), max(int(down[0]) - MARGIN, 0)
+        return np.ascontiguousarray(shown[top : int(down[-1]) + 1 + MARGIN, left : int(across[-1]) + 1 + MARGIN])
+
 
 def picture_of(pictures: JobPictures, facts: JobFacts, kind: str, frame: int) -> np.ndarray | None:
-    """The picture of that kind: source, painted or flicker.
+    """The picture of that kind, one of KINDS.
 
     None where it cannot be read: a source that this machine does not see, or a frame that is not painted yet.
     """
     try:
         if kind == "source":
             return pictures.source(frame)
+        if kind.startswith("moving"):
+            return pictures.moving(facts, kind, frame)
         return pictures.painted(facts, frame) if kind == "painted" else pictures.flicker(facts, frame)
     except FarmError:
         return None

@@ -29,6 +29,7 @@ INKS = {
     **{f"stage-{number}": f"#0a0c0{number}" for number in range(6)},
 }
 """CSS variables of the page, each with the colour that stands for it until the drawing is done."""
+FINE_TITLE = "fine detail where the film moves, over a frame painted from nothing"
 COLUMNS = 900
 """Parts that a curve is thinned to: of each part the lowest and the highest value are drawn."""
 MOST_LINES = 400
@@ -63,7 +64,7 @@ def pass_ink(pass_index: int) -> str:
 
 
 def frame_plot(facts: JobFacts, outliers: Sequence[Outlier], *, narrow: bool) -> Plot | None:
-    """Losses, warp error, seconds and iterations of every frame; None where nothing is committed yet."""
+    """Losses, warp error, fine detail, seconds and iterations by frame; None where nothing is committed yet."""
     record = facts.record
     if record is None or not facts.shown:
         return None
@@ -103,6 +104,9 @@ def _panels(facts: JobFacts) -> list[_Panel]:
     errors = {frame: error for frame, error in facts.errors.items() if error is not None}
     if errors:
         panels.append(_Panel("warp error", {list(facts.passes)[-1]: errors}))
+    fine = {frame: row.moving for frame, row in facts.details.items() if row.moving is not None}
+    if fine:
+        panels.append(_Panel(FINE_TITLE, {list(facts.passes)[-1]: fine}))
     panels.append(_Panel("seconds", curves("seconds"), stacked=True))
     if any(curves("steps").values()):
         panels.append(_Panel("iterations", curves("steps"), stacked=True))

@@ -1,4 +1,4 @@
-"""`farm report`: the page of a job as one file that loads nothing, its warp errors measured.
+"""`farm report`: the page of a job as one file that loads nothing, its warp errors and fine detail measured.
 
 write_report(job_url, "painted.html", progress)
 """
@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from farm.errors import FarmError
+from farm.errors import FarmError, UsageError
 from farm.files import write_atomically
 from farm.files.atomic import check_can_write
 from farm.job.measures import Measures, load_measures, save_measures
@@ -19,6 +19,17 @@ from farm.media.jpeg import data_url, jpeg
 from farm.pages.facts import JobFacts, JobReader, Shown
 from farm.pages.job_pictures import JobPictures, picture_of
 from farm.pages.sections import GENERATOR, PAIR_WIDTH, SHOT_WIDTH, STRIP_WIDTH, Page
+from farm.render.chunk import ChunkRenderer
+from farm.render.detail import FrameDetail
+from farm.render.job_detail import (
+    FineDetail,
+    compare_with_still,
+    fine_details,
+    frames_for_stills,
+    median_at_rest,
+    spread_of_fine,
+)
+from farm.render.job_detail import Known as KnownDetails
 from farm.render.steadiness import pair_errors
 
 MOST_BYTES = {SHOT_WIDTH: 70_000, PAIR_WIDTH: 40_000, STRIP_WIDTH: 6_000}
@@ -35,7 +46,7 @@ class EmbeddedPictures:
         self._facts, self._pictures = facts, pictures
 
     def src(self, kind: str, frame: int, width: int) -> str | None:
-        """A picture as a data URL; None where it cannot be read. `kind` is source, painted or flicker."""
+        """A picture as a data URL; None where it cannot be read. `kind` is one of job_pictures.KINDS."""
         picture = picture_of(self._pictures, self._facts, kind, frame)
         return None if picture is None else data_url(jpeg(picture, width, MOST_BYTES.get(width)))
 
@@ -51,11 +62,15 @@ def write_report(
     *,
     overwrite: bool = False,
     measure: bool = True,
+    stills: int = 0,
 ) -> dict[str, Any]:
-    """Measure the warp errors that are not known yet, and write the page. Returns what `farm report --json` prints.
+    """Measure the warp errors that are not known yet, and fine detail, and write the page.
 
-    The page goes to `output`, or beside a local job directory as JOB.html. `progress` gets (phase, done, total).
-    Raises UsageError where there is no job, OutputError where the page cannot be put there.
+    Returns what `farm report --json` prints. With `stills`, that many frames are painted by themselves, those with the
+    least fine detail in what moves, and compared. The page goes to `output`, or beside a local job directory as
+    JOB.html. `progress` gets (phase, done, total).
+    Raises UsageError where there is no job or its method paints no stills, OutputError where the page cannot be put
+    there, and what a render raises where a still cannot be painted.
     """
     reader = JobReader(job_url)
     target = Path(output) if output else _default_output(reader.job.url)
@@ -63,8 +78,10 @@ def write_report(
     facts = reader.read()
     pictures = None
     if facts.record is not None:
-        if measure:
+        if measure or stills:
             facts.errors = _measured_and_kept(reader, facts, progress)
+            facts.details = measured_details(reader, facts, {}, progress)
+            facts.stills = _compared_with_stills(facts, stills, progress)
         pictures = JobPictures(reader.job, facts.record)
     page = Page(facts, EmbeddedPictures(facts, pictures) if pictures else None)
     progress("page", 0, 1)
@@ -77,6 +94,16 @@ def write_report(
         "frames": len(facts.shown),
         "outliers": [{"frame": outlier.frame, "reasons": list(outlier.reasons)} for outlier in page.outliers],
         "seams": [asdict(seam) for seam in facts.seams],
+        **_detail_figures(facts),
+    }
+
+
+def _detail_figures(facts: JobFacts) -> dict[str, Any]:
+    """What `farm report --json` says of fine detail and stills."""
+    moving = spread_of_fine(facts.details)
+    return {
+        "fine": {"moving": asdict(moving) if moving else None, "resting": median_at_rest(facts.details)},
+        "stills": {str(frame): asdict(detail) for frame, detail in facts.stills.items()},
     }
 
 
@@ -99,6 +126,42 @@ def measured(
         )
     except FarmError:
         return {}
+
+
+def measured_details(
+    reader: JobReader,
+    facts: JobFacts,
+    known: KnownDetails,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+    most_seconds: float | None = None,
+) -> dict[int, FineDetail]:
+    """Fine detail by frame, as `fine_details` returns it; empty where film or frames cannot be read from here.
+
+    `known` is brought up to date. `most_seconds` ends the measuring early.
+    """
+    if facts.record is None:
+        return {}
+    try:
+        return fine_details(
+            reader.job, facts.record, known, lambda done, of: progress("detail", done, of), most_seconds
+        )
+    except FarmError:
+        return {}
+
+
+def _compared_with_stills(
+    facts: JobFacts, count: int, progress: Callable[[str, int, int], None]
+) -> dict[int, FrameDetail]:
+    if not count or facts.record is None:
+        return {}
+    if facts.record.spec.method != "optimize":
+        raise UsageError("stills are for films of --method optimize", "leave --stills out")
+    renderer = ChunkRenderer(facts.url)
+    compared = {}
+    for number, frame in enumerate(frames_for_stills(facts.details, count)):
+        progress("stills", number, count)
+        compared[frame] = compare_with_still(renderer, frame)
+    return compared
 
 
 def _measured_and_kept(

@@ -23,6 +23,8 @@ from farm.pages.findings import Outlier, WorkerTime, find_outliers, time_by_work
 from farm.pages.plots import frame_plot, pass_ink, time_plot
 from farm.plan import Shot
 from farm.plan.forecast import render_seconds
+from farm.render.detail import AREAS, FIGURES
+from farm.render.job_detail import median_at_rest, spread_of_fine
 from farm.render.steadiness import NEAR
 from farm.spec import RenderSpec
 from farm.spec.frames import evenly
@@ -51,6 +53,7 @@ SECTIONS = {
     "shots": ("Before and after", "Before and after"),
     "strip": ("The film", "Film"),
     "look": ("Deserve a look", "Deserve a look"),
+    "paint": ("Paint where the film moves", "Paint"),
     "curves": ("Frame by frame", "Frame by frame"),
     "seams": ("Seams", "Seams"),
     "time": ("Where the time went", "Time"),
@@ -75,7 +78,7 @@ class Pictures(Protocol):
     """Where the page finds its pictures. Each answer is a URL, or None where the picture cannot be read."""
 
     def src(self, kind: str, frame: int, width: int) -> str | None:
-        """A picture of a frame, at most `width` pixels wide. `kind` is source, painted or flicker."""
+        """A picture of a frame, at most `width` pixels wide. `kind` is one of job_pictures.KINDS."""
         ...
 
     def src_of(self, shown: Shown, width: int) -> str | None:
@@ -200,6 +203,11 @@ class Page:
         errors = sorted(error for error in self.facts.errors.values() if error is not None)
         if errors:
             tiles.append(("Warp error", f"{errors[len(errors) // 2]:.2g}", "median of neighbours, lower is steadier"))
+            fine = spread_of_fine(self.facts.details)
+            about = (
+                f"{fine.worst:.2f} in frame {fine.frame}; a blur has little" if fine else "nothing moves, or unknown"
+            )
+            tiles.append(("Fine detail, moving", f"{fine.median:.2f}" if fine else "–", about))
         ratios = [seam.ratio for seam in self.facts.seams if seam.ratio is not None]
         if ratios:
             tiles.append(("Worst seam", f"{max(ratios):.2f}", f"of {len(ratios)}; 1 is none"))
@@ -260,6 +268,25 @@ class Page:
             pairs.append({"outlier": outlier, "pictures": [row for row in pictures if row[2]]})
         return {"pairs": pairs}
 
+    def _section_paint(self) -> dict[str, Any]:
+        fine = spread_of_fine(self.facts.details)
+        if fine is None:
+            return {"fine": None}
+        frames = sorted({*self.facts.stills, fine.frame})
+        rows = []
+        for frame in frames:
+            kinds = ("source", "painted", *(["still"] if frame in self.facts.stills else []))
+            pictures = [(kind, self.src(f"moving-{kind}", frame, PAIR_WIDTH)) for kind in kinds]
+            rows.append({"frame": frame, "pictures": [row for row in pictures if row[1]]})
+        return {
+            "fine": fine,
+            "resting": median_at_rest(self.facts.details),
+            "measured": len(self.facts.details),
+            "rows": rows,
+            "areas": AREAS,
+            "figures": FIGURES,
+        }
+
     def _section_curves(self) -> dict[str, Any]:
         plots = {name: frame_plot(self.facts, self.outliers, narrow=name == "narrow") for name in ("wide", "narrow")}
         passes = list(self.facts.passes)
@@ -271,6 +298,7 @@ class Page:
             "style loss",
             "content loss",
             "warp error",
+            "fine detail, moving",
             "seconds",
             "iterations",
         ]
@@ -283,6 +311,7 @@ class Page:
             shown = self.facts.shown[frame]
             chunk = plan.chunk_of(frame) if plan else None
             error = self.facts.errors.get(frame)
+            fine = self.facts.details[frame].moving if frame in self.facts.details else None
             losses = shown.record.losses
             rows.append(
                 [
@@ -293,6 +322,7 @@ class Page:
                     round(losses["style"]) if "style" in losses else None,
                     round(losses["content"]) if "content" in losses else None,
                     None if error is None else float(f"{error:.3g}"),
+                    None if fine is None else round(fine, 2),
                     round(sum(values.get(frame, 0.0) for values in seconds.values()), 2),
                     int(sum(values.get(frame, 0) for values in steps.values())),
                 ]
@@ -310,12 +340,15 @@ class Page:
         errors = [
             error for frame in range(shot.start, shot.stop) if (error := self.facts.errors.get(frame)) is not None
         ]
+        within = [row for frame, row in self.facts.details.items() if shot.start <= frame < shot.stop]
+        fine = [row.moving for row in within if row.moving is not None]
         return {
             "shot": shot,
             "frames": len(shown),
             "style": _median([frame.record.losses["style"] for frame in shown if "style" in frame.record.losses]),
             "content": _median([frame.record.losses["content"] for frame in shown if "content" in frame.record.losses]),
             "error": _median(errors),
+            "fine": _median(fine),
         }
 
     def _section_seams(self) -> dict[str, Any]:

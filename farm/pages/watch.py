@@ -22,19 +22,21 @@ from farm.job.measures import Measures
 from farm.media.jpeg import jpeg
 from farm.pages.document import asset, content_policy
 from farm.pages.facts import JobFacts, JobReader, Shown
-from farm.pages.job_pictures import JobPictures, picture_of
+from farm.pages.job_pictures import KINDS, JobPictures, picture_of
 from farm.pages.loopback import only_this_machine, serve
-from farm.pages.report import measured
+from farm.pages.report import measured, measured_details
 from farm.pages.sections import Page, Section
+from farm.render.job_detail import FineDetail
+from farm.render.job_detail import Known as KnownDetails
 
 WIDTHS = range(16, 2049)
 """Widths of pictures, in pixels, that a browser may ask for."""
-SLOW = ("strip", "look", "curves", "seams", "time")
+SLOW = ("strip", "look", "paint", "curves", "seams", "time")
 """Sections that are drawn only every DRAWN_EVERY seconds: they take processor time from a render on this machine."""
 DRAWN_EVERY = 15.0
 """Seconds between two drawings of the SLOW sections."""
 MEASURED_SECONDS = 3.0
-"""Seconds that each of these drawings may spend on measuring warp errors."""
+"""Seconds that each of these drawings may spend on measuring warp errors, and as many on measuring fine detail."""
 
 
 class ServedPictures:
@@ -44,13 +46,13 @@ class ServedPictures:
         self._facts = facts
 
     def src(self, kind: str, frame: int, width: int) -> str | None:
-        """Address of a picture; None where the frame is not painted yet. `kind` is source, painted or flicker."""
+        """Address of a picture; None where the frame is not painted yet. `kind` is one of job_pictures.KINDS."""
         shown = self._facts.shown.get(frame)
-        if kind != "source" and shown is None:
+        if not kind.endswith("source") and shown is None:
             return None
         before = self._facts.shown.get(frame - 1)
         marks = [painted.record.sha256[:12] for painted in (shown, before) if painted] if kind == "flicker" else []
-        marks = marks or ([shown.record.sha256[:12]] if kind == "painted" and shown else ["0"])
+        marks = marks or ([shown.record.sha256[:12]] if kind.endswith("painted") and shown else ["0"])
         return f"picture/{kind}/{frame}/{width}/{'-'.join(marks)}.jpg"
 
     def src_of(self, shown: Shown, width: int) -> str | None:
@@ -82,6 +84,8 @@ class JobWatch:
     trouble: str = ""
     _measures: Measures = field(default_factory=dict)
     _errors: dict[int, float | None] = field(default_factory=dict)
+    _known_details: KnownDetails = field(default_factory=dict)
+    _details: dict[int, FineDetail] = field(default_factory=dict)
     _sections: list[Section] = field(default_factory=list)
     _drawn: float = -DRAWN_EVERY
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -105,10 +109,11 @@ class JobWatch:
             kept: dict[str, Section] = {}
             if clock - self._drawn >= DRAWN_EVERY or (self.now and self.now.facts.doing != facts.doing):
                 self._errors = measured(self.reader, facts, self._measures, most_seconds=MEASURED_SECONDS)
+                self._details = measured_details(self.reader, facts, self._known_details, most_seconds=MEASURED_SECONDS)
                 self._drawn = clock
             else:
                 kept = {section.name: section for section in self._sections if section.name in SLOW}
-            facts.errors = self._errors
+            facts.errors, facts.details = self._errors, self._details
             page = Page(facts, ServedPictures(facts) if self.pictures else None, live=True)
             sections = self._sections = page.sections(kept)
             versions = tuple((section.name, section.version) for section in sections)
@@ -117,7 +122,7 @@ class JobWatch:
                 self.now = Watched(facts, page.html(sections), versions, changes)
 
     def picture(self, kind: str, frame: int, width: int) -> bytes | None:
-        """A picture as JPEG; None where it cannot be read. `kind` is source, painted or flicker."""
+        """A picture as JPEG; None where it cannot be read. `kind` is one of job_pictures.KINDS."""
         with self._lock:
             if self.pictures is None or self.now is None:
                 return None
@@ -192,7 +197,8 @@ def watch_app(watch: JobWatch, every: float) -> web.Application:
     app.cleanup_ctx.append(reading)
     app.router.add_get("/", page)
     app.router.add_get("/events", events)
-    app.router.add_get(r"/picture/{kind:source|painted|flicker}/{frame:\d+}/{width:\d+}/{mark}.jpg", picture)
+    kinds = "|".join(kind for kind in KINDS if kind != "moving-still")  # only a report has stills
+    app.router.add_get(rf"/picture/{{kind:{kinds}}}/{{frame:\d+}}/{{width:\d+}}/{{mark}}.jpg", picture)
     app.router.add_get(r"/committed/{pass_part:[a-z0-9-]+}/{chunk:\d+}/{frame:\d+}/{width:\d+}/{mark}.jpg", committed)
     return app
 

@@ -26,11 +26,14 @@ from farm.paint.losses.targets import SizedTargets, Style
 from farm.paint.optimizer.frame import FrameOptimizer, OptimizeSettings, StepProgress, StylizedFrame, TemporalTie
 from farm.paint.optimizer.pyramid import Painter, pyramid_sizes, stylize_coarse_to_fine
 from farm.paint.optimizer.start import start_picture
+from farm.paint.tensors import image_to_tensor
 from farm.plan import Runtime
 from farm.spec import PaintSpec
 from farm.spec.choices import Precision
 from farm.spec.named_files import with_small_files_here
 
+CONTENT_LAYER = "relu4_2"
+"""Layer by which pictures are compared with the film, whatever layers the spec paints by (Gatys et al. 2015)."""
 WINDOW = 20
 """Steps over which the convergence of a frame is judged. Ruder's 50 suit his 1000 steps a frame, which ours are not."""
 SHOTS_KEPT = 4
@@ -92,6 +95,18 @@ class FrameStyler:
                 self._shots.popitem(last=False)
         self._shots.move_to_end(shot)
         return self._shots[shot]
+
+    def content_features(self, picture: np.ndarray) -> np.ndarray:
+        """The features relu4_2 of `picture` (H, W, 3) uint8, (C, H/8, W/8) float32: what farm.render.detail compares.
+
+        They are in float32 whatever the precision of painting. Raises InputError for a picture below 16 pixels.
+        """
+        image = image_to_tensor(picture, self._features.device)
+        return self._exact_features(image, (CONTENT_LAYER,))[CONTENT_LAYER][0].cpu().numpy()
+
+    @cached_property
+    def _exact_features(self) -> VGGFeatures:
+        return self._features.with_dtype(torch.float32)
 
 
 class ShotStyler:

@@ -13,5 +13,7 @@ stitch              committed frames become the film
 film_in_progress    segments that are encoded while others are rendered
 verify_job          whether a job directory is still what was written
 steadiness          warp error, and seams
+detail              how much is painted, in what moves and in what rests
+job_detail          the same of a job's frames: without stills, or with a few
 cost_sample         frames that are painted to learn what a frame costs
 """

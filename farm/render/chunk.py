@@ -88,15 +88,21 @@ class ChunkRenderer:
         self.source = SourceFrames(record)
         self.flows = open_flow_store(self.job, record, self.source, flow_sources)
         self.masks = RegionMasks(self.job, record, self.source, self.flows)
-        self._styler: FrameStyler | None = None
         self._shot_colors: dict[int, ColorTreatment] = {}  # one entry: the shot that a network paints at present
 
     def styler(self, frame: int) -> ShotStyler:
-        """The styler of a frame's shot. It is made at first use, because an identity render loads no network."""
-        if self._styler is None:
-            size = (self.plan.width, self.plan.height)
-            self._styler = FrameStyler(self.spec, size, self.record.runtime, self._color_sample)
+        """The styler of a frame's shot."""
         return self._styler.of_shot(self.plan.chunk_of(frame).shot)
+
+    def content_features(self, picture: np.ndarray) -> np.ndarray:
+        """`FrameStyler.content_features` by the job's network."""
+        return self._styler.content_features(picture)
+
+    @cached_property
+    def _styler(self) -> FrameStyler:
+        # made at first use, because an identity render loads no network
+        size = (self.plan.width, self.plan.height)
+        return FrameStyler(self.spec, size, self.record.runtime, self._color_sample)
 
     def _color_sample(self, shot: int) -> Iterator[np.ndarray]:
         """Up to COLOR_SAMPLE frames, evenly spaced from the shot's first to its last: the same for every worker."""

@@ -18,6 +18,7 @@ import pytest
 
 from benchmarks.identity import make_network
 from farm.flow import write_flow
+from farm.render.detail import FIGURES
 from tests.conftest import make_clip
 
 ROOT = Path(__file__).parents[2]
@@ -108,7 +109,12 @@ CASES: dict[str, Case] = {
         ],
         "instant.json",
         {
-            *("networks.net.speed.whole", "networks.net.speed.working", "networks.net.warp_error"),
+            *(
+                "networks.net.speed.whole",
+                "networks.net.speed.working",
+                "networks.net.warp_error",
+                "networks.net.fine_moving",
+            ),
             *("networks.net.of_optimiser.style", "networks.net.of_optimiser.content"),
         },
     ),
@@ -118,7 +124,14 @@ CASES: dict[str, Case] = {
             *("--pairs", "1", "--iterations", "5", "--threads", "1", "-o", str(out)),
         ],
         "instant_start.json",
-        {"photograph.loss.0", "network.loss.5", "network.steps", "network.agreement", "curves.photograph"},
+        {
+            "photograph.loss.0",
+            "network.loss.5",
+            "network.steps",
+            "network.agreement",
+            "network.fine_moving",
+            "curves.photograph",
+        },
     ),
     "longfilm": Case(
         lambda _, out: ["--frames", "60", "--workers", "1", "-o", str(out / "longfilm.json")],
@@ -154,17 +167,20 @@ CASES: dict[str, Case] = {
             *("--iterations", "3,2", "--passes", "2", "--peer-steps", "2", "-o", str(out)),
         ],
         "clip.json",
-        {"farm.seconds", "farm.loss", "pastiche.seconds", "pastiche.loss", "warp_errors.farm", "warp_errors.pastiche"},
+        {"farm.seconds", "farm.loss", "pastiche.seconds", "pastiche.loss", "warp_errors.farm", "fine_moving.farm"},
     ),
     "quality": Case(
         lambda files, out: [
             *(files["clip.mp4"], "--style", files["style.png"], *SMALL, "--frames", "0-7", "--chunk-frames", "4"),
             *("--iterations", "3,2", "--variants", "farm,alone", "--workers", "1", "-o", str(out)),
+            *("--still-every", "3", "--still-iterations", "4"),
         ],
         "quality.json",
         {
             "boundaries",
             *(f"variants.farm.{key}" for key in ("warp_error", "of_sequential", "worst_seam", "style_loss", "steps")),
+            *("stills.iterations", "stills.frames", "variants.farm.per_still.3.moving_share"),
+            *(f"variants.farm.{figure}_resting.{key}" for figure in FIGURES for key in ("median", "worst", "frame")),
             *("variants.farm.drift.luminance", "variants.alone.warp_error", "variants.sequential.warp_error"),
         },
     ),

@@ -1,9 +1,10 @@
-"""What the quality benchmark calls a seam and a drift: exact values."""
+"""What the quality benchmark calls a seam and a drift, and which stills it paints: exact values."""
 
 import pytest
 
-from benchmarks.quality import Measured, seams
+from benchmarks.quality import Measured, figures_of, frames_with_stills, seams, table
 from farm.plan import RenderPlan, plan_render
+from farm.render.detail import AreaDetail, FrameDetail
 from tests.plan.test_render_plan import make_probe, make_spec
 
 
@@ -56,3 +57,38 @@ def test_drift_compares_the_last_with_the_first_quarter_and_leaves_out_the_sourc
     drift = found.drift(source)
     assert drift["luminance"] == pytest.approx(0.8 / 0.9)
     assert (drift["contrast"], drift["style"]) == (2.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("count", "every", "stills"),
+    [(48, 12, [112, 124, 136]), (49, 12, [112, 124, 136, 148]), (12, 12, [111]), (8, 3, [103, 106]), (1, 12, [100])],
+)
+def test_stills_are_painted_every_so_many_frames_and_never_of_the_first_of_several(count, every, stills):
+    assert frames_with_stills(range(100, 100 + count), every) == stills
+
+
+def test_a_warp_error_is_printed_beside_the_fine_detail_of_what_moves():
+    base = measured([1.0] * 40)
+    moving = {12: AreaDetail(0.8, 0.9, 1, 1), 24: AreaDetail(0.4, 0.9, 1, 2), 36: None}
+    base.details = {frame: FrameDetail(0.5, detail, AreaDetail(1, 1, 1, 1)) for frame, detail in moving.items()}
+    figures = figures_of(base, base, base, [])
+    assert figures["fine_moving"] == {"median": pytest.approx(0.6), "worst": 0.4, "frame": 24}
+    assert figures["content_moving"] == {"median": 1.5, "worst": 2, "frame": 24}
+    printed = table({"variants": {"farm": figures}, "stills": {"iterations": 200, "frames": [12, 24, 36]}})
+    head, row, *_ = printed.splitlines()
+    assert head.split()[:5] == ["warp", "error", "of", "seq.", "fine,"]
+    assert row.split()[:6] == ["farm", "1.000000", "1.00", "0.60", "(0.40,", "24)"]
+    assert "1.50 (2.00, 24)" in printed
+    assert "over stills of 200 steps, frames 12, 24, 36" in printed
+
+
+def test_a_film_in_which_nothing_moves_has_dashes_there():
+    base = measured([1.0] * 40)
+    base.details = {12: FrameDetail(0.0, None, AreaDetail(1, 1, 1, 1))}
+    figures = figures_of(base, base, base, [])
+    assert figures["fine_moving"] is None
+    lines = table({"variants": {"farm": figures}, "stills": {"iterations": 200, "frames": [12]}}).splitlines()
+    assert lines[lines.index(next(line for line in lines if line.startswith("moving"))) + 1].split() == [
+        "farm",
+        *"----",
+    ]

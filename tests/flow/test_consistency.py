@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from farm.flow import create_estimator, long_term_weights, reliability, reliability_weights
+from farm.flow import create_estimator, disoccluded, long_term_weights, reliability, reliability_weights
 
 F = np.float32
 
@@ -217,3 +217,22 @@ def test_long_term_weights_leave_their_input_and_never_exceed_one():
     np.testing.assert_array_equal(weights, before)
     np.testing.assert_array_equal(tied[0], weights[0])
     assert np.sum(tied, axis=0).max() <= 1 + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("there", "back", "expected"),
+    [
+        (0.0, 0.0, False),
+        (4.0, -4.0, False),
+        (0.70, 0.0, False),  # .49 is below .01 * .49 + .5
+        (0.72, 0.0, True),
+        (10.0, -8.7, False),  # 1.69 is below .01 * 175.69 + .5
+        (10.0, -8.4, True),
+        (np.nan, 0.0, True),
+    ],
+)
+def test_disoccluded_is_equation_5_by_itself(there, back, expected):
+    def flow(dx: float) -> np.ndarray:
+        return np.dstack([np.full((6, 9), dx, F), np.zeros((6, 9), F)])
+
+    assert (disoccluded(flow(there), flow(back)) == expected).all()

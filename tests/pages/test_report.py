@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from farm.errors import OutputError
+from farm.errors import OutputError, UsageError
 from farm.job import JobDirectory
 from farm.job.state import JobState
 from farm.pages.facts import Span
 from farm.pages.plots import joined, thinned
 from farm.pages.report import write_report
+from farm.render.chunk import single_frame_task
 from tests.pages.conftest import FRAMES, ODD
 
 
@@ -63,6 +64,52 @@ def test_it_shows_shots_seams_workers_faults_and_the_odd_pair(painted_job):
     for text in ("its worker died", "worker-2", "seam ratio", "chunk_frames: 5"):
         assert text in html
     assert not re.search(r"#0a0[bc]0\d", html), "every colour of the plots is one of the page"
+
+
+def test_fine_detail_of_what_moves_stands_beside_every_warp_error(painted_job):
+    html = report(painted_job())
+    assert "<dt>Warp error</dt>" in html
+    assert html.index("<dt>Warp error</dt>") < html.index("<dt>Fine detail, moving</dt>")
+    assert '"warp error", "fine detail, moving"' in html, "frame by frame"
+    assert '<th scope="col">warp error</th><th scope="col">fine detail, moving</th>' in html, "by shot"
+    assert html.count("fine detail where the film moves, over a frame painted from nothing") == 2, "wide and narrow"
+
+
+def test_the_frame_with_the_least_paint_is_shown_beside_its_source(painted_job):
+    job = painted_job()
+    told = write_report(job.url, None, lambda *_: None)
+    worst = told["fine"]["moving"]["frame"]
+    html = Path(told["report"]).read_text()
+    article = html[html.index(f'<article class="pair" id="paint-{worst}"') :].partition("</article>")[0]
+    assert re.findall(r'<figure class="([a-z]+)"><img src="data:image/jpeg', article) == ["source", "painted"]
+    assert told["stills"] == {}
+    assert "farm report --stills 2" in html
+
+
+@pytest.mark.heavy
+def test_stills_are_painted_on_demand_and_kept(painted_job):
+    job = painted_job()
+    told = write_report(job.url, None, lambda *_: None, stills=1)
+    ((frame, detail),) = told["stills"].items()
+    assert int(frame) == told["fine"]["moving"]["frame"]
+    assert detail["moving"]["fine"] > 1, "noise has more fine detail than any painting"
+    html = Path(told["report"]).read_text()
+    assert 'figure class="still"' in html
+    assert f'<th scope="row">{frame}</th><td>moving</td><td>{detail["moving"]["fine"]:.2f}</td>' in html
+    assert list(job.ledger(single_frame_task(int(frame)))) == [int(frame)]
+
+
+def test_stills_need_a_film_of_the_optimiser(painted_job):
+    job = painted_job()
+    record = job.load_record()
+    job.save_record(record.model_copy(update={"spec": record.spec.model_copy(update={"method": "identity"})}))
+    with pytest.raises(UsageError, match="stills are for"):
+        report(job, stills=1)
+
+
+def test_a_job_that_is_not_measured_says_nothing_of_paint(painted_job):
+    html = report(painted_job(), measure=False)
+    assert "Paint where the film moves" not in html
 
 
 def test_a_failed_job_says_why(painted_job):

@@ -84,11 +84,19 @@ def test_the_page_and_its_pictures(running):
         "/picture/painted/1/99999/x.jpg",
         "/picture/painted/1000/320/x.jpg",
         "/picture/other/1/320/x.jpg",
+        "/picture/moving-still/1/320/x.jpg",
+        "/picture/moving-source/0/320/x.jpg",  # nothing moves in the first frame
         "/job.json",
     ],
 )
 def test_nothing_but_frames_of_the_job_is_handed_out(running, path):
     assert get(running[0], path)[0] == 404
+
+
+@pytest.mark.parametrize("kind", ["moving-source", "moving-painted"])
+def test_what_moves_in_a_frame_is_handed_out(running, kind):
+    status, data, _ = get(running[0], f"/picture/{kind}/5/320/x.jpg")
+    assert (status, data[:2]) == (200, b"\xff\xd8")
 
 
 def test_a_name_that_leads_here_from_elsewhere_is_refused(running):

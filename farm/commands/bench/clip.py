@@ -1,4 +1,4 @@
-"""Render a clip for real: seconds a frame by what they are spent on, memory, loss and warp error.
+"""Render a clip for real: seconds a frame by what they are spent on, memory, loss, warp error and fine detail.
 
 alone = render_alone(spec, folder)              # in this process, one task after the other
 many = render_with_ray(spec, folder, workers=2)   # as a user does
@@ -23,6 +23,7 @@ from farm.plan import plan_tasks
 from farm.plan.pace import NoProgress, Progress
 from farm.render.chunk import ChunkRenderer
 from farm.render.committed import frame_of_pass
+from farm.render.job_detail import fine_details, spread_of_fine
 from farm.render.prepare import prepare_job
 from farm.render.steadiness import warp_error
 from farm.spec import RenderSpec
@@ -39,6 +40,10 @@ class Quality:
     """Weighted loss of the pictures as they are delivered, without the ties to other frames."""
     warp_error: float | None
     """As farm.render.steadiness defines it, with the job's flow. None where no pair can be judged."""
+    fine_moving: float | None
+    """Fine detail of what moves over a frame painted from nothing, as farm.render.job_detail defines it. None where
+    nothing moves. A blur has the least warp error, and little of this.
+    """
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,12 @@ def quality_of(renderer: ChunkRenderer) -> Quality:
             match = renderer.flows.match(n, n - 1)
             errors.append(warp_error(before=painted[n - 1], after=painted[n], flow=match.flow, weight=match.weight))
     judged_errors = [error for error in errors if error is not None]
-    return Quality(statistics.median(losses), statistics.median(judged_errors) if judged_errors else None)
+    fine = spread_of_fine(fine_details(renderer.job, record, {}))
+    return Quality(
+        loss=statistics.median(losses),
+        warp_error=statistics.median(judged_errors) if judged_errors else None,
+        fine_moving=fine.median if fine else None,
+    )
 
 
 def render_with_ray(

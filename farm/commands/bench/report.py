@@ -128,8 +128,7 @@ def bench_table(figures: Mapping[str, Any], last: Mapping[str, Any] | None) -> s
     lines.append(f"{3600 / alone['wall']:.0f} frames an hour; {alone['steps'] / alone['frames']:.1f} steps a frame")
     if alone["peak"]:
         lines.append(f"memory {format_bytes(alone['peak'])} at the most")
-    steady = alone["quality"]["warp_error"]
-    lines.append(f"loss {alone['quality']['loss']:.0f}" + (f", warp error {steady:.6f}" if steady is not None else ""))
+    lines.append(_quality_line(alone["quality"]))
     if "ray" in figures:
         one, many, speedup = (figures["ray"][name] for name in ("one", "many", "speedup"))
         lines += [
@@ -139,6 +138,16 @@ def bench_table(figures: Mapping[str, Any], last: Mapping[str, Any] | None) -> s
             f"{3600 / many['frame_seconds']:.0f} frames an hour",
         ]
     return "\n".join(lines)
+
+
+def _quality_line(quality: Mapping[str, float | None]) -> str:
+    """Loss, warp error, and with it what says whether steadiness was bought with paint."""
+    parts = [f"loss {quality['loss']:.0f}"]
+    if quality["warp_error"] is not None:
+        fine = quality["fine_moving"]
+        parts.append(f"warp error {quality['warp_error']:.6f}")
+        parts.append("nothing moves" if fine is None else f"fine detail where it moves {fine:.2f} of a first frame's")
+    return ", ".join(parts)
 
 
 def _last_report(path: Path) -> dict[str, Any] | None:

@@ -68,6 +68,7 @@ def test_the_clip_is_rendered_whole_and_every_second_has_a_stage(spec, tmp_path)
     assert sum(found.stages.values()) == pytest.approx(found.wall)
     assert found.stages["other"] > 0
     assert found.quality.loss > 0
+    assert found.quality.fine_moving is None or found.quality.fine_moving > 0
     again = render_alone(spec, tmp_path, threads=1)
     assert again.steps == found.steps  # nothing of the first was found and taken
     assert again.quality == found.quality

@@ -1,0 +1,197 @@
+"""How much is painted, and how much of the film's shape is left: in what moves, and in what rests. Pure.
+
+    moving = moving_area(source_frames, 24)
+    reference = StillReference(source, still, moving, features)
+    detail = reference.compare(painted)             # FrameDetail: 1 is as good as the still
+    level = mean_within(fine_detail(painted), moving)    # grey levels, without a still
+
+A warp error alone cannot tell steady paint from a blur, which has the least warp error. What moves is where paint is
+lost: it is warped and resampled from frame to frame, and it comes into view again and again. So every figure is taken
+there and in the rest apart, and is set against a still: the same frame painted by itself, which knows of no other
+frame.
+
+    fine      mean |x - G(1.5) x|, over the still's: strokes of one to four pixels
+    middle    mean |G(1.5) x - G(5) x|, over the still's: strokes and shapes of four to fifteen pixels
+    shape     correlation of the edges of the picture and of the source, over the still's
+    content   mean squared difference of the features relu4_2 to the source's, over the still's: lower is nearer to the
+              film
+
+G(s) is a Gaussian of s pixels. Pictures are RGB uint8 (H, W, 3) of one size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal, get_args
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from farm.flow import create_smooth_search, disoccluded
+
+FRAMES_BEFORE = 6
+"""Frames before a frame against which something moves."""
+MOVES = 1.0
+"""Pixels by which a flow differs from its median over the frame, from which on something moves."""
+LEAST_SHARE = 0.005
+"""Least share of a frame that an area has, to be judged."""
+FINE, COARSE = 1.5, 5.0
+"""Standard deviations in pixels of the Gaussians that part fine detail from middle, and middle from the rest."""
+LEAST_CORRELATION = 1e-3
+"""Least correlation of a still's edges with its source's, to be compared with: below it the still has no shape."""
+
+Picture = npt.NDArray[np.uint8]
+"""(H, W, 3) RGB."""
+FloatArray = npt.NDArray[np.float32]
+"""float32 of any shape."""
+Mask = npt.NDArray[np.bool_]
+"""(H, W)."""
+Features = Callable[[Picture], FloatArray]
+"""Gives the features (C, H', W') of a picture, such as `FrameStyler.content_features`."""
+Area = Literal["moving", "resting"]
+Figure = Literal["fine", "middle", "shape", "content"]
+AREAS: tuple[Area, ...] = get_args(Area)
+FIGURES: tuple[Figure, ...] = get_args(Figure)
+
+
+@dataclass(frozen=True)
+class AreaDetail:
+    """The figures of one area of a frame over those of a still. None where the still has nothing to compare with."""
+
+    fine: float | None
+    middle: float | None
+    shape: float | None
+    content: float | None
+
+
+@dataclass(frozen=True)
+class FrameDetail:
+    """The figures of a frame by area; None for an area that covers less than LEAST_SHARE of the frame.
+
+    `moving_share` is the share of the frame that moves, 0..1.
+    """
+
+    moving_share: float
+    moving: AreaDetail | None
+    resting: AreaDetail | None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One figure over several frames. `worst` is the largest for `content`, else the smallest; `frame` has it."""
+
+    median: float
+    worst: float
+    frame: int
+
+
+def moving_area(frames: Sequence[Picture], index: int) -> Mask:
+    """Where `frames[index]`, a frame of the source, moves against any of the six frames before it: (H, W) bool.
+
+    Something moves where the flow to the earlier frame (DIS, OpenCV's medium preset) differs by more than MOVES from
+    its median over the frame, by which a pan of the camera is left out, or where it does not lead back (Ruder et al.
+    2016, eq. 5). One pixel around it counts too. `frames` are of one shot: across a cut everything would move. Nothing
+    moves in the first frame. Raises ValueError where sizes differ.
+    """
+    search = create_smooth_search()
+    current = frames[index]
+    area = np.zeros(current.shape[:2], np.bool_)
+    for before in frames[max(index - FRAMES_BEFORE, 0) : index]:
+        there, back = search.estimate(current, before), search.estimate(before, current)
+        relative = there - np.median(there, axis=(0, 1))
+        area |= disoccluded(there, back) | (np.hypot(relative[..., 0], relative[..., 1]) > MOVES)
+    return cv2.dilate(area.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+
+
+def fine_detail(picture: Picture) -> FloatArray:
+    """|x - G(1.5) x| in grey levels, the mean of the channels: (H, W) float32."""
+    return _bands(picture)[0]
+
+
+def mean_within(values: FloatArray, area: Mask) -> float | None:
+    """Mean of `values` (H, W) in an area; None where it covers less than LEAST_SHARE of the frame."""
+    return float(values[area].mean()) if area.mean() >= LEAST_SHARE else None
+
+
+def spread(details: Mapping[int, FrameDetail], area: Area, figure: Figure) -> Spread | None:
+    """Median and worst of one figure over the frames that have it; None where none has. Keys are frame numbers."""
+    values = {
+        frame: value
+        for frame, detail in details.items()
+        if (of_area := getattr(detail, area)) is not None and (value := getattr(of_area, figure)) is not None
+    }
+    return spread_of(values, largest=figure == "content")
+
+
+def spread_of(values: Mapping[int, float], *, largest: bool = False) -> Spread | None:
+    """Median and worst, the smallest or the `largest`, of values by frame; None where there are none."""
+    if not values:
+        return None
+    worst = (max if largest else min)(values, key=values.__getitem__)
+    return Spread(median(values.values()), values[worst], worst)
+
+
+class StillReference:
+    """A frame of the source painted by itself, as a measure for other paintings of that frame."""
+
+    def __init__(self, source: Picture, still: Picture, moving: Mask, features: Features) -> None:
+        """`moving` is the frame's `moving_area`. `features` gives relu4_2."""
+        self._features = features
+        self._areas: dict[Area, Mask] = {"moving": moving, "resting": ~moving}
+        self._bands = _bands(still)
+        self._source_edges, self._source_features = _edges(source), features(source)
+        self._still_edges, self._still_features = _edges(still), features(still)
+
+    def compare(self, painted: Picture) -> FrameDetail:
+        """The figures of another painting of the frame over those of the still."""
+        bands, edges, features = _bands(painted), _edges(painted), self._features(painted)
+
+        def of_area(area: Area) -> AreaDetail | None:
+            where = self._areas[area]
+            if where.mean() < LEAST_SHARE:
+                return None
+            fine, middle = (
+                _ratio(float(mine[where].mean()), float(still[where].mean()))
+                for mine, still in zip(bands, self._bands, strict=True)
+            )
+            shape, still_shape = (
+                _correlation(one[where], self._source_edges[where]) for one in (edges, self._still_edges)
+            )
+            far, still_far = (_distance(one, self._source_features, where) for one in (features, self._still_features))
+            return AreaDetail(fine, middle, _ratio(shape, still_shape, LEAST_CORRELATION), _ratio(far, still_far))
+
+        return FrameDetail(float(self._areas["moving"].mean()), of_area("moving"), of_area("resting"))
+
+
+def _ratio(value: float, of: float, least: float = 1e-6) -> float | None:
+    return value / of if of > least else None
+
+
+def _bands(picture: Picture) -> tuple[FloatArray, FloatArray]:
+    """|x - G(1.5) x| and |G(1.5) x - G(5) x| in grey levels, means of the channels: (H, W) each."""
+    exact = picture.astype(np.float32)
+    near, far = (cv2.GaussianBlur(exact, (0, 0), sigma) for sigma in (FINE, COARSE))
+    return np.abs(exact - near).mean(axis=2), np.abs(near - far).mean(axis=2)
+
+
+def _edges(picture: Picture) -> FloatArray:
+    """Length of the gradient (Sobel) of the luminance, which is blurred first: (H, W)."""
+    luminance = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    smooth = cv2.GaussianBlur(luminance, (0, 0), FINE)
+    return np.hypot(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
+
+
+def _correlation(a: FloatArray, b: FloatArray) -> float:
+    """Pearson's correlation of two arrays of one shape; 0 where one of them is constant."""
+    a, b = a - a.mean(), b - b.mean()
+    size = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return float((a * b).sum()) / size if size > 1e-9 else 0.0
+
+
+def _distance(features: FloatArray, source: FloatArray, where: Mask) -> float:
+    """Mean squared difference of two feature maps (C, H', W') in an area (H, W), whose border counts in part."""
+    weight = cv2.resize(where.astype(np.float32), source.shape[:0:-1], interpolation=cv2.INTER_AREA)
+    return float((((features - source) ** 2).mean(axis=0) * weight).sum() / weight.sum())

@@ -1,0 +1,157 @@
+"""How much fine detail the frames of a job have where the film moves, without painting a still for each of them.
+
+    details = fine_details(job, record, known)       # {frame: FineDetail}, and nothing is painted
+    detail = compare_with_still(renderer, 24)        # FrameDetail over a still, which is painted and kept in the job
+
+The reference of a shot is the frame that its first pass began with, as that pass left it: it was painted from nothing,
+so nothing in it was warped or resampled. Its fine detail, a mean over the whole picture, is what the style has at this
+size. Other frames show other things, so that a ratio below 1 in what moves need not be a loss: what rests, and the
+picture, stand beside it, and a still decides.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from farm.job import JobDirectory, JobRecord
+from farm.plan import RenderPlan, task_id
+from farm.render.chunk import ChunkRenderer, single_frame_task
+from farm.render.committed import frame_of_pass, read_committed
+from farm.render.detail import (
+    FRAMES_BEFORE,
+    FrameDetail,
+    Mask,
+    Spread,
+    StillReference,
+    fine_detail,
+    mean_within,
+    moving_area,
+    spread_of,
+)
+from farm.render.source_frames import SourceFrames
+
+MEASURED = 48
+"""Frames that are measured, evenly spread over the film.
+
+Why: what moves in a frame is found by twelve flows, which take half a second at 1280x720.
+"""
+
+
+@dataclass(frozen=True)
+class FineDetail:
+    """Fine detail of a frame in what moves and in what rests, over that of its shot's reference.
+
+    None for an area that is too small to be judged (`mean_within`). `moving_share` is the share of the frame that
+    moves, 0..1.
+    """
+
+    moving_share: float
+    moving: float | None
+    resting: float | None
+
+
+Known = dict[int, tuple[str, FineDetail]]
+"""By frame: hashes of the frame and of its reference when it was measured, and what was measured."""
+
+
+def frames_to_measure(plan: RenderPlan) -> list[int]:
+    """Up to MEASURED frames, evenly spread over those that have a frame of their shot before them, in order."""
+    frames = [frame for shot in plan.shots for frame in range(shot.start + 1, shot.stop)]
+    step = max(len(frames) / MEASURED, 1.0)
+    return [frames[round((i + 1) * step) - 1] for i in range(min(len(frames), MEASURED))]
+
+
+def moving_of_frame(plan: RenderPlan, source: Callable[[int], np.ndarray], frame: int) -> Mask:
+    """Where a frame of the film moves against the frames of its shot before it: see `moving_area`.
+
+    `source` gives source frames (H, W, 3) uint8 by number.
+    """
+    first = max(plan.shots[plan.chunk_of(frame).shot].start, frame - FRAMES_BEFORE)
+    frames = [source(other) for other in range(first, frame + 1)]
+    return moving_area(frames, len(frames) - 1)
+
+
+def fine_details(
+    job: JobDirectory,
+    record: JobRecord,
+    known: Known,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    most_seconds: float | None = None,
+) -> dict[int, FineDetail]:
+    """The fine detail of the `frames_to_measure` that the last pass has committed, by frame.
+
+    Frames in `known` that are still the same are not measured again, and `known` is brought up to date. After
+    `most_seconds` no more are measured; the rest is left out, as are shots whose reference has no detail.
+    Raises StorageError, and VideoError where the film cannot be decoded.
+    """
+    plan, source, began = record.plan, SourceFrames(record), time.monotonic()
+    references: dict[int, float] = {}
+    details: dict[int, FineDetail] = {}
+    frames = frames_to_measure(plan)
+    for number, frame in enumerate(frames):
+        shot = plan.shots[plan.chunk_of(frame).shot]
+        hashes = [_hash(job, plan, plan.passes, frame), _hash(job, plan, 1, shot.begin)]
+        if not all(hashes):
+            continue
+        key = "".join(hashes)
+        if known.get(frame, ("",))[0] != key:
+            if most_seconds is not None and time.monotonic() - began > most_seconds:
+                continue
+            if shot.index not in references:
+                references[shot.index] = float(fine_detail(frame_of_pass(job, record, 1, shot.begin)).mean())
+            if not references[shot.index]:
+                continue
+            painted = frame_of_pass(job, record, plan.passes, frame)
+            moving = moving_of_frame(plan, source, frame)
+            known[frame] = (key, _fine_detail_of(painted, moving, references[shot.index]))
+            progress(number + 1, len(frames))
+        details[frame] = known[frame][1]
+    return details
+
+
+def spread_of_fine(details: Mapping[int, FineDetail]) -> Spread | None:
+    """Median and least fine detail of what moves; None where nothing moves, or nothing was measured."""
+    return spread_of({frame: row.moving for frame, row in details.items() if row.moving is not None})
+
+
+def median_at_rest(details: Mapping[int, FineDetail]) -> float | None:
+    """Median fine detail of what rests; None where nothing rests, or nothing was measured."""
+    values = [row.resting for row in details.values() if row.resting is not None]
+    return median(values) if values else None
+
+
+def frames_for_stills(details: Mapping[int, FineDetail], count: int) -> list[int]:
+    """The `count` frames with the least fine detail in what moves, in order: those that a still has to decide on."""
+    moving = {frame: row.moving for frame, row in details.items() if row.moving is not None}
+    return sorted(sorted(moving, key=moving.__getitem__)[:count])
+
+
+def compare_with_still(renderer: ChunkRenderer, frame: int) -> FrameDetail:
+    """The figures of a frame as the last pass left it over those of a still.
+
+    The still is painted with the steps of a first frame, unless the job has it already, and stays in the job (see
+    `ChunkRenderer.single_frame`). For method optimize. Raises as a render does.
+    """
+    renderer.single_frame(frame)
+    still = read_committed(renderer.job, single_frame_task(frame), frame)
+    moving = moving_of_frame(renderer.plan, renderer.source, frame)
+    reference = StillReference(renderer.source(frame), still, moving, renderer.content_features)
+    return reference.compare(frame_of_pass(renderer.job, renderer.record, renderer.plan.passes, frame))
+
+
+def _fine_detail_of(painted: np.ndarray, moving: Mask, reference: float) -> FineDetail:
+    fine = fine_detail(painted)
+    means = [mean_within(fine, area) for area in (moving, ~moving)]
+    over = [None if mean is None else mean / reference for mean in means]
+    return FineDetail(float(moving.mean()), *over)
+
+
+def _hash(job: JobDirectory, plan: RenderPlan, pass_index: int, frame: int) -> str:
+    """Part of the hash of a committed frame; empty where it is not committed."""
+    row = job.ledger(task_id(pass_index, plan.chunk_of(frame).index)).get(frame)
+    return row.sha256[:12] if row else ""
