@@ -1,4 +1,4 @@
-"""Leases on a cluster's workers; the rule of sharing itself is in tests/test_shares.py."""
+"""Leases on a cluster's workers; the rule of sharing itself is in tests/plan/test_fair_share.py."""
 
 import pytest
 
