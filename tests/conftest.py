@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -39,10 +39,10 @@ ensure_token()
 
 
 MARKED_BY_FIXTURE = {
-    "cluster": {"ray_here", "nodes"},
+    "cluster": {"ray_here", "ray_nodes"},
     "media": {"clip", "clips", "film", "hidden_clip", "discs"},
     "process": {"object_storage", "beacon", "server", "running"},
-    "slow": {"nodes"},
+    "slow": {"ray_nodes"},
 }
 """Markers that a test gets for what it uses, so that nobody has to think of them."""
 STARTS_PROCESSES = {"cluster", "media", "process", "page", "ui", "service", "metrics"}
@@ -51,23 +51,54 @@ TIMEOUT_SECONDS = {"cluster": 300, "slow": 600, "page": 300, "ui": 900, "service
 """A test may take so long where pyproject.toml's `timeout` is too little for what it does."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what tests use, bound their time, and say which of them one process of pytest-xdist has to run.
-
-    Those with Ray share one process, hence one Ray, and come first, as they take longest. The others stay together by
-    file, so that what a module prepares is prepared once.
-    """
+    """Mark what tests use, bound their time, and put first what takes longest: Ray, then files with heavy tests."""
     for item in items:
         for marker, fixtures in MARKED_BY_FIXTURE.items():
             if fixtures & set(getattr(item, "fixturenames", ())):
                 item.add_marker(marker)
-        of_cluster = item.get_closest_marker("cluster") is not None
-        item.add_marker(pytest.mark.xdist_group("cluster" if of_cluster else item.nodeid.partition("::")[0]))
+        of_ray = item.get_closest_marker("cluster") is not None
+        assert not of_ray or item.nodeid.startswith(RAY_TESTS), f"{item.nodeid} uses Ray outside {RAY_TESTS}"
         longest = max((TIMEOUT_SECONDS.get(marker.name, 0) for marker in item.iter_markers()), default=0)
         if longest and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(longest))
-    items.sort(key=lambda item: item.get_closest_marker("cluster") is None)
+    heavy = {work_unit(item.nodeid) for item in items if item.get_closest_marker("heavy")}
+    items.sort(key=lambda item: (not item.nodeid.startswith(RAY_TESTS), work_unit(item.nodeid) not in heavy))
+
+
+RAY_TESTS = ("tests/cluster/", "tests/deploy/")
+"""No test elsewhere uses Ray."""
+OF_SEVERAL_NODES = {
+    f"tests/cluster/test_{name}.py" for name in ("elastic", "pages", "prometheus", "security", "service")
+}
+
+
+def work_unit(nodeid: str) -> str:
+    """The name of the tests that one process of pytest-xdist runs together.
+
+    Tests stay together by file, so that what a module prepares is prepared once. Those with Ray share one process,
+    hence one Ray; those of the cluster of several nodes have another.
+    """
+    file = nodeid.partition("::")[0]
+    if not file.startswith(RAY_TESTS):
+        return file
+    return "nodes" if file in OF_SEVERAL_NODES else "cluster"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deal out work units in the order of the tests.
+
+    Not by `--dist loadgroup`: pytest-xdist 3.8 tells groups by a private attribute of a test, which pytest 9.2 has not.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByWorkUnit(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return work_unit(nodeid)
+
+    config.option.loadscopereorder = False  # it would put first the files with the most tests, which are the quickest
+    return ByWorkUnit(config, log)
 
 
 started: list[str] = []
