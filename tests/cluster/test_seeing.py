@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("ray_here")
 
 def preview(clip: Path, style: Path, folder: Path, **options: object) -> dict:
     given = {"video": str(clip), "style": [str(style)], "size": 64, "frames": options.pop("frames", "0-11")}
-    values = {"vary": [], "size": 48, "steps": 3, "shots": 24, "moving": False, "workers": 2, "threads": 1}
+    values = {"vary": [], "size": 48, "steps": 3, "shots": 24, "moving": False, "workers": 1, "threads": 1}
     return preview_film(given, PreviewOptions(folder=folder, **{**values, **options}), JobProgress())
 
 
@@ -36,7 +36,9 @@ def test_a_still_of_each_shot_is_painted_once(clip, style, tmp_path):
 
 
 def test_a_grid_holds_another_picture_for_every_setting(clip, style, tmp_path):
-    told = preview(clip, style, tmp_path / "p", vary=["style-weight=0,x4", "style-scale=0.5,1"], frames="2,7")
+    told = preview(
+        clip, style, tmp_path / "p", vary=["style-weight=0,x4", "style-scale=0.5,1"], frames="2,7", workers=2
+    )
     assert told["frames"] == [2, 7]
     assert told["variants"][0] == ["style-weight 0", "style-scale 0.5"]
     jobs = sorted((tmp_path / "p/jobs").glob("*.farm"))
