@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_metrics_report_interval_ms", "1000")  # Ray's own default is 10 seconds
 os.environ.setdefault("RAY_DASHBOARD_STARTUP_TIMEOUT_S", "240")  # 60 are too few on a machine that is busy
+# Ray's own default is nice 15: beside another process of pytest-xdist, a renderer would get a thirtieth of a core
+os.environ.setdefault("RAY_worker_niceness", "0")
 # Also read at the first import, whichever test comes first: no node of a test listens on more than loopback
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
