@@ -56,23 +56,26 @@ TIMEOUT_SECONDS = {"cluster": 300, "slow": 600, "page": 300, "ui": 900, "service
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what tests use, bound their time, and put first what takes longest: Ray, then files with heavy tests."""
     for item in items:
+        used = set(getattr(item, "fixturenames", ()))
         for marker, fixtures in MARKED_BY_FIXTURE.items():
-            if fixtures & set(getattr(item, "fixturenames", ())):
+            if fixtures & used:
                 item.add_marker(marker)
-        of_ray = item.get_closest_marker("cluster") is not None
-        assert not of_ray or item.nodeid.startswith(RAY_TESTS), f"{item.nodeid} uses Ray outside {RAY_TESTS}"
+        if {"ray_here", "ray_nodes"} & used:
+            unit = "nodes" if "ray_nodes" in used else "cluster"
+            assert work_unit(item.nodeid) == unit, f"{item.nodeid} has the Ray of another work unit; see work_unit()"
         longest = max((TIMEOUT_SECONDS.get(marker.name, 0) for marker in item.iter_markers()), default=0)
         if longest and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(longest))
-    heavy = {work_unit(item.nodeid) for item in items if item.get_closest_marker("heavy")}
+    heavy = {work_unit(item.nodeid) for item in items for name in ("heavy", "slow") if item.get_closest_marker(name)}
     items.sort(key=lambda item: (not item.nodeid.startswith(RAY_TESTS), work_unit(item.nodeid) not in heavy))
 
 
 RAY_TESTS = ("tests/cluster/", "tests/deploy/")
 """No test elsewhere uses Ray."""
 OF_SEVERAL_NODES = {
-    f"tests/cluster/test_{name}.py" for name in ("elastic", "pages", "prometheus", "security", "service")
+    f"tests/cluster/test_{name}.py" for name in ("elastic", "pages", "prometheus", "security", "service", "staging")
 }
+"""All files that use the cluster of several nodes."""
 
 
 def work_unit(nodeid: str) -> str:
