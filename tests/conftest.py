@@ -49,7 +49,7 @@ MARKED_BY_FIXTURE = {
 """Markers that a test gets for what it uses, so that nobody has to think of them."""
 STARTS_PROCESSES = {"cluster", "media", "process", "page", "ui", "service", "metrics"}
 """A test with none of these markers starts no process and listens nowhere, or it fails."""
-TIMEOUT_SECONDS = {"cluster": 300, "slow": 600, "page": 300, "ui": 900, "service": 900, "metrics": 900}
+TIMEOUT_SECONDS = {"cluster": 600, "slow": 900, "page": 300, "ui": 900, "service": 900, "metrics": 900}
 """A test may take so long where pyproject.toml's `timeout` is too little for what it does."""
 
 
