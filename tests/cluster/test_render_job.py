@@ -31,7 +31,7 @@ from farm.paint.tensors import image_to_tensor
 from farm.plan import plan_tasks
 from farm.render.source_frames import SourceFrames
 from farm.spec import RenderSpec, build_spec
-from tests.cluster.commands import final_frames, same_frames
+from tests.cluster.commands import farm, final_frames, same_frames
 from tests.conftest import make_clip
 
 pytestmark = pytest.mark.usefixtures("ray_here")
@@ -255,27 +255,68 @@ def test_a_task_that_cannot_succeed_ends_the_job_and_keeps_the_rest(clip, style,
     assert any("000009.png" in line for line in state["failures"]["pass-1/00002"]), "the task's own last lines"
 
 
-def test_ctrl_c_and_the_same_render_again(clip, style, tmp_path, reference):
-    output = tmp_path / "interrupted.mp4"
-    command = [sys.executable, "-m", "farm", "render", str(clip), "--style", str(style), "-o", str(output)]
-    command += ["--size", "64", "--iterations", "4,3", "--chunk-frames", "4", "--overlap", "2", "--passes", "2"]
-    command += ["--long-term", "3", "--workers", "1", "--threads", "1", "--json"]
-    second_frame = tmp_path / "interrupted.farm/frames/pass-1/00000/000001.png"
+def command_of(clip: Path, style: Path, output: Path) -> list[str]:
+    """The arguments of the job that `make_spec` describes."""
+    options = ["--size", "64", "--iterations", "4,3", "--chunk-frames", "4", "--overlap", "2", "--passes", "2"]
+    options += ["--long-term", "3", "--workers", "1", "--threads", "1", "--json"]
+    return ["render", str(clip), "--style", str(style), "-o", str(output), *options]
+
+
+def check_continued(report: dict, committed: int, reference: dict) -> None:
+    """Whether a job went on from its `committed` frames to the frames of an undisturbed render."""
+    assert committed >= 2
+    assert report["reused"] >= committed - 1
+    assert report["rendered"] + report["reused"] == reference["rendered"]
+    assert same_frames(report["job"], reference["job"])
+
+
+def frames_in(job: Path) -> int:
+    return sum(1 for _ in (job / "frames").rglob("[0-9]*.png"))
+
+
+def test_ctrl_c_and_the_same_command_again(clip, style, tmp_path, reference):
+    command = command_of(clip, style, tmp_path / "interrupted.mp4")
+    job, ended = tmp_path / "interrupted.farm", threading.Event()
+
+    def interrupt_after_the_second_frame() -> None:
+        while not ended.wait(0.02):
+            if (job / "frames/pass-1/00000/000001.png").exists():
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+
+    interrupting = threading.Thread(target=interrupt_after_the_second_frame)
+    interrupting.start()
+    try:
+        first = farm(*command)
+    finally:
+        ended.set()
+        interrupting.join()
+    assert first.returncode == 3, first.stderr
+    assert first.stdout == ""
+    assert "Traceback" not in first.stderr
+    assert not (tmp_path / "interrupted.mp4").exists()
+    committed = frames_in(job)
+    second = farm(*command)
+    assert second.returncode == 0, second.stderr
+    check_continued(json.loads(second.stdout), committed, reference)
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_process_of_its_own(clip, style, tmp_path, reference):
+    output, job = tmp_path / "interrupted.mp4", tmp_path / "interrupted.farm"
+    command = [sys.executable, "-m", "farm", *command_of(clip, style, output)]
     first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while first.poll() is None and not second_frame.exists():
+    while first.poll() is None and not (job / "frames/pass-1/00000/000001.png").exists():
         time.sleep(0.02)
     first.send_signal(signal.SIGINT)
-    stdout, stderr = first.communicate(timeout=60)
+    stdout, stderr = first.communicate(timeout=120)
     assert first.returncode == 3, stderr
     assert stdout == ""
     assert "Traceback" not in stderr
     assert not output.exists()
-    committed = sum(1 for _ in (tmp_path / "interrupted.farm/frames").rglob("[0-9]*.png"))
-    assert committed >= 2
-    report = render(make_spec(clip, style, output))
-    assert report["reused"] >= committed - 1
-    assert report["rendered"] + report["reused"] == reference["rendered"]
-    assert same_frames(report["job"], reference["job"])
+    committed = frames_in(job)
+    second = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
+    check_continued(json.loads(second.stdout), committed, reference)
 
 
 def test_a_truncated_film_renders_what_decodes_only_when_asked(tmp_path):
