@@ -172,18 +172,19 @@ class ShotStyler:
         ties: Sequence[TemporalTie],
         regions: Sequence[np.ndarray] = (),
         average_last: int = 1,
+        fine_first: bool = False,
     ) -> StylizedFrame:
         """Paint `content` (H, W, 3) uint8 from `start` (H, W, 3) float32 in 0..255, in `steps` steps of the optimiser.
 
         `ties` are painted neighbours, warped to this frame, that the result must resemble. `regions` as in `first`.
-        `average_last` is the number of the optimiser's last points that are averaged, see FrameOptimizer.stylize.
+        `average_last` and `fine_first` are those of FrameOptimizer.stylize.
         Raises OptimizationError.
         """
         see = self._colors.content
         tied = [replace(tie, image=see(tie.image)) for tie in ties]
         styled = self._styled_regions(regions, self._size)
         painted = self._optimizer.stylize(
-            see(content), see(start), steps, tied, regions=styled, average_last=average_last
+            see(content), see(start), steps, tied, regions=styled, average_last=average_last, fine_first=fine_first
         )
         return self._finished(painted, content)
 

@@ -29,13 +29,30 @@ from farm.paint.network.painter import InstantPainter
 from farm.paint.optimizer.frame import StylizedFrame
 from farm.paint.stopwatch import timed
 from farm.paint.styler import FrameStyler, ShotStyler
-from farm.plan import Chunk, Task
+from farm.plan import Chunk, RenderPlan, Task
 from farm.plan.reads import frames_in_order, neighbours_read, relay_reads
 from farm.render.committed import frame_of_pass, read_committed
+from farm.render.moving_paint import (
+    MOST_KEPT,
+    carried_tie,
+    detail_energy,
+    even_strokes,
+    keep_detail,
+    mean_tie,
+    moving_weight,
+)
 from farm.render.read_ahead import overlapped
 from farm.render.regions.masks import RegionMasks
 from farm.render.source_frames import SourceFrames, open_flow_store
-from farm.render.temporal import blended_start, looks_alike, nearest_visible, painted_alike, warped_start
+from farm.render.temporal import (
+    blended_start,
+    color_change,
+    looks_alike,
+    nearest_visible,
+    painted_alike,
+    warped_start,
+)
+from farm.spec import RenderSpec
 from farm.spec.frames import evenly
 
 INDEPENDENT_BATCH = 8
@@ -45,6 +62,11 @@ AVERAGED_POINTS = 3
 
 Why: the optimiser ends between two jumps, and at other ones in each neighbour, which shows as flicker. Measured: with
 the mean of three, warp error falls by a tenth and style loss rises by a fiftieth. Pass 1 has too few steps for it.
+"""
+FOLLOWED_LATER = 1 / 3
+"""Share of `follow_change` by which later passes follow the film.
+
+Why: pass 1 has brought the shapes in. What later passes add fluctuates with errors of the flow, which shows as flicker.
 """
 COLOR_SAMPLE = 16
 """Frames of a shot whose colours stand for those of the whole shot."""
@@ -88,6 +110,8 @@ class ChunkRenderer:
         self.source = SourceFrames(record)
         self.flows = open_flow_store(self.job, record, self.source, flow_sources)
         self.masks = RegionMasks(self.job, record, self.source, self.flows)
+        self._carries_paint = carries_paint(self.plan, self.spec)
+        self._moving_kept: tuple[int, np.ndarray] | None = None  # of the frame that is being painted
         self._shot_colors: dict[int, ColorTreatment] = {}  # one entry: the shot that a network paints at present
 
     def styler(self, frame: int) -> ShotStyler:
@@ -216,21 +240,33 @@ class ChunkRenderer:
         self, frame: int, earlier: Sequence[tuple[int, np.ndarray]], steps: int
     ) -> tuple[np.ndarray, FrameRecord]:
         """Pass 1: start from, and tie to, stylised frames of the same shot: (frame, picture), nearest first."""
-        ties = nearest_visible([self._warped(frame, other, image) for other, image in earlier])
+        follow = self.spec.follow_change
+        ties = nearest_visible([self._tie(frame, other, image, follow) for other, image in earlier])
         content, regions = self.source(frame), self.masks.weights(frame)
         nearest, nearest_painted = earlier[0]
         with timed("warp"):
             alike = painted_alike(content, self.source(nearest), nearest_painted, self.flows.match(frame, nearest).flow)
             start = warped_start(alike, ties)
-        return _with_record(frame, self.styler(frame).next(content, start, steps, ties, regions))
+        painted = self.styler(frame).next(content, start, steps, ties, regions, fine_first=self._carries_paint)
+        return _with_record(frame, painted)
 
     def _refine(self, task: Task, frame: int) -> tuple[np.ndarray, FrameRecord]:
         """A later pass (Ruder 2016, section 4.4): draw the frame towards its neighbours, and tie it to them."""
         neighbours = neighbours_read(self.plan, self.spec, task, frame)
-        ties = [self._warped(frame, other, self._committed(pass_index, other)) for pass_index, other in neighbours]
-        start = blended_start(self._committed(task.pass_index - 1, frame), ties, self.spec.blend)
+        follow = self.spec.follow_change * FOLLOWED_LATER
+        ties = [self._tie(frame, other, self._committed(pass_index, other), follow) for pass_index, other in neighbours]
+        own = self._committed(task.pass_index - 1, frame)
         content, regions, steps = self.source(frame), self.masks.weights(frame), self.plan.steps.refine
-        painted = self.styler(frame).next(content, start, steps, ties, regions, average_last=AVERAGED_POINTS)
+        with timed("warp"):
+            if self._carries_paint and ties:
+                ties = [mean_tie(ties)]
+            start = blended_start(own, ties, self.spec.blend)
+            if self._carries_paint:
+                start = keep_detail(start, detail_energy(own), MOST_KEPT)
+                start = even_strokes(start, content, self._moving(frame))
+        painted = self.styler(frame).next(
+            content, start, steps, ties, regions, average_last=AVERAGED_POINTS, fine_first=self._carries_paint
+        )
         return _with_record(frame, painted)
 
     # what is read -----------------------------------------------------------------------------------
@@ -242,20 +278,46 @@ class ChunkRenderer:
             for other in relay_reads(self.plan, self.spec.long_term, chunk, frame)
         ]
 
-    def _warped(self, frame: int, other: int, image: np.ndarray) -> TemporalTie:
+    def _tie(self, frame: int, other: int, image: np.ndarray, follow: float) -> TemporalTie:
+        """`frame` tied to the painted `image` of another frame. `follow` in 0..1: see `moving_paint.carried_tie`."""
         with timed("flow"):
             match = self.flows.match(frame, other)
             weight = match.weight
             if abs(frame - other) > 1:
                 weight = weight * looks_alike(self.source(frame), warp(self.source(other), match.flow))
         with timed("warp"):
-            return TemporalTie(warp_sharp(image, match.flow), weight)
+            if not self._carries_paint:
+                return TemporalTie(warp_sharp(image, match.flow), weight)
+            content, source = self.source(frame), self.source(other)
+            moving, change = self._moving(frame), color_change(source, image)
+            return carried_tie(image, match, weight, content, source, moving=moving, follow=follow, change=change)
+
+    def _moving(self, frame: int) -> np.ndarray:
+        """`moving_weight` of a frame, by the frame before it; by the one after it in the first frame of a shot."""
+        if self._moving_kept is None or self._moving_kept[0] != frame:
+            shot = self.plan.shots[self.plan.chunk_of(frame).shot]
+            if shot.stop - shot.start == 1:
+                weight = np.zeros((self.plan.height, self.plan.width), np.float32)
+            else:
+                other = frame - 1 if frame > shot.start else frame + 1
+                match = self.flows.match(frame, other)
+                weight = moving_weight(match, self.source(frame), warp(self.source(other), match.flow))
+            self._moving_kept = (frame, weight)
+        return self._moving_kept[1]
 
     def _committed(self, pass_index: int, frame: int) -> np.ndarray:
         return frame_of_pass(self.job, self.record, pass_index, frame)
 
     def _read(self, task: str, frame: int) -> np.ndarray:
         return read_committed(self.job, task, frame)
+
+
+def carries_paint(plan: RenderPlan, spec: RenderSpec) -> bool:
+    """Whether paint is carried as `farm.render.moving_paint` says: in a relay with two-sided passes after it.
+
+    One pass, alternating passes, and chunks that start from scratch are as Ruder et al. have them.
+    """
+    return plan.relay and spec.passes > 1 and spec.sweep == "two-sided"
 
 
 def single_frame_task(frame: int) -> str:
