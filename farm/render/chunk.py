@@ -247,7 +247,7 @@ class ChunkRenderer:
         with timed("warp"):
             alike = painted_alike(content, self.source(nearest), nearest_painted, self.flows.match(frame, nearest).flow)
             start = warped_start(alike, ties)
-        painted = self.styler(frame).next(content, start, steps, ties, regions, fine_first=self._carries_paint)
+        painted = self.styler(frame).next(content, start, steps, ties, regions, warm=self._carries_paint)
         return _with_record(frame, painted)
 
     def _refine(self, task: Task, frame: int) -> tuple[np.ndarray, FrameRecord]:
@@ -265,7 +265,7 @@ class ChunkRenderer:
                 start = keep_detail(start, detail_energy(own), MOST_KEPT)
                 start = even_strokes(start, content, self._moving(frame))
         painted = self.styler(frame).next(
-            content, start, steps, ties, regions, average_last=AVERAGED_POINTS, fine_first=self._carries_paint
+            content, start, steps, ties, regions, average_last=AVERAGED_POINTS, warm=self._carries_paint
         )
         return _with_record(frame, painted)
 

@@ -1,7 +1,7 @@
 """Paint that is carried to where the film moves: it keeps its strokes and takes on the film's shapes. Pure.
 
     moving = moving_weight(match, content, source_there)
-    carried = keep_detail(warp_sharp(painted, match.flow), energy=warp(detail_energy(painted), match.flow))
+    carried = keep_detail(warp_sharp(painted, match.flow), warp(detail_energy(painted), match.flow), most=1.5)
     carried = follow_change(carried, content, source_there, change=color_change(source, painted), weight=moving)
     carried = even_strokes(carried, content, moving)
 

@@ -29,15 +29,7 @@ from farm.paint.losses.guided import Guide, StyledRegion, paste
 from farm.paint.losses.objective import Anchor, Objective, OptimizeSettings, TemporalTie
 from farm.paint.losses.targets import StyleTargets
 from farm.paint.optimizer.memory import SHORTEST_HISTORY, usable_tiles
-from farm.paint.optimizer.minimize import (
-    FIRST_STEP,
-    LBFGS,
-    LOWEST_FREQUENCY,
-    WARM_FREQUENCY,
-    Adam,
-    Minimizer,
-    SmoothingPreconditioner,
-)
+from farm.paint.optimizer.minimize import FIRST_STEP, LBFGS, Adam, Minimizer, SmoothingPreconditioner
 from farm.paint.stopwatch import timed
 from farm.paint.tensors import image_to_tensor, tensor_to_exact, tensor_to_image
 
@@ -119,7 +111,6 @@ class FrameOptimizer:
         regions: Sequence[StyledRegion] = (),
         keep_exact: bool = False,
         average_last: int = 1,
-        fine_first: bool = False,
     ) -> StylizedFrame:
         """Minimise the loss from `start` in at most `iterations` steps.
 
@@ -129,9 +120,8 @@ class FrameOptimizer:
 
         A step is one evaluation of loss and gradient. One more evaluation, of the loss alone, ends the frame: at the
         mean of the last `average_last` points (Polyak and Juditsky 1992), which lies in the valley that they jump
-        across. `fine_first` is for a start that has the large shapes already: fine detail is then corrected as soon as
-        coarse detail (`SmoothingPreconditioner`). The result is the best image that was evaluated; with 0 iterations,
-        the start. If memory runs out, the frame is begun again in smaller tiles, and `notes` of the result says so.
+        across. The result is the best image that was evaluated; with 0 iterations, the start. If memory runs out, the
+        frame is begun again in smaller tiles, and `notes` of the result says so.
         Raises OptimizationError if the loss is not finite or does not fall in any attempt, or if the smallest tiles do
         not fit into memory; ValueError for pictures of unequal shapes.
         """
@@ -139,7 +129,7 @@ class FrameOptimizer:
         shapes += [(*region.weight.shape, 3) for region in regions]
         if any(shape != content.shape for shape in shapes):
             raise ValueError("content, start, ties and regions must have the same shape")
-        request = _Request(content, start, iterations, ties, regions, progress, keep_exact, average_last, fine_first)
+        request = _Request(content, start, iterations, ties, regions, progress, keep_exact, average_last)
         tile, history = self.tile, self.settings.history
         notes: list[str] = []
         while True:
@@ -167,7 +157,7 @@ class FrameOptimizer:
         guide = Guide(regions, self.targets, self.settings.style_layers, self.features.device) if regions else None
         kept = guide.kept if guide else None
         failures: list[str] = []
-        for attempt in self._attempts(content, within.history, request.fine_first):
+        for attempt in self._attempts(content, within.history):
             objective = Objective(attempt.features, self.targets, self.settings, content, anchor, guide, within.tile)
             begin = content if attempt.from_content else request.start
             if kept is not None:
@@ -196,7 +186,7 @@ class FrameOptimizer:
             "try --precision fp32, or lower the style and temporal weights",
         )
 
-    def _attempts(self, content: NDArray[np.uint8], history: int, fine_first: bool) -> Iterator[_Attempt]:
+    def _attempts(self, content: NDArray[np.uint8], history: int) -> Iterator[_Attempt]:
         """The attempts in order: as the settings say; L-BFGS in float32 with a small first step; Adam in float32, from
         the content.
         """
@@ -204,8 +194,7 @@ class FrameOptimizer:
         precondition = None
         if settings.precondition:
             height, width = content.shape[:2]
-            lowest = WARM_FREQUENCY if fine_first else LOWEST_FREQUENCY
-            precondition = SmoothingPreconditioner(height, width, self.features.device, lowest)
+            precondition = SmoothingPreconditioner(height, width, settings.lowest_frequency, self.features.device)
 
         def lbfgs(start: Tensor, first_step: float = FIRST_STEP) -> Minimizer:
             return LBFGS(start, history, first_step, precondition)
@@ -282,7 +271,6 @@ class _Request:
     progress: Callable[[StepProgress], None] | None
     keep_exact: bool
     average_last: int
-    fine_first: bool
 
 
 @dataclass(frozen=True)

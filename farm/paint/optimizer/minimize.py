@@ -29,17 +29,6 @@ SUFFICIENT_DECREASE = 1e-4
 """Armijo's constant: the share of the decrease predicted by the slope that a step must reach."""
 BACKTRACKS = 12
 """Shortened steps in a row before the minimiser gives up. By then a step is 1e-5 of the first proposal."""
-LOWEST_FREQUENCY = 1 / 32
-"""Cycles per pixel up to which `SmoothingPreconditioner` treats all frequencies alike.
-
-Why: the mean colour must not run ahead.
-"""
-WARM_FREQUENCY = 1 / 6
-"""The same where a picture starts from its painted neighbour, whose large shapes are right already.
-
-Why: a few steps are all such a frame has, and what it lacks are strokes. Measured (docs/measurements.md): the same
-detail at an eighth less warp error.
-"""
 CURVATURE_FLOOR = 1e-8
 """A pair (s, y) is kept only if s'y > CURVATURE_FLOOR * |s| |y|. A smaller product would make the inverse Hessian
 explode.
@@ -172,10 +161,12 @@ class SmoothingPreconditioner:
     loss took 15 to 25 % fewer steps, both from the content and from a warped predecessor.
     """
 
-    def __init__(
-        self, height: int, width: int, device: torch.device | str = "cpu", lowest: float = LOWEST_FREQUENCY
-    ) -> None:
-        """For images of `height` x `width` pixels. `lowest` in cycles per pixel: see LOWEST_FREQUENCY."""
+    def __init__(self, height: int, width: int, lowest: float = 1 / 32, device: torch.device | str = "cpu") -> None:
+        """For images of `height` x `width` pixels.
+
+        Frequencies below `lowest`, in cycles per pixel, are all treated alike, so that the mean colour does not run
+        ahead.
+        """
         vertical = torch.fft.fftfreq(height, device=device)[:, None]
         horizontal = torch.fft.rfftfreq(width, device=device)[None, :]
         frequency = torch.hypot(vertical, horizontal).clamp(min=lowest)
