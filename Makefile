@@ -23,13 +23,13 @@ demo: $(READY)
 	$(BIN)/farm demo -o demo
 
 unit: $(READY)
-	$(BIN)/pytest -n 2 --dist loadgroup -m '$(UNIT)'
+	$(BIN)/pytest -n 2 -m '$(UNIT)'
 
 test: $(READY)
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2
 
 test-all: $(READY)
-	$(BIN)/pytest -n 2 --dist loadgroup -m 'not ui and not metrics and not page'
+	$(BIN)/pytest -n 2 -m 'not ui and not metrics and not page'
 
 test-media: $(READY)
 	$(BIN)/python -m benchmarks.media $(CLIPS)

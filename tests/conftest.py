@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_metrics_report_interval_ms", "1000")  # Ray's own default is 10 seconds
 os.environ.setdefault("RAY_DASHBOARD_STARTUP_TIMEOUT_S", "240")  # 60 are too few on a machine that is busy
+# Ray's own default is nice 15: beside another process of pytest-xdist, a renderer would get a thirtieth of a core
+os.environ.setdefault("RAY_worker_niceness", "0")
 # Also read at the first import, whichever test comes first: no node of a test listens on more than loopback
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
@@ -39,35 +41,69 @@ ensure_token()
 
 
 MARKED_BY_FIXTURE = {
-    "cluster": {"ray_here", "nodes"},
+    "cluster": {"ray_here", "ray_nodes"},
     "media": {"clip", "clips", "film", "hidden_clip", "discs"},
     "process": {"object_storage", "beacon", "server", "running"},
-    "slow": {"nodes"},
+    "slow": {"ray_nodes"},
 }
 """Markers that a test gets for what it uses, so that nobody has to think of them."""
 STARTS_PROCESSES = {"cluster", "media", "process", "page", "ui", "service", "metrics"}
 """A test with none of these markers starts no process and listens nowhere, or it fails."""
-TIMEOUT_SECONDS = {"cluster": 300, "slow": 600, "page": 300, "ui": 900, "service": 900, "metrics": 900}
+TIMEOUT_SECONDS = {"cluster": 600, "slow": 900, "page": 300, "ui": 900, "service": 900, "metrics": 900}
 """A test may take so long where pyproject.toml's `timeout` is too little for what it does."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what tests use, bound their time, and say which of them one process of pytest-xdist has to run.
-
-    Those with Ray share one process, hence one Ray, and come first, as they take longest. The others stay together by
-    file, so that what a module prepares is prepared once.
-    """
+    """Mark what tests use, bound their time, and put first what takes longest: Ray, then files with heavy tests."""
     for item in items:
+        used = set(getattr(item, "fixturenames", ()))
         for marker, fixtures in MARKED_BY_FIXTURE.items():
-            if fixtures & set(getattr(item, "fixturenames", ())):
+            if fixtures & used:
                 item.add_marker(marker)
-        of_cluster = item.get_closest_marker("cluster") is not None
-        item.add_marker(pytest.mark.xdist_group("cluster" if of_cluster else item.nodeid.partition("::")[0]))
+        if {"ray_here", "ray_nodes"} & used:
+            unit = "nodes" if "ray_nodes" in used else "cluster"
+            assert work_unit(item.nodeid) == unit, f"{item.nodeid} has the Ray of another work unit; see work_unit()"
         longest = max((TIMEOUT_SECONDS.get(marker.name, 0) for marker in item.iter_markers()), default=0)
         if longest and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(longest))
-    items.sort(key=lambda item: item.get_closest_marker("cluster") is None)
+    heavy = {work_unit(item.nodeid) for item in items for name in ("heavy", "slow") if item.get_closest_marker(name)}
+    items.sort(key=lambda item: (not item.nodeid.startswith(RAY_TESTS), work_unit(item.nodeid) not in heavy))
+
+
+RAY_TESTS = ("tests/cluster/", "tests/deploy/")
+"""No test elsewhere uses Ray."""
+OF_SEVERAL_NODES = {
+    f"tests/cluster/test_{name}.py" for name in ("elastic", "pages", "prometheus", "security", "service", "staging")
+}
+"""All files that use the cluster of several nodes."""
+
+
+def work_unit(nodeid: str) -> str:
+    """The name of the tests that one process of pytest-xdist runs together.
+
+    Tests stay together by file, so that what a module prepares is prepared once. Those with Ray share one process,
+    hence one Ray; those of the cluster of several nodes have another.
+    """
+    file = nodeid.partition("::")[0]
+    if not file.startswith(RAY_TESTS):
+        return file
+    return "nodes" if file in OF_SEVERAL_NODES else "cluster"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deal out work units in the order of the tests.
+
+    Not by `--dist loadgroup`: pytest-xdist 3.8 tells groups by a private attribute of a test, which pytest 9.2 has not.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByWorkUnit(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return work_unit(nodeid)
+
+    config.option.loadscopereorder = False  # it would put first the files with the most tests, which are the quickest
+    return ByWorkUnit(config, log)
 
 
 started: list[str] = []

@@ -241,7 +241,7 @@ def test_a_benchmark_runs_and_writes_its_figures(name: str, inputs: Inputs, tmp_
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{module}", *case.arguments(inputs, tmp_path)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"},
         capture_output=True,
         text=True,
         timeout=580,

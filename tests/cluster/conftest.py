@@ -20,7 +20,7 @@ START_ATTEMPTS = 3
 
 
 @pytest.fixture(scope="package")
-def nodes(tmp_path_factory) -> Iterator[Any]:
+def ray_nodes(tmp_path_factory) -> Iterator[Any]:
     """A head without cores and two workers of one core, as processes of their own. The token is this cluster's own.
 
     `cluster.folder` is Ray's, and nobody else's on this machine; it has to have a short name. `cluster.audit` is what
@@ -58,11 +58,11 @@ def nodes(tmp_path_factory) -> Iterator[Any]:
 
 
 @pytest.fixture
-def two_workers(nodes) -> Any:
+def two_workers(ray_nodes) -> Any:
     """The cluster, whatever a test before did to its workers."""
-    while len(nodes.workers) < 2:
-        nodes.workers.append(nodes.add_node(num_cpus=1, wait=False))
-    return nodes
+    while len(ray_nodes.workers) < 2:
+        ray_nodes.workers.append(ray_nodes.add_node(num_cpus=1, wait=False))
+    return ray_nodes
 
 
 @pytest.fixture(scope="package")
@@ -71,7 +71,7 @@ def film(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def undisturbed(nodes, film, style, tmp_path_factory) -> dict[str, Any]:
+def undisturbed(ray_nodes, film, style, tmp_path_factory) -> dict[str, Any]:
     """What `farm submit` said of a job that is finished now."""
     done = submit(film, style, tmp_path_factory.mktemp("undisturbed") / "out.mp4")
     assert done.returncode == 0, done.stderr

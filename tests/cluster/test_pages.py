@@ -27,7 +27,7 @@ CHEVRON = "M13.172 12l-4.95-4.95"
 
 
 @pytest.fixture(scope="module")
-def job(nodes, style, tmp_path_factory) -> Iterator[dict[str, Any]]:
+def job(ray_nodes, style, tmp_path_factory) -> Iterator[dict[str, Any]]:
     """A job that has left its first pass behind, with a good deal before it."""
     folder = tmp_path_factory.mktemp("pages")
     film = make_clip(folder / "street.mp4", frames=48)

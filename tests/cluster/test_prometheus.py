@@ -30,14 +30,14 @@ ONLY_IN_TROUBLE = ("retries", "lost", "failed")
 
 
 @pytest.fixture(scope="module")
-def prometheus(nodes, tmp_path_factory) -> Iterator[str]:
+def prometheus(ray_nodes, tmp_path_factory) -> Iterator[str]:
     """Its address. Only where the file of Ray's ports lies, and how often they are read, differ from deploy/."""
     binary = shutil.which("prometheus")
     if binary is None:
         pytest.skip("prometheus is not here: apt-get install prometheus")
     folder = tmp_path_factory.mktemp("prometheus")
     text = (ROOT / "deploy/prometheus/prometheus.yml").read_text()
-    config = yaml.safe_load(text.replace("/tmp/ray/", f"{nodes.folder}/"))
+    config = yaml.safe_load(text.replace("/tmp/ray/", f"{ray_nodes.folder}/"))
     config["global"]["scrape_interval"] = "2s"
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     address = f"127.0.0.1:{free_port()}"
@@ -78,7 +78,7 @@ def rate_in(line: str) -> float:
     return value if found[2] == "frames/s" else 1 / value
 
 
-def test_prometheus_and_the_log_tell_the_same_rate(prometheus, nodes, style, tmp_path, monkeypatch):
+def test_prometheus_and_the_log_tell_the_same_rate(prometheus, ray_nodes, style, tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_PROMETHEUS_HOST", prometheus)
     film = make_clip(tmp_path / "street.mp4", frames=3000)
     told = json.loads(submit(film, style, tmp_path / "out.mp4", "--iterations", "2,2").stdout)

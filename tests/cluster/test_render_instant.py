@@ -18,12 +18,13 @@ from farm.paint.color.matching import YIQ_FROM_RGB
 from farm.paint.color.treatment import color_treatment_after
 from farm.paint.network.network_file import load_network_file, style_picture
 from farm.paint.network.painter import InstantPainter
-from farm.plan import Runtime
+from farm.plan import Runtime, plan_tasks
 from farm.plan.pace import NoProgress
-from farm.render.chunk import COLOR_SAMPLE
+from farm.render.chunk import COLOR_SAMPLE, ChunkRenderer
 from farm.render.committed import frame_of_pass
 from farm.render.inputs import Inputs
 from farm.render.network_for_film import film_training
+from farm.render.prepare import prepare_job
 from farm.render.source_frames import SourceFrames
 from farm.spec import RenderSpec, build_spec
 from farm.spec.frames import evenly
@@ -49,9 +50,23 @@ def frames_of(report: dict) -> list[np.ndarray]:
     return [frame_of_pass(job, record, 1, frame) for frame in record.plan.frames]
 
 
+def paint_here(spec: RenderSpec, runtime: Runtime) -> dict:
+    """The frames of a job painted in this process, one task after the other; `job` is its directory."""
+    job = str(Path(spec.output).with_suffix(".farm"))
+    record = prepare_job(spec, job).begin(runtime)
+    renderer = ChunkRenderer(job)
+    for task in plan_tasks(record.plan):
+        assert list(renderer.render(task))
+    return {"job": job}
+
+
 @pytest.fixture(scope="module")
 def reference(clip, network_file, tmp_path_factory, ray_here):
     return render(make_spec(clip, network_file, tmp_path_factory.mktemp("reference") / "out.mp4"))
+
+
+def runtime_of(report: dict) -> Runtime:
+    return JobDirectory(report["job"]).load_record().runtime
 
 
 def test_frames_are_those_of_the_network(reference, network_file):
@@ -86,7 +101,7 @@ def test_luminance_and_kept_regions(reference, clip, network_file, tmp_path):
     spec = make_spec(
         clip, network_file, tmp_path / "kept.mp4", color="luminance", regions=[f"{tmp_path / 'mask.png'}@static=none"]
     )
-    report = render(spec)
+    report = paint_here(spec, runtime_of(reference))
     source = SourceFrames(JobDirectory(report["job"]).load_record())
     for frame, painted in enumerate(frames_of(report)):
         assert np.array_equal(painted[:, :16], source(frame)[:, :16])
@@ -99,7 +114,7 @@ def test_luminance_and_kept_regions(reference, clip, network_file, tmp_path):
 def test_matched_colours_are_the_transform_of_the_painting_on_what_the_network_paints(
     reference, clip, network_file, tmp_path, mode
 ):
-    report = render(make_spec(clip, network_file, tmp_path / "matched.mp4", color=mode))
+    report = paint_here(make_spec(clip, network_file, tmp_path / "matched.mp4", color=mode), runtime_of(reference))
     record = JobDirectory(report["job"]).load_record()
     source = SourceFrames(record)
     sample = [source(offset) for offset in evenly(COLOR_SAMPLE, 12)]

@@ -31,7 +31,7 @@ from farm.paint.tensors import image_to_tensor
 from farm.plan import plan_tasks
 from farm.render.source_frames import SourceFrames
 from farm.spec import RenderSpec, build_spec
-from tests.cluster.commands import final_frames, same_frames
+from tests.cluster.commands import farm, final_frames, same_frames
 from tests.conftest import make_clip
 
 pytestmark = pytest.mark.usefixtures("ray_here")
@@ -53,6 +53,19 @@ def reference(clip, style, tmp_path_factory, ray_here):
     """An undisturbed render by one worker."""
     spec = make_spec(clip, style, tmp_path_factory.mktemp("reference") / "out.mp4")
     return render(spec, workers=1)
+
+
+@pytest.fixture(scope="module")
+def pair(clip, style, tmp_path_factory, ray_here):
+    """The same by two workers."""
+    return render(make_spec(clip, style, tmp_path_factory.mktemp("pair") / "two.mp4"), workers=2)
+
+
+@pytest.fixture(scope="module")
+def copied(clip, tmp_path_factory, ray_here):
+    """A job that copies its frames."""
+    output = tmp_path_factory.mktemp("copied") / "same.mp4"
+    return render(build_spec({"video": str(clip), "output": str(output), "method": "identity"}))
 
 
 def test_the_film_has_the_frames_times_and_sound_of_its_source(clip, reference):
@@ -90,10 +103,9 @@ def test_frames_are_painted_not_copied(clip, style, reference):
         assert near < far
 
 
-def test_two_workers_make_the_same_frames_as_one(clip, style, tmp_path, reference):
-    report = render(make_spec(clip, style, tmp_path / "two.mp4"), workers=2)
-    assert report["workers"] == 2
-    assert same_frames(report["job"], reference["job"])
+def test_two_workers_make_the_same_frames_as_one(pair, reference):
+    assert pair["workers"] == 2
+    assert same_frames(pair["job"], reference["job"])
 
 
 def test_a_killed_actor_costs_nothing_but_time(clip, style, tmp_path, reference, monkeypatch):
@@ -192,12 +204,11 @@ def packets(film: str) -> list[bytes]:
         return [bytes(packet) for packet in container.demux(video=0)]
 
 
-def test_a_damaged_frame_is_made_again_bit_for_bit(clip, style, tmp_path, reference):
-    report = render(make_spec(clip, style, tmp_path / "mend.mp4"), workers=1)
-    Path(report["output"]).unlink()
-    frame = Path(report["job"]) / "frames/pass-2/00001/000005.png"
+def test_a_damaged_frame_is_made_again_bit_for_bit(clip, style, pair, reference):
+    Path(pair["output"]).unlink()
+    frame = Path(pair["job"]) / "frames/pass-2/00001/000005.png"
     frame.write_bytes(frame.read_bytes()[:-20])
-    again = render(make_spec(clip, style, tmp_path / "mend.mp4"), workers=1)
+    again = render(make_spec(clip, style, Path(pair["output"])), workers=1)
     assert again["rendered"] == 1
     assert same_frames(again["job"], reference["job"])
 
@@ -223,11 +234,9 @@ def test_an_output_that_is_there_is_not_overwritten(clip, style, tmp_path):
     assert (tmp_path / "mine.mp4").read_bytes() == b"precious"
 
 
-def test_identity_copies_the_frames(clip, tmp_path):
-    spec = build_spec({"video": str(clip), "output": str(tmp_path / "same.mp4"), "method": "identity"})
-    report = render(spec)
-    assert report["frames"] == 12
-    assert report["steps"] == 0
+def test_identity_copies_the_frames(copied):
+    assert copied["frames"] == 12
+    assert copied["steps"] == 0
 
 
 def test_a_task_that_cannot_succeed_ends_the_job_and_keeps_the_rest(clip, style, tmp_path):
@@ -246,29 +255,68 @@ def test_a_task_that_cannot_succeed_ends_the_job_and_keeps_the_rest(clip, style,
     assert any("000009.png" in line for line in state["failures"]["pass-1/00002"]), "the task's own last lines"
 
 
+def command_of(clip: Path, style: Path, output: Path) -> list[str]:
+    """The arguments of the job that `make_spec` describes."""
+    options = ["--size", "64", "--iterations", "4,3", "--chunk-frames", "4", "--overlap", "2", "--passes", "2"]
+    options += ["--long-term", "3", "--workers", "1", "--threads", "1", "--json"]
+    return ["render", str(clip), "--style", str(style), "-o", str(output), *options]
+
+
+def check_continued(report: dict, committed: int, reference: dict) -> None:
+    """Whether a job went on from its `committed` frames to the frames of an undisturbed render."""
+    assert committed >= 2
+    assert report["reused"] >= committed - 1
+    assert report["rendered"] + report["reused"] == reference["rendered"]
+    assert same_frames(report["job"], reference["job"])
+
+
+def frames_in(job: Path) -> int:
+    return sum(1 for _ in (job / "frames").rglob("[0-9]*.png"))
+
+
 def test_ctrl_c_and_the_same_command_again(clip, style, tmp_path, reference):
-    output = tmp_path / "interrupted.mp4"
-    command = [sys.executable, "-m", "farm", "render", str(clip), "--style", str(style), "-o", str(output)]
-    command += ["--size", "64", "--iterations", "4,3", "--chunk-frames", "4", "--overlap", "2", "--passes", "2"]
-    command += ["--long-term", "3", "--workers", "1", "--threads", "1", "--json"]
-    second_frame = tmp_path / "interrupted.farm/frames/pass-1/00000/000001.png"
+    command = command_of(clip, style, tmp_path / "interrupted.mp4")
+    job, ended = tmp_path / "interrupted.farm", threading.Event()
+
+    def interrupt_after_the_second_frame() -> None:
+        while not ended.wait(0.02):
+            if (job / "frames/pass-1/00000/000001.png").exists():
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+
+    interrupting = threading.Thread(target=interrupt_after_the_second_frame)
+    interrupting.start()
+    try:
+        first = farm(*command)
+    finally:
+        ended.set()
+        interrupting.join()
+    assert first.returncode == 3, first.stderr
+    assert first.stdout == ""
+    assert "Traceback" not in first.stderr
+    assert not (tmp_path / "interrupted.mp4").exists()
+    committed = frames_in(job)
+    second = farm(*command)
+    assert second.returncode == 0, second.stderr
+    check_continued(json.loads(second.stdout), committed, reference)
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_process_of_its_own(clip, style, tmp_path, reference):
+    output, job = tmp_path / "interrupted.mp4", tmp_path / "interrupted.farm"
+    command = [sys.executable, "-m", "farm", *command_of(clip, style, output)]
     first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while first.poll() is None and not second_frame.exists():
+    while first.poll() is None and not (job / "frames/pass-1/00000/000001.png").exists():
         time.sleep(0.02)
     first.send_signal(signal.SIGINT)
-    stdout, stderr = first.communicate(timeout=60)
+    stdout, stderr = first.communicate(timeout=120)
     assert first.returncode == 3, stderr
     assert stdout == ""
     assert "Traceback" not in stderr
     assert not output.exists()
-    committed = sum(1 for _ in (tmp_path / "interrupted.farm/frames").rglob("[0-9]*.png"))
-    assert committed >= 2
-    second = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    report = json.loads(second.communicate(timeout=120)[0])
-    assert second.returncode == 0
-    assert report["reused"] >= committed - 1
-    assert report["rendered"] + report["reused"] == reference["rendered"]
-    assert same_frames(report["job"], reference["job"])
+    committed = frames_in(job)
+    second = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
+    check_continued(json.loads(second.stdout), committed, reference)
 
 
 def test_a_truncated_film_renders_what_decodes_only_when_asked(tmp_path):
@@ -283,12 +331,11 @@ def test_a_truncated_film_renders_what_decodes_only_when_asked(tmp_path):
     assert probe_video(report["output"]).frame_count == report["frames"]
 
 
-def test_a_range_of_a_job_of_this_machine_is_rendered_again(clip, tmp_path):
+def test_a_range_of_a_job_of_this_machine_is_rendered_again(copied):
     from farm.cluster.service import cancel_job, drop_frames, find_job, resume_job
     from farm.spec import FrameRange
 
-    spec = build_spec({"video": str(clip), "output": str(tmp_path / "out.mp4"), "method": "identity"})
-    job = render(spec)["job"]
+    job = copied["job"]
     with pytest.raises(UsageError, match="was not submitted"):
         cancel_job(find_job(job, None))
     with pytest.raises(UsageError, match="renders 0-11"):

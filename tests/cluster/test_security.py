@@ -37,24 +37,25 @@ def command_lines() -> bytes:
 
 
 @pytest.mark.service
-def test_a_job_writes_inside_its_directory_and_its_output_only(nodes, film, style, tmp_path):
+def test_a_job_writes_inside_its_directory_and_its_output_only(ray_nodes, film, style, tmp_path):
     for name in ("inputs", "made"):
         (tmp_path / name).mkdir()
     job, output = tmp_path / "job", tmp_path / "made/out.mp4"
-    begin = nodes.audit.stat().st_size
+    begin = ray_nodes.audit.stat().st_size
     told = json.loads(submit(film, style, output, "--job", str(job)).stdout)
     assert farm("wait", told["id"]).returncode == 0
-    with nodes.audit.open() as log:
+    with ray_nodes.audit.open() as log:
         log.seek(begin)
         rows = [json.loads(line) for line in log]
     changed = {path for _, event, *paths in rows if event != "subprocess.Popen" for path in paths}
     assert str(job / "job.json") in changed, "the watch sees what is written"
     assert str(output) in changed
     temporary = tempfile.gettempdir()
-    allowed = (f"{job}/", f"{output.parent}/.out.", f"{nodes.folder}/", f"{temporary}/farm-inputs-", "/dev/", "/proc/")
+    allowed = (f"{job}/", f"{output.parent}/.out.", f"{ray_nodes.folder}/", f"{temporary}/farm-inputs-")
+    allowed += ("/dev/", "/proc/")
     beyond = {path for path in changed if not path.startswith(allowed)} - {str(output), str(job), str(output.parent)}
     # A process that Ray starts for a task makes sure of its folders, and Python tries the temporary one with a file.
-    beyond -= {temporary, str(nodes.folder)}
+    beyond -= {temporary, str(ray_nodes.folder)}
     beyond = {path for path in beyond if not re.fullmatch(rf"{re.escape(temporary)}/[a-z0-9_]{{8}}", path)}
     assert beyond == set()
     assert [path.name for path in output.parent.iterdir()] == ["out.mp4"]
@@ -64,7 +65,7 @@ def test_a_job_writes_inside_its_directory_and_its_output_only(nodes, film, styl
 
 
 @pytest.mark.service
-def test_no_secret_is_seen_in_files_logs_commands_or_metadata(nodes, film, style, tmp_path):
+def test_no_secret_is_seen_in_files_logs_commands_or_metadata(ray_nodes, film, style, tmp_path):
     token = Path(os.environ["RAY_AUTH_TOKEN_PATH"]).read_text().strip()
     secrets = [token.encode(), os.environ["AWS_SECRET_ACCESS_KEY"].encode()]
     told = json.loads(submit(film, style, tmp_path / "out.mp4", "--iterations", "6,4").stdout)
@@ -76,7 +77,7 @@ def test_no_secret_is_seen_in_files_logs_commands_or_metadata(nodes, film, style
     with urllib.request.urlopen(request, timeout=30) as answer:
         listed = answer.read()
     assert told["id"].encode() in listed
-    logs = readable_bytes(nodes.folder / "session_latest/logs")
+    logs = readable_bytes(ray_nodes.folder / "session_latest/logs")
     assert told["id"].encode() in logs
     for secret in secrets:
         for where, text in {
@@ -92,7 +93,7 @@ def test_no_secret_is_seen_in_files_logs_commands_or_metadata(nodes, film, style
 
 @pytest.mark.service
 @pytest.mark.parametrize("option", ["--job", "-o", "VIDEO", "--style"])
-def test_an_address_with_a_secret_is_not_even_submitted(nodes, film, style, tmp_path, option):
+def test_an_address_with_a_secret_is_not_even_submitted(ray_nodes, film, style, tmp_path, option):
     before = len(Cluster().jobs())
     signed = "https://host/film.mp4?X-Amz-Credential=me&X-Amz-Signature=hush"
     given = {"VIDEO": str(film), "--style": str(style), "-o": str(tmp_path / "out.mp4"), option: signed}
@@ -114,7 +115,7 @@ def test_an_address_with_a_secret_is_not_even_submitted(nodes, film, style, tmp_
     "command",
     [["list"], pytest.param(["submit", "a.mp4", "--style", "b.png", "-o", "c.mp4"], marks=pytest.mark.service)],
 )
-def test_without_the_token_it_is_refused_in_one_line(nodes, tmp_path, command, token, says):
+def test_without_the_token_it_is_refused_in_one_line(ray_nodes, tmp_path, command, token, says):
     environment = {"RAY_AUTH_TOKEN": token} if token else {"HOME": str(tmp_path), "RAY_AUTH_TOKEN_PATH": ""}
     done = farm_alone(*command, **environment)
     assert (done.returncode, done.stdout) == (2, "")
@@ -124,7 +125,7 @@ def test_without_the_token_it_is_refused_in_one_line(nodes, tmp_path, command, t
 
 @pytest.mark.service
 @pytest.mark.parametrize("path", ["/api/jobs/", "/api/v0/actors", "/logical/actors"])
-def test_the_dashboard_itself_asks_for_the_token(nodes, path):
+def test_the_dashboard_itself_asks_for_the_token(ray_nodes, path):
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"{os.environ['RAY_API_SERVER_ADDRESS']}{path}", timeout=30)
     assert refused.value.code in (401, 403)

@@ -20,23 +20,34 @@ pytestmark = pytest.mark.usefixtures("ray_here")
 
 def preview(clip: Path, style: Path, folder: Path, **options: object) -> dict:
     given = {"video": str(clip), "style": [str(style)], "size": 64, "frames": options.pop("frames", "0-11")}
-    values = {"vary": [], "size": 48, "steps": 3, "shots": 24, "moving": False, "workers": 2, "threads": 1}
+    values = {"vary": [], "size": 48, "steps": 3, "shots": 24, "moving": False, "workers": 1, "threads": 1}
     return preview_film(given, PreviewOptions(folder=folder, **{**values, **options}), JobProgress())
 
 
-def test_a_still_of_each_shot_is_painted_once(clip, style, tmp_path):
-    told = preview(clip, style, tmp_path / "p")
+@pytest.fixture(scope="module")
+def stills(clip, style, tmp_path_factory, ray_here) -> tuple[Path, Path, dict]:
+    """A preview's folder, the painting that it is made with, and what was told of it."""
+    folder = tmp_path_factory.mktemp("stills")
+    own = folder / "own.png"
+    own.write_bytes(style.read_bytes())
+    return folder / "p", own, preview(clip, own, folder / "p")
+
+
+def test_a_still_of_each_shot_is_painted_once(clip, stills):
+    folder, own, told = stills
     assert told["frames"] == [6], "the middle of the only shot"
     assert (told["painted"], told["reused"]) == (1, 0)
     assert Path(told["page"]).read_text().startswith("<!doctype html>")
     with Image.open(told["sheet"]) as sheet:
         assert sheet.size[0] > 48
-    again = preview(clip, style, tmp_path / "p")
+    again = preview(clip, own, folder)
     assert (again["painted"], again["reused"]) == (1, 1)
 
 
 def test_a_grid_holds_another_picture_for_every_setting(clip, style, tmp_path):
-    told = preview(clip, style, tmp_path / "p", vary=["style-weight=0,x4", "style-scale=0.5,1"], frames="2,7")
+    told = preview(
+        clip, style, tmp_path / "p", vary=["style-weight=0,x4", "style-scale=0.5,1"], frames="2,7", workers=2
+    )
     assert told["frames"] == [2, 7]
     assert told["variants"][0] == ["style-weight 0", "style-scale 0.5"]
     jobs = sorted((tmp_path / "p/jobs").glob("*.farm"))
@@ -63,13 +74,11 @@ def test_a_folder_that_is_of_something_else_is_left_alone(clip, style, tmp_path)
     assert (tmp_path / "p/sheet.png").read_bytes() == b"mine"
 
 
-def test_a_style_that_is_painted_over_makes_new_stills(clip, style, tmp_path):
-    own = tmp_path / "own.png"
-    own.write_bytes(style.read_bytes())
-    preview(clip, own, tmp_path / "p")
+def test_a_style_that_is_painted_over_makes_new_stills(clip, stills):
+    folder, own, _ = stills
     Image.fromarray(np.full((40, 40, 3), 200, np.uint8)).save(own)
     try:
-        assert preview(clip, own, tmp_path / "p")["reused"] == 0
+        assert preview(clip, own, folder)["reused"] == 0
     except JobMismatchError:
         pytest.fail("a preview begins anew where a render refuses")
 

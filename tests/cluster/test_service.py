@@ -42,13 +42,13 @@ def test_a_range_is_rendered_again_with_what_is_made_from_it(undisturbed):
     assert all(np.array_equal(a, b) for a, b in zip(final_frames(str(job)), frames, strict=True))
 
 
-def test_where_nothing_answers_it_is_said_in_one_line(nodes):
+def test_where_nothing_answers_it_is_said_in_one_line(ray_nodes):
     done = farm("list", "--address", "http://127.0.0.1:9")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert "no cluster answers" in done.stderr
 
 
-def test_what_no_node_sees_is_said_by_the_job(nodes, style, tmp_path):
+def test_what_no_node_sees_is_said_by_the_job(ray_nodes, style, tmp_path):
     told = json.loads(submit(tmp_path / "nowhere.mp4", style, tmp_path / "out.mp4").stdout)
     waited = farm("wait", told["id"])
     assert waited.returncode == 1
@@ -57,7 +57,7 @@ def test_what_no_node_sees_is_said_by_the_job(nodes, style, tmp_path):
     assert refused.returncode == 2
 
 
-def test_a_cancelled_job_goes_on_where_it_was(nodes, film, style, tmp_path, undisturbed):
+def test_a_cancelled_job_goes_on_where_it_was(ray_nodes, film, style, tmp_path, undisturbed):
     job = tmp_path / "out.farm"
     told = json.loads(submit(film, style, tmp_path / "out.mp4").stdout)
     assert json.loads(submit(film, style, tmp_path / "out.mp4").stdout) == {**told, "already_running": True}

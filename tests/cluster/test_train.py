@@ -178,6 +178,7 @@ def test_stopped_with_two_it_goes_on_with_one(ray_here, spec, alone, tmp_path, m
     assert apart(alone, report, spec) < 0.1
 
 
+@pytest.mark.slow
 def test_what_a_worker_cannot_read_is_said_in_one_line(ray_here, spec, photos, tmp_path):
     broken = shutil.copytree(photos, tmp_path / "photos") / "03.png"
     broken.write_bytes(b"no picture")

@@ -65,8 +65,7 @@ def test_cores_cover_every_map_once(size, side, reach):
         stride *= 2
 
 
-@pytest.mark.parametrize("pooling", ["max", "avg"])
-@pytest.mark.parametrize("side", [48, 112])
+@pytest.mark.parametrize(("pooling", "side"), [("max", 48), ("avg", 112)])
 @pytest.mark.heavy
 def test_losses_and_gradient_are_those_of_the_whole(weights, picture, painting, generator, pooling, side):
     """With ties, total variation, unequal layer weights, a shallow and a deep content layer."""

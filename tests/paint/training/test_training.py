@@ -26,10 +26,12 @@ from farm.spec.load import validated
 from tests.cluster.commands import farm
 from tests.paint.training.conftest import SHALLOW
 
+EVALUATIONS = "farm.paint.training.course.EVALUATIONS"
+
 
 @pytest.fixture(autouse=True)
 def _few_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("farm.paint.training.course.EVALUATIONS", 4)
+    monkeypatch.setattr(EVALUATIONS, 4)
 
 
 RUNTIME = Runtime(device="cpu", precision="fp32", threads=1)
@@ -48,24 +50,32 @@ def same(one, other):
     return all(torch.equal(value, other[name]) for name, value in one.items())
 
 
+@pytest.fixture(scope="module")
+def learnt(style, photos, tmp_path_factory):
+    """A training of 32 steps: its spec and its report."""
+    output = tmp_path_factory.mktemp("learnt") / "net.safetensors"
+    spec = make_spec(style, output, photos=str(photos), steps=32, learning_rate=5e-3, patience=16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EVALUATIONS, 4)
+        return spec, train_network(spec, threads=1)
+
+
 @pytest.mark.heavy
-def test_it_learns(style, photos, tmp_path):
-    options = {"photos": str(photos), "steps": 32, "learning_rate": 5e-3, "patience": 16}
-    spec = make_spec(style, tmp_path / "net.safetensors", **options)
+def test_it_learns(style, photos, learnt):
+    spec, report = learnt
     untrained = Trainer(spec, load_pictures(spec), RUNTIME).held_out()["total"]
-    report = train_network(spec, threads=1)
     losses = [point["held_out"]["total"] for point in report["curve"]]
     assert losses[-1] < 0.7 * untrained
     assert losses[-1] < losses[0]
     assert report["losses"]["total"] == pytest.approx(min(losses), rel=1e-5)
-    folder = tmp_path / "net.train"
+    folder = training_folder(spec.output)
     assert read_picture(folder / "curve.png").shape[1] > 400
     assert len(list((folder / "samples").iterdir())) == len(losses) == 4
-    _, card = load_network_file(tmp_path / "net.safetensors")
+    _, card = load_network_file(spec.output)
     assert card.styles == (style.name,)
     assert card.painted_shape == (72, 96)
     assert card.settings["photos"] == photos.name
-    assert str(tmp_path) not in card.model_dump_json()
+    assert str(folder.parent) not in card.model_dump_json()
 
 
 def test_a_film_is_tied_to_itself(style, clip, tmp_path):
@@ -106,10 +116,10 @@ def test_the_last_crops_are_whole_pictures(style, photos, tmp_path):
 
 
 @pytest.mark.heavy
-def test_a_trained_network_learns_on(style, photos, tmp_path):
+def test_a_trained_network_learns_on(style, photos, learnt, tmp_path):
     """From where it was, with whole pictures from its first step."""
-    first = make_spec(style, tmp_path / "a.safetensors", photos=str(photos), steps=24, learning_rate=5e-3)
-    trained = train_network(first, threads=1)["losses"]["total"]
+    first, report = learnt
+    trained = report["losses"]["total"]
     spec = make_spec(style, tmp_path / "b.safetensors", photos=str(photos), network=first.output, steps=4)
     trainer = Trainer(spec, load_pictures(spec), RUNTIME)
     assert trainer.held_out()["total"] == pytest.approx(trained, rel=1e-4)
@@ -117,7 +127,7 @@ def test_a_trained_network_learns_on(style, photos, tmp_path):
     assert trainer._crop(0).frames.shape[2:] == (72, 96)
     assert train_network(spec, threads=1)["losses"]["total"] < trained
     card = load_network_file(spec.output)[1]
-    assert card.settings["network"] == "a.safetensors"
+    assert card.settings["network"] == "net.safetensors"
 
 
 def test_another_architecture_cannot_learn_on(style, photos, network_file, tmp_path):
