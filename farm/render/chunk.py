@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -31,15 +31,16 @@ from farm.paint.stopwatch import timed
 from farm.paint.styler import FrameStyler, ShotStyler
 from farm.plan import Chunk, RenderPlan, Task
 from farm.plan.reads import frames_in_order, neighbours_read, relay_reads
+from farm.plan.render_plan import is_two_sided
 from farm.render.committed import frame_of_pass, read_committed
 from farm.render.moving_paint import (
     MOST_KEPT,
-    carried_tie,
+    CarriedPaint,
+    carry,
     detail_energy,
     even_strokes,
     keep_detail,
     mean_tie,
-    moving_weight,
 )
 from farm.render.read_ahead import overlapped
 from farm.render.regions.masks import RegionMasks
@@ -111,7 +112,8 @@ class ChunkRenderer:
         self.flows = open_flow_store(self.job, record, self.source, flow_sources)
         self.masks = RegionMasks(self.job, record, self.source, self.flows)
         self._carries_paint = carries_paint(self.plan, self.spec)
-        self._moving_kept: tuple[int, np.ndarray] | None = None  # of the frame that is being painted
+        # Strokes are compared with those of the rest of the picture, which with regions may be of another painting.
+        self._evens_strokes = self._carries_paint and not self.spec.regions
         self._shot_colors: dict[int, ColorTreatment] = {}  # one entry: the shot that a network paints at present
 
     def styler(self, frame: int) -> ShotStyler:
@@ -241,7 +243,7 @@ class ChunkRenderer:
     ) -> tuple[np.ndarray, FrameRecord]:
         """Pass 1: start from, and tie to, stylised frames of the same shot: (frame, picture), nearest first."""
         follow = self.spec.follow_change
-        ties = nearest_visible([self._tie(frame, other, image, follow) for other, image in earlier])
+        ties = nearest_visible([self._carried(frame, other, image, follow).tie for other, image in earlier])
         content, regions = self.source(frame), self.masks.weights(frame)
         nearest, nearest_painted = earlier[0]
         with timed("warp"):
@@ -254,16 +256,20 @@ class ChunkRenderer:
         """A later pass (Ruder 2016, section 4.4): draw the frame towards its neighbours, and tie it to them."""
         neighbours = neighbours_read(self.plan, self.spec, task, frame)
         follow = self.spec.follow_change * FOLLOWED_LATER
-        ties = [self._tie(frame, other, self._committed(pass_index, other), follow) for pass_index, other in neighbours]
+        carried = [
+            self._carried(frame, other, self._committed(pass_index, other), follow) for pass_index, other in neighbours
+        ]
+        ties = [neighbour.tie for neighbour in carried]
         own = self._committed(task.pass_index - 1, frame)
         content, regions, steps = self.source(frame), self.masks.weights(frame), self.plan.steps.refine
         with timed("warp"):
             if self._carries_paint and ties:
                 ties = [mean_tie(ties)]
             start = blended_start(own, ties, self.spec.blend)
-            if self._carries_paint:
+            if self._carries_paint and ties:
                 start = keep_detail(start, detail_energy(own), MOST_KEPT)
-                start = even_strokes(start, content, self._moving(frame))
+                if self._evens_strokes:
+                    start = even_strokes(start, content, np.max([neighbour.moving for neighbour in carried], axis=0))
         painted = self.styler(frame).next(
             content, start, steps, ties, regions, average_last=AVERAGED_POINTS, warm=self._carries_paint
         )
@@ -278,8 +284,8 @@ class ChunkRenderer:
             for other in relay_reads(self.plan, self.spec.long_term, chunk, frame)
         ]
 
-    def _tie(self, frame: int, other: int, image: np.ndarray, follow: float) -> TemporalTie:
-        """`frame` tied to the painted `image` of another frame. `follow` in 0..1: see `moving_paint.carried_tie`."""
+    def _carried(self, frame: int, other: int, image: np.ndarray, follow: float) -> CarriedPaint:
+        """The painted `image` of another frame, carried to `frame`. `follow` in 0..1: how far the film is followed."""
         with timed("flow"):
             match = self.flows.match(frame, other)
             weight = match.weight
@@ -287,23 +293,13 @@ class ChunkRenderer:
                 weight = weight * looks_alike(self.source(frame), warp(self.source(other), match.flow))
         with timed("warp"):
             if not self._carries_paint:
-                return TemporalTie(warp_sharp(image, match.flow), weight)
+                return CarriedPaint(TemporalTie(warp_sharp(image, match.flow), weight), np.zeros_like(weight))
             content, source = self.source(frame), self.source(other)
-            moving, change = self._moving(frame), color_change(source, image)
-            return carried_tie(image, match, weight, content, source, moving=moving, follow=follow, change=change)
-
-    def _moving(self, frame: int) -> np.ndarray:
-        """`moving_weight` of a frame, by the frame before it; by the one after it in the first frame of a shot."""
-        if self._moving_kept is None or self._moving_kept[0] != frame:
-            shot = self.plan.shots[self.plan.chunk_of(frame).shot]
-            if shot.stop - shot.start == 1:
-                weight = np.zeros((self.plan.height, self.plan.width), np.float32)
-            else:
-                other = frame - 1 if frame > shot.start else frame + 1
-                match = self.flows.match(frame, other)
-                weight = moving_weight(match, self.source(frame), warp(self.source(other), match.flow))
-            self._moving_kept = (frame, weight)
-        return self._moving_kept[1]
+            carried = carry(image, match, weight, content, source, follow * color_change(source, image))
+            if not self._evens_strokes:
+                return carried
+            even = even_strokes(carried.tie.image, content, carried.moving)
+            return replace(carried, tie=replace(carried.tie, image=even))
 
     def _committed(self, pass_index: int, frame: int) -> np.ndarray:
         return frame_of_pass(self.job, self.record, pass_index, frame)
@@ -315,9 +311,9 @@ class ChunkRenderer:
 def carries_paint(plan: RenderPlan, spec: RenderSpec) -> bool:
     """Whether paint is carried as `farm.render.moving_paint` says: in a relay with two-sided passes after it.
 
-    One pass, alternating passes, and chunks that start from scratch are as Ruder et al. have them.
+    One pass and alternating passes are as Ruder et al. have them. Chunks that start from scratch are for comparison.
     """
-    return plan.relay and spec.passes > 1 and spec.sweep == "two-sided"
+    return plan.relay and is_two_sided(spec)
 
 
 def single_frame_task(frame: int) -> str:

@@ -13,7 +13,8 @@ from farm.render.moving_paint import (
     MOST_KEPT,
     OTHER,
     SAME,
-    carried_tie,
+    camera_flow,
+    carry,
     detail_energy,
     even_strokes,
     follow_change,
@@ -48,11 +49,24 @@ def left_half() -> np.ndarray:
 # what moves ---------------------------------------------------------------------------------------
 
 
-def test_nothing_moves_in_a_still_picture_or_under_a_pan():
+def test_nothing_moves_in_a_still_picture_or_by_the_camera():
     picture = flat(90)
     assert not moving_weight(STILL, picture, picture).any()
-    pan = Match(np.full((HEIGHT, WIDTH, 2), 7, np.float32), TRUSTED)
-    assert not moving_weight(pan, picture, picture).any()
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+    for flow in (
+        np.full((HEIGHT, WIDTH, 2), 7, np.float32),
+        np.stack([0.08 * (columns - 40), 0.08 * (rows - 30)], axis=-1),  # a zoom
+        np.stack([0.06 * (rows - 30), -0.06 * (columns - 40)], axis=-1),  # a roll
+    ):
+        assert moving_weight(Match(flow, TRUSTED), picture, picture).max() < 1e-3
+
+
+def test_the_cameras_motion_is_found_beside_what_moves_by_itself():
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+    zoom = np.stack([3 + 0.05 * columns, -1 + 0.05 * rows], axis=-1)
+    flow = zoom.copy()
+    flow[10:50, 10:50] += 6  # a quarter of the frame
+    assert np.abs(camera_flow(Match(flow, TRUSTED)) - zoom).max() < 0.3
 
 
 @pytest.mark.parametrize(("pixels", "expected"), [(0.5, 0.0), (1.0, 0.5), (1.5, 1.0), (9.0, 1.0)])
@@ -60,7 +74,7 @@ def test_a_thing_moves_by_how_far_its_flow_differs_from_the_frames(pixels, expec
     flow = np.zeros((HEIGHT, WIDTH, 2), np.float32)
     flow[16:48, 16:48, 0] = pixels
     weight = moving_weight(Match(flow, TRUSTED), flat(90), flat(90))
-    assert weight[32, 32] == pytest.approx(expected, abs=1e-3)
+    assert weight[32, 32] == pytest.approx(expected, abs=0.03)  # the camera's motion is pulled along a little
     assert weight[32, 90] == 0
 
 
@@ -103,7 +117,8 @@ def test_detail_is_raised_by_a_bounded_factor_and_never_lowered():
 
 
 def test_a_flat_picture_stays_flat():
-    assert np.allclose(keep_detail(flat(90), detail_energy(strokes(20)), MOST_KEPT), 90, atol=1e-3)
+    for energy in (detail_energy(strokes(20)), np.zeros((HEIGHT, WIDTH), np.float32)):
+        assert np.allclose(keep_detail(flat(90), energy, MOST_KEPT), 90, atol=1e-3)
 
 
 def test_the_mean_of_ties_keeps_the_detail_of_each():
@@ -116,15 +131,25 @@ def test_the_mean_of_ties_keeps_the_detail_of_each():
     assert detail_energy(mean.image).mean() / detail_energy(one).mean() == pytest.approx(1, abs=0.1)
 
 
+def test_ties_that_agree_have_their_picture_as_a_mean_also_at_the_border_of_what_one_of_them_hides():
+    picture = strokes(12)
+    hidden = picture.copy()
+    hidden[:, : WIDTH // 2] = np.nan
+    mean = mean_tie([TemporalTie(picture, TRUSTED), TemporalTie(hidden, 1 - left_half())])
+    assert np.allclose(mean.image, picture, atol=1e-2)
+    assert mean.weight[0, 0] == 1
+    assert mean.weight[0, -1] == 2
+
+
 def test_where_no_tie_is_trusted_the_mean_is_finite_and_weighs_nothing():
-    lost = flat(90)
-    lost[:8] = np.nan
     weight = TRUSTED.copy()
-    weight[:8] = 0
-    mean = mean_tie([TemporalTie(lost, weight), TemporalTie(flat(50), weight)])
+    weight[:24] = 0
+    one, other = strokes(12), strokes(12)
+    one[:24], other[:24] = np.nan, 0
+    mean = mean_tie([TemporalTie(one, weight), TemporalTie(other, weight)])
     assert np.isfinite(mean.image).all()
-    assert not mean.weight[:8].any()
-    assert mean.image[40, 40] == pytest.approx([70, 70, 70])
+    assert not mean.weight[:24].any()
+    assert np.allclose(mean.image[30:], one[30:], atol=1)
 
 
 # the film's change is followed -----------------------------------------------------------------------
@@ -187,13 +212,24 @@ def test_where_the_painter_leaves_flat_what_is_flat_in_the_film_nothing_is_raise
     assert np.abs(even - painted)[8:56, 8:40].max() < 2
 
 
-def test_a_tie_of_a_picture_that_does_not_change_is_that_picture():
+def test_what_neither_moves_nor_changes_is_carried_as_it_is():
     painted = np.rint(strokes(20)).astype(np.uint8)
     content = np.rint(flat(90)).astype(np.uint8)
-    nothing = np.zeros((HEIGHT, WIDTH), np.float32)
-    tie = carried_tie(painted, STILL, TRUSTED, content, content, moving=nothing, follow=1.0, change=IDENTITY)
-    assert np.array_equal(tie.image, painted.astype(np.float32))
-    assert tie.weight is TRUSTED
+    carried = carry(painted, STILL, TRUSTED, content, content, IDENTITY)
+    assert np.array_equal(carried.tie.image, painted.astype(np.float32))
+    assert carried.tie.weight is TRUSTED
+    assert not carried.moving.any()
+
+
+def test_what_changes_on_one_side_only_is_followed_from_that_side():
+    """A lamp goes on between two frames. Paint carried from the dark one takes it on, whichever of them is later."""
+    dark, lit = flat(90).astype(np.uint8), flat(90).astype(np.uint8)
+    lit[16:48, 16:48] = 150
+    painted = flat(60).astype(np.uint8)
+    for content, source, seen in ((lit, dark, 120), (dark, lit, 0), (dark, dark, 60)):
+        carried = carry(painted, STILL, TRUSTED, content, source, IDENTITY)
+        assert carried.tie.image[32, 32] == pytest.approx([seen] * 3, abs=0.5)
+        assert carried.tie.image[32, 90] == pytest.approx([60] * 3)
 
 
 @pytest.mark.parametrize(
