@@ -100,6 +100,7 @@ FILM: Table = {
             "flow_dir": "FOLDER",
             "long_term": "A,B,..|none",
             "temporal_weight": "",
+            "follow_change": "",
             "allow_truncated": "",
             "hdr": "",
             "interlaced": "",

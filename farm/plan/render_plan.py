@@ -143,7 +143,7 @@ def plan_render(spec: RenderSpec, probe: VideoProbe, cuts: Sequence[int]) -> Ren
     shots: list[Shot] = []
     chunks: list[Chunk] = []
     for shot_start, shot_stop in itertools.pairwise(edges):
-        middle = middle_of(shot_start, shot_stop) if relay and _both_ways(spec) else None
+        middle = middle_of(shot_start, shot_stop) if relay and is_two_sided(spec) else None
         halves = itertools.pairwise([shot_start, *([] if middle is None else [middle]), shot_stop])
         starts = [start for half in halves for start in split_evenly(*half, spec.chunk_frames)]
         shot = Shot(
@@ -194,8 +194,10 @@ def middle_of(start: int, stop: int) -> int | None:
     return start + (stop - start) // 2 if stop - start >= LONG_SHOT else None
 
 
-def _both_ways(spec: RenderSpec) -> bool:
-    """Whether relays may go backwards. Not in one pass, or alternating ones: Ruder et al. have these go forwards."""
+def is_two_sided(spec: RenderSpec) -> bool:
+    """Whether later passes tie a frame to both neighbours. Only then may a relay go backwards: Ruder et al. have one
+    pass, and alternating ones, begin at the first frame.
+    """
     return spec.passes > 1 and spec.sweep == "two-sided"
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -29,13 +29,31 @@ from farm.paint.network.painter import InstantPainter
 from farm.paint.optimizer.frame import StylizedFrame
 from farm.paint.stopwatch import timed
 from farm.paint.styler import FrameStyler, ShotStyler
-from farm.plan import Chunk, Task
+from farm.plan import Chunk, RenderPlan, Task
 from farm.plan.reads import frames_in_order, neighbours_read, relay_reads
+from farm.plan.render_plan import is_two_sided
 from farm.render.committed import frame_of_pass, read_committed
+from farm.render.moving_paint import (
+    MOST_KEPT,
+    CarriedPaint,
+    carry,
+    detail_energy,
+    even_strokes,
+    keep_detail,
+    mean_tie,
+)
 from farm.render.read_ahead import overlapped
 from farm.render.regions.masks import RegionMasks
 from farm.render.source_frames import SourceFrames, open_flow_store
-from farm.render.temporal import blended_start, looks_alike, nearest_visible, painted_alike, warped_start
+from farm.render.temporal import (
+    blended_start,
+    color_change,
+    looks_alike,
+    nearest_visible,
+    painted_alike,
+    warped_start,
+)
+from farm.spec import RenderSpec
 from farm.spec.frames import evenly
 
 INDEPENDENT_BATCH = 8
@@ -45,6 +63,11 @@ AVERAGED_POINTS = 3
 
 Why: the optimiser ends between two jumps, and at other ones in each neighbour, which shows as flicker. Measured: with
 the mean of three, warp error falls by a tenth and style loss rises by a fiftieth. Pass 1 has too few steps for it.
+"""
+FOLLOWED_LATER = 1 / 3
+"""Share of `follow_change` by which later passes follow the film.
+
+Why: pass 1 has brought the shapes in. What later passes add fluctuates with errors of the flow, which shows as flicker.
 """
 COLOR_SAMPLE = 16
 """Frames of a shot whose colours stand for those of the whole shot."""
@@ -88,6 +111,9 @@ class ChunkRenderer:
         self.source = SourceFrames(record)
         self.flows = open_flow_store(self.job, record, self.source, flow_sources)
         self.masks = RegionMasks(self.job, record, self.source, self.flows)
+        self._carries_paint = carries_paint(self.plan, self.spec)
+        # Strokes are compared with those of the rest of the picture, which with regions may be of another painting.
+        self._evens_strokes = self._carries_paint and not self.spec.regions
         self._shot_colors: dict[int, ColorTreatment] = {}  # one entry: the shot that a network paints at present
 
     def styler(self, frame: int) -> ShotStyler:
@@ -216,21 +242,37 @@ class ChunkRenderer:
         self, frame: int, earlier: Sequence[tuple[int, np.ndarray]], steps: int
     ) -> tuple[np.ndarray, FrameRecord]:
         """Pass 1: start from, and tie to, stylised frames of the same shot: (frame, picture), nearest first."""
-        ties = nearest_visible([self._warped(frame, other, image) for other, image in earlier])
+        follow = self.spec.follow_change
+        ties = nearest_visible([self._carried(frame, other, image, follow).tie for other, image in earlier])
         content, regions = self.source(frame), self.masks.weights(frame)
         nearest, nearest_painted = earlier[0]
         with timed("warp"):
             alike = painted_alike(content, self.source(nearest), nearest_painted, self.flows.match(frame, nearest).flow)
             start = warped_start(alike, ties)
-        return _with_record(frame, self.styler(frame).next(content, start, steps, ties, regions))
+        painted = self.styler(frame).next(content, start, steps, ties, regions, warm=self._carries_paint)
+        return _with_record(frame, painted)
 
     def _refine(self, task: Task, frame: int) -> tuple[np.ndarray, FrameRecord]:
         """A later pass (Ruder 2016, section 4.4): draw the frame towards its neighbours, and tie it to them."""
         neighbours = neighbours_read(self.plan, self.spec, task, frame)
-        ties = [self._warped(frame, other, self._committed(pass_index, other)) for pass_index, other in neighbours]
-        start = blended_start(self._committed(task.pass_index - 1, frame), ties, self.spec.blend)
+        follow = self.spec.follow_change * FOLLOWED_LATER
+        carried = [
+            self._carried(frame, other, self._committed(pass_index, other), follow) for pass_index, other in neighbours
+        ]
+        ties = [neighbour.tie for neighbour in carried]
+        own = self._committed(task.pass_index - 1, frame)
         content, regions, steps = self.source(frame), self.masks.weights(frame), self.plan.steps.refine
-        painted = self.styler(frame).next(content, start, steps, ties, regions, average_last=AVERAGED_POINTS)
+        with timed("warp"):
+            if self._carries_paint and ties:
+                ties = [mean_tie(ties)]
+            start = blended_start(own, ties, self.spec.blend)
+            if self._carries_paint and ties:
+                start = keep_detail(start, detail_energy(own), MOST_KEPT)
+                if self._evens_strokes:
+                    start = even_strokes(start, content, np.max([neighbour.moving for neighbour in carried], axis=0))
+        painted = self.styler(frame).next(
+            content, start, steps, ties, regions, average_last=AVERAGED_POINTS, warm=self._carries_paint
+        )
         return _with_record(frame, painted)
 
     # what is read -----------------------------------------------------------------------------------
@@ -242,20 +284,36 @@ class ChunkRenderer:
             for other in relay_reads(self.plan, self.spec.long_term, chunk, frame)
         ]
 
-    def _warped(self, frame: int, other: int, image: np.ndarray) -> TemporalTie:
+    def _carried(self, frame: int, other: int, image: np.ndarray, follow: float) -> CarriedPaint:
+        """The painted `image` of another frame, carried to `frame`. `follow` in 0..1: how far the film is followed."""
         with timed("flow"):
             match = self.flows.match(frame, other)
             weight = match.weight
             if abs(frame - other) > 1:
                 weight = weight * looks_alike(self.source(frame), warp(self.source(other), match.flow))
         with timed("warp"):
-            return TemporalTie(warp_sharp(image, match.flow), weight)
+            if not self._carries_paint:
+                return CarriedPaint(TemporalTie(warp_sharp(image, match.flow), weight), np.zeros_like(weight))
+            content, source = self.source(frame), self.source(other)
+            carried = carry(image, match, weight, content, source, follow * color_change(source, image))
+            if not self._evens_strokes:
+                return carried
+            even = even_strokes(carried.tie.image, content, carried.moving)
+            return replace(carried, tie=replace(carried.tie, image=even))
 
     def _committed(self, pass_index: int, frame: int) -> np.ndarray:
         return frame_of_pass(self.job, self.record, pass_index, frame)
 
     def _read(self, task: str, frame: int) -> np.ndarray:
         return read_committed(self.job, task, frame)
+
+
+def carries_paint(plan: RenderPlan, spec: RenderSpec) -> bool:
+    """Whether paint is carried as `farm.render.moving_paint` says: in a relay with two-sided passes after it.
+
+    One pass and alternating passes are as Ruder et al. have them. Chunks that start from scratch are for comparison.
+    """
+    return plan.relay and is_two_sided(spec)
 
 
 def single_frame_task(frame: int) -> str:

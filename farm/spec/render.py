@@ -120,6 +120,13 @@ class RenderSpec(PaintSpec):
     blend: float = Field(
         default=1.0, ge=0, description="How strongly later passes draw a frame towards its neighbours; 0 does not."
     )
+    follow_change: float = Field(
+        default=0.85,
+        ge=0,
+        le=1,
+        description="How far the paint takes on what changes in the picture beyond its motion, such as a head that "
+        "turns; lower values flicker less there, 0 keeps old shapes.",
+    )
     flow: FlowMethod = Field(default="dis", description="Estimator of the optical flow, the motion between frames.")
     flow_weights: str | None = Field(default=None, description="State dict file of the network of flow raft.")
     flow_dir: str | None = Field(

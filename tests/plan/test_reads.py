@@ -80,7 +80,7 @@ class FakeStyler:
     def first(self, content, steps, regions):
         return SimpleNamespace(image=content, losses={}, steps=0, stop="", restarts=0, notes=())
 
-    def next(self, content, start, steps, ties, regions, average_last=1):
+    def next(self, content, start, steps, ties, regions, average_last=1, warm=False):
         return self.first(content, steps, regions)
 
 
@@ -127,7 +127,7 @@ def test_a_renderer_reads_exactly_what_it_is_said_to_read(clip, style, tmp_path,
 class Tracing(FakeStyler):
     """Paints what a frame is started from."""
 
-    def next(self, content, start, steps, ties, regions, average_last=1):
+    def next(self, content, start, steps, ties, regions, average_last=1, warm=False):
         return self.first(np.rint(start).clip(0, 255).astype(np.uint8), steps, regions)
 
 

@@ -60,7 +60,7 @@ def measure_step(
     """Make steps on `picture`, uint8 (H, W, 3), from itself, each beside the bare convolutions of its size."""
     size = (picture.shape[0], picture.shape[1])
     objective = Objective(features, targets, settings, picture, None)
-    precondition = SmoothingPreconditioner(*size, features.device) if settings.precondition else None
+    precondition = SmoothingPreconditioner(*size, device=features.device) if settings.precondition else None
     minimizer = LBFGS(image_to_tensor(picture, features.device), settings.history, precondition=precondition)
     # One thread's CPU time is what it would take on an idle machine, whatever else runs on this one.
     alone = features.device.type == "cpu" and torch.get_num_threads() == 1

@@ -55,6 +55,8 @@ class OptimizeSettings:
     """Learning rate of Adam, in grey levels."""
     precondition: bool = True
     """Whether L-BFGS uses `SmoothingPreconditioner`; False is the plain algorithm of the literature."""
+    lowest_frequency: float = 1 / 32
+    """Cycles per pixel up to which that treats all frequencies alike."""
     convergence: float = 1e-4
     """An optimisation stops when the loss has fallen by less than this share of itself over `window` steps."""
     window: int = 50

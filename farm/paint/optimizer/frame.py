@@ -193,7 +193,8 @@ class FrameOptimizer:
         settings = self.settings
         precondition = None
         if settings.precondition:
-            precondition = SmoothingPreconditioner(content.shape[0], content.shape[1], self.features.device)
+            height, width = content.shape[:2]
+            precondition = SmoothingPreconditioner(height, width, settings.lowest_frequency, self.features.device)
 
         def lbfgs(start: Tensor, first_step: float = FIRST_STEP) -> Minimizer:
             return LBFGS(start, history, first_step, precondition)
