@@ -40,17 +40,13 @@ MOST_MIXED = 2.0
 """The same for a mean of two neighbours, which can halve it."""
 MOST_EVENED = 1.2
 """Largest factor by which `even_strokes` raises fine detail, in one warp. It adds up from frame to frame."""
-SAME, OTHER = 2.0, 6.0
-"""Difference in grey levels, over 3 pixels, up to which a frame and its warped neighbour show the same, and from which
-on they do not. Below it lie noise and resampling, which must not be painted."""
 RESTS, MOVES = 0.5, 1.5
 """Pixels by which a flow differs from the camera's, up to which something rests, and from which on it moves."""
 CHANGED_LITTLE, CHANGED = 4.0, 14.0
-"""As SAME and OTHER, for what counts as moving whatever the flow says."""
+"""Difference in grey levels, over 3 pixels, between a frame and its warped neighbour, up to which they show the same, and
+from which on a pixel counts as moving, whatever the flow says."""
 SOFT_EDGE = 2.0
 """Standard deviation in pixels of the soft edge of what moves."""
-LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
-"""Luminance of RGB (ITU-R BT.601). `even_strokes` raises the detail of luminance only: colour noise is no stroke."""
 CAMERA_POINTS, FEWEST_POINTS = 4096, 16
 """Points of the flow, on a grid, that the camera's motion is fitted to, and the fewest that are enough."""
 CAMERA_ROUNDS = 8
@@ -172,15 +168,15 @@ def follow_change(
     """`carried` plus what the film's frame `content` differs by from the warped neighbour, in paint: `(c - s) @ A`.
 
     `change` is the matrix A (3, 3) of `farm.render.temporal.color_change`; `weight` (H, W) is 0 where nothing is
-    followed. Differences of up to SAME grey levels are left out, those from OTHER on count fully.
+    followed. Small differences count as large ones do, because those of successive frames have to add up to what the
+    film has changed by: where only large ones were followed, colours drifted towards grey.
     """
     difference = content.astype(np.float32) - warped_source
-    weight = weight * _ramp(_difference(content, warped_source), SAME, OTHER)
     return np.clip(carried + weight[..., None] * (difference @ change), 0, 255)
 
 
 def even_strokes(painted: np.ndarray, content: np.ndarray, moving: np.ndarray) -> np.ndarray:
-    """`painted` with the fine detail of luminance, where it moves, raised to what the resting part of it has.
+    """`painted` with its fine detail, where it moves, raised to what the resting part of it has.
 
     How much that is follows from the fine detail of the film's frame `content`, by a line fitted to the resting part:
     a painter who covers the whole canvas with strokes gives a flat line, one who paints flat colours a steep one.
@@ -195,7 +191,7 @@ def even_strokes(painted: np.ndarray, content: np.ndarray, moving: np.ndarray) -
     slope = max(together / (float((share * (film - mean_film) ** 2).sum()) + 1), 0.0)
     wanted = mean_have + np.float32(slope) * (film - np.float32(mean_film))
     factor = 1 + moving * (np.clip(wanted / np.maximum(have, 0.1), 1, MOST_EVENED) - 1)
-    return np.clip(painted + ((factor - 1) * cv2.transform(fine, LUMA))[..., None], 0, 255).astype(np.float32)
+    return np.clip(painted + (factor - 1)[..., None] * fine, 0, 255).astype(np.float32)
 
 
 def _fine(picture: np.ndarray) -> np.ndarray:

@@ -11,8 +11,6 @@ from farm.render.chunk import carries_paint
 from farm.render.moving_paint import (
     MOST_EVENED,
     MOST_KEPT,
-    OTHER,
-    SAME,
     camera_flow,
     carry,
     detail_energy,
@@ -155,13 +153,10 @@ def test_where_no_tie_is_trusted_the_mean_is_finite_and_weighs_nothing():
 # the film's change is followed -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("difference", "followed"),
-    [(0, 0.0), (SAME, 0.0), ((SAME + OTHER) / 2, 0.5), (OTHER, 1.0), (40, 1.0), (-40, 1.0)],
-)
-def test_only_a_change_beyond_noise_is_followed(difference, followed):
+@pytest.mark.parametrize("difference", [0, 1, 4, 40, -40])
+def test_the_films_change_is_added(difference):
     result = follow_change(flat(100), flat(90 + difference), flat(90), IDENTITY, TRUSTED)
-    assert np.allclose(result, 100 + followed * difference, atol=1e-3)
+    assert np.allclose(result, 100 + difference, atol=1e-3)
 
 
 def test_a_change_is_told_in_paint_and_weighed():
@@ -189,13 +184,10 @@ def test_what_moves_gets_the_strokes_of_what_rests():
     assert ratio == pytest.approx(1, abs=0.1)
 
 
-def test_strokes_are_raised_by_a_bounded_factor_and_only_in_luminance():
+def test_strokes_are_raised_by_a_bounded_factor():
     painted = strokes(20)
     painted[:, : WIDTH // 2] = 128 + (painted[:, : WIDTH // 2] - 128) / 4
-    painted[..., 0] += 10
     even = even_strokes(painted, flat(90), left_half())
-    raised = even - painted
-    assert np.allclose(raised[..., 0], raised[..., 2], atol=1e-3)
     inside = slice(8, 32)
     factor = np.sqrt(detail_energy(even)[8:56, inside].mean() / detail_energy(painted)[8:56, inside].mean())
     assert factor == pytest.approx(MOST_EVENED, abs=0.02)
