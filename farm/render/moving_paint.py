@@ -43,8 +43,8 @@ MOST_EVENED = 1.2
 RESTS, MOVES = 0.5, 1.5
 """Pixels by which a flow differs from the camera's, up to which something rests, and from which on it moves."""
 CHANGED_LITTLE, CHANGED = 4.0, 14.0
-"""Difference in grey levels, over 3 pixels, between a frame and its warped neighbour, up to which they show the same, and
-from which on a pixel counts as moving, whatever the flow says."""
+"""Difference in grey levels, over 3 pixels, between a frame and its warped neighbour, up to which a pixel counts as
+resting, and from which on as moving, whatever the flow says."""
 SOFT_EDGE = 2.0
 """Standard deviation in pixels of the soft edge of what moves."""
 CAMERA_POINTS, FEWEST_POINTS = 4096, 16
