@@ -243,7 +243,7 @@ class ChunkRenderer:
     ) -> tuple[np.ndarray, FrameRecord]:
         """Pass 1: start from, and tie to, stylised frames of the same shot: (frame, picture), nearest first."""
         follow = self.spec.follow_change
-        ties = nearest_visible([self._carried(frame, other, image, follow).tie for other, image in earlier])
+        ties = nearest_visible([self.carried(frame, other, image, follow).tie for other, image in earlier])
         content, regions = self.source(frame), self.masks.weights(frame)
         nearest, nearest_painted = earlier[0]
         with timed("warp"):
@@ -257,7 +257,7 @@ class ChunkRenderer:
         neighbours = neighbours_read(self.plan, self.spec, task, frame)
         follow = self.spec.follow_change * FOLLOWED_LATER
         carried = [
-            self._carried(frame, other, self._committed(pass_index, other), follow) for pass_index, other in neighbours
+            self.carried(frame, other, self._committed(pass_index, other), follow) for pass_index, other in neighbours
         ]
         ties = [neighbour.tie for neighbour in carried]
         own = self._committed(task.pass_index - 1, frame)
@@ -284,7 +284,7 @@ class ChunkRenderer:
             for other in relay_reads(self.plan, self.spec.long_term, chunk, frame)
         ]
 
-    def _carried(self, frame: int, other: int, image: np.ndarray, follow: float) -> CarriedPaint:
+    def carried(self, frame: int, other: int, image: np.ndarray, follow: float) -> CarriedPaint:
         """The painted `image` of another frame, carried to `frame`. `follow` in 0..1: how far the film is followed."""
         with timed("flow"):
             match = self.flows.match(frame, other)

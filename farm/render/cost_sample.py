@@ -125,14 +125,17 @@ def _timed(renderer: ChunkRenderer, task: Task, reports: list[FrameReport], most
 
 
 def _tie_seconds(renderer: ChunkRenderer, chunk: Chunk) -> float:
-    """Seconds to match a frame with one FAR frames back, with the fields between neighbours already computed."""
+    """Seconds to match a frame with one FAR frames back, with the fields between neighbours already computed, and to
+    carry its paint.
+    """
     distance = min(FAR, len(chunk.frames) - 1)
     if distance < 2:
         return 0.0
     for frame in range(chunk.start + 1, chunk.start + distance + 1):
         renderer.flows.ensure(frame, frame - 1)
+    paint = renderer.source(chunk.start)  # any picture takes as long
     began = time.perf_counter()
-    renderer.flows.match(chunk.start + distance, chunk.start)
+    renderer.carried(chunk.start + distance, chunk.start, paint, follow=1.0)
     return time.perf_counter() - began
 
 

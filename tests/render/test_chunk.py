@@ -315,7 +315,7 @@ def test_over_many_frames_only_what_looks_alike_is_tied(hidden_clip, style, tmp_
     painted = np.zeros((SIDE, SIDE, 3), np.uint8)
     background, covered = (slice(8, 56), slice(4, 20)), (slice(8, 56), slice(28, 60))
     assert renderer.flows.weights(4, 1)[covered].min() > 0.99
-    far, near = (renderer._carried(4, other, painted, follow=1).tie for other in (1, 3))
+    far, near = (renderer.carried(4, other, painted, follow=1).tie for other in (1, 3))
     assert far.weight[background].min() > 0.99
     assert far.weight[covered].mean() < 0.4
     assert near.weight[covered].min() > 0.99
