@@ -7,6 +7,7 @@ chunk               the way of a frame: decode, flow, stylise, commit
 source_frames       frames of the source and the flow between them
 committed           committed frames, read back
 temporal            what a frame starts from and is tied to
+moving_paint        the same where the film moves: strokes kept, the film's change followed
 regions             where in a frame each region is
 read_ahead          three steps at the same time
 stitch              committed frames become the film
