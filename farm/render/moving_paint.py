@@ -38,7 +38,7 @@ MOST_KEPT = 1.5
 """Largest factor by which `keep_detail` raises fine detail. Why: where the flow is wrong, there is none to keep."""
 MOST_MIXED = 2.0
 """The same for a mean of two neighbours, which can halve it."""
-MOST_EVENED = 1.2
+MOST_EVENED = 1.1
 """Largest factor by which `even_strokes` raises fine detail, in one warp. It adds up from frame to frame."""
 RESTS, MOVES = 0.5, 1.5
 """Pixels by which a flow differs from the camera's, up to which something rests, and from which on it moves."""
