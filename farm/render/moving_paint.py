@@ -169,7 +169,7 @@ def follow_change(
 
     `change` is the matrix A (3, 3) of `farm.render.temporal.color_change`; `weight` (H, W) is 0 where nothing is
     followed. Small differences count as large ones do, because those of successive frames have to add up to what the
-    film has changed by: where only large ones were followed, colours drifted towards grey.
+    film has changed by.
     """
     difference = content.astype(np.float32) - warped_source
     return np.clip(carried + weight[..., None] * (difference @ change), 0, 255)
