@@ -319,6 +319,13 @@ def test_over_many_frames_only_what_looks_alike_is_tied(hidden_clip, style, tmp_
     assert far.weight[background].min() > 0.99
     assert far.weight[covered].mean() < 0.4
     assert near.weight[covered].min() > 0.99
+    # The door came between frames 1 and 4: paint that is carried takes it on as far as it is asked to.
+    photograph = renderer.source(1)
+    followed, kept = (renderer.carried(4, 1, photograph, follow).tie.image for follow in (1.0, 0.0))
+    change = np.abs(renderer.source(4).astype(float) - photograph)[covered].mean()
+    assert change > 20
+    assert np.abs(followed - kept)[covered].mean() > 0.5 * change
+    assert np.abs(followed - kept)[background].mean() < 1
 
 
 def test_what_the_door_uncovers_starts_as_paint_not_as_the_photograph(hidden_clip, style, tmp_path):
