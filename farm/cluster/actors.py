@@ -1,7 +1,7 @@
 """The Ray actors of a job: thin shells around plain classes, which know nothing of Ray.
 
-`RenderWorker` renders tasks. It has one GPU where there are GPUs, otherwise a share of the cores and a fixed number of
-threads. `FlowWorker` runs ahead of the renderers and fills the flow store at low priority.
+`RenderWorker` renders tasks. It has booked one GPU, or a share of the cores and a fixed number of threads; without a
+GPU of its own it sees none. `FlowWorker` runs ahead of the renderers and fills the flow store at low priority.
 """
 
 from __future__ import annotations
@@ -44,9 +44,14 @@ class WorkerFacts:
 class RenderWorker:
     """Renders tasks of any job. What one job has loaded stays until a task of another job comes."""
 
-    def __init__(self, threads: int, name: str) -> None:
-        self._threads, self._name = threads, name
+    def __init__(self, threads: int, name: str, *, gpu: bool = False) -> None:
+        """`gpu` is whether Ray has booked a GPU for this worker."""
+        self._threads, self._name, self._gpu = threads, name, gpu
         self._renderer: ChunkRenderer | None = None
+        if not gpu:
+            from farm.paint.device import hide_gpus
+
+            hide_gpus()
 
     def __repr__(self) -> str:
         """The name that the dashboard and Ray's logs have for the actor."""
@@ -55,11 +60,10 @@ class RenderWorker:
     def facts(self, precision: Precision, job_url: str, inputs: tuple[str, ...]) -> WorkerFacts:
         """Load torch, set the number of threads, and tell how this worker computes and whether it sees the files."""
         from farm.paint.device import configure_threads
-        from farm.paint.styler import local_runtime
 
         configure_threads(self._threads)
         return WorkerFacts(
-            runtime=local_runtime(precision, self._threads),
+            runtime=self._runtime(precision),
             node=ray.get_runtime_context().get_node_id(),
             pid=os.getpid(),
             host=socket.gethostname(),
@@ -68,19 +72,32 @@ class RenderWorker:
 
     def render(self, job_url: str, task: Task, flow_sources: tuple[str, ...]) -> Iterator[FrameReport]:
         """Commit the frames of a task, and yield a report after each."""
-        if self._renderer is None or self._renderer.job.url != JobDirectory(job_url).url:
-            self._renderer = ChunkRenderer(job_url, flow_sources, self._name)
-        yield from self._renderer.render(task)
+        yield from self._renderer_of(job_url, flow_sources).render(task)
 
     def still(self, job_url: str, frame: int) -> FrameReport:
         """Commit a frame by itself, for a preview. Jobs may change from call to call."""
-        if self._renderer is None or self._renderer.job.url != JobDirectory(job_url).url:
-            self._renderer = ChunkRenderer(job_url, (), self._name)
-        return self._renderer.single_frame(frame)
+        return self._renderer_of(job_url).single_frame(frame)
 
     def sample(self, job_url: str, chunk: int) -> Sample:
         """Measure what frames like those of this chunk cost, in a scratch job of this worker's own."""
-        return sample_chunk(ChunkRenderer(job_url, (), self._name), chunk)
+        return sample_chunk(self._renderer_of(job_url), chunk)
+
+    def _renderer_of(self, job_url: str, flow_sources: tuple[str, ...] = ()) -> ChunkRenderer:
+        """The renderer of a job, which is kept until another job's is asked for."""
+        if self._renderer is None or self._renderer.job.url != JobDirectory(job_url).url:
+            from farm.paint.device import usable_cores
+
+            own = self._runtime("auto")
+            if own.max_memory is not None and own.device == "cpu":
+                # for a job whose first worker had a GPU; any other job says how much each worker takes
+                own = own.model_copy(update={"max_memory": own.max_memory // max(usable_cores() // self._threads, 1)})
+            self._renderer = ChunkRenderer(job_url, flow_sources, self._name, own)
+        return self._renderer
+
+    def _runtime(self, precision: Precision) -> Runtime:
+        from farm.paint.styler import local_runtime
+
+        return local_runtime(precision, self._threads, "auto" if self._gpu else "cpu")
 
 
 class FlowWorker:
@@ -136,7 +153,7 @@ def spawn_render_worker(threads: int, *, gpu: bool, avoided: Collection[str], na
     options: dict[str, Any] = {"num_cpus": 1 if gpu else threads, "num_gpus": 1 if gpu else 0, "max_restarts": 0}
     if avoided:
         options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(avoided))})"}
-    return ray.remote(RenderWorker).options(name=name, **options).remote(threads, name)
+    return ray.remote(RenderWorker).options(name=name, **options).remote(threads, name, gpu=gpu)
 
 
 def spawn_flow_worker(name: str) -> ray.actor.ActorHandle:

@@ -25,7 +25,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from farm.cluster.actors import WorkerFacts, end_ray_process, spawn_render_worker
 from farm.cluster.worker_logs import last_log_lines
 from farm.cluster.workers import RenderFailed, TaskEnded, WorkerGone
-from farm.errors import ChunkFailedError, FarmError, StorageError, last_line
+from farm.errors import ChunkFailedError, FarmError, RenderError, StorageError, last_line
 from farm.plan import Task
 from farm.render.chunk import FrameReport
 from farm.spec.choices import Precision
@@ -44,6 +44,8 @@ END_SECONDS = 30.0
 """Longest wait, in seconds, until a stuck worker's process is killed. Its node may be stuck too."""
 WAITING_NOTE_SECONDS = 60.0
 """Seconds between two notes that the job waits for its first worker."""
+NO_CUDA = "PyTorch sees no GPU, though Ray has one"
+"""What is wrong with a node that has a GPU by Ray's account alone."""
 
 
 class Quota(Protocol):
@@ -54,8 +56,11 @@ class Quota(Protocol):
 
     start_seconds: float | None
 
-    def allowed(self, wanted: int, at_work: int) -> int:
-        """Number of workers that the job may hold now, where it has work for `wanted` and `at_work` are up."""
+    def allowed(self, wanted: int, at_work: int, unusable: Collection[str] = ()) -> int:
+        """Number of workers that the job may hold now, where it has work for `wanted` and `at_work` are up.
+
+        `unusable` are Ray's ids of the nodes that are of no use to the job.
+        """
         ...
 
     def leave(self) -> None:
@@ -71,7 +76,7 @@ class FixedQuota:
     def __init__(self, count: int) -> None:
         self._count = count
 
-    def allowed(self, wanted: int, at_work: int) -> int:
+    def allowed(self, wanted: int, at_work: int, unusable: Collection[str] = ()) -> int:
         """`count`, whatever the job has work for."""
         return self._count
 
@@ -89,11 +94,15 @@ class StartWorker(Protocol):
 
 @dataclass(frozen=True)
 class WorkerKind:
-    """What all workers of a job have in common: cores or a GPU each, the precision asked for, and how one starts."""
+    """What all workers of a job have in common: cores or a GPU each, the precision asked for, and how one starts.
+
+    `only_gpu` refuses a worker whose GPU PyTorch cannot use; otherwise it paints on its CPU.
+    """
 
     threads: int
     precision: Precision
     gpu: bool
+    only_gpu: bool = False
     start: StartWorker = spawn_render_worker
 
 
@@ -101,7 +110,8 @@ class WorkerPool:
     """The render workers of one job, by name. An implementation of `farm.cluster.workers.Workers`.
 
     An actor counts as a worker once it has answered and sees the job's directory and `inputs`. The dashboard shows
-    `title`, the name of the film, before the workers' names. `on_note` is called with lines of text for people.
+    `title`, the name of the film, before the workers' names. `on_note` is called with lines of text for people, and
+    `on_unfit` with one for each node that is of no use to the job, or of less use than it should be.
 
     `actors` has every actor that was started and not removed. `starting` has the names of those that have not answered
     yet, by the source of their answer, and `facts` what those that are up said of themselves. `avoided` are Ray's ids
@@ -117,10 +127,13 @@ class WorkerPool:
         job_url: str,
         inputs: Collection[str],
         on_note: Callable[[str], None] = lambda _: None,
+        on_unfit: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._quota, self._title, self._job_url, self._inputs = quota, title, job_url, tuple(inputs)
         self.kind = kind
-        self._on_note = on_note
+        self._on_note, self._on_unfit = on_note, on_unfit
+        self._without_gpu: set[str] = set()
+        """Ray's ids of the nodes that were told of because PyTorch cannot use their GPUs."""
         self._spawned = self._lost_in_a_row = 0
         self.avoided: set[str] = set()
         self._joined: dict[str, float | None] = {}
@@ -141,7 +154,7 @@ class WorkerPool:
         up stay: the driver ends them between two tasks.
         """
         self._note_nodes()
-        self.allowed = self._quota.allowed(wanted, len(self.facts))
+        self.allowed = self._quota.allowed(wanted, len(self.facts), self.avoided)
         while len(self.actors) < self.allowed:
             self._spawn()
         for source, name in list(self.starting.items())[::-1]:
@@ -204,7 +217,8 @@ class WorkerPool:
         """Take a worker's first answer. Returns its name, or None where it died or does not see the job's files.
 
         Raises the FarmError that a worker raised in place of an answer, ChunkFailedError at the
-        MAX_LOST_WHILE_STARTING-th worker in a row that died, and StorageError where no node sees the job's files.
+        MAX_LOST_WHILE_STARTING-th worker in a row that died, StorageError where no node sees the job's files, and
+        RenderError where no node has a GPU that PyTorch can use and the job asks for one.
         """
         name = self.starting.pop(source)
         try:
@@ -218,9 +232,14 @@ class WorkerPool:
                 raise ChunkFailedError(f"workers die while starting: {last_line(error)}") from None
             return None
         self._lost_in_a_row = 0
-        if facts.problem:
-            self._refuse(name, facts)
+        gpu_is_missing = self.kind.gpu and facts.runtime.device != "cuda"
+        problem = facts.problem or (NO_CUDA if gpu_is_missing and self.kind.only_gpu else "")
+        if problem:
+            self._refuse(name, facts, problem)
             return None
+        if gpu_is_missing and facts.node not in self._without_gpu:
+            self._without_gpu.add(facts.node)
+            self._on_unfit(f"node {facts.host} paints on its CPU, and its GPU is idle: {NO_CUDA}")
         self.facts[name] = facts
         return name
 
@@ -247,7 +266,9 @@ class WorkerPool:
                 )
             if now - noted > WAITING_NOTE_SECONDS:
                 noted = now
-                needs = "1 GPU" if self.kind.gpu else f"{self.kind.threads} free core(s)"
+                needs = f"{self.kind.threads} free core(s)"
+                if self.kind.gpu:
+                    needs = "1 GPU" if self.kind.only_gpu else "1 GPU (--device cpu does without)"
                 self._on_note(f"waiting for a worker: it needs {needs} on one node of the cluster")
 
     def remove(self, name: str) -> None:
@@ -305,22 +326,23 @@ class WorkerPool:
         call = actor.facts.options(name="start")
         self.starting[call.remote(self.kind.precision, self._job_url, self._inputs)] = name
 
-    def _refuse(self, name: str, facts: WorkerFacts) -> None:
-        """End a worker that does not see the job's files, and avoid its node.
+    def _refuse(self, name: str, facts: WorkerFacts, problem: str) -> None:
+        """End a worker that cannot work on the job, and avoid its node.
 
-        Raises StorageError where the cluster has no other node with cores (or GPUs).
+        Raises StorageError, or RenderError for a GPU that is missing, where the cluster has no other node with cores
+        (or GPUs).
         """
         self.remove(name)
         if facts.node not in self.avoided:
             self.avoid(facts.node)
-            self._on_note(f"node {facts.host} is not used: {facts.problem}")
+            self._on_unfit(f"node {facts.host} is not used: {problem}")
         key = "GPU" if self.kind.gpu else "CPU"
         suited = {node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get(key, 0) > 0}
         if suited <= self.avoided:
-            raise StorageError(
-                f"no node of the cluster can work on this job: on {facts.host} {facts.problem}",
-                "put it on storage that every node sees, give a URL, or submit with --copy-inputs",
-            )
+            message = f"no node of the cluster can work on this job: on {facts.host} {problem}"
+            if problem == NO_CUDA:
+                raise RenderError(message, "farm doctor there tells more; --device auto paints on the CPU meanwhile")
+            raise StorageError(message, "put it on storage that every node sees, give a URL, or use --copy-inputs")
 
 
 def cause_of(error: RayTaskError) -> BaseException:

@@ -181,13 +181,16 @@ def _render_frames(prepared: Prepared, running: RunningJob, until_the_end: conte
         if prepared.record is not None and not work.todo:
             figures = {"rendered": 0, "reused": work.done_frames, "steps": 0}
             return _Rendered(prepared.record, film_of(prepared.record), figures)
-        pool = job_pool(prepared, options, session, running.progress)
+        pool = job_pool(
+            prepared, options, session, running.progress, lambda line: running.history.add("avoided", text=line)
+        )
         with contextlib.closing(pool):
             runtime = worker_runtime(pool, session, prepared.spec, running.interruption.check)
-            record = prepared.begin(runtime, save_storage=options.save_storage)
+            record = prepared.begin(runtime, save_storage=options.save_storage, threads=options.threads)
             film = film_of(record)
             run = _run_tasks(pool, session, prepared.job, _Rendered(record, film), work, running)
-        return _Rendered(record, film, _figures(run, work, pool))
+        own = record.runtime.on(runtime)
+        return _Rendered(record, film, {"runtime": own.model_dump(), **_figures(run, work, pool)})
 
 
 def _work_left(prepared: Prepared) -> _Work:

@@ -6,19 +6,22 @@ runtime = worker_runtime(pool, session, spec, check)     # how every worker comp
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from farm.cluster.node_types import NodeType, startable_nodes
 from farm.cluster.session import RaySession
+from farm.errors import UsageError
 from farm.job.request import film_title
 from farm.paint.device import usable_cores
 from farm.plan import Runtime
-from farm.plan.fair_share import DEFAULT_PRIORITY
+from farm.plan.fair_share import DEFAULT_PRIORITY, Claim
 from farm.plan.liveness import LEAST_SILENCE_SECONDS
 from farm.plan.pace import Progress
 from farm.render.prepare import Prepared
 from farm.spec import RenderSpec
+from farm.spec.choices import Device
 from farm.spec.named_files import input_files
 
 if TYPE_CHECKING:
@@ -47,39 +50,84 @@ class LaunchOptions:
     """Seconds for which every renderer may report no frame before it counts as stuck."""
 
 
-def job_pool(prepared: Prepared, options: LaunchOptions, session: RaySession, progress: Progress) -> WorkerPool:
-    """The job's workers: on this machine as many as asked for, on a cluster the job's share of what is there."""
+def job_pool(
+    prepared: Prepared,
+    options: LaunchOptions,
+    session: RaySession,
+    progress: Progress,
+    on_unfit: Callable[[str], None] = lambda _: None,
+) -> WorkerPool:
+    """The job's workers: on this machine as many as asked for, on a cluster the job's share of what is there.
+
+    Nothing of an earlier run decides what they have, other than a number of threads that was asked for: the cluster may
+    be another today. `on_unfit` is called with a line for each node that is of no use, beside `progress.note`. Raises
+    UsageError where this machine has no GPU and the spec asks for one.
+    """
     from farm.cluster.broker import BrokeredQuota
     from farm.cluster.pool import FixedQuota, Quota, WorkerKind, WorkerPool
 
-    runtime = prepared.record.runtime if prepared.record else None
-    gpu = runtime.device == "cuda" if runtime else session.gpus > 0
-    threads = runtime.threads if runtime else options.threads or default_threads(session.node_cpus, gpu=gpu)
+    spec = prepared.spec
+    gpu, node_cpus = _machines(spec.device, options, session)
+    asked_before = prepared.record.threads if prepared.record else None
+    threads = options.threads or asked_before or default_threads(node_cpus, gpu=gpu)
     widest = max(len(prepared.plan.chunks), 1)
     quota: Quota
     if options.address is None:
         workers = options.workers or max(1, session.gpus if gpu else session.cpus // threads)
         quota = FixedQuota(min(workers, widest))
     else:
-        limit = min(options.workers or widest, widest)
         name = options.submission or prepared.job.url
-        quota = BrokeredQuota(name, limit=limit, size=threads, priority=options.priority, gpu=gpu)
-    spec = prepared.spec
-    inputs = [*input_files(spec), *([spec.flow_dir] if spec.flow_dir else [])]
+        limit = min(options.workers or widest, widest)
+        kind, size = ("gpu", 1) if gpu else ("cpu", threads)
+        quota = BrokeredQuota(Claim(name, 1, limit, size, options.priority, kind=kind))
+
+    def told(line: str) -> None:
+        progress.note(line)
+        on_unfit(line)
+
     return WorkerPool(
         quota,
-        WorkerKind(threads, spec.precision, gpu),
+        WorkerKind(threads, spec.precision, gpu, only_gpu=spec.device == "gpu"),
         title=film_title(spec),
         job_url=prepared.job.url,
-        inputs=inputs,
+        inputs=[*input_files(spec), *([spec.flow_dir] if spec.flow_dir else [])],
         on_note=progress.note,
+        on_unfit=told,
     )
+
+
+def _machines(device: Device, options: LaunchOptions, session: RaySession) -> tuple[bool, int]:
+    """Whether workers have a GPU each, and the cores of the smallest node that may have one of them.
+
+    On a cluster, the autoscaler is asked what it could start where no node that is up has what is needed.
+    Raises UsageError as `paints_on_gpus` does.
+    """
+    lacks_gpu = device != "cpu" and session.gpus == 0
+    types: Sequence[NodeType] = ()
+    if options.address is not None and (lacks_gpu or session.cpus == 0):
+        types = startable_nodes()
+    gpu = paints_on_gpus(device, session.gpus, types, on_this_machine=options.address is None)
+    startable_cores = [node.cpus for node in types if node.cpus > 0]
+    return gpu, session.node_cpus if session.cpus else min(startable_cores, default=1)
+
+
+def paints_on_gpus(device: Device, gpus_up: int, types: Sequence[NodeType], *, on_this_machine: bool) -> bool:
+    """Whether each worker of a run gets a GPU.
+
+    `device` is the spec's. `gpus_up` are the GPUs of the nodes that are up, and `types` the nodes that an autoscaler
+    could start. Raises UsageError for `gpu` on a machine without one; a cluster may still be joined by a node with one.
+    """
+    if device == "gpu" and gpus_up == 0 and on_this_machine:
+        raise UsageError("this machine has no GPU that Ray sees", "give --device auto or cpu; farm doctor tells more")
+    if device == "auto":
+        return gpus_up > 0 or any(node.gpus > 0 for node in types)
+    return device == "gpu"
 
 
 def worker_runtime(
     pool: WorkerPool, session: RaySession, spec: RenderSpec, check: Callable[[], None] = lambda: None
 ) -> Runtime:
-    """How every worker of a job computes, from what its first worker found; waits for that worker.
+    """How the workers of this run compute, from what its first worker found; waits for that worker.
 
     `max_memory` is the spec's, or the first worker's free memory divided by the workers of a node.
     `check` is called while it waits, and may raise. Raises ChunkFailedError where no worker comes up.
@@ -93,11 +141,20 @@ def workers_per_node(pool: WorkerPool, session: RaySession) -> int:
     """The largest number of workers that share the memory of one node.
 
     A GPU worker has a GPU, and that GPU's memory, to itself. On CPUs it is the workers that the smallest node has cores
-    for, and no more than the job has.
+    for, and no more than the job has. Where no node was up when the session began, each worker's own node counts.
     """
     if pool.kind.gpu:
         return 1
-    return max(1, min(pool.allowed, session.node_cpus // pool.kind.threads) if pool.allowed else 1)
+    cores = session.node_cpus if session.cpus else _cores_of(pool)
+    return max(1, min(pool.allowed, cores // pool.kind.threads) if pool.allowed else 1)
+
+
+def _cores_of(pool: WorkerPool) -> int:
+    """Cores of the smallest node that has one of the workers, by Ray's account."""
+    import ray
+
+    at_work = {facts.node for facts in pool.facts.values()}
+    return min((int(row["Resources"].get("CPU", 1)) for row in ray.nodes() if row["NodeID"] in at_work), default=1)
 
 
 def default_threads(cpus: int, *, gpu: bool) -> int:

@@ -7,7 +7,7 @@ import json
 
 from pydantic import AliasChoices, Field
 
-from farm.plan import RenderPlan, Runtime, VideoProbe
+from farm.plan import JobRuntime, RenderPlan, VideoProbe
 from farm.spec import Model, RenderSpec
 
 FLOW_STORE_VERSION = 2
@@ -19,7 +19,8 @@ class JobRecord(Model):
 
     `input_hashes` maps the path of every file that the render reads to the SHA-256 of its bytes. `cuts` are the first
     frames of new shots. `versions` maps packages to the versions that began the job. `save_storage` is how the render
-    was begun, so that a driver that continues it does the same.
+    was begun, so that a driver that continues it does the same, and so is `threads`, the threads of a worker that were
+    asked for.
     """
 
     spec: RenderSpec
@@ -27,9 +28,10 @@ class JobRecord(Model):
     probe: VideoProbe
     cuts: tuple[int, ...]
     plan: RenderPlan
-    runtime: Runtime
+    runtime: JobRuntime
     versions: dict[str, str]
     save_storage: bool = Field(default=False, validation_alias=AliasChoices("save_storage", "spare_storage"))
+    threads: int | None = None
 
 
 class FrameRecord(Model):

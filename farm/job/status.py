@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from farm.errors import UsageError
 from farm.job.directory import JobDirectory
+from farm.job.history import Happening, load_history
 from farm.job.state import JobState, load_state
 from farm.plan import Task, plan_tasks
 from farm.spec.load import absolute_path
@@ -34,6 +35,7 @@ def job_status(job_url: str) -> dict[str, Any]:
         "silent_seconds": round(state.silent_for(time.time())) if state else 0,
         "reason": state.reason if state and doing in ("FAILED", "CANCELLED") else "",
         "failures": state.failures if state else {},
+        "nodes_not_used": [] if doing == "SUCCEEDED" else unfit_nodes(load_history(job)),
         "video": record.spec.video if record else "",
         "output": record.spec.output if record else "",
         "frames": sum(frames for _, frames in passes.values()),
@@ -57,6 +59,19 @@ def current_state(state: JobState | None, report: Mapping[str, Any] | None) -> s
     return state.state if state else "UNFINISHED"
 
 
+def unfit_nodes(history: Sequence[Happening]) -> list[str]:
+    """A line for each node that the latest run found to be of no use, or of less use than it should be: it does not see
+    the job's files, PyTorch cannot use its GPU, or too many tasks failed there.
+    """
+    lines: dict[str, None] = {}
+    for happening in history:
+        if happening.kind == "run":
+            lines = {}
+        elif happening.kind == "avoided":
+            lines[happening.text] = None
+    return list(lines)
+
+
 def frames_by_pass(tasks: Iterable[Task], committed: Callable[[Task], int]) -> dict[str, tuple[int, int]]:
     """(frames committed, frames in all) of each pass, by its name, the first pass first.
 
@@ -76,6 +91,7 @@ def status_lines(status: dict[str, Any]) -> Iterator[str]:
         yield f"  {pass_name:<8} {counts['committed']:>6} / {counts['frames']}"
     if status["silent_seconds"]:
         yield f"  no sign of life for {status['silent_seconds']} s: if its driver is gone, farm resume continues it"
+    yield from (f"  {line}" for line in status["nodes_not_used"])
     if status["reason"]:
         yield f"  {status['reason']}"
     for task, lines in status["failures"].items():

@@ -49,6 +49,15 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
+def hide_gpus() -> None:
+    """Let this process, and those that it starts, see no GPU. To be called before anything has asked for one.
+
+    Why: Ray leaves all GPUs of a node visible to a worker that has booked none, and the workers of a node would meet on
+    the first GPU.
+    """
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 def choose_precision(requested: Precision, device: torch.device) -> torch.dtype:
     """The dtype of the features. `auto` is bfloat16 where the hardware multiplies in it, else float32.
 

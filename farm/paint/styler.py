@@ -233,12 +233,12 @@ class ShotStyler:
         return None if start is None else self._colors.content(start)
 
 
-def local_runtime(precision: Precision, threads: int | None) -> Runtime:
+def local_runtime(precision: Precision, threads: int | None, device_name: str = "auto") -> Runtime:
     """Device, precision, CPU threads and free memory of this machine. `threads` None is PyTorch's own number.
 
-    Raises UsageError for an unknown precision.
+    `device_name` is one of `choose_device`. Raises UsageError for an unknown precision or device.
     """
-    device = choose_device()
+    device = choose_device(device_name)
     return Runtime(
         device="cuda" if device.type == "cuda" else "cpu",
         precision="bf16" if choose_precision(precision, device) is torch.bfloat16 else "fp32",

@@ -16,12 +16,13 @@ variants       the grid of a preview
 """
 
 from farm.plan.render_plan import Chunk, RenderPlan, Shot, plan_render
-from farm.plan.runtime import Runtime
+from farm.plan.runtime import JobRuntime, Runtime
 from farm.plan.tasks import Task, plan_tasks, task_id
 from farm.plan.video import VideoProbe
 
 __all__ = [
     "Chunk",
+    "JobRuntime",
     "RenderPlan",
     "Runtime",
     "Shot",

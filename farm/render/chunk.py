@@ -28,8 +28,8 @@ from farm.paint.network.network_file import style_picture
 from farm.paint.network.painter import InstantPainter
 from farm.paint.optimizer.frame import StylizedFrame
 from farm.paint.stopwatch import timed
-from farm.paint.styler import FrameStyler, ShotStyler
-from farm.plan import Chunk, RenderPlan, Task
+from farm.paint.styler import FrameStyler, ShotStyler, local_runtime
+from farm.plan import Chunk, RenderPlan, Runtime, Task
 from farm.plan.reads import frames_in_order, neighbours_read, relay_reads
 from farm.plan.render_plan import is_two_sided
 from farm.render.committed import frame_of_pass, read_committed
@@ -96,16 +96,20 @@ class ChunkRenderer:
     """Renders the tasks of one job, one after the other. Model, style targets and flows stay loaded.
 
     `flow_sources` are URLs of earlier jobs' flow directories that may be read. `worker` is the name in the ledger.
+    `runtime` is how this worker computes; None is what this machine has. The job's precision goes before the worker's.
     Raises StorageError where the job has no record.
     """
 
-    def __init__(self, job_url: str, flow_sources: Sequence[str] = (), worker: str = "") -> None:
+    def __init__(
+        self, job_url: str, flow_sources: Sequence[str] = (), worker: str = "", runtime: Runtime | None = None
+    ) -> None:
         self.job = JobDirectory(job_url)
         self.worker = worker
         record = self.job.load_record()
         if record is None:
             raise StorageError(f"job {job_url} has no job.json", "its storage must be visible from every worker")
         self.record = record
+        self._own_runtime = runtime
         self.spec = record.spec
         self.plan = record.plan
         self.source = SourceFrames(record)
@@ -115,6 +119,13 @@ class ChunkRenderer:
         # Strokes are compared with those of the rest of the picture, which with regions may be of another painting.
         self._evens_strokes = self._carries_paint and not self.spec.regions
         self._shot_colors: dict[int, ColorTreatment] = {}  # one entry: the shot that a network paints at present
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """How this worker computes on this job. A limit of memory in the spec is for any device."""
+        job, own = self.record.runtime, self._own_runtime
+        runtime = job.on(own or local_runtime(job.precision, threads=None))
+        return runtime.model_copy(update={"max_memory": self.spec.max_memory or runtime.max_memory})
 
     def styler(self, frame: int) -> ShotStyler:
         """The styler of a frame's shot."""
@@ -128,7 +139,7 @@ class ChunkRenderer:
     def _styler(self) -> FrameStyler:
         # made at first use, because an identity render loads no network
         size = (self.plan.width, self.plan.height)
-        return FrameStyler(self.spec, size, self.record.runtime, self._color_sample)
+        return FrameStyler(self.spec, size, self.runtime, self._color_sample)
 
     def _color_sample(self, shot: int) -> Iterator[np.ndarray]:
         """Up to COLOR_SAMPLE frames, evenly spaced from the shot's first to its last: the same for every worker."""
@@ -214,7 +225,7 @@ class ChunkRenderer:
 
     @cached_property
     def _network(self) -> InstantPainter:
-        return InstantPainter(str(local_path(str(self.spec.network))), self.record.runtime)
+        return InstantPainter(str(local_path(str(self.spec.network))), self.runtime)
 
     def _network_colors(self, shot: int) -> ColorTreatment:
         """What happens to the colours of a shot's frames with method instant."""

@@ -17,7 +17,7 @@ from farm.flow import external_flow_name
 from farm.job import JobDirectory, JobRecord
 from farm.job.record import record_flow_key
 from farm.media.scan import VideoScan
-from farm.plan import RenderPlan, Runtime, plan_render
+from farm.plan import JobRuntime, RenderPlan, Runtime, plan_render
 from farm.render.inputs import Inputs
 from farm.render.regions.files import check_regions
 from farm.spec import RenderSpec
@@ -53,8 +53,11 @@ class Prepared:
         self.job.check_same(record, self.spec, self.input_hashes)
         return dataclasses.replace(self, record=record, plan=record.plan)
 
-    def begin(self, runtime: Runtime, *, save_storage: bool = False) -> JobRecord:
-        """The job's record: that of an earlier run where there is one, otherwise one that is written now."""
+    def begin(self, runtime: Runtime, *, save_storage: bool = False, threads: int | None = None) -> JobRecord:
+        """The job's record: that of an earlier run where there is one, otherwise one that is written now.
+
+        `runtime` is that of the first worker, and `threads` how many each worker was asked to have.
+        """
         if self.record is not None:
             return self.record
         record = JobRecord(
@@ -63,9 +66,10 @@ class Prepared:
             probe=self.scan.probe,
             cuts=self.scan.cuts,
             plan=self.plan,
-            runtime=runtime,
+            runtime=JobRuntime.of(runtime),
             versions={"farm": __version__, **{name: _version(name) for name in RECORDED_PACKAGES}},
             save_storage=save_storage,
+            threads=threads,
         )
         self.job.save_record(record)
         return record

@@ -20,6 +20,8 @@ ColorMode = Literal["none", "match", "match-cholesky", "luminance"]
 """Whose colours a painted picture has: see farm.paint.color.treatment."""
 Precision = Literal["auto", "bf16", "fp32"]
 """Arithmetic of the networks. auto is bf16 where the device computes it fast."""
+Device = Literal["auto", "cpu", "gpu"]
+"""What a film is painted on. auto is a GPU where the machine or the cluster has one, or could start one."""
 Optimizer = Literal["lbfgs", "adam"]
 """Optimiser of a frame's pixels."""
 Pooling = Literal["max", "avg"]

@@ -116,13 +116,16 @@ def absolute_path(path: str, base: Path | None = None) -> str:
 
 
 def spec_differences(old: RenderSpec, new: RenderSpec) -> list[str]:
-    """The fields in which two specs of renders differ, as `size: 256 -> 512`. The output's path is left out."""
+    """The fields in which two specs of renders differ, as `size: 256 -> 512`. The output's path is left out.
+
+    So is the device, which belongs to the machines of one run: a job may be resumed on others.
+    """
     return differing_fields(old, new)
 
 
 def differing_fields(old: PaintSpec, new: PaintSpec) -> list[str]:
     """The fields in which two specs of any kind differ, as `spec_differences` gives them."""
-    before, after = (_flat(spec.model_dump(mode="json", exclude={"output"})) for spec in (old, new))
+    before, after = (_flat(spec.model_dump(mode="json", exclude={"output", "device"})) for spec in (old, new))
     names = dict.fromkeys([*before, *after])
     return [f"{name}: {before.get(name)} -> {after.get(name)}" for name in names if before.get(name) != after.get(name)]
 

@@ -14,7 +14,7 @@ from pydantic import Field, field_serializer, field_validator, model_validator
 
 from farm.errors import UsageError
 from farm.spec.base import Model, from_text
-from farm.spec.choices import FlowMethod, HdrPolicy, InterlacedPolicy, Method
+from farm.spec.choices import Device, FlowMethod, HdrPolicy, InterlacedPolicy, Method
 from farm.spec.frames import FrameRange
 from farm.spec.paint import PaintSpec
 from farm.spec.units import parse_duration
@@ -138,6 +138,11 @@ class RenderSpec(PaintSpec):
         default=(10, 20, 40),
         description="How many frames to look back, beside the last one, for parts of the picture that were hidden "
         "since.",
+    )
+    device: Device = Field(
+        default="auto",
+        description="What paints: gpu gives each worker a GPU, cpu gives none a GPU, auto takes GPUs where the machine "
+        "or the cluster has one, or the cluster's autoscaler could start one. A job may be resumed with another.",
     )
     allow_truncated: bool = Field(
         default=False, description="Render the frames that decode of a broken or incomplete film."

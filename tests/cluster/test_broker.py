@@ -4,7 +4,7 @@ import pytest
 
 from farm.plan.fair_share import Claim
 
-pytestmark = pytest.mark.usefixtures("ray_here")  # the broker imports ray, which the session has to do first
+pytestmark = pytest.mark.cluster  # the import of ray binds a socket
 
 
 @pytest.fixture
@@ -13,55 +13,123 @@ def clock(monkeypatch):
 
     now = [1000.0]
     monkeypatch.setattr(broker.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(broker, "_room", lambda gpu: [2.0])
     monkeypatch.setattr(broker, "TURN_SECONDS", 60.0)
-    monkeypatch.setattr(broker.Broker, "_request_nodes", lambda self, gpu: None)
     return now
 
 
-def test_a_lone_job_has_it_all_and_gives_half_to_a_second_one(clock):
+class Autoscaler:
+    """What a broker asks for. `rooms` are the cores, or GPUs, of the nodes, by kind."""
+
+    def __init__(self, **rooms):
+        self.rooms, self.requests, self.answers = rooms, [], True
+
+    def room(self, kind, gpus_claimed):
+        return {f"{kind}-{number}": room for number, room in enumerate(self.rooms.get(kind, []))}
+
+    def request(self, bundles):
+        if not self.answers:
+            raise RuntimeError("the GCS does not answer")
+        self.requests.append(list(bundles))
+
+
+def make_broker(autoscaler):
     from farm.cluster.broker import Broker
 
-    broker = Broker()
-    assert broker.renew(Claim("film", 9), 1, False) == 2
-    assert broker.renew(Claim("clip", 1), 1, False) == 1
-    assert broker.renew(Claim("film", 9), 1, False) == 1
-    broker.leave("clip", False)
-    assert broker.renew(Claim("film", 9), 1, False) == 2
+    return Broker(room=autoscaler.room, request=autoscaler.request)
+
+
+def test_a_lone_job_has_it_all_and_gives_half_to_a_second_one(clock):
+    broker = make_broker(Autoscaler(cpu=[2.0]))
+    assert broker.renew(Claim("film", 9), 1) == 2
+    assert broker.renew(Claim("clip", 1), 1) == 1
+    assert broker.renew(Claim("film", 9), 1) == 1
+    broker.leave("clip")
+    assert broker.renew(Claim("film", 9), 1) == 2
 
 
 def test_a_job_that_is_not_heard_of_loses_its_share(clock):
-    from farm.cluster.broker import LEASE_SECONDS, Broker
+    from farm.cluster.broker import LEASE_SECONDS
 
-    broker = Broker()
-    broker.renew(Claim("gone", 9), 1, False)
+    broker = make_broker(Autoscaler(cpu=[2.0]))
+    broker.renew(Claim("gone", 9), 1)
     clock[0] += LEASE_SECONDS + 1
-    assert broker.renew(Claim("film", 9), 1, False) == 2
+    assert broker.renew(Claim("film", 9), 1) == 2
+
+
+def test_jobs_of_two_kinds_take_nothing_from_each_other(clock):
+    broker = make_broker(Autoscaler(cpu=[8.0], gpu=[1.0, 1.0]))
+    assert broker.renew(Claim("cores", 8), 8) == 8
+    assert broker.renew(Claim("gpus", 2, kind="gpu"), 0) == 2
+    assert broker.renew(Claim("cores", 8), 8) == 8
+
+
+def test_all_kinds_are_asked_for_in_one_request_and_only_when_it_changes(clock):
+    autoscaler = Autoscaler(cpu=[8.0], gpu=[1.0])
+    broker = make_broker(autoscaler)
+    for _ in range(3):
+        broker.renew(Claim("cores", 2, size=2), 0)
+        broker.renew(Claim("gpus", 1, kind="gpu"), 0)
+    cores, gpu = {"CPU": 2}, {"CPU": 1, "GPU": 1}
+    assert autoscaler.requests == [[cores, cores], [cores, cores, gpu]]
+    broker.leave("cores")
+    assert autoscaler.requests[-1] == [gpu]
+
+
+def test_nodes_of_a_job_that_fell_silent_are_given_back_though_nobody_asks(clock):
+    from farm.cluster.broker import LEASE_SECONDS
+
+    autoscaler = Autoscaler()
+    broker = make_broker(autoscaler)
+    broker.renew(Claim("killed", 1, kind="gpu"), 1)
+    clock[0] += LEASE_SECONDS - 1
+    broker.check()
+    assert autoscaler.requests == [[{"CPU": 1, "GPU": 1}]]
+    clock[0] += 2
+    broker.check()
+    assert autoscaler.requests[-1] == []
+
+
+def test_a_broker_that_was_lost_with_its_leases_takes_back_what_it_had_asked_for(clock):
+    from farm.cluster.broker import LEASE_SECONDS
+
+    autoscaler = Autoscaler()
+    broker = make_broker(autoscaler)
+    broker.check()
+    assert autoscaler.requests == [], "jobs that are at work have not asked yet"
+    clock[0] += LEASE_SECONDS
+    broker.check()
+    broker.check()
+    assert autoscaler.requests == [[]]
+
+
+def test_an_autoscaler_that_does_not_answer_is_asked_again_and_fails_no_job(clock):
+    autoscaler = Autoscaler(cpu=[1.0])
+    broker = make_broker(autoscaler)
+    autoscaler.answers = False
+    assert broker.renew(Claim("film", 1), 0) == 1
+    autoscaler.answers = True
+    broker.check()
+    assert autoscaler.requests == [[{"CPU": 1}]]
 
 
 def test_three_jobs_on_two_workers_take_turns(clock):
-    from farm.cluster.broker import Broker
-
-    broker, had, has = Broker(), {"a": 0, "b": 0, "c": 0}, {"a": 0, "b": 0, "c": 0}
+    broker, had, has = make_broker(Autoscaler(cpu=[2.0])), {"a": 0, "b": 0, "c": 0}, {"a": 0, "b": 0, "c": 0}
     for _ in range(400):
         clock[0] += 3.0
         for job in had:
-            has[job] = broker.renew(Claim(job, 9), has[job], False)
+            has[job] = broker.renew(Claim(job, 9), has[job])
             had[job] += has[job]
     assert all(abs(count - 400 * 2 / 3) < 45 for count in had.values()), had
 
 
-def test_a_turn_lasts_until_its_worker_has_come_up_and_worked(clock, monkeypatch):
-    from farm.cluster import broker as module
-
-    monkeypatch.setattr(module, "_room", lambda gpu: [1.0])
-    broker = module.Broker()
-    broker.renew(Claim("film", 9), 0, False)
+def test_a_turn_lasts_until_its_worker_has_come_up_and_worked(clock):
+    broker = make_broker(Autoscaler(cpu=[1.0]))
+    broker.renew(Claim("film", 9), 0)
     shares = []
     for second in range(0, 400, 2):
         clock[0] += 2.0
-        film = broker.renew(Claim("film", 9), int(bool(shares and not shares[-1])), False)
-        shares.append(broker.renew(Claim("clip", 9), int(bool(shares and shares[-1] and second > 300)), False))
+        film = broker.renew(Claim("film", 9), int(bool(shares and not shares[-1])))
+        shares.append(broker.renew(Claim("clip", 9), int(bool(shares and shares[-1] and second > 300))))
         assert film + shares[-1] <= 1
     started = shares.index(1)
     assert shares[started:151] == [1] * (151 - started), "the clip keeps its turn for as long as its worker starts"

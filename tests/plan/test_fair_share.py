@@ -2,7 +2,11 @@
 
 import pytest
 
-from farm.plan.fair_share import Claim, share_workers
+from farm.plan.fair_share import Claim, bundle_of, room_for, share_workers
+
+
+def named(rooms):
+    return {f"node-{number}": room for number, room in enumerate(rooms)}
 
 
 @pytest.mark.parametrize(
@@ -27,11 +31,14 @@ from farm.plan.fair_share import Claim, share_workers
         ([1], [Claim("a", 5, served=3), Claim("b", 5, served=1)], {"a": 0, "b": 1}),
         ([1], [Claim("a", 5, served=3, priority=200), Claim("b", 5, served=1)], {"a": 1, "b": 0}),
         ([2], [Claim("a", 5), Claim("b", 5), Claim("c", 5)], {"a": 1, "b": 1, "c": 0}),
+        # a node that does not see a job's files is room for the others only
+        ([2, 2], [Claim("a", 9, unusable=frozenset({"node-0"}))], {"a": 2}),
+        ([2, 2], [Claim("a", 9, unusable=frozenset({"node-0"})), Claim("b", 9)], {"a": 2, "b": 2}),
         ([2], [Claim("a", 5, served=1), Claim("b", 5, served=1), Claim("c", 5)], {"a": 1, "b": 0, "c": 1}),
     ],
 )
 def test_shares(nodes, claims, shares):
-    assert share_workers(nodes, claims) == shares
+    assert share_workers(named(nodes), claims) == shares
 
 
 def test_taking_turns_serves_everybody_by_priority():
@@ -39,6 +46,24 @@ def test_taking_turns_serves_everybody_by_priority():
     priority = {"a": 100, "b": 50, "c": 50}
     for _ in range(400):
         claims = [Claim(job, 9, served=served[job], priority=priority[job]) for job in served]
-        for job, workers in share_workers([1], claims).items():
+        for job, workers in share_workers(named([1]), claims).items():
             served[job] += workers
     assert served == {"a": 200, "b": 100, "c": 100}
+
+
+@pytest.mark.parametrize(
+    ("kind", "gpus_claimed", "room"),
+    [
+        ("gpu", True, {"cpu-node": 0, "gpu-node": 2, "few-cores": 1}),
+        ("cpu", True, {"cpu-node": 4, "gpu-node": 6, "few-cores": 0}),
+        ("cpu", False, {"cpu-node": 4, "gpu-node": 8, "few-cores": 1}),
+    ],
+)
+def test_room_of_a_kind_leaves_each_gpu_a_core(kind, gpus_claimed, room):
+    cores, gpus = {"cpu-node": 4.0, "gpu-node": 8.0, "few-cores": 1.0}, {"gpu-node": 2.0, "few-cores": 4.0}
+    assert room_for(kind, cores, gpus, gpus_claimed=gpus_claimed) == room
+
+
+def test_a_worker_is_asked_for_with_all_that_it_books():
+    assert bundle_of(Claim("a", 1, size=4)) == {"CPU": 4}
+    assert bundle_of(Claim("a", 1, kind="gpu")) == {"CPU": 1, "GPU": 1}
