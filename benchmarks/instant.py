@@ -44,7 +44,7 @@ from farm.media.contact_sheet import contact_sheet
 from farm.media.pictures import cover, read_picture, resize, write_picture
 from farm.paint.network.network_file import load_network_file
 from farm.paint.network.painter import InstantPainter
-from farm.paint.styler import FrameStyler
+from farm.paint.styler import FrameStyler, local_runtime
 from farm.paint.training.pictures import photo_files
 from farm.plan.render_plan import output_size
 from farm.render.committed import frame_of_pass
@@ -129,7 +129,7 @@ class Optimiser:
         """`shape` is `NetworkCard.painted_shape`: the optimiser's strokes have the size that they have there."""
         self.pictures = pictures
         # alone on the machine, as a render's workers are not
-        runtime = record.runtime.model_copy(update={"threads": os.cpu_count() or 1})
+        runtime = record.runtime.on(local_runtime(record.runtime.precision, os.cpu_count() or 1))
         self.stylers = []
         self.painted = []
         for picture in pictures:
@@ -185,7 +185,7 @@ def measure_networks(options: argparse.Namespace) -> tuple[dict[str, Any], list[
             "fine_moving": fine.median if fine else None,
         }
         if options.style:
-            painter = InstantPainter(str(path), record.runtime)
+            painter = InstantPainter(str(path), record.runtime.on(local_runtime(record.runtime.precision, None)))
             shape = load_network_file(path)[1].painted_shape
             if shape not in optimisers:
                 optimisers[shape] = Optimiser(shape, judged_pictures(record, options), options, record)

@@ -29,7 +29,7 @@ from farm.job.state import JobState, save_state
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.scan import scan_video
 from farm.pages.report import write_report
-from farm.plan import Runtime, plan_render, plan_tasks
+from farm.plan import JobRuntime, plan_render, plan_tasks
 from farm.spec import build_spec
 
 SHOT = 90
@@ -66,7 +66,7 @@ def make_job(folder: Path, frames: int, size: tuple[int, int]) -> JobDirectory:
     cuts = tuple(range(SHOT, frames, SHOT))
     job = JobDirectory(str(folder / "long.farm"))
     plan = plan_render(spec, scan.probe, cuts)
-    runtime = Runtime(device="cpu", precision="fp32", threads=1)
+    runtime = JobRuntime(precision="fp32")
     fields = {"spec": spec, "probe": scan.probe, "cuts": cuts, "plan": plan, "runtime": runtime}
     job.save_record(JobRecord.model_validate({**fields, "input_hashes": {}, "versions": {"farm": ""}}))
     pictures = [paint(seed, size) for seed in range(PICTURES)]

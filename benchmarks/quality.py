@@ -48,7 +48,7 @@ from farm.flow import reliability_weights
 from farm.flow.dis import smooth_search
 from farm.job import JobDirectory, JobRecord
 from farm.media.pictures import write_picture
-from farm.paint.styler import FrameStyler
+from farm.paint.styler import FrameStyler, local_runtime
 from farm.plan import RenderPlan, plan_render
 from farm.render.chunk import COLOR_SAMPLE
 from farm.render.committed import frame_of_pass
@@ -125,9 +125,10 @@ class Yardstick:
             backward, forward = smooth_search(after, before), smooth_search(before, after)
             self.pairs.append((backward, reliability_weights(backward, forward)))
         sample = [pictures[i] for i in evenly(COLOR_SAMPLE, len(pictures))]
-        styler = FrameStyler(record.spec, (plan.width, plan.height), record.runtime, lambda _: sample)
+        runtime = record.runtime.on(local_runtime(record.runtime.precision, None))
+        styler = FrameStyler(record.spec, (plan.width, plan.height), runtime, lambda _: sample)
         self.styler = styler.of_shot(0)
-        painter = FrameStyler(record.spec, (plan.width, plan.height), record.runtime, lambda _: sample, window=WINDOW)
+        painter = FrameStyler(record.spec, (plan.width, plan.height), runtime, lambda _: sample, window=WINDOW)
         self.stills: dict[int, StillReference] = {}
         for frame in frames_with_stills(self.frames, still_every):
             source = self.source(frame)

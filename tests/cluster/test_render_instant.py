@@ -66,13 +66,13 @@ def reference(clip, network_file, tmp_path_factory, ray_here):
 
 
 def runtime_of(report: dict) -> Runtime:
-    return JobDirectory(report["job"]).load_record().runtime
+    return Runtime.model_validate(report["runtime"])
 
 
 def test_frames_are_those_of_the_network(reference, network_file):
     record = JobDirectory(reference["job"]).load_record()
     source = SourceFrames(record)
-    painter = InstantPainter(str(network_file), record.runtime)
+    painter = InstantPainter(str(network_file), runtime_of(reference))
     for frame, painted in enumerate(frames_of(reference)):
         assert np.array_equal(painted, painter.paint([source(frame)])[0])
     film = probe_video(reference["output"])
@@ -196,5 +196,6 @@ def test_a_job_of_a_cluster_leaves_the_users_cache_alone(clip, style, tmp_path, 
 def test_a_network_in_the_plan_and_the_job(reference, network_file):
     record = json.loads((Path(reference["job"]) / "job.json").read_text())
     assert record["input_hashes"].keys() >= {str(network_file)}
-    assert Runtime.model_validate(record["runtime"]).threads == 1
+    assert record["threads"] == runtime_of(reference).threads == 1
+    assert "device" not in record["runtime"], "which is a worker's"
     assert reference["steps"] == 0

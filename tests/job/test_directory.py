@@ -13,7 +13,7 @@ from farm.files.png import decode_png, encode_png
 from farm.files.storage import ATTEMPTS
 from farm.job import FrameRecord, JobDirectory, JobRecord
 from farm.job.directory import frame_name
-from farm.plan import Runtime, Task, plan_render
+from farm.plan import JobRuntime, Task, plan_render
 from tests.plan.test_render_plan import make_probe, make_spec
 
 PASS = "pass-1/00000"
@@ -159,7 +159,7 @@ def record(**options) -> JobRecord:
         probe=probe,
         cuts=(),
         plan=plan_render(spec, probe, ()),
-        runtime=Runtime(device="cpu", precision="fp32", threads=1),
+        runtime=JobRuntime(precision="fp32"),
         versions={},
     )
 

@@ -7,6 +7,7 @@ import pytest
 
 from farm.errors import CancelledError, ChunkFailedError, UsageError
 from farm.job import JobDirectory
+from farm.job.history import History
 from farm.job.state import JobState, job_state, load_state, save_state
 from farm.job.status import current_state, job_status, status_lines
 
@@ -86,3 +87,15 @@ def test_status_before_anything_is_planned(tmp_path):
         "two tasks failed",
         "pass-1/00002 | RuntimeError: boom",
     ]
+
+
+def test_status_names_the_nodes_that_the_latest_run_could_not_use(tmp_path):
+    job = JobDirectory(str(tmp_path))
+    save_state(job, JobState(state="RUNNING"))
+    history = History(job)
+    for line in ("node old is not used", None, "node a is not used: /film.mp4 is not to be seen"):
+        history.add("run") if line is None else history.add("avoided", text=line)
+    history.add("avoided", text="node a is not used: /film.mp4 is not to be seen")
+    status = job_status(str(tmp_path))
+    assert status["nodes_not_used"] == ["node a is not used: /film.mp4 is not to be seen"]
+    assert "  node a is not used: /film.mp4 is not to be seen" in list(status_lines(status))

@@ -13,7 +13,7 @@ from farm.job import FrameRecord, JobDirectory, JobRecord
 from farm.job.history import Happening
 from farm.job.state import JobState, save_state
 from farm.media.scan import scan_video
-from farm.plan import Runtime, plan_render, plan_tasks
+from farm.plan import JobRuntime, plan_render, plan_tasks
 from farm.spec import build_spec
 from tests.conftest import make_clip
 
@@ -39,7 +39,7 @@ def make_record(film: Path, folder: Path, style: Path, **options: object) -> Job
         probe=scan.probe,
         cuts=CUTS,
         plan=plan_render(spec, scan.probe, CUTS),
-        runtime=Runtime(device="cpu", precision="fp32", threads=1),
+        runtime=JobRuntime(precision="fp32"),
         versions={"farm": "0.1.0"},
     )
 
