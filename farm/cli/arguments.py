@@ -39,7 +39,7 @@ JobThreads = Annotated[
         min=1, help="CPU threads of each worker, the same for a whole job; if left out, what suits the machine."
     ),
 ]
-"""Threads of a worker. A job keeps them, because frames repeat exactly only with the same number."""
+"""Threads of a worker. A job keeps what was asked for, because frames repeat exactly only with the same number."""
 
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads to compute with; if left out, all cores.")]
 """Threads of a command that paints in its own process."""

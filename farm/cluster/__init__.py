@@ -9,8 +9,9 @@ pool_work        pieces of work for a pool that is not rendering
 actors           what runs on a worker
 driver_tasks     probing and stitching as named Ray tasks
 flow_ahead       optical flow that is computed ahead of the renderers
-sizing           how many workers a job has, and threads and bytes of each
+sizing           how many workers a job has, and GPU, threads and bytes of each
 broker           one cluster shared between jobs
+node_types       nodes that the autoscaler could start
 session          a Ray on this machine, or a connection to a cluster
 token            the token that Ray asks for
 service          submit, wait, cancel, resume, retry

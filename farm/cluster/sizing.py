@@ -1,4 +1,4 @@
-"""How many workers a job has, and how many threads and bytes each of them may take.
+"""How many workers a job has, whether each has a GPU, and how many threads and bytes each of them may take.
 
 pool = job_pool(prepared, options, session, progress)
 runtime = worker_runtime(pool, session, spec, check)     # how every worker computes, its share of the memory included

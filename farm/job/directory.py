@@ -1,6 +1,6 @@
 """The job directory: the whole state of a render. Running the same command again continues it.
 
-    job.json                  the spec, hashes of what it reads, the probe, the plan, how workers compute; and a copy,
+    job.json                  the spec, hashes of what it reads, the probe, the plan, the precision; and a copy,
                               job.copy.json, for when it is damaged
     frames/TASK/000123.png    a committed frame of a task, 8 bits a channel
     ledger/TASK.json          for each committed frame of the task: its hash, losses, steps, seconds
