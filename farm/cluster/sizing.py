@@ -16,7 +16,7 @@ from farm.errors import UsageError
 from farm.job.request import film_title
 from farm.paint.device import usable_cores
 from farm.plan import Runtime
-from farm.plan.fair_share import DEFAULT_PRIORITY, Claim
+from farm.plan.fair_share import DEFAULT_PRIORITY, Claim, Kind
 from farm.plan.liveness import LEAST_SILENCE_SECONDS
 from farm.plan.pace import Progress
 from farm.render.prepare import Prepared
@@ -78,8 +78,8 @@ def job_pool(
     else:
         name = options.submission or prepared.job.url
         limit = min(options.workers or widest, widest)
-        kind, size = ("gpu", 1) if gpu else ("cpu", threads)
-        quota = BrokeredQuota(Claim(name, 1, limit, size, options.priority, kind=kind))
+        kind: Kind = "gpu" if gpu else "cpu"
+        quota = BrokeredQuota(Claim(name, 1, limit, 1 if gpu else threads, options.priority, kind=kind))
 
     def told(line: str) -> None:
         progress.note(line)
