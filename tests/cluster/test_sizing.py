@@ -13,7 +13,8 @@ from farm.cluster.node_types import NodeType, types_in_config
 from farm.cluster.session import RaySession
 from farm.cluster.sizing import LaunchOptions, paints_on_gpus, worker_runtime
 from farm.errors import UsageError
-from farm.plan import Runtime
+from farm.plan import JobRuntime, Runtime
+from farm.plan.pace import NoProgress
 from farm.spec import build_spec
 
 
@@ -86,6 +87,22 @@ def test_the_autoscaler_is_asked_only_for_what_is_not_up(monkeypatch, device, se
 def test_no_autoscaler_is_asked_on_one_machine(monkeypatch):
     monkeypatch.setattr(sizing, "startable_nodes", lambda: pytest.fail("it was asked"))
     assert sizing._machines("auto", LaunchOptions(job="j"), RaySession("", 0, 2, 2)) == (False, 2)
+
+
+@pytest.mark.cluster  # the import of ray binds a socket
+@pytest.mark.parametrize(("asked_before", "asked", "threads"), [(None, None, 2), (3, None, 3), (3, 5, 5)])
+def test_a_job_that_is_resumed_asks_anew_and_keeps_only_threads_that_were_asked_for(
+    monkeypatch, tmp_path, asked_before, asked, threads
+):
+    """It began on cores; now the autoscaler could start nodes with GPUs."""
+    monkeypatch.setattr(sizing, "startable_nodes", lambda: (GPU_TYPE,))
+    spec = build_spec({"video": "v.mp4", "output": "/o.mp4", "method": "identity"})
+    record = SimpleNamespace(threads=asked_before, runtime=JobRuntime(precision="fp32", memory_of="cpu"))
+    job, plan = SimpleNamespace(url=str(tmp_path)), SimpleNamespace(chunks=[1, 2])
+    prepared = SimpleNamespace(spec=spec, record=record, job=job, plan=plan)
+    options = LaunchOptions(job=str(tmp_path), address="auto", threads=asked)
+    pool = sizing.job_pool(prepared, options, RaySession("", 0, 0, 1), NoProgress())
+    assert (pool.kind.gpu, pool.kind.only_gpu, pool.kind.threads) == (True, False, threads)
 
 
 @pytest.mark.parametrize(
