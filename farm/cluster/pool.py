@@ -26,6 +26,7 @@ from farm.cluster.actors import WorkerFacts, end_ray_process, spawn_render_worke
 from farm.cluster.worker_logs import last_log_lines
 from farm.cluster.workers import RenderFailed, TaskEnded, WorkerGone
 from farm.errors import ChunkFailedError, FarmError, RenderError, StorageError, last_line
+from farm.job.history import Kind
 from farm.plan import Task
 from farm.render.chunk import FrameReport
 from farm.spec.choices import Precision
@@ -111,7 +112,7 @@ class WorkerPool:
 
     An actor counts as a worker once it has answered and sees the job's directory and `inputs`. The dashboard shows
     `title`, the name of the film, before the workers' names. `on_note` is called with lines of text for people, and
-    `on_unfit` with one for each node that is of no use to the job, or of less use than it should be.
+    `on_unfit` with one for each node that is of no use to the job ("avoided"), or of less than it should be ("note").
 
     `actors` has every actor that was started and not removed. `starting` has the names of those that have not answered
     yet, by the source of their answer, and `facts` what those that are up said of themselves. `avoided` are Ray's ids
@@ -127,7 +128,7 @@ class WorkerPool:
         job_url: str,
         inputs: Collection[str],
         on_note: Callable[[str], None] = lambda _: None,
-        on_unfit: Callable[[str], None] = lambda _: None,
+        on_unfit: Callable[[Kind, str], None] = lambda _kind, _line: None,
     ) -> None:
         self._quota, self._title, self._job_url, self._inputs = quota, title, job_url, tuple(inputs)
         self.kind = kind
@@ -239,7 +240,7 @@ class WorkerPool:
             return None
         if gpu_is_missing and facts.node not in self._without_gpu:
             self._without_gpu.add(facts.node)
-            self._on_unfit(f"node {facts.host} paints on its CPU, and its GPU is idle: {NO_CUDA}")
+            self._on_unfit("note", f"node {facts.host} paints on its CPU, and its GPU is idle: {NO_CUDA}")
         self.facts[name] = facts
         return name
 
@@ -335,7 +336,7 @@ class WorkerPool:
         self.remove(name)
         if facts.node not in self.avoided:
             self.avoid(facts.node)
-            self._on_unfit(f"node {facts.host} is not used: {problem}")
+            self._on_unfit("avoided", f"node {facts.host} is not used: {problem}")
         key = "GPU" if self.kind.gpu else "CPU"
         suited = {node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get(key, 0) > 0}
         if suited <= self.avoided:

@@ -182,7 +182,7 @@ def _render_frames(prepared: Prepared, running: RunningJob, until_the_end: conte
             figures = {"rendered": 0, "reused": work.done_frames, "steps": 0}
             return _Rendered(prepared.record, film_of(prepared.record), figures)
         pool = job_pool(
-            prepared, options, session, running.progress, lambda line: running.history.add("avoided", text=line)
+            prepared, options, session, running.progress, lambda kind, line: running.history.add(kind, text=line)
         )
         with contextlib.closing(pool):
             runtime = worker_runtime(pool, session, prepared.spec, running.interruption.check)

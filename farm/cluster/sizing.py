@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from farm.cluster.node_types import NodeType, startable_nodes
 from farm.cluster.session import RaySession
 from farm.errors import UsageError
+from farm.job import history
 from farm.job.request import film_title
 from farm.paint.device import usable_cores
 from farm.plan import Runtime
@@ -55,12 +56,12 @@ def job_pool(
     options: LaunchOptions,
     session: RaySession,
     progress: Progress,
-    on_unfit: Callable[[str], None] = lambda _: None,
+    on_unfit: Callable[[history.Kind, str], None] = lambda _kind, _line: None,
 ) -> WorkerPool:
     """The job's workers: on this machine as many as asked for, on a cluster the job's share of what is there.
 
     Nothing of an earlier run decides what they have, other than a number of threads that was asked for: the cluster may
-    be another today. `on_unfit` is called with a line for each node that is of no use, beside `progress.note`. Raises
+    be another today. `on_unfit` is `WorkerPool`'s, and `progress.note` gets its lines too. Raises
     UsageError where this machine has no GPU and the spec asks for one.
     """
     from farm.cluster.broker import BrokeredQuota
@@ -81,9 +82,9 @@ def job_pool(
         kind: Kind = "gpu" if gpu else "cpu"
         quota = BrokeredQuota(Claim(name, 1, limit, 1 if gpu else threads, options.priority, kind=kind))
 
-    def told(line: str) -> None:
+    def told(kind: history.Kind, line: str) -> None:
         progress.note(line)
-        on_unfit(line)
+        on_unfit(kind, line)
 
     return WorkerPool(
         quota,

@@ -35,7 +35,7 @@ def job_status(job_url: str) -> dict[str, Any]:
         "silent_seconds": round(state.silent_for(time.time())) if state else 0,
         "reason": state.reason if state and doing in ("FAILED", "CANCELLED") else "",
         "failures": state.failures if state else {},
-        "nodes_not_used": [] if doing == "SUCCEEDED" else unfit_nodes(load_history(job)),
+        "node_problems": [] if doing == "SUCCEEDED" else node_problems(load_history(job)),
         "video": record.spec.video if record else "",
         "output": record.spec.output if record else "",
         "frames": sum(frames for _, frames in passes.values()),
@@ -59,7 +59,7 @@ def current_state(state: JobState | None, report: Mapping[str, Any] | None) -> s
     return state.state if state else "UNFINISHED"
 
 
-def unfit_nodes(history: Sequence[Happening]) -> list[str]:
+def node_problems(history: Sequence[Happening]) -> list[str]:
     """A line for each node that the latest run found to be of no use, or of less use than it should be: it does not see
     the job's files, PyTorch cannot use its GPU, or too many tasks failed there.
     """
@@ -67,7 +67,7 @@ def unfit_nodes(history: Sequence[Happening]) -> list[str]:
     for happening in history:
         if happening.kind == "run":
             lines = {}
-        elif happening.kind == "avoided":
+        elif happening.kind in ("avoided", "note"):
             lines[happening.text] = None
     return list(lines)
 
@@ -91,7 +91,7 @@ def status_lines(status: dict[str, Any]) -> Iterator[str]:
         yield f"  {pass_name:<8} {counts['committed']:>6} / {counts['frames']}"
     if status["silent_seconds"]:
         yield f"  no sign of life for {status['silent_seconds']} s: if its driver is gone, farm resume continues it"
-    yield from (f"  {line}" for line in status["nodes_not_used"])
+    yield from (f"  {line}" for line in status["node_problems"])
     if status["reason"]:
         yield f"  {status['reason']}"
     for task, lines in status["failures"].items():

@@ -127,7 +127,7 @@ def test_gpus_are_asked_for_from_zero_booked_and_given_back_though_the_driver_wa
         driver.kill()
         driver.wait()
     assert "device" not in json.loads((job / "job.json").read_text())["runtime"]
-    (told,) = [event.text for event in load_history(JobDirectory(str(job))) if event.kind == "avoided"]
+    (told,) = [event.text for event in load_history(JobDirectory(str(job))) if event.kind == "note"]
     assert "its GPU is idle: PyTorch sees no GPU" in told
     until(lambda: from_zero.requested() == [], "the end of the lease, as the driver is dead and nobody asks")
     until(lambda: from_zero.gpus() == [], "the end of the node")

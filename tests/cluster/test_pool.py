@@ -35,7 +35,7 @@ class Cluster:
     def pool(self, **kind):
         worker_kind = self.module.WorkerKind(1, "auto", **kind)
         return self.module.WorkerPool(
-            self, worker_kind, title="film", job_url="/job", inputs=(), on_unfit=self.lines.append
+            self, worker_kind, title="film", job_url="/job", inputs=(), on_unfit=lambda *told: self.lines.append(told)
         )
 
 
@@ -58,7 +58,7 @@ def test_a_node_that_does_not_see_the_film_is_told_of_once_and_is_no_room_for_th
     for name in ("worker-1", "worker-2"):
         assert answer(pool, name, "one", CPU, "/film.mp4 is not to be seen") is None
     pool.follow_quota(2)
-    assert cluster.lines == ["node host-one is not used: /film.mp4 is not to be seen"]
+    assert cluster.lines == [("avoided", "node host-one is not used: /film.mp4 is not to be seen")]
     assert cluster.unusable == [set(), {"one"}]
     with pytest.raises(StorageError, match="no node of the cluster"):
         answer(pool, "worker-3", "two", CPU, "/film.mp4 is not to be seen")
@@ -69,7 +69,7 @@ def test_a_gpu_that_pytorch_cannot_use_is_told_of_once_and_the_cpu_paints(cluste
     assert [answer(pool, f"worker-{n}", "one", CPU) for n in (1, 2)] == ["worker-1", "worker-2"]
     assert answer(pool, "worker-3", "two", GPU) == "worker-3"
     assert cluster.lines == [
-        "node host-one paints on its CPU, and its GPU is idle: PyTorch sees no GPU, though Ray has one"
+        ("note", "node host-one paints on its CPU, and its GPU is idle: PyTorch sees no GPU, though Ray has one")
     ]
 
 
@@ -77,6 +77,6 @@ def test_a_job_that_asks_for_gpus_does_not_paint_on_a_cpu(cluster):
     pool = cluster.pool(gpu=True, only_gpu=True)
     assert answer(pool, "worker-1", "one", CPU) is None
     assert answer(pool, "worker-2", "two", GPU) == "worker-2"
-    assert cluster.lines == ["node host-one is not used: PyTorch sees no GPU, though Ray has one"]
+    assert cluster.lines == [("avoided", "node host-one is not used: PyTorch sees no GPU, though Ray has one")]
     with pytest.raises(RenderError, match="PyTorch sees no GPU"):
         answer(pool, "worker-3", "two", CPU)

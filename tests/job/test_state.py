@@ -97,5 +97,5 @@ def test_status_names_the_nodes_that_the_latest_run_could_not_use(tmp_path):
         history.add("run") if line is None else history.add("avoided", text=line)
     history.add("avoided", text="node a is not used: /film.mp4 is not to be seen")
     status = job_status(str(tmp_path))
-    assert status["nodes_not_used"] == ["node a is not used: /film.mp4 is not to be seen"]
+    assert status["node_problems"] == ["node a is not used: /film.mp4 is not to be seen"]
     assert "  node a is not used: /film.mp4 is not to be seen" in list(status_lines(status))
