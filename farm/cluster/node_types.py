@@ -19,8 +19,6 @@ import yaml
 
 ANSWER_SECONDS = 60.0
 """Longest wait, in seconds, for the head's answer. A process starts there for it."""
-BOOTSTRAP = "~/ray_bootstrap_config.yaml"
-"""Where `ray up` puts its file on the head."""
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 """Where Kubernetes tells a pod its namespace."""
 
@@ -95,9 +93,9 @@ def _node_type(name: object, resources: object) -> NodeType:
 
 def _configurations() -> Iterator[object]:
     """What there is of configurations on this machine, the surest first. What cannot be read is passed over."""
-    for path in (*_files_of_monitors(), BOOTSTRAP):
+    for path in _files_of_monitors():
         with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
-            yield yaml.safe_load(Path(path).expanduser().read_text())
+            yield yaml.safe_load(Path(path).read_text())
     name = os.environ.get("RAY_CLUSTER_NAME")
     if name and NAMESPACE_FILE.exists():
         # KubeRay's autoscaler runs in another container of this pod, so its process is not to be seen. It reads the
@@ -109,7 +107,10 @@ def _configurations() -> Iterator[object]:
 
 
 def _files_of_monitors() -> Iterator[str]:
-    """The configuration files that this head's autoscaler was started with, by the command lines of its processes."""
+    """The configuration files that this head's autoscaler was started with, by the command lines of its processes.
+
+    Why not the place where `ray up` puts the file: it stays there when the head is started without an autoscaler.
+    """
     import ray
 
     gcs = f"--gcs-address={ray.get_runtime_context().gcs_address}"

@@ -49,7 +49,7 @@ class FromZero:
         from ray._raylet import GcsClient
         from ray.autoscaler._private.constants import AUTOSCALER_RESOURCE_REQUEST_CHANNEL
 
-        data = GcsClient(self.address).internal_kv_get(AUTOSCALER_RESOURCE_REQUEST_CHANNEL.encode(), None)
+        data = GcsClient(self.address).internal_kv_get(AUTOSCALER_RESOURCE_REQUEST_CHANNEL, None)
         return json.loads(data) if data else []
 
     def gpus(self) -> list[tuple[float, float]]:
