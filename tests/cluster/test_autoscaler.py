@@ -27,7 +27,8 @@ from tests.conftest import free_port, make_clip
 
 HEAD = {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0}
 GPU_NODE = {"resources": {"CPU": 4, "GPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": 2}
-LISTS = ("initialization", "setup", "head_setup", "worker_setup", "head_start_ray", "worker_start_ray")
+COMMANDS = ("initialization", "setup", "head_setup", "worker_setup", "head_start_ray", "worker_start_ray")
+LISTS = ("cluster_synced_files", "rsync_exclude", "rsync_filter", *(f"{name}_commands" for name in COMMANDS))
 PROVIDER = {
     "type": "fake_multinode",
     "use_node_id_as_ip": True,
@@ -86,9 +87,11 @@ def from_zero(tmp_path) -> Iterator[FromZero]:
         "provider": {**PROVIDER, "gcs_address": address},
         "available_node_types": {"ray.head.default": dict(HEAD), "gpu": dict(GPU_NODE)},
         "head_node_type": "ray.head.default",
+        "upscaling_speed": 1.0,
         "auth": {},
         "file_mounts": {},
-        **{f"{name}_commands": [] for name in LISTS},
+        "file_mounts_sync_continuously": False,
+        **{name: [] for name in LISTS},
     }
     (tmp_path / "autoscaler.yaml").write_text(json.dumps(config))
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={port}"]
