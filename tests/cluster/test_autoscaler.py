@@ -21,7 +21,6 @@ import pytest
 
 from farm.job import JobDirectory
 from farm.job.history import load_history
-from farm.job.status import job_status
 from tests.cluster.commands import ROOT, until
 from tests.conftest import free_port, make_clip
 
@@ -125,7 +124,7 @@ def test_gpus_are_asked_for_from_zero_booked_and_given_back_though_the_driver_wa
         assert from_zero.gpus() == [], "it begins without a GPU"
         until(lambda: from_zero.requested() == [{"CPU": 1, "GPU": 1}], "the request of a GPU", job)
         until(lambda: from_zero.gpus() == [(1.0, 1.0)], "a worker that has booked the GPU", job)
-        until(lambda: job_status(str(job))["committed"], "the first frame", job)
+        until(lambda: (job / "job.json").exists(), "the beginning of the job", job)
     finally:
         driver.kill()
         driver.wait()
