@@ -2,6 +2,8 @@
 
 `RenderWorker` renders tasks. It has one GPU where there are GPUs, otherwise a share of the cores and a fixed number of
 threads. `FlowWorker` runs ahead of the renderers and fills the flow store at low priority.
+
+The driver imports this module to start the actors, so whatever loads torch is imported inside their methods.
 """
 
 from __future__ import annotations
@@ -12,18 +14,20 @@ import socket
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 
 from farm.cluster.metrics import Meters
 from farm.job import JobDirectory
 from farm.plan import Runtime, Task
-from farm.render.chunk import ChunkRenderer, FrameReport
-from farm.render.cost_sample import Sample, sample_chunk
-from farm.render.source_frames import SourceFrames, open_flow_store
+from farm.render.frame_report import FrameReport
 from farm.spec import FrameRange
 from farm.spec.choices import Precision
+
+if TYPE_CHECKING:
+    from farm.render.chunk import ChunkRenderer
+    from farm.render.cost_sample import Sample
 
 
 @dataclass(frozen=True)
@@ -69,18 +73,20 @@ class RenderWorker:
     def render(self, job_url: str, task: Task, flow_sources: tuple[str, ...]) -> Iterator[FrameReport]:
         """Commit the frames of a task, and yield a report after each."""
         if self._renderer is None or self._renderer.job.url != JobDirectory(job_url).url:
-            self._renderer = ChunkRenderer(job_url, flow_sources, self._name)
+            self._renderer = _chunk_renderer(job_url, flow_sources, self._name)
         yield from self._renderer.render(task)
 
     def still(self, job_url: str, frame: int) -> FrameReport:
         """Commit a frame by itself, for a preview. Jobs may change from call to call."""
         if self._renderer is None or self._renderer.job.url != JobDirectory(job_url).url:
-            self._renderer = ChunkRenderer(job_url, (), self._name)
+            self._renderer = _chunk_renderer(job_url, (), self._name)
         return self._renderer.single_frame(frame)
 
     def sample(self, job_url: str, chunk: int) -> Sample:
         """Measure what frames like those of this chunk cost, in a scratch job of this worker's own."""
-        return sample_chunk(ChunkRenderer(job_url, (), self._name), chunk)
+        from farm.render.cost_sample import sample_chunk
+
+        return sample_chunk(_chunk_renderer(job_url, (), self._name), chunk)
 
 
 class FlowWorker:
@@ -99,6 +105,8 @@ class FlowWorker:
         """Yield how many new fields each pair of neighbours needed: 0 or 2. The job is called `label` in metrics."""
         import cv2
 
+        from farm.render.source_frames import SourceFrames, open_flow_store
+
         cv2.setNumThreads(1)
         job = JobDirectory(job_url)
         record = job.load_record()
@@ -111,6 +119,12 @@ class FlowWorker:
                 fields = 2 * store.ensure(frame, frame - 1)
                 meters.add("farm_flow_fields", fields)
                 yield fields
+
+
+def _chunk_renderer(job_url: str, flow_sources: tuple[str, ...], name: str) -> ChunkRenderer:
+    from farm.render.chunk import ChunkRenderer
+
+    return ChunkRenderer(job_url, flow_sources, name)
 
 
 def _invisible(job_url: str, inputs: Collection[str]) -> str:

@@ -27,7 +27,7 @@ from farm.cluster.worker_logs import last_log_lines
 from farm.cluster.workers import RenderFailed, TaskEnded, WorkerGone
 from farm.errors import ChunkFailedError, FarmError, StorageError, last_line
 from farm.plan import Task
-from farm.render.chunk import FrameReport
+from farm.render.frame_report import FrameReport
 from farm.spec.choices import Precision
 
 MAX_LOST_WHILE_STARTING = 3
