@@ -22,17 +22,12 @@ from farm.plan.fair_share import Claim, share_workers
 
 NAMESPACE = "farm"
 """Ray's namespace of the actor."""
-NAME = "broker-3"
+NAME = "broker-4"
 """Name of the actor. Its number is raised when the arguments of the actor's methods change, or when the class of an
 argument moves to another module. Why: two versions of the farm that do not understand each other use two brokers.
 """
 LEASE_SECONDS = 20.0
 """Seconds without a request of a job after which its workers are given to the other jobs."""
-TURN_SECONDS = 120.0
-"""Length of a turn, in seconds of one worker, where there are more jobs than workers and the jobs take turns.
-
-A worker takes some seconds to start, so a much shorter turn would waste them.
-"""
 ANSWER_SECONDS = 10.0
 """Longest wait, in seconds, for the broker's answer."""
 
@@ -42,13 +37,11 @@ class Lease:
     """What the broker knows of one job.
 
     `claim` is what the job last asked for, and `asked` when that was, in seconds of the broker's steady clock.
-    `served_seconds` is the sum, over the job's workers, of the seconds that each was up. `granted` is how many workers
-    the job may hold.
+    `granted` is how many workers the job may hold.
     """
 
     claim: Claim
     asked: float
-    served_seconds: float = 0.0
     granted: int = 0
 
 
@@ -62,25 +55,16 @@ class Broker:
     def renew(self, claim: Claim, at_work: int, gpu: bool) -> int:
         """Number of workers that this job may hold until it asks again. `at_work` of its workers are up now.
 
-        Only the time of workers that are up is counted as `served_seconds`. Otherwise a job would use up its turn while
-        its workers start. With `gpu` a worker needs a GPU, and the cluster's GPUs are shared instead of its cores.
+        With `gpu` a worker needs a GPU, and the cluster's GPUs are shared instead of its cores.
         """
         now = time.monotonic()
         self._leases = {job: lease for job, lease in self._leases.items() if now - lease.asked < LEASE_SECONDS}
         lease = self._leases.get(claim.job)
         if lease is None:
-            # A new job starts with the service of the job that was served least. With 0 it would have all turns until
-            # it has caught up with the time before it came.
-            least_served = min((other.served_seconds for other in self._leases.values()), default=0.0)
-            lease = self._leases[claim.job] = Lease(claim, now, least_served)
-        lease.served_seconds += at_work * (now - lease.asked)
+            lease = self._leases[claim.job] = Lease(claim, now)
         lease.claim, lease.asked = claim, now
         self._request_nodes(gpu)
-        claims = [
-            dataclasses.replace(other.claim, served=int(other.served_seconds // TURN_SECONDS))
-            for other in self._leases.values()
-        ]
-        shares = share_workers(_room(gpu), claims)
+        shares = share_workers(_room(gpu), [other.claim for other in self._leases.values()])
         for job, other in self._leases.items():
             other.granted = shares[job]
         return lease.granted
@@ -105,13 +89,18 @@ class BrokeredQuota:
     """The `farm.cluster.pool.Quota` of a job on a cluster that it shares with other jobs.
 
     `job` is the job's submission id. `limit` is the most workers that it takes, 0 for any number. `size` is the number
-    of cores of one worker, and counts as 1 with `gpu`, where a worker has one GPU. `priority` is the job's weight.
+    of cores of one worker, and counts as 1 with `gpu`, where a worker has one GPU. `priority` is the job's weight;
+    `prioritise` changes it. `order` is the job's place among equals: when it came, and whether it is short.
     """
 
     start_seconds: float | None = None
 
-    def __init__(self, job: str, *, limit: int, size: int, priority: int, gpu: bool) -> None:
-        self._claim = Claim(job, wanted=1, limit=limit, size=1 if gpu else size, priority=priority)
+    def __init__(
+        self, job: str, *, limit: int, size: int, priority: int, gpu: bool, order: tuple[float, bool] = (0.0, False)
+    ) -> None:
+        came, short = order
+        size = 1 if gpu else size
+        self._claim = Claim(job, wanted=1, limit=limit, size=size, priority=priority, came=came, short=short)
         self._gpu = gpu
         self._granted = 0
         self._broker: Any = None
@@ -125,6 +114,10 @@ class BrokeredQuota:
         except (RayActorError, GetTimeoutError):
             self._broker = None
         return self._granted
+
+    def prioritise(self, priority: int) -> None:
+        """From the next request on, the job has this priority."""
+        self._claim = dataclasses.replace(self._claim, priority=priority)
 
     def leave(self) -> None:
         """Tell the broker that the job is over."""

@@ -6,6 +6,7 @@ runtime = worker_runtime(pool, session, spec, check)     # how every worker comp
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -39,6 +40,10 @@ class LaunchOptions:
     overwrite: bool = False
     dashboard: bool = True
     priority: int = DEFAULT_PRIORITY
+    came: float | None = None
+    """When the job was submitted, in seconds since 1970; None is now."""
+    short: bool = False
+    """Whether the job is short, and so comes before longer ones of its priority."""
     submission: str = ""
     save_storage: bool = False
     """Frames are removed once their segment is encoded, and no more are begun than the schedule's window allows."""
@@ -50,6 +55,7 @@ def job_pool(prepared: Prepared, options: LaunchOptions, session: RaySession, pr
     """The job's workers: on this machine as many as asked for, on a cluster the job's share of what is there."""
     from farm.cluster.broker import BrokeredQuota
     from farm.cluster.pool import FixedQuota, Quota, WorkerKind, WorkerPool
+    from farm.cluster.priority import FollowedPriority
 
     runtime = prepared.record.runtime if prepared.record else None
     gpu = runtime.device == "cuda" if runtime else session.gpus > 0
@@ -62,7 +68,9 @@ def job_pool(prepared: Prepared, options: LaunchOptions, session: RaySession, pr
     else:
         limit = min(options.workers or widest, widest)
         name = options.submission or prepared.job.url
-        quota = BrokeredQuota(name, limit=limit, size=threads, priority=options.priority, gpu=gpu)
+        order = (options.came or time.time(), options.short)
+        brokered = BrokeredQuota(name, limit=limit, size=threads, priority=options.priority, gpu=gpu, order=order)
+        quota = FollowedPriority(brokered, prepared.job) if options.submission else brokered
     spec = prepared.spec
     inputs = [*input_files(spec), *([spec.flow_dir] if spec.flow_dir else [])]
     return WorkerPool(
