@@ -154,5 +154,10 @@ def spawn_render_worker(threads: int, *, gpu: bool, avoided: Collection[str], na
 
 
 def spawn_flow_worker(name: str) -> ray.actor.ActorHandle:
-    """Start a flow worker. It books no cores: it only takes what the renderers leave idle."""
-    return ray.remote(FlowWorker).options(name=f"{name} flow", num_cpus=0, max_restarts=0).remote(name)
+    """Start a flow worker. It books no cores, as it only takes what the renderers leave idle, but runs where some are."""
+    options: dict[str, Any] = {"num_cpus": 0, "max_restarts": 0}
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    without_cores = sorted(node["NodeID"] for node in nodes if not node["Resources"].get("CPU"))
+    if without_cores:
+        options["label_selector"] = {"ray.io/node-id": f"!in({','.join(without_cores)})"}
+    return ray.remote(FlowWorker).options(name=f"{name} flow", **options).remote(name)

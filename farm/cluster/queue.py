@@ -289,7 +289,7 @@ def queue_actor() -> Any:
 
 
 def _load_table() -> QueueTable:
-    """The table that an earlier queue of this cluster kept, or one before the head's restart; otherwise an empty one."""
+    """The table that an earlier queue of this cluster kept, or one before the head's restart; else an empty one."""
     texts = [kept(TABLE)]
     if texts[0] is None and (url := os.environ.get("FARM_QUEUE")):
         with contextlib.suppress(StorageError):
