@@ -154,7 +154,7 @@ def spawn_render_worker(threads: int, *, gpu: bool, avoided: Collection[str], na
 
 
 def spawn_flow_worker(name: str) -> ray.actor.ActorHandle:
-    """Start a flow worker. It books no cores, as it only takes what the renderers leave idle, but runs where some are."""
+    """Start a flow worker, on a node that has cores. It books none: it only takes what the renderers leave idle."""
     options: dict[str, Any] = {"num_cpus": 0, "max_restarts": 0}
     nodes = [node for node in ray.nodes() if node["Alive"]]
     without_cores = sorted(node["NodeID"] for node in nodes if not node["Resources"].get("CPU"))
