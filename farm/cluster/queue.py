@@ -43,8 +43,11 @@ TABLE = "queue-table"
 """Name of the table in Ray's key-value store, and without its ending of the file below FARM_QUEUE."""
 LOOK_SECONDS = 2.0
 """Seconds between two looks at the drivers and at the queue."""
-ANSWER_SECONDS = 60.0
-"""Longest wait, in seconds, for the actor's answer. Why so long: it may have to be started, on a busy head."""
+ANSWER_SECONDS = 300.0
+"""Longest wait, in seconds, for the actor's answer. Why so long: it may have to be started, on a busy head.
+
+A head without cores starts its processes one after the other, and those of other submitted jobs may come first.
+"""
 BEGUN_AT_ONCE = 2
 """Most drivers that are started in one look. Why: each takes some seconds of the head's cores to load its modules."""
 READ_AT_ONCE = 20
