@@ -20,9 +20,6 @@ import time
 import traceback
 from typing import Any
 
-import ray
-from ray.exceptions import GetTimeoutError, RayActorError
-
 from farm.cluster.jobs_api import DRIVER_BYTES, ENDED, Cluster
 from farm.cluster.queue_table import Ended, Entry, QueueTable, Ticket
 from farm.cluster.queued import QUEUE_FIELD, ticket_of, waiting_line
@@ -63,15 +60,19 @@ AGAIN_SECONDS = 10.0
 
 
 class JobQueue:
-    """The actor. A thread of it looks at the drivers every LOOK_SECONDS; `enter` is called by drivers."""
+    """The actor. `enter` is called by drivers.
 
-    def __init__(self) -> None:
+    With `watch`, a thread of it looks at the drivers and at the queue every LOOK_SECONDS.
+    """
+
+    def __init__(self, *, watch: bool = True) -> None:
         self._lock = threading.Lock()
         self._table = _load_table()
         self._settled: set[str] = set()
         """Ended jobs that need no further look."""
         self._looks = 0
-        threading.Thread(target=self._run, name="queue", daemon=True).start()
+        if watch:
+            threading.Thread(target=self._run, name="queue", daemon=True).start()
 
     def enter(self, ticket: Ticket) -> float | None:
         """When the job came, where its driver begins now. None where it waits; its process ends with TURNED_AWAY."""
@@ -91,12 +92,12 @@ class JobQueue:
         while True:
             time.sleep(LOOK_SECONDS)
             try:
-                self._look()
+                self.look(time.time())
             except Exception:  # of one look: the next one may find the storage, or Ray, as it should be
                 traceback.print_exc()
 
-    def _look(self) -> None:
-        now = time.time()
+    def look(self, now: float) -> None:
+        """See what became of the drivers, and begin jobs that have a place now. `now` is in seconds since 1970."""
         self._looks += 1
         for job, entry in list(self._table.entries.items()):
             if entry.state != "waiting":
@@ -226,8 +227,7 @@ class JobQueue:
             self._keep()
         forget_job(job)
         try:
-            address = f"http://{dashboard_of(ray)}"
-            Cluster(address).submit(job, shlex.split(entry.info["entrypoint"]), metadata)
+            submit_again(job, shlex.split(entry.info["entrypoint"]), metadata)
         except FarmError as error:
             show_waiting(job, entry.info, str(error), {})
             self._wait(job, state, f"Ray did not start its driver: {first_line(error)}", now + AGAIN_SECONDS)
@@ -275,6 +275,9 @@ def enter_queue(ticket: Ticket) -> float | None:
     Returns when the job came, in seconds since 1970, and None where it has to wait. A queue that does not answer stops
     nobody: a job without a queue is better than none.
     """
+    import ray
+    from ray.exceptions import GetTimeoutError, RayActorError
+
     try:
         came: float | None = ray.get(queue_actor().enter.remote(ticket), timeout=ANSWER_SECONDS)
     except (RayActorError, GetTimeoutError) as error:
@@ -286,9 +289,18 @@ def enter_queue(ticket: Ticket) -> float | None:
 
 def queue_actor() -> Any:
     """The cluster's queue, which is started on the head where there is none."""
+    import ray
+
     options: dict[str, Any] = {"name": NAME, "namespace": NAMESPACE, "lifetime": "detached", "get_if_exists": True}
     actor = ray.remote(JobQueue).options(num_cpus=0, resources={HEAD: 0.001}, max_restarts=-1, **options)
     return actor.remote()
+
+
+def submit_again(job: str, command: list[str], metadata: dict[str, str]) -> None:
+    """Start the driver of a job by the Jobs API of this cluster. Raises FarmError."""
+    import ray
+
+    Cluster(f"http://{dashboard_of(ray)}").submit(job, command, metadata)
 
 
 def _load_table() -> QueueTable:
@@ -307,6 +319,8 @@ def _load_table() -> QueueTable:
 
 def _places() -> int:
     """How many drivers the cluster runs at once, now."""
+    import ray
+
     wanted = os.environ.get("FARM_DRIVERS", "")
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return driver_places(nodes, DRIVER_BYTES, int(wanted) if wanted.isdigit() and int(wanted) else None)

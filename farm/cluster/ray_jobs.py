@@ -13,26 +13,25 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ray._private.ray_constants import KV_NAMESPACE_JOB
-from ray.experimental import internal_kv
-
 from farm.cluster.queued import QUEUE_FIELD
 
 KEY = "_ray_internal_job_info_"
 """Beginning of the key of a job; its id follows."""
+JOBS = b"job"
+"""Namespace of Ray's store in which it keeps jobs."""
 NAMESPACE = b"farm"
-"""Namespace of what the farm itself keeps in Ray's store."""
+"""Namespace of what the farm itself keeps there."""
 
 
 def ray_job(job: str) -> dict[str, Any] | None:
     """What Ray keeps of a job, None where it has no such job."""
-    data = internal_kv._internal_kv_get(f"{KEY}{job}".encode(), namespace=KV_NAMESPACE_JOB)
+    data = _store()._internal_kv_get(f"{KEY}{job}".encode(), namespace=JOBS)
     return None if data is None else json.loads(data)
 
 
 def farm_jobs() -> dict[str, dict[str, Any]]:
     """What Ray keeps of each job that the farm submitted, by its id."""
-    keys = internal_kv._internal_kv_list(KEY.encode(), namespace=KV_NAMESPACE_JOB)
+    keys = _store()._internal_kv_list(KEY.encode(), namespace=JOBS)
     names = [key.decode().removeprefix(KEY) for key in keys]
     jobs = {name: ray_job(name) for name in names if name.startswith("farm-")}
     return {name: job for name, job in jobs.items() if job and "farm_job" in (job.get("metadata") or {})}
@@ -53,20 +52,26 @@ def show_ended(job: str, info: dict[str, Any], state: str, message: str, now: fl
 
 def forget_job(job: str) -> None:
     """Remove a job from Ray's list. One that is not there is no error."""
-    internal_kv._internal_kv_del(f"{KEY}{job}".encode(), namespace=KV_NAMESPACE_JOB)
+    _store()._internal_kv_del(f"{KEY}{job}".encode(), namespace=JOBS)
 
 
 def keep(name: str, text: str) -> None:
     """Keep a text of the farm's own in Ray's store, for as long as the cluster has it."""
-    internal_kv._internal_kv_put(name.encode(), text.encode(), overwrite=True, namespace=NAMESPACE)
+    _store()._internal_kv_put(name.encode(), text.encode(), overwrite=True, namespace=NAMESPACE)
 
 
 def kept(name: str) -> str | None:
     """The text that was kept under this name."""
-    data = internal_kv._internal_kv_get(name.encode(), namespace=NAMESPACE)
+    data = _store()._internal_kv_get(name.encode(), namespace=NAMESPACE)
     return None if data is None else data.decode()
 
 
 def _put(job: str, info: dict[str, Any]) -> None:
     key = f"{KEY}{job}".encode()
-    internal_kv._internal_kv_put(key, json.dumps(info).encode(), overwrite=True, namespace=KV_NAMESPACE_JOB)
+    _store()._internal_kv_put(key, json.dumps(info).encode(), overwrite=True, namespace=JOBS)
+
+
+def _store() -> Any:
+    from ray.experimental import internal_kv
+
+    return internal_kv
