@@ -162,8 +162,6 @@ class JobQueue:
                 self._settled.add(job)
                 continue
             waiting = QUEUE_FIELD in info["metadata"]
-            if not ended and not waiting and info["status"] == "PENDING":
-                continue  # on its way to the queue
             self._adopt(job, info, waiting=waiting or info.get("driver_exit_code") == TURNED_AWAY, now=now)
 
     def _adopt(self, job: str, info: dict[str, Any], *, waiting: bool, now: float) -> None:
@@ -172,6 +170,9 @@ class JobQueue:
         if request is None or request.submissions[-1:] != (job,):
             self._settled.add(job)  # a later submission has taken its place
             return
+        at_work = state is not None and (state.state, state.submission) == ("RUNNING", job)
+        if info["status"] not in ENDED and not waiting and not at_work:
+            return  # its driver starts, and is about to ask for a place
         came = (info.get("start_time") or now * 1000) / 1000
         entry = Entry(ticket_of(job, directory, request), came, state="begun", began=came, info=info)
         with self._lock:

@@ -175,6 +175,22 @@ def test_a_job_that_never_reached_the_queue_is_found_in_rays_list(two, cluster):
     )
 
 
+def test_a_driver_that_has_not_asked_yet_gets_no_place_by_being_found(two, cluster):
+    ticket = cluster.submit("farm-c")
+    look_on(two, NOW + 2, 20)
+    assert two.enter(ticket) is None
+
+
+def test_one_that_renders_without_having_asked_counts(two, cluster):
+    cluster.submit("farm-c")
+    save_state(cluster.directory("farm-c"), JobState(state="RUNNING", submission="farm-c"))
+    look_on(two, NOW + 2, 20)
+    save_state(cluster.directory("farm-a"), JobState(state="SUCCEEDED", submission="farm-a"))
+    cluster.end("farm-a", "SUCCEEDED", 0, NOW + 22)
+    look_on(two, NOW + 24, 10)
+    assert cluster.jobs["farm-b"]["status"] == "PENDING"
+
+
 def test_an_old_end_is_left_alone(two, cluster):
     cluster.submit("farm-old")
     cluster.end("farm-old", "FAILED", -9, NOW - 1000)
