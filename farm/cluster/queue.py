@@ -23,9 +23,17 @@ from typing import Any
 from farm.cluster.jobs_api import DRIVER_BYTES, ENDED, Cluster
 from farm.cluster.queue_table import Ended, Entry, QueueTable, Ticket
 from farm.cluster.queued import QUEUE_FIELD, ticket_of, waiting_line
-from farm.cluster.ray_jobs import farm_jobs, forget_job, keep, kept, ray_job, show_ended, show_waiting
-from farm.cluster.session import dashboard_of
-from farm.errors import FarmError, StorageError, first_line
+from farm.cluster.ray_jobs import (
+    dashboard_address,
+    farm_jobs,
+    forget_job,
+    keep,
+    kept,
+    ray_job,
+    show_ended,
+    show_waiting,
+)
+from farm.errors import FarmError, RenderError, StorageError, first_line
 from farm.files import Storage
 from farm.job import JobDirectory
 from farm.job.request import load_request
@@ -77,9 +85,11 @@ class JobQueue:
     def enter(self, ticket: Ticket) -> float | None:
         """When the job came, where its driver begins now. None where it waits; its process ends with TURNED_AWAY."""
         with self._lock:
-            begins = self._table.admit(ticket, _places(), time.time())
+            info = ray_job(ticket.job) or {}
+            came = info["start_time"] / 1000 if info.get("start_time") else None
+            begins = self._table.admit(ticket, _places(), time.time(), came)
             entry = self._table.entries[ticket.job]
-            entry.info = ray_job(ticket.job) or {}
+            entry.info = info
             self._keep()
         return entry.came if begins else None
 
@@ -299,9 +309,10 @@ def queue_actor() -> Any:
 
 def submit_again(job: str, command: list[str], metadata: dict[str, str]) -> None:
     """Start the driver of a job by the Jobs API of this cluster. Raises FarmError."""
-    import ray
-
-    Cluster(f"http://{dashboard_of(ray)}").submit(job, command, metadata)
+    address = dashboard_address()
+    if not address:  # never the default one: it may be another cluster's, which must not see the token
+        raise RenderError("the cluster has no dashboard", "start its head with one")
+    Cluster(f"http://{address}").submit(job, command, metadata)
 
 
 def _load_table() -> QueueTable:

@@ -81,11 +81,14 @@ class QueueTable:
         self.entries = dict(entries or {})
         self.seconds_per_frame = seconds_per_frame
 
-    def admit(self, ticket: Ticket, places: int, now: float) -> bool:
-        """Whether the driver of this job begins now. Where not, the job waits from now on."""
+    def admit(self, ticket: Ticket, places: int, now: float, came: float | None = None) -> bool:
+        """Whether the driver of this job begins now. Where not, the job waits from now on.
+
+        `came` is when it was submitted. Its driver asks later, and drivers that start together ask in any order.
+        """
         entry = self.entries.get(ticket.job)
         if entry is None or entry.state == "waiting":
-            entry = self.entries.setdefault(ticket.job, Entry(ticket, came=now))
+            entry = self.entries.setdefault(ticket.job, Entry(ticket, came=now if came is None else came))
             entry.ticket = ticket
             if ticket.job not in self.next(places, now):
                 entry.ready = max(entry.ready, now + SETTLING_SECONDS)

@@ -55,6 +55,15 @@ def forget_job(job: str) -> None:
     _store()._internal_kv_del(f"{KEY}{job}".encode(), namespace=JOBS)
 
 
+def dashboard_address() -> str | None:
+    """`host:port` of this cluster's dashboard, None where it has none.
+
+    Ray's own function tells it to drivers only, and an actor gets an empty string from it.
+    """
+    data = _store()._internal_kv_get(b"webui:url", namespace=b"dashboard")
+    return data.decode() if data else None
+
+
 def keep(name: str, text: str) -> None:
     """Keep a text of the farm's own in Ray's store, for as long as the cluster has it."""
     _store()._internal_kv_put(name.encode(), text.encode(), overwrite=True, namespace=NAMESPACE)

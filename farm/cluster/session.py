@@ -65,7 +65,7 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
     from ray._private import ray_constants
 
     if ray.is_initialized():
-        yield _describe(dashboard_of(ray))
+        yield _describe(_dashboard_of(ray))
         return
     if address is None and getattr(ray_constants, "ENABLE_RAY_CLUSTER", False):
         raise RuntimeError("ray was imported before ray_session(): its ports would be open to the network")
@@ -125,7 +125,7 @@ def _without_ray_chatter() -> Iterator[None]:
         yield
 
 
-def dashboard_of(ray: object) -> str:
+def _dashboard_of(ray: object) -> str:
     """`host:port` of the dashboard of the Ray that this process is connected to, or an empty string."""
     return str(getattr(ray, "_private").worker.get_dashboard_url() or "")  # noqa: B009
 

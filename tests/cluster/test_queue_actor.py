@@ -11,6 +11,7 @@ from farm.cluster import queue, ray_jobs
 from farm.cluster.queue import JobQueue
 from farm.cluster.queue_table import Ticket
 from farm.cluster.queued import QUEUE_FIELD
+from farm.errors import RenderError
 from farm.job import JobDirectory
 from farm.job.request import JobRequest, load_request, save_request
 from farm.job.state import JobState, load_state, save_state
@@ -46,7 +47,12 @@ class Cluster:
             raise queue.FarmError("no agent")
         assert job not in self.jobs, "Ray gives out an id once"
         metadata = {**metadata, "farm_job": self.directory(job).url}
-        self.jobs[job] = {"status": "RUNNING", "entrypoint": " ".join(command), "metadata": metadata, "start_time": 0}
+        self.jobs[job] = {
+            "status": "RUNNING",
+            "entrypoint": " ".join(command),
+            "metadata": metadata,
+            "start_time": NOW * 1000,
+        }
 
     def end(self, job: str, status: str, exit_code: int | None, now: float, message: str = "") -> None:
         end = {"status": status, "driver_exit_code": exit_code, "end_time": now * 1000, "message": message}
@@ -227,6 +233,12 @@ def test_a_refused_start_is_tried_again(two, cluster):
     cluster.refuses = False
     look_on(two, NOW + 10, 12)
     assert cluster.jobs["farm-b"]["status"] == "RUNNING"
+
+
+def test_without_an_address_of_its_own_the_queue_sends_the_token_nowhere(monkeypatch):
+    monkeypatch.setattr(queue, "dashboard_address", lambda: None)
+    with pytest.raises(RenderError, match="no dashboard"):
+        queue.submit_again("farm-a", ["true"], {})
 
 
 def test_after_the_heads_restart_the_queue_goes_on_with_what_was_kept_elsewhere(two, cluster, tmp_path, monkeypatch):
