@@ -93,7 +93,7 @@ class QueueTable:
             if ticket.job not in self.next(places, now):
                 entry.ready = max(entry.ready, now + SETTLING_SECONDS)
                 return False
-        entry.state, entry.began, entry.seconds_left = "begun", now, None
+        entry.state, entry.began, entry.seconds_left, entry.reason = "begun", now, None, ""
         return True
 
     def next(self, places: int, now: float) -> list[str]:
