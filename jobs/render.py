@@ -1,6 +1,7 @@
 """Entry point of a submitted render, run by Ray on the cluster: python -m jobs.render JOB SUBMISSION
 
-Reads JOB/request.json and calls the package. The exit codes are those of the command line.
+Reads JOB/request.json and calls the package. The exit codes are those of the command line, and
+`farm.plan.queue.TURNED_AWAY` where the job waits in the cluster's queue, which runs this again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ def main(job_url: str, submission: str) -> int:
     from farm.cluster.render_job import summary
     from farm.cluster.service import run_submitted
     from farm.errors import FarmError
+    from farm.plan.queue import TURNED_AWAY
 
     try:
         with JobProgress() as progress:
@@ -22,6 +24,9 @@ def main(job_url: str, submission: str) -> int:
     except FarmError as error:
         print(f"farm: {error}", file=sys.stderr, flush=True)
         return error.exit_code
+    if report is None:
+        print("farm: waits in the queue", flush=True)
+        return TURNED_AWAY
     print(f"{summary(report)}\nfarm: done", flush=True)
     return 0
 

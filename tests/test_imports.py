@@ -36,8 +36,15 @@ LIGHT = [
     "job",
     "job.status",
     "cluster.driver",
+    "cluster.queued",
+    "cluster.service",
     "cli.main",
 ]
+DRIVER = [
+    *("cluster.render_job", "cluster.pool", "cluster.broker", "cluster.metrics", "cluster.flow_ahead"),
+    *("cluster.phase_bars", "cluster.driver_tasks", "cluster.queue", "cli.progress"),
+]
+"""What a driver on a cluster imports, or the queue on its head. They paint nothing, and there are many of them."""
 TOP_ENTRIES = 16
 
 
@@ -109,3 +116,19 @@ def test_the_front_of_the_house_is_light():
     """
     done = subprocess.run([sys.executable, "-c", script, *LIGHT], capture_output=True, text=True, check=True)
     assert done.stdout == ""
+
+
+@pytest.mark.process
+def test_a_driver_loads_no_torch_even_when_it_reads_the_reports_of_its_workers():
+    script = """if True:
+        import importlib, pickle, sys
+        for name in sys.argv[1:]:
+            importlib.import_module(f"farm.{name}")
+        from farm.job import FrameRecord
+        from farm.render.frame_report import FrameReport
+        report = FrameReport("pass-1/00000", 3, FrameRecord(frame=3, sha256=""))
+        assert pickle.loads(pickle.dumps(report)) == report
+        print(sorted({"torch", "torchvision"} & set(sys.modules)), FrameReport.__module__)
+    """
+    done = subprocess.run([sys.executable, "-c", script, *DRIVER], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[] farm.render.frame_report"

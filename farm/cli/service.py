@@ -29,11 +29,21 @@ from farm.cli.arguments import (
 from farm.cli.options import FILM, PAINT, film_spec, takes
 from farm.errors import UsageError
 from farm.plan.fair_share import DEFAULT_PRIORITY
+from farm.plan.queue import DEFAULT_RESTARTS
 from farm.spec import FrameRange
 from farm.spec.load import absolute_path
 
 service = typer.Typer()
 """Typer's group of the commands of this module. `farm.cli.main` adds them to `farm`."""
+Priority = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=1000,
+        help=f"Jobs of a higher priority begin first, and twice as high gets twice as many workers. A job that is "
+        f"queued or running gets it within 20 seconds. {DEFAULT_PRIORITY} if never given.",
+    ),
+]
 
 
 @service.command()
@@ -44,12 +54,10 @@ def submit(
     workers: Workers = None,
     threads: JobThreads = None,
     address: Dashboard = None,
-    priority: Annotated[
-        int,
-        typer.Option(
-            min=1, max=1000, help="Share of the cluster against other jobs: twice as high gets twice as many workers."
-        ),
-    ] = DEFAULT_PRIORITY,
+    priority: Priority = None,
+    restarts: Annotated[
+        int, typer.Option(min=0, max=100, help="Times that the job is begun again after its driver died.")
+    ] = DEFAULT_RESTARTS,
     copy_inputs: Annotated[
         bool, typer.Option("--copy-inputs", help="Copy local films and pictures into the job's storage first.")
     ] = False,
@@ -59,7 +67,8 @@ def submit(
 ) -> None:
     """Hand a render to a cluster and return at once.
 
-    The same command again finds the job that is running.
+    The job waits in the cluster's queue until there is room for it. The same command again finds the job that is
+    running, and gives it the --priority that it names.
     """
     from farm.cluster import staging
     from farm.cluster.jobs_api import Cluster
@@ -75,11 +84,12 @@ def submit(
         spec=spec,
         workers=workers,
         threads=threads,
-        priority=priority,
+        priority=priority or DEFAULT_PRIORITY,
+        restarts=restarts,
         overwrite=overwrite,
         save_storage=save_storage,
     )
-    submission = submit_job(request, directory, cluster)
+    submission = submit_job(request, directory, cluster, priority=priority)
     print_result(submission, as_json, "\n".join(_submitted_lines(submission)))
 
 
@@ -87,18 +97,23 @@ def submit(
 def list_jobs(address: Dashboard = None, as_json: AsJson = False) -> None:
     """List the jobs of a cluster, latest first."""
     from farm.cluster.jobs_api import Cluster
+    from farm.cluster.queued import listed_state, waits
 
     rows = [
         {
             "id": job.id,
-            "state": job.state,
+            "state": listed_state(job),
+            "place": job.message if waits(job) else "",
             "name": job.metadata.get("job_name", ""),
             "job": job.metadata["farm_job"],
             "seconds": round((job.ended or time.time()) - job.started) if job.started else 0,
         }
         for job in Cluster(address).jobs()
     ]
-    lines = [f"{row['id']:<42} {row['state']:<9} {row['seconds']:>6} s  {row['name']}" for row in rows]
+    lines = [
+        f"{row['id']:<42} {row['state']:<9} {row['seconds']:>6} s  {row['name']}  {row['place']}".rstrip()
+        for row in rows
+    ]
     print_result(rows, as_json, "\n".join(lines) or "no jobs")
 
 
@@ -148,6 +163,7 @@ def wait(
     def on_state(state: Any) -> None:
         nonlocal last_line
         line = f"{state.state} {state.phase} {state.done}/{state.total}" if state.total else state.state
+        line = f"QUEUED {state.reason}".rstrip() if state.state == "QUEUED" else line
         if line != last_line:
             print(line, file=sys.stderr, flush=True)
             last_line = line
@@ -187,16 +203,17 @@ def cancel(job: Job, address: Dashboard = None, as_json: AsJson = False) -> None
 
 
 @service.command()
-def resume(job: Job, address: Dashboard = None, as_json: AsJson = False) -> None:
+def resume(job: Job, priority: Priority = None, address: Dashboard = None, as_json: AsJson = False) -> None:
     """Go on with a job where it stopped.
 
-    A job that was on a cluster goes on there, any other on this machine.
+    A job that was on a cluster goes on there, any other on this machine. With --priority, a job that is queued or
+    running gets another priority.
     """
     from farm.cli.progress import JobProgress
     from farm.cluster.service import find_job, resume_job
 
     with JobProgress() as progress:
-        submission = resume_job(find_job(job, address), address, progress)
+        submission = resume_job(find_job(job, address), address, progress, priority=priority)
     print_result(submission, as_json, "\n".join(_submitted_lines(submission)))
 
 
@@ -242,7 +259,7 @@ def _submitted_lines(submission: dict[str, Any]) -> list[str]:
             f"{submission['output']}: {submission['frames']} frames, {submission['rendered']} rendered, "
             f"{submission['reused']} kept"
         ]
-    running = " (is running already)" if submission["already_running"] else ""
+    running = f" (is there already; priority {submission['priority']})" if submission["already_running"] else ""
     return [
         f"{submission['id']}{running}",
         f"  job        {submission['job']}",

@@ -10,6 +10,11 @@ actors           what runs on a worker
 driver_tasks     probing and stitching as named Ray tasks
 flow_ahead       optical flow that is computed ahead of the renderers
 sizing           how many workers a job has, and GPU, threads and bytes of each
+queue            which submitted job begins when, and drivers that died begun again
+queue_table      the jobs that the queue knows; no ray
+queued           what clients say of jobs that wait; no ray
+ray_jobs         what Ray keeps of submitted jobs
+priority         priorities that change while a job runs
 broker           one cluster shared between jobs
 node_types       nodes that the autoscaler could start
 session          a Ray on this machine, or a connection to a cluster

@@ -2,6 +2,8 @@
 
 `RenderWorker` renders tasks. It has booked one GPU, or a share of the cores and a fixed number of threads; without a
 GPU of its own it sees none. `FlowWorker` runs ahead of the renderers and fills the flow store at low priority.
+
+The driver imports this module to start the actors, so whatever loads torch is imported inside their methods.
 """
 
 from __future__ import annotations
@@ -12,18 +14,20 @@ import socket
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 
 from farm.cluster.metrics import Meters
 from farm.job import JobDirectory
 from farm.plan import Runtime, Task
-from farm.render.chunk import ChunkRenderer, FrameReport
-from farm.render.cost_sample import Sample, sample_chunk
-from farm.render.source_frames import SourceFrames, open_flow_store
+from farm.render.frame_report import FrameReport
 from farm.spec import FrameRange
 from farm.spec.choices import Precision
+
+if TYPE_CHECKING:
+    from farm.render.chunk import ChunkRenderer
+    from farm.render.cost_sample import Sample
 
 
 @dataclass(frozen=True)
@@ -80,12 +84,15 @@ class RenderWorker:
 
     def sample(self, job_url: str, chunk: int) -> Sample:
         """Measure what frames like those of this chunk cost, in a scratch job of this worker's own."""
+        from farm.render.cost_sample import sample_chunk
+
         return sample_chunk(self._renderer_of(job_url), chunk)
 
     def _renderer_of(self, job_url: str, flow_sources: tuple[str, ...] = ()) -> ChunkRenderer:
         """The renderer of a job, which is kept until another job's is asked for."""
         if self._renderer is None or self._renderer.job.url != JobDirectory(job_url).url:
             from farm.paint.device import usable_cores
+            from farm.render.chunk import ChunkRenderer
 
             own = self._runtime("auto")
             if own.max_memory is not None and own.device == "cpu":
@@ -115,6 +122,8 @@ class FlowWorker:
     ) -> Iterator[int]:
         """Yield how many new fields each pair of neighbours needed: 0 or 2. The job is called `label` in metrics."""
         import cv2
+
+        from farm.render.source_frames import SourceFrames, open_flow_store
 
         cv2.setNumThreads(1)
         job = JobDirectory(job_url)
@@ -157,5 +166,10 @@ def spawn_render_worker(threads: int, *, gpu: bool, avoided: Collection[str], na
 
 
 def spawn_flow_worker(name: str) -> ray.actor.ActorHandle:
-    """Start a flow worker. It books no cores: it only takes what the renderers leave idle."""
-    return ray.remote(FlowWorker).options(name=f"{name} flow", num_cpus=0, max_restarts=0).remote(name)
+    """Start a flow worker, on a node that has cores. It books none: it only takes what the renderers leave idle."""
+    options: dict[str, Any] = {"num_cpus": 0, "max_restarts": 0}
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    without_cores = sorted(node["NodeID"] for node in nodes if not node["Resources"].get("CPU"))
+    if without_cores:
+        options["label_selector"] = {"ray.io/node-id": f"!in({','.join(without_cores)})"}
+    return ray.remote(FlowWorker).options(name=f"{name} flow", **options).remote(name)

@@ -33,11 +33,6 @@ LEASE_SECONDS = 20.0
 """Seconds without a request of a job after which its workers are given to the other jobs, and its nodes given back."""
 CHECK_SECONDS = 5.0
 """Seconds between two looks for jobs that have fallen silent."""
-TURN_SECONDS = 120.0
-"""Length of a turn, in seconds of one worker, where there are more jobs than workers and the jobs take turns.
-
-A worker takes some seconds to start, so a much shorter turn would waste them.
-"""
 ANSWER_SECONDS = 10.0
 """Longest wait, in seconds, for the broker's answer."""
 ON_THE_HEAD = {"resources": {"node:__internal_head__": 0.001}, "num_cpus": 0}
@@ -54,13 +49,11 @@ class Lease:
     """What the broker knows of one job.
 
     `claim` is what the job last asked for, and `asked` when that was, in seconds of the broker's steady clock.
-    `served_seconds` is the sum, over the job's workers, of the seconds that each was up. `granted` is how many workers
-    the job may hold.
+    `granted` is how many workers the job may hold.
     """
 
     claim: Claim
     asked: float
-    served_seconds: float = 0.0
     granted: int = 0
 
 
@@ -90,21 +83,13 @@ class Broker:
             threading.Thread(target=self._look_after, args=(check_seconds,), daemon=True).start()
 
     def renew(self, claim: Claim, at_work: int) -> int:
-        """Number of workers that this job may hold until it asks again. `at_work` of its workers are up now.
-
-        Only the time of workers that are up is counted as `served_seconds`. Otherwise a job would use up its turn while
-        its workers start.
-        """
+        """Number of workers that this job may hold until it asks again. `at_work` of its workers are up now."""
         with self._lock:
             now = time.monotonic()
             self._forget_silent(now)
             lease = self._leases.get(claim.job)
             if lease is None:
-                # A new job starts with the service of the job that was served least. With 0 it would have all turns
-                # until it has caught up with the time before it came.
-                least_served = min((other.served_seconds for other in self._leases.values()), default=0.0)
-                lease = self._leases[claim.job] = Lease(claim, now, least_served)
-            lease.served_seconds += at_work * (now - lease.asked)
+                lease = self._leases[claim.job] = Lease(claim, now)
             lease.claim, lease.asked = claim, now
             self._request_nodes()
             self._share()
@@ -138,10 +123,7 @@ class Broker:
 
     def _share(self) -> None:
         """Divide the nodes among the jobs, those of each kind of claim for themselves."""
-        claims = [
-            dataclasses.replace(lease.claim, served=int(lease.served_seconds // TURN_SECONDS))
-            for lease in self._leases.values()
-        ]
+        claims = [lease.claim for lease in self._leases.values()]
         gpus_claimed = any(claim.kind == "gpu" for claim in claims)
         for kind in get_args(Kind):
             of_kind = [claim for claim in claims if claim.kind == kind]
@@ -188,6 +170,10 @@ class BrokeredQuota:
         except (RayActorError, GetTimeoutError):
             self._broker = None
         return self._granted
+
+    def prioritise(self, priority: int) -> None:
+        """From the next request on, the job has this priority."""
+        self._claim = dataclasses.replace(self._claim, priority=priority)
 
     def leave(self) -> None:
         """Tell the broker that the job is over."""

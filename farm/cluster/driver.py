@@ -39,7 +39,7 @@ from farm.plan.schedule import (
 if TYPE_CHECKING:
     from farm.cluster.metrics import JobMetrics
     from farm.job.history import History
-    from farm.render.chunk import FrameReport
+    from farm.render.frame_report import FrameReport
 
 WATCH_SECONDS = 1.0
 """Seconds between two looks for renderers that are stuck."""

@@ -1,23 +1,32 @@
-"""Runs probing and stitching as named Ray tasks on the driver's node, so that the dashboard shows them.
+"""Runs probing and encoding as named Ray tasks, so that the dashboard shows them.
 
 inputs = run_driver_task("probe", read_inputs, spec)
 run_driver_task("stitch", make_segment, job_url, segment, check=stop_if_asked)
 
-They book no cores, so they run on a head that has none, and where renderers hold all of them.
+A task books a core of any node. Where the cluster has no cores yet, or renderers hold all of them for CORE_SECONDS, it
+runs beside the driver, where few are at work at a time, however many jobs there are: a job whose renderers wait for its
+film would otherwise wait for a core that they hold themselves.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from farm.errors import RenderError, first_line
 from farm.job import JobDirectory
 from farm.plan.segments import Segment
-from farm.render.stitch import Segments
 
+CORE_SECONDS = 10.0
+"""Seconds that a task waits for a free core of any node."""
+SHARE_OF_NODE = 0.4
+"""Share of a driver's node that a task without a core takes: two are at work there at a time."""
+ATTEMPTS = 3
+"""Times that a task is begun whose process is lost."""
 POLL_SECONDS = 0.2
 """Seconds between two calls of `check`."""
 END_SECONDS = 10.0
@@ -31,47 +40,95 @@ def make_segment(job_url: str, segment: Segment) -> None:
     job = JobDirectory(job_url)
     record = job.load_record()
     assert record is not None  # the driver wrote it before there was anything to encode
+    from farm.render.stitch import Segments
+
     Segments(job, record).make(segment)
 
 
-def run_driver_task(name: str, work: Callable[..., T], *arguments: Any, check: Callable[[], None] = lambda: None) -> T:
+def run_driver_task(
+    name: str, work: Callable[..., T], *arguments: Any, check: Callable[[], None] = lambda: None, here: bool = False
+) -> T:
     """Call `work(*arguments)` in a process of its own, and return what it returns. `name` is for the dashboard.
 
-    The call is begun again where its process is lost. `check` is called every POLL_SECONDS and may raise to end it.
-    Raises what `work` and `check` raise, and RenderError where the process is lost again and again.
+    The call is begun again where its process is lost. With `here` it runs on the driver's node. `check` is called every
+    POLL_SECONDS and may raise to end it. Raises what `work` and `check` raise, and RenderError where the process is
+    lost ATTEMPTS times.
     """
-    import ray
     from ray.exceptions import RayError, RayTaskError
 
-    from farm.cluster.phase_bars import beside_the_driver
     from farm.cluster.pool import cause_of
 
-    result = ray.remote(_interruptible).options(name=name, **beside_the_driver()).remote(work, *arguments)
-    try:
-        while not ray.wait([result], timeout=POLL_SECONDS)[0]:
-            check()
-    except BaseException:
-        _end(result)
-        raise
-    try:
-        value: T = ray.get(result)
-    except RayTaskError as error:
-        raise cause_of(error) from None
-    except RayError as error:
-        raise RenderError(f"{name} could not be run: {first_line(error)}", "run the same command again") from None
-    return value
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            value: T = _run(name, work, arguments, check, here=here)
+            return value
+        except RayTaskError as error:
+            raise cause_of(error) from None
+        except RayError as error:
+            if attempt == ATTEMPTS:
+                problem = f"{name} could not be run: {first_line(error)}"
+                raise RenderError(problem, "run the same command again") from None
+    raise AssertionError("the last attempt returns or raises")
 
 
-def _interruptible(work: Callable[..., T], *arguments: Any) -> T:
+def _run(
+    name: str, work: Callable[..., Any], arguments: tuple[Any, ...], check: Callable[[], None], *, here: bool
+) -> Any:
+    """One attempt of `run_driver_task`: at the first place where the task begins in time. Raises errors of Ray."""
+    import ray
+
+    # Attempts are counted here: a stream that Ray begins anew would tell once more that it has begun.
+    common: dict[str, Any] = {"name": name, "num_returns": "streaming", "max_retries": 0}
+    for options, patience in _places(here=here):
+        stream = ray.remote(_told).options(**common, **options).remote(work, *arguments)
+        try:
+            if _answers(stream, patience, check):
+                ray.get(next(stream))
+                _answers(stream, math.inf, check)
+                return ray.get(next(stream))
+        except BaseException:
+            _end(stream)
+            raise
+        _end(stream)
+    raise AssertionError("the last place has all patience")
+
+
+def _places(*, here: bool) -> Iterator[tuple[dict[str, Any], float]]:
+    """Options of Ray for each place where a task may run, with the seconds within which it has to begin there."""
+    import ray
+
+    from farm.cluster.phase_bars import beside_the_driver
+
+    if not here and ray.cluster_resources().get("CPU", 0.0) >= 1:
+        yield {"num_cpus": 1}, CORE_SECONDS
+    address = ray.util.get_node_ip_address()
+    yield {**beside_the_driver(), "resources": {f"node:{address}": SHARE_OF_NODE}}, math.inf
+
+
+def _answers(stream: Any, patience: float, check: Callable[[], None]) -> bool:
+    """Whether the stream has a next answer within `patience` seconds. `check` is called meanwhile, and may raise."""
+    import ray
+
+    began = time.monotonic()
+    while not ray.wait([stream], timeout=POLL_SECONDS)[0]:
+        check()
+        if time.monotonic() - began > patience:
+            return False
+    return True
+
+
+def _told(work: Callable[..., T], *arguments: Any) -> Iterator[T | None]:
+    """Answer None when the task has begun, then what `work` returns."""
     # Where a shell started Ray in the background, Ray's processes ignore SIGINT, and so would not hear of a cancel.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    return work(*arguments)
+    yield None
+    yield work(*arguments)
 
 
-def _end(result: Any) -> None:
+def _end(stream: Any) -> None:
     """Interrupt a task as Ctrl-C would, and wait until it has removed what it has half written."""
     import ray
 
-    ray.cancel(result, force=False)
     with contextlib.suppress(Exception):
-        ray.get(result, timeout=END_SECONDS)
+        ray.cancel(stream, force=False)
+        ray.wait([stream.completed()], timeout=END_SECONDS)

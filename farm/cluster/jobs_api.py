@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from farm.errors import RenderError, UsageError, first_line
+from farm.plan.queue import HEAD
 
 DEFAULT_DASHBOARD = "http://127.0.0.1:8265"
 """Where the Jobs API of a cluster answers on its head, as Ray has it."""
@@ -31,6 +32,12 @@ AGENT_SECONDS = 60.0
 """Seconds for which `Cluster.submit` tries again where no agent is up that could start the job.
 
 Why: the agent of a new head comes up later than its dashboard.
+"""
+
+DRIVER_BYTES = 256 << 20
+"""Bytes of the head's memory that Ray books for a driver and for the process that watches it.
+
+A driver holds some 120 MiB of its own, the process that watches it some 70 MiB.
 """
 
 RayState = Literal["PENDING", "RUNNING", "STOPPED", "SUCCEEDED", "FAILED"]
@@ -88,7 +95,12 @@ class Cluster:
         while True:
             try:
                 self._client.submit_job(
-                    entrypoint=entrypoint, submission_id=submission, metadata=metadata, runtime_env=runtime
+                    entrypoint=entrypoint,
+                    submission_id=submission,
+                    metadata=metadata,
+                    runtime_env=runtime,
+                    entrypoint_memory=DRIVER_BYTES,
+                    entrypoint_resources={HEAD: 0.001},  # Ray runs a job that books memory on any node otherwise
                 )
                 return True
             except RuntimeError as error:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from ray.util.metrics import Counter, Gauge, Histogram
 
-from farm.render.chunk import FrameReport
+from farm.render.frame_report import FrameReport
 
 LEVELS = 255.0
 """The largest value of a pixel where losses are computed."""

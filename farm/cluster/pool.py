@@ -28,7 +28,7 @@ from farm.cluster.workers import RenderFailed, TaskEnded, WorkerGone
 from farm.errors import ChunkFailedError, FarmError, RenderError, StorageError, last_line
 from farm.job.history import Kind
 from farm.plan import Task
-from farm.render.chunk import FrameReport
+from farm.render.frame_report import FrameReport
 from farm.spec.choices import Precision
 
 MAX_LOST_WHILE_STARTING = 3

@@ -18,8 +18,8 @@ from farm.job.history import History
 from farm.job.state import StateRecorder
 from farm.plan import Task
 from farm.plan.pace import Progress
-from farm.render.chunk import FrameReport
 from farm.render.film_in_progress import FilmMaker
+from farm.render.frame_report import FrameReport
 
 if TYPE_CHECKING:
     from farm.cluster.metrics import JobMetrics

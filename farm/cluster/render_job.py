@@ -20,7 +20,7 @@ from farm.cluster.driver_tasks import make_segment, run_driver_task
 from farm.cluster.render_events import RenderEvents, RunningJob
 from farm.cluster.session import RaySession, ray_session
 from farm.cluster.sizing import LaunchOptions, job_pool, logical_cpus, worker_runtime
-from farm.errors import CancelledError, OutputError
+from farm.errors import CancelledError, InputError, OutputError
 from farm.interruption import noted_interruption
 from farm.job import JobDirectory, JobRecord
 from farm.job.credentials import check_no_secrets
@@ -143,7 +143,12 @@ def _check_output(spec: RenderSpec, job: JobDirectory, *, overwrite: bool) -> No
 def _read_inputs(spec: RenderSpec, options: LaunchOptions, progress: Progress) -> Inputs:
     """Check and hash every input, then scan the film: the one time that a command does."""
     progress.phase("probe", 1, 1)
-    return read_inputs(spec) if options.address is None else run_driver_task("probe", read_inputs, spec)
+    if options.address is None:
+        return read_inputs(spec)
+    try:
+        return run_driver_task("probe", read_inputs, spec)
+    except InputError:  # a node that lacks the shared folder says so too: the driver's own node has the last word
+        return run_driver_task("probe", read_inputs, spec, here=True)
 
 
 def read_inputs(spec: RenderSpec) -> Inputs:
@@ -209,7 +214,10 @@ def _film_maker(job: JobDirectory, record: JobRecord, work: _Work, options: Laun
 
     def stitch(segment: Segment, check: Callable[[], None]) -> None:
         run_driver_task("stitch", make_segment, job.url, segment, check=check)
+        if not segments.is_there(segment):  # a node with another ffmpeg made one that cannot be joined to the others
+            run_driver_task("stitch", make_segment, job.url, segment, check=check, here=True)
 
+    segments = Segments(JobDirectory(job.url), record)
     make = None if options.address is None else stitch
     keep = options.save_storage
     return FilmMaker(job.url, record, work.tasks, work.encoded, work.done, save_storage=keep, make=make)

@@ -12,14 +12,16 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from farm import __version__
 from farm.cluster.jobs_api import Cluster, SubmittedJob
 from farm.cluster.monitoring import monitoring_addresses
+from farm.cluster.queued import is_judged_soon, short_job, ticket_of, waits
 from farm.cluster.render_job import render_job
+from farm.cluster.session import ray_session
 from farm.cluster.sizing import LaunchOptions
 from farm.errors import CancelledError, ChunkFailedError, FarmError, StorageError, TimedOutError, UsageError
 from farm.job import JobDirectory
@@ -35,6 +37,7 @@ from farm.job.request import (
     submission_number,
 )
 from farm.job.state import FINISHED, JobState, State, load_state, save_state
+from farm.plan.fair_share import DEFAULT_PRIORITY
 from farm.plan.pace import Progress
 from farm.plan.reads import dependents
 from farm.spec import FrameRange
@@ -48,6 +51,8 @@ SUMMARY_SECONDS = 20.0
 
 In that time the driver prints its summary and releases its actors.
 """
+QUEUE_SECONDS = 10.0
+"""Longest wait, in seconds, for the queue to take out a job that was cancelled while it waited."""
 POLL_SECONDS = 1.0
 """Seconds between two requests to the cluster, while something is waited for."""
 SUBMITTING_SECONDS = 60.0
@@ -59,30 +64,36 @@ STATE_OF_RAY: dict[str, State] = {"STOPPED": "CANCELLED", "FAILED": "FAILED", "S
 """The farm's word for each state in which Ray lists a job whose driver has ended."""
 
 
-def submit_job(request: JobRequest, job_url: str, cluster: Cluster) -> dict[str, Any]:
-    """Submit a render to the cluster, unless the same one is running there already.
+def submit_job(request: JobRequest, job_url: str, cluster: Cluster, *, priority: int | None = None) -> dict[str, Any]:
+    """Submit a render to the cluster, unless the same one is queued or running there already.
 
-    Returns `id` (the submission's), `job` (the URL of its directory), `dashboard`, `already_running`, and addresses of
-    Prometheus and Grafana where they are known. Raises UsageError where another spec is being rendered in the job's
-    directory or has frames there, StorageError where the directory cannot be written, and what `Cluster` raises.
+    `priority` is the job's from now on, also where it runs already; None leaves it as it is, or as `request` has it.
+    Returns `id` (the submission's), `job` (the URL of its directory), `dashboard`, `already_running`, `priority`, and
+    addresses of Prometheus and Grafana where they are known.
+
+    Raises UsageError where another spec is being rendered in the job's directory or has frames there, StorageError
+    where the directory cannot be written, and what `Cluster` raises.
     """
     check_no_secrets(job_url, request.spec)
     job = JobDirectory(job_url)
     base = submission_base(job.url, request.spec)
     submitted_jobs = cluster.jobs()
+    if priority is not None:
+        request = request.model_copy(update={"priority": priority})
 
-    def answer(submission: str, already_running: bool) -> dict[str, Any]:
+    def answer(submission: str, already_running: bool, priority: int = request.priority) -> dict[str, Any]:
         return {
             "id": submission,
             "job": job.url,
             "dashboard": cluster.dashboard,
             **monitoring_addresses(submission, os.environ),
             "already_running": already_running,
+            "priority": priority,
         }
 
     for other in submitted_jobs:
         if other.active and submission_number(base, other.id):
-            return answer(other.id, True)
+            return answer(other.id, True, _prioritise(job, priority))
         if other.active and other.metadata.get("farm_job") == job.url:
             raise UsageError(
                 f"{other.id} is at work in {job.url} with another spec", "cancel it, or choose another --job"
@@ -113,8 +124,20 @@ def submit_job(request: JobRequest, job_url: str, cluster: Cluster) -> dict[str,
     return answer(submission, not is_new)
 
 
-def run_submitted(job_url: str, submission: str, progress: Progress) -> dict[str, Any]:
+def _prioritise(job: JobDirectory, priority: int | None) -> int:
+    """Write another priority into a job's request, where its driver or the queue reads it; returns the job's."""
+    request = load_request(job)
+    if request is None:
+        return priority or DEFAULT_PRIORITY
+    if priority is not None and priority != request.priority:
+        save_request(job, request.model_copy(update={"priority": priority}))
+    return priority or request.priority
+
+
+def run_submitted(job_url: str, submission: str, progress: Progress) -> dict[str, Any] | None:
     """Render a submitted job on the cluster that this process runs on, and return the report of `render_job`.
+
+    Returns None where the cluster has no room for the job: it waits in the queue, which starts it again.
 
     Raises StorageError where this node does not see the job's directory, UsageError where another version of the farm
     submitted the job, and what `render_job` raises. The job's state then says how it ended.
@@ -138,13 +161,33 @@ def run_submitted(job_url: str, submission: str, progress: Progress) -> dict[str
     try:
         if request.farm != __version__:
             raise UsageError(f"the cluster has farm {__version__}, the job was submitted by {request.farm}")
-        return render_job(request.spec, options, progress)
+        with ray_session("auto"):
+            came = _enter_queue(job, request, submission)
+            if came is None:
+                return None
+            return render_job(request.spec, replace(options, came=came, short=short_job(request)), progress)
     except FarmError as error:
         recorded = load_state(job)
         if recorded is None or recorded.state not in FINISHED:
             state: State = "CANCELLED" if isinstance(error, CancelledError) else "FAILED"
             save_state(job, JobState(state=state, submission=submission, reason=str(error)))
         raise
+
+
+def _enter_queue(job: JobDirectory, request: JobRequest, submission: str) -> float | None:
+    """When the job came, where it begins now; None where it waits in the queue, as its state then says.
+
+    Raises CancelledError where the job was cancelled while it waited.
+    """
+    from farm.cluster.queue import enter_queue
+
+    state = load_state(job)
+    if state is not None and (state.state, state.submission) == ("CANCELLED", submission):
+        raise CancelledError(f"{submission} was cancelled while it waited", "farm resume continues it")
+    came = enter_queue(ticket_of(submission, job, request))
+    if came is None:
+        save_state(job, JobState(state="QUEUED", submission=submission))
+    return came
 
 
 @dataclass(frozen=True)
@@ -202,12 +245,17 @@ def current_state(handle: JobHandle) -> JobState:
     if recorded.state in FINISHED and recorded.submission in ("", handle.submission):
         return recorded
     submitted = handle.submitted()
+    if submitted is not None and waits(submitted):
+        return recorded.model_copy(update={"state": "QUEUED", "reason": submitted.message})
     if not handle.submission or (submitted is not None and submitted.active):
         return recorded
     # The driver has ended. It may have recorded its end between the two look-ups above.
     latest = load_state(handle.job)
     if latest is not None and latest.state in FINISHED and latest.submission == handle.submission:
         return latest
+    if is_judged_soon(submitted, recorded, handle.request, time.time()):
+        reason = "" if recorded.state == "QUEUED" else "its driver died, and is about to be started again"
+        return recorded.model_copy(update={"state": "QUEUED", "reason": reason})
     if submitted is None:
         if recorded.state == "PENDING" and time.time() - recorded.updated < SUBMITTING_SECONDS:
             return recorded
@@ -271,6 +319,15 @@ def cancel_job(handle: JobHandle) -> JobState:
     """
     cluster = handle.cluster()
     submitted = cluster.job(handle.submission)
+    if submitted is not None and waits(submitted):
+        # The queue reads this, takes the job out, and has Ray list it as stopped; unless it has just begun.
+        save_state(handle.job, JobState(state="CANCELLED", submission=handle.submission))
+        left = time.monotonic() + QUEUE_SECONDS
+        while submitted is not None and waits(submitted) and time.monotonic() < left:
+            time.sleep(POLL_SECONDS)
+            submitted = cluster.job(handle.submission)
+        if submitted is None or waits(submitted):
+            return current_state(handle)
     if submitted is not None and submitted.active:
         cluster.stop(handle.submission)
     deadline = time.monotonic() + CANCEL_SECONDS
@@ -287,25 +344,30 @@ def cancel_job(handle: JobHandle) -> JobState:
 
 
 def resume_job(
-    handle: JobHandle, address: str | None, progress: Progress, *, overwrite: bool = False
+    handle: JobHandle, address: str | None, progress: Progress, *, overwrite: bool = False, priority: int | None = None
 ) -> dict[str, Any]:
     """Continue a job on its cluster, or on this machine where it was never submitted.
 
     `address` names a cluster to submit it to instead. `overwrite` lets the film replace a file that was not made by
-    this job. Returns what `submit_job` returns, or the report of `render_job`. Raises UsageError where the directory
+    this job. `priority` is the job's from now on, also where it is queued or running.
+
+    Returns what `submit_job` returns, or the report of `render_job`. Raises UsageError where the directory
     holds no job, and what these two raise.
     """
     request, record = handle.request, handle.job.load_record()
     if request is None and record is None:
         raise UsageError(f"{handle.job.url} holds no job", "give the job directory, usually the film's name with .farm")
     if request is None and record is not None and address is None:
+        if priority is not None:
+            raise UsageError("a job of this machine has no priority", "it shares its workers with no other job")
         options = LaunchOptions(job=handle.job.url, overwrite=overwrite, save_storage=record.save_storage)
         return render_job(record.spec, options, progress)
     if request is None:
         assert record is not None
         request = JobRequest(spec=record.spec, save_storage=record.save_storage)
     cluster = Cluster(address or handle.dashboard)
-    return submit_job(request.model_copy(update={"overwrite": overwrite or request.overwrite}), handle.job.url, cluster)
+    request = request.model_copy(update={"overwrite": overwrite or request.overwrite})
+    return submit_job(request, handle.job.url, cluster, priority=priority)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ runtime = worker_runtime(pool, session, spec, check)     # how every worker comp
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,7 +16,6 @@ from farm.cluster.session import RaySession
 from farm.errors import UsageError
 from farm.job import history
 from farm.job.request import film_title
-from farm.paint.device import usable_cores
 from farm.plan import Runtime
 from farm.plan.fair_share import DEFAULT_PRIORITY, Claim, Kind
 from farm.plan.liveness import LEAST_SILENCE_SECONDS
@@ -44,6 +44,10 @@ class LaunchOptions:
     overwrite: bool = False
     dashboard: bool = True
     priority: int = DEFAULT_PRIORITY
+    came: float | None = None
+    """When the job was submitted, in seconds since 1970; None is now."""
+    short: bool = False
+    """Whether the job is short, and so comes before longer ones of its priority."""
     submission: str = ""
     save_storage: bool = False
     """Frames are removed once their segment is encoded, and no more are begun than the schedule's window allows."""
@@ -66,6 +70,7 @@ def job_pool(
     """
     from farm.cluster.broker import BrokeredQuota
     from farm.cluster.pool import FixedQuota, Quota, WorkerKind, WorkerPool
+    from farm.cluster.priority import FollowedPriority
 
     spec = prepared.spec
     gpu, node_cpus = _machines(spec.device, options, session)
@@ -80,7 +85,10 @@ def job_pool(
         name = options.submission or prepared.job.url
         limit = min(options.workers or widest, widest)
         kind: Kind = "gpu" if gpu else "cpu"
-        quota = BrokeredQuota(Claim(name, 1, limit, 1 if gpu else threads, options.priority, kind=kind))
+        size = 1 if gpu else threads
+        came = options.came or time.time()
+        claim = Claim(name, 1, limit, size, options.priority, came=came, short=options.short, kind=kind)
+        quota = FollowedPriority(BrokeredQuota(claim), prepared.job) if options.submission else BrokeredQuota(claim)
 
     def told(kind: history.Kind, line: str) -> None:
         progress.note(line)
@@ -173,6 +181,8 @@ def logical_cpus(options: LaunchOptions) -> int | None:
     """Cores that Ray may book here: as many as the workers need, even where there are fewer. None on a cluster."""
     if options.address is not None:
         return None
+    from farm.paint.device import usable_cores  # loads torch, which a driver on a cluster does without
+
     cores = usable_cores()
     if not options.workers:
         return cores

@@ -13,7 +13,7 @@ from farm.plan import Task
 
 if TYPE_CHECKING:
     from farm.cluster.actors import WorkerFacts
-    from farm.render.chunk import FrameReport
+    from farm.render.frame_report import FrameReport
 
 
 @dataclass(frozen=True)

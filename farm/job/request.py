@@ -18,6 +18,7 @@ from farm.errors import StorageError
 from farm.files.remote import file_name
 from farm.job.directory import JobDirectory
 from farm.plan.fair_share import DEFAULT_PRIORITY
+from farm.plan.queue import DEFAULT_RESTARTS
 from farm.spec import Model, RenderSpec
 
 
@@ -25,12 +26,14 @@ class JobRequest(Model):
     """A submitted job. `dashboard` is the address of the cluster, `submissions` are its ids there, oldest first.
 
     `farm` is the version that submitted it. None for `workers` or `threads` leaves the number to the cluster.
+    `restarts` is how often the job is begun again after its driver died.
     """
 
     spec: RenderSpec
     workers: int | None = Field(default=None, ge=1)
     threads: int | None = Field(default=None, ge=1)
     priority: int = Field(default=DEFAULT_PRIORITY, ge=1, le=1000)
+    restarts: int = Field(default=DEFAULT_RESTARTS, ge=0, le=100)
     overwrite: bool = False
     save_storage: bool = Field(default=False, validation_alias=AliasChoices("save_storage", "spare_storage"))
     farm: str = __version__

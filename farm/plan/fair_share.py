@@ -4,9 +4,10 @@
     {'film': 3, 'clip': 1}
 
 The rule is weighted max-min fairness: the next worker goes to the job that holds least for its priority, as long as
-that job has work for one. Where there are more jobs than workers, the job that was served least so far comes first, so
-that they take turns and a short job never waits behind a film. Workers that no job has work for now stay with jobs that
-may use them later, because starting a worker costs seconds.
+that job has work for one. Where there are more jobs than workers, short jobs come first, then those of higher priority,
+then those that came first. They take no turns: a worker that changed hands would have to start anew.
+
+Workers that no job has work for now stay with jobs that may use them later, because starting a worker costs seconds.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ Kind = Literal["cpu", "gpu"]
 class Claim:
     """What a job asks for: `wanted` workers now and `limit` at the most, each of `size` cores (or GPUs).
 
-    `served` is how many turns the job had so far. `priority` is its weight against the other jobs. `kind` is what each
-    worker has booked. `unusable` are the names of nodes where the job cannot work, as they do not see its files.
+    `priority` is its weight against the other jobs. It came at `came`, by any clock, and `short` is whether it may pass
+    longer jobs. `kind` is what each worker has booked. `unusable` are the names of nodes where the job cannot work, as
+    they do not see its files.
     """
 
     job: str
@@ -36,7 +38,8 @@ class Claim:
     limit: int | None = None
     size: float = 1
     priority: int = DEFAULT_PRIORITY
-    served: int = 0
+    came: float = 0.0
+    short: bool = False
     kind: Kind = "cpu"
     unusable: frozenset[str] = frozenset()
 
@@ -44,8 +47,8 @@ class Claim:
 def share_workers(nodes: Mapping[str, float], claims: Sequence[Claim]) -> dict[str, int]:
     """Number of workers for each job, by its name.
 
-    `nodes` are the cores (or GPUs) of each node, by its name. `claims` are all of one kind, in the order in which the
-    jobs came.
+    `nodes` are the cores (or GPUs) of each node, by its name. `claims` are all of one kind. Of two that came at the
+    same time the first is served first.
     """
     free = dict(sorted(nodes.items(), key=lambda node: -node[1]))
     held = {claim.job: 0 for claim in claims}
@@ -89,7 +92,11 @@ def bundle_of(claim: Claim) -> dict[str, float]:
     return {"CPU": 1, "GPU": 1} if claim.kind == "gpu" else {"CPU": claim.size}
 
 
-def _turn(claim: Claim, held: int) -> tuple[float, float]:
-    """Sorting key: the smallest is served next. Jobs without a worker take turns; the others go by what they hold."""
-    served = claim.served / claim.priority if held == 0 else 0.0
-    return held * claim.size / claim.priority, served
+def _turn(claim: Claim, held: int) -> tuple[float, tuple[bool, int, float]]:
+    """Sorting key: the smallest is served next. A job that holds less for its priority comes before all others."""
+    return held * claim.size / claim.priority, _order(claim)
+
+
+def _order(claim: Claim) -> tuple[bool, int, float]:
+    """Sorting key of jobs that hold equally much: short ones, then by priority, then first come first served."""
+    return not claim.short, -claim.priority, claim.came

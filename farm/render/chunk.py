@@ -33,6 +33,7 @@ from farm.plan import Chunk, RenderPlan, Runtime, Task
 from farm.plan.reads import frames_in_order, neighbours_read, relay_reads
 from farm.plan.render_plan import is_two_sided
 from farm.render.committed import frame_of_pass, read_committed
+from farm.render.frame_report import FrameReport
 from farm.render.moving_paint import (
     MOST_KEPT,
     CarriedPaint,
@@ -71,16 +72,6 @@ Why: pass 1 has brought the shapes in. What later passes add fluctuates with err
 """
 COLOR_SAMPLE = 16
 """Frames of a shot whose colours stand for those of the whole shot."""
-
-
-@dataclass(frozen=True)
-class FrameReport:
-    """One frame of a task is committed. `reused` where it was committed before the task was begun."""
-
-    task: str
-    frame: int
-    record: FrameRecord
-    reused: bool = False
 
 
 @dataclass(frozen=True)

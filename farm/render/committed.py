@@ -8,7 +8,6 @@ from farm.errors import StorageError
 from farm.job import JobDirectory, JobRecord
 from farm.paint.stopwatch import timed
 from farm.plan import task_id
-from farm.render.temporal import cross_fade
 
 
 def read_committed(job: JobDirectory, task: str, frame: int) -> np.ndarray:
@@ -32,5 +31,7 @@ def frame_of_pass(job: JobDirectory, record: JobRecord, pass_index: int, frame: 
     previous = record.plan.chunks[chunk.index - 1]
     if frame >= previous.reach:
         return beginning
+    from farm.render.temporal import cross_fade  # loads torch; only chunks that overlap need it
+
     ending = read_committed(job, task_id(1, previous.index), frame)
     return cross_fade(ending, beginning, frame - chunk.start, previous.reach - previous.stop)

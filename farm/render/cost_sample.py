@@ -17,7 +17,8 @@ from statistics import fmean
 import numpy as np
 
 from farm.plan import Chunk, RenderPlan, Task, plan_tasks, task_id
-from farm.render.chunk import INDEPENDENT_BATCH, ChunkRenderer, FrameReport
+from farm.render.chunk import INDEPENDENT_BATCH, ChunkRenderer
+from farm.render.frame_report import FrameReport
 
 SEQUENTIAL = 3
 """Frames of the first pass that are measured after the first one."""

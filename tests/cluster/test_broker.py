@@ -13,7 +13,6 @@ def clock(monkeypatch):
 
     now = [1000.0]
     monkeypatch.setattr(broker.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(broker, "TURN_SECONDS", 60.0)
     return now
 
 
@@ -112,25 +111,13 @@ def test_an_autoscaler_that_does_not_answer_is_asked_again_and_fails_no_job(cloc
     assert autoscaler.requests == [[{"CPU": 1}]]
 
 
-def test_three_jobs_on_two_workers_take_turns(clock):
-    broker, had, has = make_broker(Autoscaler(cpu=[2.0])), {"a": 0, "b": 0, "c": 0}, {"a": 0, "b": 0, "c": 0}
-    for _ in range(400):
+def test_three_jobs_on_two_workers_are_served_as_they_came_and_nobody_is_moved(clock):
+    broker, shares = make_broker(Autoscaler(cpu=[2.0])), {}
+    claims = [Claim(job, 9, came=came) for job, came in (("a", 1.0), ("b", 2.0), ("c", 3.0))]
+    for _ in range(200):
         clock[0] += 3.0
-        for job in had:
-            has[job] = broker.renew(Claim(job, 9), has[job])
-            had[job] += has[job]
-    assert all(abs(count - 400 * 2 / 3) < 45 for count in had.values()), had
-
-
-def test_a_turn_lasts_until_its_worker_has_come_up_and_worked(clock):
-    broker = make_broker(Autoscaler(cpu=[1.0]))
-    broker.renew(Claim("film", 9), 0)
-    shares = []
-    for second in range(0, 400, 2):
-        clock[0] += 2.0
-        film = broker.renew(Claim("film", 9), int(bool(shares and not shares[-1])))
-        shares.append(broker.renew(Claim("clip", 9), int(bool(shares and shares[-1] and second > 300))))
-        assert film + shares[-1] <= 1
-    started = shares.index(1)
-    assert shares[started:151] == [1] * (151 - started), "the clip keeps its turn for as long as its worker starts"
-    assert 0 in shares[151:], "and gives it back when it has worked"
+        for claim in claims:
+            shares[claim.job] = broker.renew(claim, shares.get(claim.job, 0))
+    assert shares == {"a": 1, "b": 1, "c": 0}
+    broker.leave("a")
+    assert [broker.renew(claim, 0) for claim in claims[1:]] == [1, 1]

@@ -16,7 +16,7 @@ from farm.errors import ChunkFailedError, UsageError, VideoError
 from farm.job import FrameRecord
 from farm.plan import Task
 from farm.plan.schedule import Schedule, Window
-from farm.render.chunk import FrameReport
+from farm.render.frame_report import FrameReport
 
 START_SECONDS = 0.5
 """From a fake worker's start to its first answer."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from farm.job import FrameRecord
-from farm.render.chunk import FrameReport
+from farm.render.frame_report import FrameReport
 
 
 def scrape() -> dict[tuple[str, str, str], float]:
