@@ -9,6 +9,7 @@ from farm.paint.losses.objective import TemporalTie
 from farm.plan.render_plan import plan_render
 from farm.render.chunk import carries_paint
 from farm.render.moving_paint import (
+    BANDS,
     MOST_EVENED,
     MOST_KEPT,
     camera_flow,
@@ -115,7 +116,7 @@ def test_detail_is_raised_by_a_bounded_factor_and_never_lowered():
 
 
 def test_a_flat_picture_stays_flat():
-    for energy in (detail_energy(strokes(20)), np.zeros((HEIGHT, WIDTH), np.float32)):
+    for energy in (detail_energy(strokes(20)), np.zeros((HEIGHT, WIDTH, len(BANDS)), np.float32)):
         assert np.allclose(keep_detail(flat(90), energy, MOST_KEPT), 90, atol=1e-3)
 
 
