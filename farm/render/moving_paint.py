@@ -21,6 +21,7 @@ Pictures are RGB (H, W, 3) in 0..255; the results are float32 and clipped to tha
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,7 +41,12 @@ MOST_KEPT = 1.5
 MOST_MIXED = 2.0
 """The same for a mean of two neighbours, which can halve it."""
 MOST_EVENED = 1.1
-"""Largest factor by which `even_strokes` raises fine detail, in one warp. It adds up from frame to frame."""
+"""Largest factor by which `even_strokes` raises detail, in one warp. It adds up from frame to frame."""
+EVENED_TO = 0.9
+"""Share of the resting part's detail that `even_strokes` brings what moves to.
+
+Why not all of it: detail that moves shows each error of the flow as flicker, and that grows with its square.
+"""
 RESTS, MOVES = 0.5, 1.5
 """Pixels by which a flow differs from the camera's, up to which something rests, and from which on it moves."""
 CHANGED_LITTLE, CHANGED = 4.0, 14.0
@@ -120,18 +126,20 @@ def carry(
     weight: np.ndarray,
     content: np.ndarray,
     source: np.ndarray,
-    change: np.ndarray,
+    change: np.ndarray | None,
 ) -> CarriedPaint:
     """The painted frame `painted`, carried to the frame `content`, with the film's change and the strokes that it had.
 
     `source` is the film's frame that `painted` was painted from, and `match` leads there from `content`. `weight`
     (H, W) becomes the tie's. `change` is the matrix of `farm.render.temporal.color_change` from source to paint, times
-    how far the film is followed (0..1).
+    how far the film is followed (0..1), or None where it is not followed.
     """
     warped_source = warp_sharp(source, match.flow)
     moving = moving_weight(match, content, warped_source)
     carried = keep_detail(warp_sharp(painted, match.flow), warp(detail_energy(painted), match.flow), MOST_KEPT)
-    return CarriedPaint(TemporalTie(follow_change(carried, content, warped_source, change, moving), weight), moving)
+    if change is not None:
+        carried = follow_change(carried, content, warped_source, change, moving)
+    return CarriedPaint(TemporalTie(carried, weight), moving)
 
 
 def mean_tie(ties: Sequence[TemporalTie]) -> TemporalTie:
@@ -147,7 +155,9 @@ def mean_tie(ties: Sequence[TemporalTie]) -> TemporalTie:
     mean = np.sum([share[..., None] * image for share, image in zip(shares, images, strict=True)], axis=0)
     # Where a tie weighs nothing it may show anything, also an edge: its detail must not count around there either.
     shown = [np.where(tie.weight[..., None] > 0, image, mean) for tie, image in zip(ties, images, strict=True)]
-    energy = np.sum([share[..., None] * detail_energy(image) for share, image in zip(shares, shown, strict=True)], axis=0)
+    energy = np.sum(
+        [share[..., None] * detail_energy(image) for share, image in zip(shares, shown, strict=True)], axis=0
+    )
     return TemporalTie(keep_detail(mean.astype(np.float32), energy.astype(np.float32), MOST_MIXED), weight)
 
 
@@ -188,7 +198,7 @@ def even_strokes(painted: np.ndarray, content: np.ndarray, moving: np.ndarray) -
     share = (1 - moving + RESTING_FLOOR).astype(np.float64)
     share /= share.sum()
     wanted = [_fitted(share, film[..., band], have[..., band]) for band in range(len(BANDS))]
-    raised = np.clip(np.stack(wanted, axis=-1) / np.maximum(have, 0.1), 1, MOST_EVENED)
+    raised = np.clip(EVENED_TO * np.stack(wanted, axis=-1) / np.maximum(have, 0.1), 1, MOST_EVENED)
     factors = 1 + moving[..., None] * (raised - 1)
     return np.clip(painted + _raised(bands, factors), 0, 255).astype(np.float32)
 
@@ -203,17 +213,15 @@ def _fitted(share: np.ndarray, film: np.ndarray, have: np.ndarray) -> np.ndarray
 
 def _bands(picture: np.ndarray) -> list[np.ndarray]:
     """Detail of a picture (H, W, 3) by bands, the finest first."""
-    bands = []
-    for deviation in BANDS:
-        softer = cv2.GaussianBlur(picture, (0, 0), deviation)
-        bands.append((picture if not bands else last) - softer)
-        last = softer
-    return bands
+    softer = [picture, *(cv2.GaussianBlur(picture, (0, 0), deviation) for deviation in BANDS)]
+    return [sharp - soft for sharp, soft in itertools.pairwise(softer)]
 
 
 def _energy(bands: Sequence[np.ndarray]) -> np.ndarray:
     squares = [(band**2).mean(axis=2) for band in bands]
-    return np.stack([cv2.GaussianBlur(x, (0, 0), reach) for x, reach in zip(squares, ENERGY_REACH, strict=True)], axis=-1)
+    return np.stack(
+        [cv2.GaussianBlur(x, (0, 0), reach) for x, reach in zip(squares, ENERGY_REACH, strict=True)], axis=-1
+    )
 
 
 def _raised(bands: Sequence[np.ndarray], factors: np.ndarray) -> np.ndarray:
