@@ -65,11 +65,6 @@ AVERAGED_POINTS = 3
 Why: the optimiser ends between two jumps, and at other ones in each neighbour, which shows as flicker. Measured: with
 the mean of three, warp error falls by a tenth and style loss rises by a fiftieth. Pass 1 has too few steps for it.
 """
-FOLLOWED_LATER = 1 / 3
-"""Share of `follow_change` by which later passes follow the film.
-
-Why: pass 1 has brought the shapes in. What later passes add fluctuates with errors of the flow, which shows as flicker.
-"""
 COLOR_SAMPLE = 16
 """Frames of a shot whose colours stand for those of the whole shot."""
 
@@ -257,9 +252,9 @@ class ChunkRenderer:
     def _refine(self, task: Task, frame: int) -> tuple[np.ndarray, FrameRecord]:
         """A later pass (Ruder 2016, section 4.4): draw the frame towards its neighbours, and tie it to them."""
         neighbours = neighbours_read(self.plan, self.spec, task, frame)
-        follow = self.spec.follow_change * FOLLOWED_LATER
+        # Pass 1 has brought the film's change in. What later passes would add fluctuates with errors of the flow.
         carried = [
-            self.carried(frame, other, self._committed(pass_index, other), follow) for pass_index, other in neighbours
+            self.carried(frame, other, self._committed(pass_index, other), follow=0) for pass_index, other in neighbours
         ]
         ties = [neighbour.tie for neighbour in carried]
         own = self._committed(task.pass_index - 1, frame)
@@ -297,7 +292,8 @@ class ChunkRenderer:
             if not self._carries_paint:
                 return CarriedPaint(TemporalTie(warp_sharp(image, match.flow), weight), np.zeros_like(weight))
             content, source = self.source(frame), self.source(other)
-            carried = carry(image, match, weight, content, source, follow * color_change(source, image))
+            change = follow * color_change(source, image) if follow else None
+            carried = carry(image, match, weight, content, source, change)
             if not self._evens_strokes:
                 return carried
             even = even_strokes(carried.tie.image, content, carried.moving)

@@ -21,6 +21,7 @@ Pictures are RGB (H, W, 3) in 0..255; the results are float32 and clipped to tha
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,16 +31,22 @@ import numpy as np
 from farm.flow import Match, warp, warp_sharp
 from farm.paint.losses.objective import TemporalTie
 
-FINE = 1.2
-"""Standard deviation in pixels of the Gaussian whose difference from a picture is its fine detail."""
-ENERGY_REACH = 4.0
-"""Standard deviation in pixels of the Gaussian that energies of fine detail are averaged with."""
+BANDS = (1.2, 4.0)
+"""Standard deviations in pixels of the Gaussians that part a picture into bands of detail: what the first takes away is
+fine detail, and what the second takes away beyond it is middle detail."""
+ENERGY_REACH = (4.0, 8.0)
+"""Standard deviation in pixels of the Gaussian that the energy of each band is averaged with."""
 MOST_KEPT = 1.5
 """Largest factor by which `keep_detail` raises fine detail. Why: where the flow is wrong, there is none to keep."""
 MOST_MIXED = 2.0
 """The same for a mean of two neighbours, which can halve it."""
 MOST_EVENED = 1.1
-"""Largest factor by which `even_strokes` raises fine detail, in one warp. It adds up from frame to frame."""
+"""Largest factor by which `even_strokes` raises detail, in one warp. It adds up from frame to frame."""
+EVENED_TO = 0.9
+"""Share of the resting part's detail that `even_strokes` brings what moves to.
+
+Why not all of it: detail that moves shows each error of the flow as flicker, and that grows with its square.
+"""
 RESTS, MOVES = 0.5, 1.5
 """Pixels by which a flow differs from the camera's, up to which something rests, and from which on it moves."""
 CHANGED_LITTLE, CHANGED = 4.0, 14.0
@@ -119,18 +126,20 @@ def carry(
     weight: np.ndarray,
     content: np.ndarray,
     source: np.ndarray,
-    change: np.ndarray,
+    change: np.ndarray | None,
 ) -> CarriedPaint:
     """The painted frame `painted`, carried to the frame `content`, with the film's change and the strokes that it had.
 
     `source` is the film's frame that `painted` was painted from, and `match` leads there from `content`. `weight`
     (H, W) becomes the tie's. `change` is the matrix of `farm.render.temporal.color_change` from source to paint, times
-    how far the film is followed (0..1).
+    how far the film is followed (0..1), or None where it is not followed.
     """
     warped_source = warp_sharp(source, match.flow)
     moving = moving_weight(match, content, warped_source)
     carried = keep_detail(warp_sharp(painted, match.flow), warp(detail_energy(painted), match.flow), MOST_KEPT)
-    return CarriedPaint(TemporalTie(follow_change(carried, content, warped_source, change, moving), weight), moving)
+    if change is not None:
+        carried = follow_change(carried, content, warped_source, change, moving)
+    return CarriedPaint(TemporalTie(carried, weight), moving)
 
 
 def mean_tie(ties: Sequence[TemporalTie]) -> TemporalTie:
@@ -146,20 +155,22 @@ def mean_tie(ties: Sequence[TemporalTie]) -> TemporalTie:
     mean = np.sum([share[..., None] * image for share, image in zip(shares, images, strict=True)], axis=0)
     # Where a tie weighs nothing it may show anything, also an edge: its detail must not count around there either.
     shown = [np.where(tie.weight[..., None] > 0, image, mean) for tie, image in zip(ties, images, strict=True)]
-    energy = np.sum([share * detail_energy(image) for share, image in zip(shares, shown, strict=True)], axis=0)
+    energy = np.sum(
+        [share[..., None] * detail_energy(image) for share, image in zip(shares, shown, strict=True)], axis=0
+    )
     return TemporalTie(keep_detail(mean.astype(np.float32), energy.astype(np.float32), MOST_MIXED), weight)
 
 
 def detail_energy(picture: np.ndarray) -> np.ndarray:
-    """Mean square of the fine detail around each pixel, in grey levels squared: (H, W) float32."""
-    return _energy(_fine(picture.astype(np.float32)))
+    """Mean square of each band of detail around each pixel, in grey levels squared: (H, W, bands) float32."""
+    return _energy(_bands(picture.astype(np.float32)))
 
 
 def keep_detail(picture: np.ndarray, energy: np.ndarray, most: float) -> np.ndarray:
-    """`picture` with its fine detail raised to `energy` (H, W), by a factor of 1 to `most`."""
-    fine = _fine(picture)
-    factor = np.clip(np.sqrt(energy / np.maximum(_energy(fine), 1e-3)), 1, most)
-    return np.clip(picture + (factor - 1)[..., None] * fine, 0, 255)
+    """`picture` with each band of its detail raised to `energy` (H, W, bands), by a factor of 1 to `most`."""
+    bands = _bands(picture)
+    factors = np.clip(np.sqrt(energy / np.maximum(_energy(bands), 1e-3)), 1, most)
+    return np.clip(picture + _raised(bands, factors), 0, 255)
 
 
 def follow_change(
@@ -182,24 +193,40 @@ def even_strokes(painted: np.ndarray, content: np.ndarray, moving: np.ndarray) -
     a painter who covers the whole canvas with strokes gives a flat line, one who paints flat colours a steep one.
     Detail is raised by a factor of 1 to MOST_EVENED, and is never lowered.
     """
-    fine = _fine(painted)
-    have, film = np.sqrt(_energy(fine)), np.sqrt(detail_energy(content))
+    bands = _bands(painted)
+    have, film = np.sqrt(_energy(bands)), np.sqrt(detail_energy(content))
     share = (1 - moving + RESTING_FLOOR).astype(np.float64)
     share /= share.sum()
+    wanted = [_fitted(share, film[..., band], have[..., band]) for band in range(len(BANDS))]
+    raised = np.clip(EVENED_TO * np.stack(wanted, axis=-1) / np.maximum(have, 0.1), 1, MOST_EVENED)
+    factors = 1 + moving[..., None] * (raised - 1)
+    return np.clip(painted + _raised(bands, factors), 0, 255).astype(np.float32)
+
+
+def _fitted(share: np.ndarray, film: np.ndarray, have: np.ndarray) -> np.ndarray:
+    """The line by which `have` rises with `film`, fitted where `share` is, at each pixel's `film`."""
     mean_have, mean_film = float((share * have).sum()), float((share * film).sum())
     together = float((share * (have - mean_have) * (film - mean_film)).sum())
     slope = max(together / (float((share * (film - mean_film) ** 2).sum()) + 1), 0.0)
-    wanted = mean_have + np.float32(slope) * (film - np.float32(mean_film))
-    factor = 1 + moving * (np.clip(wanted / np.maximum(have, 0.1), 1, MOST_EVENED) - 1)
-    return np.clip(painted + (factor - 1)[..., None] * fine, 0, 255).astype(np.float32)
+    return mean_have + np.float32(slope) * (film - np.float32(mean_film))
 
 
-def _fine(picture: np.ndarray) -> np.ndarray:
-    return picture - cv2.GaussianBlur(picture, (0, 0), FINE)
+def _bands(picture: np.ndarray) -> list[np.ndarray]:
+    """Detail of a picture (H, W, 3) by bands, the finest first."""
+    softer = [picture, *(cv2.GaussianBlur(picture, (0, 0), deviation) for deviation in BANDS)]
+    return [sharp - soft for sharp, soft in itertools.pairwise(softer)]
 
 
-def _energy(fine: np.ndarray) -> np.ndarray:
-    return cv2.GaussianBlur((fine**2).mean(axis=2), (0, 0), ENERGY_REACH)
+def _energy(bands: Sequence[np.ndarray]) -> np.ndarray:
+    squares = [(band**2).mean(axis=2) for band in bands]
+    return np.stack(
+        [cv2.GaussianBlur(x, (0, 0), reach) for x, reach in zip(squares, ENERGY_REACH, strict=True)], axis=-1
+    )
+
+
+def _raised(bands: Sequence[np.ndarray], factors: np.ndarray) -> np.ndarray:
+    """What the bands gain by `factors` (H, W, bands)."""
+    return np.sum([(factors[..., i, None] - 1) * band for i, band in enumerate(bands)], axis=0)
 
 
 def _difference(content: np.ndarray, warped_source: np.ndarray) -> np.ndarray:
