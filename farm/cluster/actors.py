@@ -66,21 +66,21 @@ class RenderWorker:
             problem=_invisible(job_url, inputs),
         )
 
-    def render(self, job_url: str, task: Task, flow_sources: tuple[str, ...]) -> Iterator[FrameReport]:
+    def render(self, job_url: str, task: Task) -> Iterator[FrameReport]:
         """Commit the frames of a task, and yield a report after each."""
         if self._renderer is None or self._renderer.job.url != JobDirectory(job_url).url:
-            self._renderer = ChunkRenderer(job_url, flow_sources, self._name)
+            self._renderer = ChunkRenderer(job_url, self._name)
         yield from self._renderer.render(task)
 
     def still(self, job_url: str, frame: int) -> FrameReport:
         """Commit a frame by itself, for a preview. Jobs may change from call to call."""
         if self._renderer is None or self._renderer.job.url != JobDirectory(job_url).url:
-            self._renderer = ChunkRenderer(job_url, (), self._name)
+            self._renderer = ChunkRenderer(job_url, self._name)
         return self._renderer.single_frame(frame)
 
     def sample(self, job_url: str, chunk: int) -> Sample:
         """Measure what frames like those of this chunk cost, in a scratch job of this worker's own."""
-        return sample_chunk(ChunkRenderer(job_url, (), self._name), chunk)
+        return sample_chunk(ChunkRenderer(job_url, self._name), chunk)
 
 
 class FlowWorker:
@@ -93,9 +93,7 @@ class FlowWorker:
     def __repr__(self) -> str:
         return f"flow {self._name}"
 
-    def run(
-        self, job_url: str, ranges: tuple[FrameRange, ...], flow_sources: tuple[str, ...], label: str
-    ) -> Iterator[int]:
+    def run(self, job_url: str, ranges: tuple[FrameRange, ...], label: str) -> Iterator[int]:
         """Yield how many new fields each pair of neighbours needed: 0 or 2. The job is called `label` in metrics."""
         import cv2
 
@@ -105,12 +103,13 @@ class FlowWorker:
         if record is None:
             return
         meters = Meters(label)
-        store = open_flow_store(job, record, SourceFrames(record), flow_sources)
+        store = open_flow_store(job, record, SourceFrames(record), behind=True)
         for frames in ranges:
             for frame in range(frames.start + 1, frames.stop):
                 fields = 2 * store.ensure(frame, frame - 1)
                 meters.add("farm_flow_fields", fields)
                 yield fields
+        store.flush()
 
 
 def _invisible(job_url: str, inputs: Collection[str]) -> str:

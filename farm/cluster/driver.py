@@ -83,8 +83,6 @@ class DriverSettings:
     """Where the job's counters and gauges go."""
     history: History
     """Where losses, retries and failures are kept."""
-    flow_sources: tuple[str, ...] = ()
-    """Flow stores of other jobs that renderers may read."""
     patience: float = LEAST_SILENCE_SECONDS
     """Seconds for which every renderer may be silent. The watchdog allows more where frames take long."""
     filmed_up_to: Callable[[], int] = lambda: 0
@@ -313,7 +311,7 @@ class Driver:
         self._times_begun[task.id] += 1
         self._lost_time.sign(task.id, now)
         self._watchdog.began(worker, task.pass_name, now)
-        source = self._pool.begin(worker, self._job_url, task, self._settings.flow_sources)
+        source = self._pool.begin(worker, self._job_url, task)
         self._workers[source] = worker
         self._events.task_begun(task, source)
 

@@ -37,7 +37,7 @@ from farm.plan.segments import Segment, SegmentProgress, segment_of_tasks, segme
 from farm.render.film_in_progress import FilmMaker
 from farm.render.inputs import Inputs
 from farm.render.network_for_film import with_network
-from farm.render.prepare import Prepared, prepare_job, sibling_flow_sources
+from farm.render.prepare import Prepared, prepare_job
 from farm.render.stitch import Segments, is_own_film
 from farm.spec import FrameRange, RenderSpec
 from farm.spec.units import format_seconds
@@ -225,16 +225,14 @@ def _run_tasks(
     if options.save_storage:
         at_once = segments_ahead(record.plan, options.workers or session.cpus)
         window = Window(segment_of_tasks(record.plan, work.tasks), at_once)
-    sources = sibling_flow_sources(job, record)
     bars = None if options.address is None else PassBars()
     with contextlib.ExitStack() as cleanup:
         # not beside a window: it would fill the storage with fields that are not needed for long
         if record.spec.method == "optimize" and window is None:
-            cleanup.callback(_flow_ahead(job, record, sources, options).stop)
+            cleanup.callback(_flow_ahead(job, record, options).stop)
         settings = DriverSettings(
             metrics=metrics,
             history=running.history,
-            flow_sources=sources,
             patience=options.patience,
             filmed_up_to=lambda: film.floor,
         )
@@ -242,12 +240,12 @@ def _run_tasks(
         return Driver(pool, job.url, Schedule(work.tasks, work.done, window=window), events, settings).run()
 
 
-def _flow_ahead(job: JobDirectory, record: JobRecord, sources: tuple[str, ...], options: LaunchOptions) -> FlowAhead:
+def _flow_ahead(job: JobDirectory, record: JobRecord, options: LaunchOptions) -> FlowAhead:
     from farm.cluster.flow_ahead import FlowAhead
 
     ranges = tuple(FrameRange(shot.start, shot.stop) for shot in record.plan.shots if shot.stop - shot.start > 1)
     label = job_label(job.url, options.submission)
-    return FlowAhead(job.url, ranges, sources, title=film_title(record.spec), label=label)
+    return FlowAhead(job.url, ranges, title=film_title(record.spec), label=label)
 
 
 def _figures(run: TaskRun, work: _Work, pool: WorkerPool) -> dict[str, Any]:

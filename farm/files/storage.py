@@ -14,7 +14,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -31,6 +32,9 @@ PASSING_ERRORS = frozenset(
 )
 """Error numbers of a network file system or an overloaded store. A full disk or a missing right is not among them."""
 
+WRITTEN_AT_ONCE = 8
+"""Files of one call that are written at the same time to object storage, where each takes a round trip."""
+
 T = TypeVar("T")
 
 
@@ -45,6 +49,8 @@ class Storage:
         self.url = url.rstrip("/")
         self._local: Path | None = None
         self._remote: Any = None
+        # s3fs asks for a file's size before it reads it, to read large ones in parts, unless it is told not to
+        self._one_request = {"max_concurrency": 1} if url.startswith(("s3://", "s3a://")) else {}
         if "://" not in url or url.startswith("file://"):
             self._local = Path(url.removeprefix("file://")).absolute()
             self.url = str(self._local)
@@ -75,6 +81,16 @@ class Storage:
 
         self._attempt("written", name, write)
 
+    def write_all(self, files: Mapping[str, bytes]) -> None:
+        """Commit several files, by name. Where it raises, some of them may be there."""
+        if self._local is not None or len(files) < 2:
+            for name, data in files.items():
+                self.write(name, data)
+            return
+        with ThreadPoolExecutor(WRITTEN_AT_ONCE) as threads:
+            for _ in threads.map(self.write, files, files.values()):
+                pass
+
     def upload(self, source: Path, name: str) -> None:
         """Copy a local file of any size to `name`, in pieces. It is there whole or not at all."""
 
@@ -103,7 +119,7 @@ class Storage:
         def read() -> bytes | None:
             try:
                 if self._local is None:
-                    return bytes(self._remote.cat_file(f"{self._root}/{name}"))
+                    return bytes(self._remote.cat_file(f"{self._root}/{name}", **self._one_request))
                 return (self._local / name).read_bytes()
             except (FileNotFoundError, NotADirectoryError):
                 return None

@@ -15,7 +15,6 @@ from farm import __version__
 from farm.errors import FlowFileError
 from farm.flow import external_flow_name
 from farm.job import JobDirectory, JobRecord
-from farm.job.record import record_flow_key
 from farm.media.scan import VideoScan
 from farm.plan import RenderPlan, Runtime, plan_render
 from farm.render.inputs import Inputs
@@ -93,19 +92,6 @@ def prepare_job(spec: RenderSpec, job_url: str, inputs: Inputs | None = None) ->
     if spec.regions:
         check_regions(spec.regions, plan, scan.probe.frame_count)
     return Prepared(spec, job, scan, plan, input_hashes, None)
-
-
-def sibling_flow_sources(job: JobDirectory, record: JobRecord) -> tuple[str, ...]:
-    """Flow directories of other jobs beside this one that hold the same fields, so that no flow is computed twice.
-
-    Flow does not depend on the style. Empty for a job on object storage.
-    """
-    if "://" in job.url:
-        return ()
-    key = record_flow_key(record)
-    own_folder = Path(job.url)
-    folders = (path / "flow" / key for path in sorted(own_folder.parent.glob("*.farm")) if path != own_folder)
-    return tuple(str(path) for path in folders if path.is_dir())
 
 
 def _check_flow_files(folder: str, plan: RenderPlan) -> None:

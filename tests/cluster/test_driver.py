@@ -90,8 +90,8 @@ class Farm:
     def since_node_came(self, node: str) -> float | None:
         return self.came.get(node)
 
-    def begin(self, worker: str, job_url: str, task: Task, flow_sources: tuple[str, ...]) -> str:
-        assert (job_url, flow_sources) == ("job", ("flows",))
+    def begin(self, worker: str, job_url: str, task: Task) -> str:
+        assert job_url == "job"
         self.calls.append(("begin", worker, task.id))
         source = f"{worker} {task.id}"
         self.tasks[source] = task
@@ -137,7 +137,7 @@ class Farm:
     def drive(
         self, tasks: list[Task], finished: tuple[str, ...] = (), window: Window | None = None, **settings: Any
     ) -> TaskRun:
-        fixed = {"metrics": Metrics(self), "history": History(self), "flow_sources": ("flows",)}
+        fixed = {"metrics": Metrics(self), "history": History(self)}
         settings = {"patience": 5.0, "clock": lambda: self.now, **fixed, **settings}
         schedule = Schedule(tasks, finished, window=window)
         return Driver(self, "job", schedule, Events(self), DriverSettings(**settings)).run()

@@ -64,7 +64,7 @@ def test_a_whole_job_is_whole(job):
         ("job.copy.json", "is damaged"),
         ("ledger/pass-1/00000.json", "is damaged"),
         ("frames/pass-2/00000/000001.png", "is damaged"),
-        ("flow/*/000001-000000.png", "is damaged"),
+        ("flow/*/0000/000000-000001.png", "is damaged"),
         ("report.json", "is damaged"),
     ],
 )
