@@ -20,6 +20,7 @@ from farm.cli.arguments import (
     AsJson,
     JobDirectory,
     JobThreads,
+    KeepFiles,
     Overwrite,
     RayAddress,
     SaveStorage,
@@ -61,6 +62,7 @@ def render(
     threads: JobThreads = None,
     address: RayAddress = None,
     save_storage: SaveStorage = False,
+    keep: KeepFiles = "all",
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -80,6 +82,7 @@ def render(
         address=address,
         overwrite=overwrite,
         save_storage=save_storage,
+        keep=keep,
     )
     with JobProgress() as progress:
         report = render_job(spec, launch, progress)

@@ -9,7 +9,6 @@ import dataclasses
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +19,7 @@ from farm.cli.arguments import (
     Job,
     JobDirectory,
     JobThreads,
+    KeepFiles,
     Overwrite,
     SaveStorage,
     Workers,
@@ -54,6 +54,7 @@ def submit(
         bool, typer.Option("--copy-inputs", help="Copy local films and pictures into the job's storage first.")
     ] = False,
     save_storage: SaveStorage = False,
+    keep: KeepFiles = "all",
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -64,10 +65,14 @@ def submit(
     from farm.cluster import staging
     from farm.cluster.jobs_api import Cluster
     from farm.cluster.service import submit_job
+    from farm.files.output import check_can_put, job_beside
+    from farm.files.remote import is_remote
     from farm.job.request import JobRequest
 
     spec = film_spec(options)
-    directory = absolute_path(job) if job else str(Path(spec.output).with_suffix(".farm"))
+    directory = absolute_path(job) if job else job_beside(spec.output)
+    if is_remote(spec.output):
+        check_can_put(spec.output, overwrite=True)  # whether a film that is there may be replaced, the driver finds out
     cluster = Cluster(address)
     if copy_inputs:
         spec = staging.copy_inputs(spec, directory)
@@ -78,6 +83,7 @@ def submit(
         priority=priority,
         overwrite=overwrite,
         save_storage=save_storage,
+        keep=keep,
     )
     submission = submit_job(request, directory, cluster)
     print_result(submission, as_json, "\n".join(_submitted_lines(submission)))

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from farm.cluster.workers import RenderFailed, TaskEnded, WorkerGone, Workers
-from farm.errors import ChunkFailedError, InputError, UsageError, first_line
+from farm.errors import ChunkFailedError, DamagedError, InputError, UsageError, first_line
 from farm.plan import Task
 from farm.plan.liveness import LEAST_SILENCE_SECONDS, FrameTally, LostTime, Watchdog
 from farm.plan.schedule import (
@@ -144,7 +144,7 @@ class Driver:
         """Run the tasks to the end.
 
         Raises ChunkFailedError when a task failed as often as it may; what could be finished is finished then. What
-        `events.check` raises passes through and leaves the workers as they are.
+        `events.check` raises passes through and leaves the workers as they are, and so does a DamagedError.
         """
         began = self._clock()
         while not self._schedule.done:
@@ -274,6 +274,8 @@ class Driver:
         self._events.task_done(task_id)
 
     def _fail(self, worker: str, failure: RenderFailed) -> None:
+        if isinstance(failure.error, DamagedError):
+            raise failure.error  # no attempt at this task mends what another one made
         self._log_lines[self._schedule.task_of(worker)] = failure.log_lines
         retryable = not isinstance(failure.error, (InputError, UsageError))
         self._carry_out(TaskFailed(worker, first_line(failure.error), retryable))

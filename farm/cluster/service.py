@@ -24,6 +24,7 @@ from farm.cluster.sizing import LaunchOptions
 from farm.errors import CancelledError, ChunkFailedError, FarmError, StorageError, TimedOutError, UsageError
 from farm.job import JobDirectory
 from farm.job.credentials import check_no_secrets
+from farm.job.keep import check_frames_kept
 from farm.job.lease import job_lease
 from farm.job.request import (
     JobRequest,
@@ -133,6 +134,7 @@ def run_submitted(job_url: str, submission: str, progress: Progress) -> dict[str
         overwrite=request.overwrite,
         priority=request.priority,
         save_storage=request.save_storage,
+        keep=request.keep,
         submission=submission,
     )
     try:
@@ -299,11 +301,13 @@ def resume_job(
     if request is None and record is None:
         raise UsageError(f"{handle.job.url} holds no job", "give the job directory, usually the film's name with .farm")
     if request is None and record is not None and address is None:
-        options = LaunchOptions(job=handle.job.url, overwrite=overwrite, save_storage=record.save_storage)
+        options = LaunchOptions(
+            job=handle.job.url, overwrite=overwrite, save_storage=record.save_storage, keep=record.keep
+        )
         return render_job(record.spec, options, progress)
     if request is None:
         assert record is not None
-        request = JobRequest(spec=record.spec, save_storage=record.save_storage)
+        request = JobRequest(spec=record.spec, save_storage=record.save_storage, keep=record.keep)
     cluster = Cluster(address or handle.dashboard)
     return submit_job(request.model_copy(update={"overwrite": overwrite or request.overwrite}), handle.job.url, cluster)
 
@@ -333,6 +337,7 @@ def drop_frames(handle: JobHandle, frames: FrameRange) -> Dropped:
     Raises UsageError while the job is running, where it has no plan yet, and where `frames` are not all in the film.
     """
     refuse_while_running(handle)
+    check_frames_kept(handle.job)
     with job_lease(handle.job.storage):
         record = handle.job.load_record()
         if record is None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from farm.cluster.session import RaySession
+from farm.job.keep import Keep
 from farm.job.request import film_title
 from farm.paint.device import usable_cores
 from farm.plan import Runtime
@@ -43,6 +44,8 @@ class LaunchOptions:
     submission: str = ""
     save_storage: bool = False
     """Frames are removed once their segment is encoded, and no more are begun than the schedule's window allows."""
+    keep: Keep = "all"
+    """What of the job's files stays once its film is there (farm.job.keep)."""
     patience: float = LEAST_SILENCE_SECONDS
     """Seconds for which every renderer may report no frame before it counts as stuck."""
 

@@ -13,16 +13,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import shutil
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import fsspec
 import tenacity
 
-from farm.errors import StorageError, UsageError
+from farm.errors import DiskFullError, StorageError, UsageError
 from farm.files.atomic import copy_atomically, is_half_written, move_into_place, write_atomically
 
 ATTEMPTS = 6
@@ -32,6 +34,10 @@ PASSING_ERRORS = frozenset(
 )
 """Error numbers of a network file system or an overloaded store. A full disk or a missing right is not among them."""
 
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Error numbers of a disk, or of a user's share of one, that has no room."""
+REMOVED_AT_ONCE = 1000
+"""Files that object storage is asked to remove with one request, the most that S3 allows."""
 WRITTEN_AT_ONCE = 8
 """Files of one call that are written at the same time to object storage, where each takes a round trip."""
 
@@ -136,6 +142,20 @@ class Storage:
 
         return self._attempt("read", name, exists)
 
+    def size(self, name: str) -> int | None:
+        """Bytes of a file. None where there is no such file."""
+
+        def size() -> int | None:
+            try:
+                if self._local is None:
+                    return int(self._remote.info(f"{self._root}/{name}")["size"])
+                path = self._local / name
+                return path.stat().st_size if path.is_file() else None
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+        return self._attempt("read", name, size)
+
     def names(self, folder: str) -> list[str]:
         """Names of all whole files at any depth below `folder`, relative to this storage, sorted."""
 
@@ -163,6 +183,34 @@ class Storage:
                     self._inside(name).unlink(missing_ok=True)
 
         self._attempt("removed", name, remove)
+
+    def remove_all(self, names: Sequence[str]) -> None:
+        """Remove many files, and on a disk the folders that are empty then. One that is not there is no error."""
+        if self._local is None:
+            for at in range(0, len(names), REMOVED_AT_ONCE):
+                keys = [self._key(name) for name in names[at : at + REMOVED_AT_ONCE]]
+                self._attempt("removed", names[at], partial(self._remove_objects, keys))
+            return
+        for name in names:
+            self.remove(name)
+        folders = {parent for name in names for parent in PurePosixPath(name).parents if parent.name}
+        for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
+            with contextlib.suppress(OSError):  # not empty
+                (self._local / folder).rmdir()
+
+    def _remove_objects(self, keys: list[str]) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._remote.rm(keys)
+
+    def free_bytes(self) -> int | None:
+        """Bytes that may still be written. None on object storage, and where that cannot be told."""
+        place = self._local
+        while place is not None and not place.exists() and place != place.parent:
+            place = place.parent
+        try:
+            return None if place is None else shutil.disk_usage(place).free
+        except OSError:
+            return None
 
     def sweep(self, folders: Collection[str]) -> None:
         """Remove files that killed writers left half written, at any depth below `folders`.
@@ -203,6 +251,11 @@ class Storage:
         except Exception as error:
             if self._local is not None and not isinstance(error, OSError):
                 raise
+            if isinstance(error, OSError) and error.errno in DISK_FULL:
+                raise DiskFullError(
+                    f"{self.url}/{name} cannot be {done}: the disk is full: {error.strerror}",
+                    "make room, then run the same command again",
+                ) from error
             reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
             raise StorageError(
                 f"{self.url}/{name} cannot be {done}: {reason}", "free or mend the storage, then run again"

@@ -9,6 +9,7 @@ status         how far a job is
 request        what was submitted to a cluster
 credentials    the refusal to keep secrets
 forecast       the forecast that was made
+keep           what stays once the film is there
 measures       the warp errors that were measured
 """
 

@@ -10,6 +10,7 @@
     film.json                 the hash of the film, just before it is put in its place
     report.json               what the finished render was: written last
     state.json                what the job is doing, for people; nothing is decided by it
+    state.reserve             room for its last write on a disk that is full; only while the job runs
     history.json              runs, workers that came and went, retries: for people too
     request.json              what was submitted to a cluster, if it was
     lock, lease.json          which driver is at work here: farm.job.lease
@@ -48,6 +49,8 @@ LEDGER_ROWS_KEPT = 4096
 
 Why: all ledgers of a long film would take more memory than its frames in work.
 """
+LEDGERS_AT_ONCE = 32
+"""Ledgers that are read at the same time where all of them are."""
 READ_AT_ONCE = 8
 """Frames that are read ahead at the same time."""
 RECORD_NAMES = ("job.json", "job.copy.json")
@@ -249,6 +252,15 @@ class JobDirectory:
             self.storage.remove(frame_name(task, frame))
         return len(dropped)
 
+    def is_committed(self, task: Task) -> bool:
+        """Whether the ledger names every frame of the task. Their files are not looked at."""
+        return set(task.frames) <= _frames_named(self.storage.read(ledger_name(task.id)))
+
+    def committed_tasks(self, tasks: Sequence[Task]) -> set[str]:
+        """Ids of the tasks whose every frame is named by its ledger. Reads all ledgers, many at the same time."""
+        with ThreadPoolExecutor(LEDGERS_AT_ONCE) as threads:
+            return {task.id for task, done in zip(tasks, threads.map(self.is_committed, tasks), strict=True) if done}
+
     def is_finished(self, task: Task) -> bool:
         """Whether every frame of the task is committed and intact."""
         return len(self.intact_frames(task)) == len(task.frames)
@@ -310,6 +322,11 @@ def ledger_name(task: str) -> str:
 def frame_name(task: str, frame: int) -> str:
     """Name of a committed frame in the job directory: `frames/pass-1/00003/000123.png`."""
     return f"frames/{task}/{frame:06d}.png"
+
+
+def _frames_named(data: bytes | None) -> set[int]:
+    """The frames that a ledger names. Building the records of all frames of a film would take most of the time."""
+    return parse_or_none(data, lambda data: {row["frame"] for row in unseal(data)["frames"]}) or set()
 
 
 def _parse_ledger(data: bytes | None) -> dict[int, FrameRecord]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Literal
 
 from pydantic import AliasChoices, Field
 
@@ -19,7 +20,7 @@ class JobRecord(Model):
 
     `input_hashes` maps the path of every file that the render reads to the SHA-256 of its bytes. `cuts` are the first
     frames of new shots. `versions` maps packages to the versions that began the job. `save_storage` is how the render
-    was begun, so that a driver that continues it does the same.
+    was begun, so that a driver that continues it does the same; so is `keep`, what stays after success (farm.job.keep).
     """
 
     spec: RenderSpec
@@ -30,6 +31,7 @@ class JobRecord(Model):
     runtime: Runtime
     versions: dict[str, str]
     save_storage: bool = Field(default=False, validation_alias=AliasChoices("save_storage", "spare_storage"))
+    keep: Literal["all", "frames", "film"] = "all"
 
 
 class FrameRecord(Model):

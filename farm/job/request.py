@@ -17,6 +17,7 @@ from farm import __version__
 from farm.errors import StorageError
 from farm.files.remote import file_name
 from farm.job.directory import JobDirectory
+from farm.job.keep import Keep
 from farm.plan.fair_share import DEFAULT_PRIORITY
 from farm.spec import Model, RenderSpec
 
@@ -33,6 +34,7 @@ class JobRequest(Model):
     priority: int = Field(default=DEFAULT_PRIORITY, ge=1, le=1000)
     overwrite: bool = False
     save_storage: bool = Field(default=False, validation_alias=AliasChoices("save_storage", "spare_storage"))
+    keep: Keep = "all"
     farm: str = __version__
     dashboard: str = ""
     submissions: tuple[str, ...] = ()

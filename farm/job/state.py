@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -25,6 +26,10 @@ BEAT_SECONDS = 15.0
 """Seconds between two writes of `state.json` while a job runs."""
 SILENT_AFTER_SECONDS = 90.0
 """Seconds without a write of `state.json` after which a running job has probably lost its driver: six beats."""
+
+RESERVE = "state.reserve"
+"""A file that is given up at the end of a run, so that its state can be written although the disk is full."""
+RESERVE_BYTES = 1 << 16
 
 State = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
 """What a job is doing, or how it ended."""
@@ -76,6 +81,9 @@ class StateRecorder:
         self._written = time.monotonic()
         self.now = JobState(state="RUNNING", submission=submission)
         save_state(job, self.now)
+        if job.storage.local is not None:
+            with contextlib.suppress(StorageError):
+                job.storage.write(RESERVE, os.urandom(RESERVE_BYTES))  # no zeros: a file system may not store those
 
     def beat(self, phase: str, done: int, total: int) -> None:
         """Give a sign of life: the phase of the latest frame, and `done` of `total` frames."""
@@ -90,9 +98,10 @@ class StateRecorder:
         self.now = self.now.model_copy(update={"failures": failures})
 
     def end(self, state: State, reason: str = "") -> None:
-        """Write how the job ended. Storage that takes nothing is passed over in silence."""
+        """Write how the job ended, on a full disk in the room that was reserved for it. Raises nothing."""
         self.now = self.now.model_copy(update={"state": state, "reason": reason})
-        with contextlib.suppress(StorageError):  # storage that is full cannot take this either
+        with contextlib.suppress(StorageError):
+            self._job.storage.remove(RESERVE)
             save_state(self._job, self.now)
 
 

@@ -15,6 +15,7 @@ from farm import __version__
 from farm.errors import FlowFileError
 from farm.flow import external_flow_name
 from farm.job import JobDirectory, JobRecord
+from farm.job.keep import Keep
 from farm.media.scan import VideoScan
 from farm.plan import RenderPlan, Runtime, plan_render
 from farm.render.inputs import Inputs
@@ -52,7 +53,7 @@ class Prepared:
         self.job.check_same(record, self.spec, self.input_hashes)
         return dataclasses.replace(self, record=record, plan=record.plan)
 
-    def begin(self, runtime: Runtime, *, save_storage: bool = False) -> JobRecord:
+    def begin(self, runtime: Runtime, *, save_storage: bool = False, keep: Keep = "all") -> JobRecord:
         """The job's record: that of an earlier run where there is one, otherwise one that is written now."""
         if self.record is not None:
             return self.record
@@ -65,6 +66,7 @@ class Prepared:
             runtime=runtime,
             versions={"farm": __version__, **{name: _version(name) for name in RECORDED_PACKAGES}},
             save_storage=save_storage,
+            keep=keep,
         )
         self.job.save_record(record)
         return record
