@@ -48,6 +48,6 @@ def check_frames_kept(job: JobDirectory) -> None:
     keep = report.get("keep", "all") if report else "all"
     if keep != "all":
         raise UsageError(
-            f"the frames of {job.url} were removed when its film was made (--keep {keep}), and frames are made of frames",
+            f"the frames that others are made of are gone from {job.url}: it was rendered with --keep {keep}",
             f"remove {job.url} and render the film anew with --keep all",
         )

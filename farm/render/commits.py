@@ -64,10 +64,10 @@ class CommitsBehind:
 
     def add(self, image: np.ndarray, record: FrameRecord) -> None:
         """Commit a picture (H, W, 3) uint8 soon. Waits while MOST_UNNAMED frames are not named yet."""
-        self._job.hold_picture(self._task, record.frame, image)
         with self._changed:
             self._changed.wait_for(lambda: len(self._unnamed) < MOST_UNNAMED or self._error is not None)
             self._raise()
+            self._job.hold_picture(self._task, record.frame, image)
             self._unnamed.add(record.frame)
             self._waiting.append((image, record))
             self._changed.notify_all()

@@ -5,9 +5,10 @@ import json
 
 import pytest
 
-from farm.errors import CancelledError, ChunkFailedError, UsageError
+from farm.errors import CancelledError, ChunkFailedError, DiskFullError, UsageError
+from farm.files import Storage
 from farm.job import JobDirectory
-from farm.job.state import JobState, job_state, load_state, save_state
+from farm.job.state import RESERVE, RESERVE_BYTES, JobState, job_state, load_state, save_state
 from farm.job.status import current_state, job_status, status_lines
 
 
@@ -39,6 +40,32 @@ def test_how_a_job_ended_is_written(tmp_path, error, state, reason):
 )
 def test_a_running_job_that_says_nothing_is_noticed(state, age, silent):
     assert JobState(state=state, updated=1000.0).silent_for(1000.0 + age) == silent
+
+
+def test_the_last_state_is_written_on_a_full_disk_in_the_room_that_was_reserved(tmp_path, monkeypatch):
+    job = JobDirectory(str(tmp_path))
+    write = Storage.write
+
+    def full(storage, name, data):
+        if (tmp_path / RESERVE).exists():
+            raise DiskFullError(f"{name} cannot be written: the disk is full")
+        write(storage, name, data)
+
+    def runs():
+        with job_state(job) as recorder:
+            assert (tmp_path / RESERVE).stat().st_size == RESERVE_BYTES
+            monkeypatch.setattr(Storage, "write", full)
+            monkeypatch.setattr("farm.job.state.BEAT_SECONDS", 0)
+            recorder.beat("pass 1", 1, 2)
+            assert load_state(job).phase == "", "the disk is full"
+            job.storage.write("frames/a.png", b"x")
+
+    with pytest.raises(DiskFullError):
+        runs()
+    written = load_state(job)
+    assert (written.state, written.phase) == ("FAILED", "pass 1")
+    assert "the disk is full" in written.reason
+    assert not (tmp_path / RESERVE).exists()
 
 
 def test_a_damaged_state_is_no_state(tmp_path):
