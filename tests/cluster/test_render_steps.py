@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import SimpleNamespace
 
 import pytest
@@ -58,31 +59,29 @@ def test_an_output_that_is_no_object_is_refused_before_the_film_is_scanned(clip,
     assert not (tmp_path / "out.farm").exists()
 
 
-def test_what_is_committed_is_believed_until_a_file_turns_out_to_be_damaged(monkeypatch):
-    """The second run reads everything; a further damage ends the command."""
-    calls: list[bool] = []
+@pytest.mark.parametrize(
+    ("damaged", "looks", "told"), [((), [False], 0), ((1,), [False, True], 1), ((1, 2), [False, True], 1)]
+)
+def test_what_is_committed_is_believed_until_a_file_turns_out_to_be_damaged(monkeypatch, damaged, looks, told):
+    """The second run reads everything; damage that is met even then ends the command."""
+    looked: list[bool] = []
 
     def run(prepared, running, began, *, read_all: bool):
-        calls.append(read_all)
-        if len(calls) in damaged:
+        looked.append(read_all)
+        if len(looked) in damaged:
             raise DamagedError("frame 3 of pass-1/00000 is gone")
         return {"frames": 4}
 
     monkeypatch.setattr(steps, "_run", run)
-    notes = []
-    running = SimpleNamespace(
-        progress=SimpleNamespace(note=notes.append), history=SimpleNamespace(add=lambda kind, text: None)
-    )
+    notes: list[str] = []
+    history = SimpleNamespace(add=lambda kind, text: None)
+    running = SimpleNamespace(progress=SimpleNamespace(note=notes.append), history=history)
     prepared = SimpleNamespace(as_it_is_now=lambda: None)
-    for damaged, expected in (((), [False]), ((1,), [False, True])):
-        calls = []
+    ends_well = pytest.raises(DamagedError) if 2 in damaged else contextlib.nullcontext()
+    with ends_well:
         assert steps._render_and_stitch(prepared, running, 0.0) == {"frames": 4}
-        assert calls == expected
-    assert len(notes) == 1
-    calls, damaged = [], (1, 2)
-    with pytest.raises(DamagedError):
-        steps._render_and_stitch(prepared, running, 0.0)
-    assert calls == [False, True]
+    assert looked == looks
+    assert len(notes) == told
 
 
 def test_a_finished_job_is_reported_though_its_film_is_there(clip, tmp_path, monkeypatch):
