@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from farm.job.keep import Keep
+from farm.spec.choices import Keep
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 """Result for a program instead of a person; see `print_result`."""

@@ -31,9 +31,8 @@ def plan_film(options: Mapping[str, Any], workers: int | None) -> tuple[RenderSp
     plan = plan_render(spec, scan.probe, scan.cuts)
     work = estimate_work(plan, spec.iterations)
     storage = estimate_storage(plan, spec, workers or os.cpu_count() or 1)
-    warning = space_warning(storage.total, Storage(str(Path(spec.output).parent)).free_bytes(), "the job")
-    if is_remote(spec.output):
-        warning = ""
+    free = None if is_remote(spec.output) else Storage(str(Path(spec.output).parent)).free_bytes()
+    warning = space_warning(storage.total, free, "the job")
     report = {
         **plan.model_dump(mode="json"),
         "work": {**work.model_dump(), "chunking_overhead": work.chunking_overhead},

@@ -25,7 +25,7 @@ from farm.interruption import noted_interruption
 from farm.job import JobDirectory, JobRecord
 from farm.job.credentials import check_no_secrets
 from farm.job.history import History
-from farm.job.keep import Keep, give_up
+from farm.job.keep import give_up
 from farm.job.lease import job_lease
 from farm.job.request import film_title
 from farm.job.state import job_state
@@ -41,6 +41,7 @@ from farm.render.network_for_film import with_network
 from farm.render.prepare import Prepared, prepare_job
 from farm.render.stitch import Segments, film_note, is_own_film
 from farm.spec import FrameRange, RenderSpec
+from farm.spec.choices import Keep
 from farm.spec.units import format_seconds
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from farm.cluster.session import RaySession
-from farm.job.keep import Keep
 from farm.job.request import film_title
 from farm.paint.device import usable_cores
 from farm.plan import Runtime
@@ -20,6 +19,7 @@ from farm.plan.liveness import LEAST_SILENCE_SECONDS
 from farm.plan.pace import Progress
 from farm.render.prepare import Prepared
 from farm.spec import RenderSpec
+from farm.spec.choices import Keep
 from farm.spec.named_files import input_files
 
 if TYPE_CHECKING:

@@ -10,15 +10,12 @@ the render was.
 
 from __future__ import annotations
 
-from typing import Literal
-
 from farm.errors import UsageError
 from farm.job.directory import JobDirectory
 from farm.job.record import JobRecord
 from farm.plan import task_id
+from farm.spec.choices import Keep
 
-Keep = Literal["all", "frames", "film"]
-"""What stays after success."""
 FOLDERS = ("frames", "flow", "masks", "segments")
 """Folders whose files may go. A farm that is finished otherwise has no segments, except with --save-storage."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Literal
 
 from pydantic import AliasChoices, Field
 
 from farm.plan import RenderPlan, Runtime, VideoProbe
 from farm.spec import Model, RenderSpec
+from farm.spec.choices import Keep
 
 FLOW_STORE_VERSION = 2
 """Part of the flow store's key. It rises whenever stored flow would come out different."""
@@ -31,7 +31,7 @@ class JobRecord(Model):
     runtime: Runtime
     versions: dict[str, str]
     save_storage: bool = Field(default=False, validation_alias=AliasChoices("save_storage", "spare_storage"))
-    keep: Literal["all", "frames", "film"] = "all"
+    keep: Keep = "all"
 
 
 class FrameRecord(Model):

@@ -17,9 +17,9 @@ from farm import __version__
 from farm.errors import StorageError
 from farm.files.remote import file_name
 from farm.job.directory import JobDirectory
-from farm.job.keep import Keep
 from farm.plan.fair_share import DEFAULT_PRIORITY
 from farm.spec import Model, RenderSpec
+from farm.spec.choices import Keep
 
 
 class JobRequest(Model):

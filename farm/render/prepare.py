@@ -15,12 +15,12 @@ from farm import __version__
 from farm.errors import FlowFileError
 from farm.flow import external_flow_name
 from farm.job import JobDirectory, JobRecord
-from farm.job.keep import Keep
 from farm.media.scan import VideoScan
 from farm.plan import RenderPlan, Runtime, plan_render
 from farm.render.inputs import Inputs
 from farm.render.regions.files import check_regions
 from farm.spec import RenderSpec
+from farm.spec.choices import Keep
 
 RECORDED_PACKAGES = ("torch", "opencv-contrib-python-headless", "av", "numpy", "ray")
 """Packages whose versions `job.json` records: those that decide what a frame looks like."""
