@@ -37,6 +37,8 @@ from farm.media.ffmpeg import ffmpeg_binary
 ROOT = Path(__file__).parents[1]
 FRAMES = 96
 """Frames of the film: two chunks of the default length, in one shot."""
+STARTING_SECONDS = 300
+"""Seconds that the server may take to answer: a busy machine imports moto for a minute."""
 CONTROL = "/-/"
 """Paths below it are for this module: they are neither counted nor delayed."""
 
@@ -112,12 +114,12 @@ def start_server() -> tuple[subprocess.Popen[bytes], int]:
     keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
     os.environ |= {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", **keys}
     server = subprocess.Popen([sys.executable, "-m", "benchmarks.storage", "--serve", str(port)], cwd=ROOT)
-    for _ in range(300):
+    for _ in range(STARTING_SECONDS):
         try:
             control(port)
             break
         except OSError:
-            time.sleep(0.2)
+            time.sleep(1)
     fsspec.filesystem("s3").mkdir("farm")
     return server, port
 
