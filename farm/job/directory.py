@@ -10,6 +10,8 @@
     film.json                 the hash of the film, just before it is put in its place
     report.json               what the finished render was: written last
     state.json                what the job is doing, for people; nothing is decided by it
+    summary.json              frames committed by pass, and time left, for people: farm.job.summary
+    log/RUN/00000.txt         what the driver of each run wrote, with times
     history.json              runs, workers that came and went, retries: for people too
     request.json              what was submitted to a cluster, if it was
     lock, lease.json          which driver is at work here: farm.job.lease
@@ -47,7 +49,7 @@ Why: all ledgers of a long film would take more memory than its frames in work.
 """
 RECORD_NAMES = ("job.json", "job.copy.json")
 """The two copies of the job record. The second is read where the first is damaged."""
-WRITTEN_FOLDERS = ("frames", "ledger", "flow", "masks", "segments")
+WRITTEN_FOLDERS = ("frames", "ledger", "flow", "masks", "segments", "log")
 """Folders into which drivers and workers write."""
 
 

@@ -19,6 +19,7 @@ from aiohttp import web
 
 from farm.errors import FarmError, UsageError
 from farm.job.measures import Measures
+from farm.job.status import AskCluster, nobody_asked
 from farm.media.jpeg import jpeg
 from farm.pages.document import asset, content_policy
 from farm.pages.facts import JobFacts, JobReader, Shown
@@ -203,9 +204,14 @@ def watch_app(watch: JobWatch, every: float) -> web.Application:
     return app
 
 
-def run_watch(job_url: str, port: int, every: float, on_ready: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C. Raises UsageError where there is no job, or where the port is taken."""
-    watch = JobWatch(JobReader(job_url))
+def run_watch(
+    job_url: str, port: int, every: float, on_ready: Callable[[str], None], ask: AskCluster = nobody_asked
+) -> None:
+    """Serve until Ctrl-C. `ask` is as for `JobReader`.
+
+    Raises UsageError where there is no job, or where the port is taken.
+    """
+    watch = JobWatch(JobReader(job_url, ask))
     watch.look(0.0)
     if watch.now is None:
         raise UsageError(f"{job_url} cannot be read: {watch.trouble}")
