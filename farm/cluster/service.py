@@ -150,7 +150,7 @@ def resume_job(
     holds no job, and what these two raise.
     """
     request, record = handle.request, handle.job.load_record()
-    cluster = handle.cluster() if handle.submission else Cluster(address)  # before anything is changed
+    cluster = Cluster(address) if address or not handle.submission else handle.cluster()
     if request is None and record is None:
         raise UsageError(f"{handle.job.url} holds no job", "give the job directory, usually the film's name with .farm")
     if request is None and record is not None and address is None:

@@ -83,6 +83,8 @@ class JobWatch:
     pictures: JobPictures | None = None
     now: Watched | None = None
     trouble: str = ""
+    looked: bool = False
+    """Whether the ledgers have been read, and not only the summary."""
     _measures: Measures = field(default_factory=dict)
     _errors: dict[int, float | None] = field(default_factory=dict)
     _known_details: KnownDetails = field(default_factory=dict)
@@ -107,6 +109,7 @@ class JobWatch:
                 return
             if facts.record is not None and self.pictures is None:
                 self.pictures = JobPictures(self.reader.job, facts.record)
+            self.looked = True
             kept: dict[str, Section] = {}
             if clock - self._drawn >= DRAWN_EVERY or (self.now and self.now.facts.doing != facts.doing):
                 self._errors = measured(self.reader, facts, self._measures, most_seconds=MEASURED_SECONDS)
@@ -121,6 +124,20 @@ class JobWatch:
             if self.now is None or self.now.versions != versions:
                 changes = self.now.changes + 1 if self.now else 0
                 self.now = Watched(facts, page.html(sections), versions, changes)
+
+    def first_look(self) -> None:
+        """Render the overview from the driver's summary, so that a page is there at once; `look` adds the rest.
+
+        Where there is no summary, it is a look. Raises as `look` does.
+        """
+        facts = self.reader.summarized()
+        if facts is None:
+            self.look(0.0)
+            return
+        page = Page(facts, None, live=True)
+        sections = page.sections()
+        versions = tuple((section.name, section.version) for section in sections)
+        self.now = Watched(facts, page.html(sections), versions)
 
     def picture(self, kind: str, frame: int, width: int) -> bytes | None:
         """A picture as JPEG; None where it cannot be read. `kind` is one of job_pictures.KINDS."""
@@ -180,8 +197,10 @@ def watch_app(watch: JobWatch, every: float) -> web.Application:
 
     async def reading(_: web.Application) -> AsyncIterator[None]:
         async def again() -> None:
+            pause = every if watch.looked else 0.0  # after a first look at the summary alone, the rest is read at once
             while True:
-                await asyncio.sleep(every)
+                await asyncio.sleep(pause)
+                pause = every
                 before = watch.now.changes if watch.now else -1
                 with contextlib.suppress(FarmError):
                     await asyncio.to_thread(watch.look, asyncio.get_running_loop().time())
@@ -212,7 +231,7 @@ def run_watch(
     Raises UsageError where there is no job, or where the port is taken.
     """
     watch = JobWatch(JobReader(job_url, ask))
-    watch.look(0.0)
+    watch.first_look()
     if watch.now is None:
         raise UsageError(f"{job_url} cannot be read: {watch.trouble}")
     asyncio.run(serve(watch_app(watch, every), port, on_ready))

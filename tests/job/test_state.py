@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 
 import pytest
 
@@ -71,7 +72,7 @@ def test_the_phase_is_called_stage_in_the_file(tmp_path):
     ],
 )
 def test_a_report_says_that_a_job_is_done_unless_it_was_begun_again(state, report, expected):
-    assert current_state(state and JobState(state=state), report) == expected
+    assert current_state(state and JobState(state=state, updated=time.time()), report) == expected
 
 
 def test_status_before_anything_is_planned(tmp_path):
