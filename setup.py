@@ -30,6 +30,7 @@ class BuildWithCommit(build_py):
     """The usual build, and then the file COMMIT."""
 
     def run(self) -> None:
+        """Build, then write the commit where it is known."""
         super().run()
         if found := commit():
             target = Path(self.build_lib) / "farm" / "COMMIT"

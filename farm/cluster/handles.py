@@ -187,10 +187,12 @@ class Watcher:
 
     def look(self, seconds: float = REQUEST_SECONDS) -> tuple[JobState | None, Standing]:
         """What `state.json` says and what the job is now. A request to the cluster takes at most `seconds`."""
-        if self._handle.submission and self._now() >= self._ask_at:
+        recorded = load_state(self._handle.job)
+        unsure = recorded is None or recorded.state not in FINISHED or recorded.submission != self._handle.submission
+        if unsure and self._handle.submission and self._now() >= self._ask_at:
             self._word = self._handle.word(max(min(seconds, REQUEST_SECONDS), 0.1))
             self._ask_at = self._now() + (ASK_SECONDS if self._word else PAUSE_SECONDS)
-        recorded = load_state(self._handle.job)
+            recorded = load_state(self._handle.job)  # again: a driver records its end before it ends
         now = time.time()
         if recorded is not None and recorded.updated != self._updated:
             self._updated, self._changed = recorded.updated, self._now()
@@ -198,8 +200,7 @@ class Watcher:
         age = now - recorded.updated if recorded else 0.0
         # The clocks are compared only once two beats have failed to come while we watched.
         silent = max(watched, age) if watched > 2 * BEAT_SECONDS + POLL_SECONDS else 0.0
-        unsure = recorded is None or recorded.state in FINISHED
-        report = self._handle.job.load_report() if unsure else None
+        report = self._handle.job.load_report() if recorded is None or recorded.state in FINISHED else None
         standing = decide(
             recorded, self._word, now=now, has_report=bool(report), asked=self._handle.submission, silent=silent
         )

@@ -134,7 +134,7 @@ def run_submitted(job_url: str, submission: str, progress: Progress) -> dict[str
     except FarmError as error:
         with contextlib.suppress(StorageError):  # the reason is `error`, not the storage that cannot take it
             recorded = load_state(job)
-            if recorded is None or recorded.state not in FINISHED:
+            if recorded is None or (recorded.submission == submission and recorded.state not in FINISHED):
                 state: State = "CANCELLED" if isinstance(error, CancelledError) else "FAILED"
                 save_state(job, JobState(state=state, submission=submission, reason=str(error)))
         raise

@@ -98,6 +98,9 @@ def job_log(job: JobDirectory, submission: str) -> Iterator[JobLog]:
     except FarmError as error:
         log.line(f"{LAST_WORD}{error}")
         raise
+    except KeyboardInterrupt:
+        log.line(f"{LAST_WORD}stopped")
+        raise
     except BaseException as error:
         log.line(f"{LAST_WORD}{type(error).__name__}: {error}")
         raise

@@ -124,6 +124,13 @@ class StateRecorder:
         with contextlib.suppress(StorageError):  # storage that is full cannot take this either
             save_state(self._job, self.now)
 
+    def end_before_lease(self, state: State) -> None:
+        """Write how a run ended that never took the lease. Nothing is written for one that did."""
+        self.stop()
+        if not self._has_lease:
+            self.now = self.now.model_copy(update={"state": state, "phase": ""})
+            self._write_state()
+
     def stop(self) -> None:
         """Give no more signs of life."""
         self._ended.set()
@@ -165,6 +172,10 @@ def starting(job: JobDirectory, submission: str) -> Iterator[None]:
     recorder.start()
     try:
         yield
+        recorder.end_before_lease("SUCCEEDED")  # there was nothing to do: the film was finished
+    except KeyboardInterrupt:
+        recorder.end_before_lease("CANCELLED")
+        raise
     finally:
         recorder.stop()
         _starting.reset(token)

@@ -34,6 +34,8 @@ WIDTHS = range(16, 2049)
 """Widths of pictures, in pixels, that a browser may ask for."""
 SLOW = ("strip", "look", "paint", "curves", "seams", "time")
 """Sections that are drawn only every DRAWN_EVERY seconds: they take processor time from a render on this machine."""
+SOON = 0.5
+"""Seconds after which the ledgers are read, where the page that is there was made from the summary alone."""
 DRAWN_EVERY = 15.0
 """Seconds between two drawings of the SLOW sections."""
 MEASURED_SECONDS = 3.0
@@ -197,10 +199,8 @@ def watch_app(watch: JobWatch, every: float) -> web.Application:
 
     async def reading(_: web.Application) -> AsyncIterator[None]:
         async def again() -> None:
-            pause = every if watch.looked else 0.0  # after a first look at the summary alone, the rest is read at once
             while True:
-                await asyncio.sleep(pause)
-                pause = every
+                await asyncio.sleep(every if watch.looked else min(every, SOON))
                 before = watch.now.changes if watch.now else -1
                 with contextlib.suppress(FarmError):
                     await asyncio.to_thread(watch.look, asyncio.get_running_loop().time())

@@ -13,7 +13,9 @@ from typing import Any
 class Dashboard:
     """A running server. `seen` has (path, authorization header) of each request; `jobs` are what it lists."""
 
-    def __init__(self, jobs: list[dict[str, Any]] | None = None, *, hangs: bool = False, redirects_to: str = "") -> None:
+    def __init__(
+        self, jobs: list[dict[str, Any]] | None = None, *, hangs: bool = False, redirects_to: str = ""
+    ) -> None:
         self.seen: list[tuple[str, str | None]] = []
         self.jobs = jobs or []
         self.logs = ""
@@ -37,7 +39,7 @@ class Dashboard:
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_GET = do_POST = answer  # noqa: N815
+            do_GET = do_POST = answer
 
             def log_message(self, *_: Any) -> None:
                 pass

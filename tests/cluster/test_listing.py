@@ -29,9 +29,7 @@ def registry(monkeypatch, tmp_path):
 def make(tmp_path, registry, name: str, state: str, address: str, frames: str | None = None) -> str:
     job = JobDirectory(str(tmp_path / f"{name}.farm"))
     spec = build_spec({"video": "/film.mp4", "styles": ["/s.png"], "output": "/out.mp4", "frames": frames})
-    request = JobRequest(
-        spec=spec, dashboard=address, submissions=(f"farm-{name}",), owner="ann", priority=80
-    )
+    request = JobRequest(spec=spec, dashboard=address, submissions=(f"farm-{name}",), owner="ann", priority=80)
     save_request(job, request)
     save_state(job, JobState(state=state, submission=f"farm-{name}"))
     save_summary(job, JobSummary(stages={"pass 1": (12, 48)}, seconds_left=90.0, committed_bytes=3_000_000))

@@ -12,14 +12,19 @@ ray.exceptions.ActorDiedError: The actor died because it was killed by `ray.kill
 \tclass_name: RenderWorker
 \tactor_id: 3a
 """
-FULL = "farm: 1 task(s) failed and 0 could not follow; pass-1/00000: /j/x.png cannot be written: No space left on device"
+FULL = (
+    "farm: 1 task(s) failed and 0 could not follow; pass-1/00000: /j/x.png cannot be written: No space left on device"
+)
 
 
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
         ("", ""),
-        (f"{FAILED}pass 1 begins\nfarm: film.mp4 does not exist; check it\n{NOISE}", "film.mp4 does not exist; check it"),
+        (
+            f"{FAILED}pass 1 begins\nfarm: film.mp4 does not exist; check it\n{NOISE}",
+            "film.mp4 does not exist; check it",
+        ),
         (f"{FAILED}{NOISE}{FULL}\n", f"the disk is full: {FULL[6:]}"),
         (
             "Job entrypoint command failed with exit code -9, last available logs (truncated to 20,000 chars):\npass 1",
@@ -27,14 +32,17 @@ FULL = "farm: 1 task(s) failed and 0 could not follow; pass-1/00000: /j/x.png ca
         ),
         ("Job entrypoint command failed with exit code -15. No logs available.", "its driver was ended by signal 15"),
         (
-            "Job supervisor actor died: The actor died unexpectedly. Task was killed due to the node running low on memory",
+            "Job supervisor actor died: The actor died. Task was killed due to the node running low on memory",
             "the head's memory ran out, and Ray's memory monitor ended the driver",
         ),
         (
-            f'{FAILED}Traceback (most recent call last):\n  File "x.py", line 1\nModuleNotFoundError: No module named "f"\n',
-            'its driver ended with exit code 1: ModuleNotFoundError: No module named "f"',
+            f'{FAILED}Traceback (most recent call last):\n  File "x.py", line 1\nImportError: No module named "f"\n',
+            'its driver ended with exit code 1: ImportError: No module named "f"',
         ),
-        ("Job supervisor actor could not be scheduled: no node", "Job supervisor actor could not be scheduled: no node"),
+        (
+            "Job supervisor actor could not be scheduled: no node",
+            "Job supervisor actor could not be scheduled: no node",
+        ),
     ],
 )
 def test_the_reason_of(message, reason):

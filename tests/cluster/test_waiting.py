@@ -16,15 +16,13 @@ from farm.job.standing import PENDING_SECONDS
 from farm.job.state import JobState, save_state
 
 
-class Slow(JobHandle):
-    """A job on a cluster that names it RUNNING a few times more, then ended; or that does not answer."""
+class Answers:
+    """A cluster that names the job RUNNING a few times more, then ended; or that does not answer, or forgot it."""
 
-    asked: list[str]
-    message = ""
-    kept: str | None = None
-
-    def cluster(self, seconds=0.0):
-        return self
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.message = ""
+        self.kept: str | None = None
 
     def job(self, submission):
         if self.asked and self.asked[0] == "gone":
@@ -36,6 +34,19 @@ class Slow(JobHandle):
 
     def logs(self, submission):
         return self.kept
+
+
+class Slow(JobHandle):
+    """A job on such a cluster."""
+
+    answers: Answers
+
+    @property
+    def asked(self):
+        return self.answers.asked
+
+    def cluster(self, seconds=0.0):
+        return self.answers
 
 
 class Clock:
@@ -63,7 +74,8 @@ def wait(handle: JobHandle, clock: Clock, timeout: float | None = None) -> Any:
 @pytest.fixture
 def slow(tmp_path):
     handle = Slow(JobDirectory(str(tmp_path)), None, "farm-a", None)
-    object.__setattr__(handle, "asked", ["RUNNING", "RUNNING", "RUNNING"])
+    object.__setattr__(handle, "answers", Answers())
+    handle.asked[:] = ["RUNNING"] * 3
     return handle
 
 
@@ -106,7 +118,7 @@ def test_a_job_that_takes_longer_than_was_asked_for(slow, clock):
 
 def test_a_driver_that_was_killed_is_told_of_by_the_cluster(slow, clock):
     slow.asked[:] = ["RUNNING", "RUNNING", "FAILED"]
-    object.__setattr__(slow, "message", "Job entrypoint command failed with exit code -9, last available logs\nx")
+    slow.answers.message = "Job entrypoint command failed with exit code -9, last available logs\nx"
     save_state(slow.job, JobState(state="RUNNING", submission="farm-a"))
     with pytest.raises(ChunkFailedError, match="failed: its driver was killed by SIGKILL"):
         wait(slow, clock)
@@ -177,16 +189,16 @@ def test_following_ends_as_waiting_does(slow, clock):
         follow(slow, clock)
 
 
-def test_following_a_driver_that_is_killed_fails_and_shows_what_ray_kept(slow, clock, capsys):
+def test_following_a_driver_that_is_killed_fails_and_shows_what_ray_kept(slow, clock):
     keep_log(slow, "pass-1/00000 begun")
-    object.__setattr__(slow, "kept", "MemoryError")
+    slow.answers.kept = "MemoryError"
     slow.asked[:] = ["RUNNING", "FAILED"]
     save_state(slow.job, JobState(state="RUNNING", submission="farm-a"))
-    seen = []
+    pieces = follow_logs(slow, now=clock.now, sleep=clock.sleep)
+    assert next(pieces).endswith("pass-1/00000 begun\n")
+    assert next(pieces) == "what Ray kept of the driver's output:\nMemoryError\n"
     with pytest.raises(ChunkFailedError):
-        for piece in follow_logs(slow, now=clock.now, sleep=clock.sleep):
-            seen.append(piece)
-    assert "".join(seen).splitlines()[-2:] == ["what Ray kept of the driver's output:", "MemoryError"]
+        next(pieces)
 
 
 def test_logs_of_a_job_that_a_new_head_does_not_know(slow):

@@ -8,7 +8,7 @@ import pytest
 
 from farm.job import JobDirectory
 from farm.job.directory import ledger_name
-from farm.job.state import JobState, StateRecorder, load_state, save_state, starting
+from farm.job.state import JobState, StateRecorder, job_state, load_state, save_state, starting
 from farm.job.status import frames_by_pass, job_status
 from farm.job.summary import SUMMARY, SummaryCounter, load_summary, save_summary, take_from_summary
 from farm.plan import plan_tasks
@@ -91,6 +91,21 @@ def test_a_driver_gives_a_sign_of_life_before_it_has_the_lease(job):
     save_state(job, JobState(state="PENDING", submission="farm-a"))
     with starting(job, "farm-a"):
         assert (load_state(job).state, load_state(job).phase) == ("RUNNING", "start")
+
+
+def test_a_driver_that_finds_nothing_to_do_says_so(job):
+    save_state(job, JobState(state="PENDING", submission="farm-a"))
+    with starting(job, "farm-a"):
+        pass
+    assert load_state(job).state == "SUCCEEDED"
+    save_state(job, JobState(state="PENDING", submission="farm-a-2"))
+    with pytest.raises(KeyboardInterrupt), starting(job, "farm-a-2"):
+        raise KeyboardInterrupt
+    assert load_state(job).state == "CANCELLED"
+    save_state(job, JobState(state="PENDING", submission="farm-a-3"))
+    with starting(job, "farm-a-3"), pytest.raises(ValueError, match="odd"), job_state(job, "farm-a-3"):
+        raise ValueError("odd")
+    assert load_state(job).state == "FAILED"
 
 
 def test_a_driver_that_has_no_lease_leaves_the_state_of_another_run_alone(job):
