@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from farm.cluster.dashboard_http import REQUEST_SECONDS, dashboard_url, same_dashboard
-from farm.cluster.jobs_api import Cluster
+from farm.cluster.jobs_api import Cluster, SubmittedJob
 from farm.cluster.reasons import short_reason, with_plain_cause
 from farm.errors import (
     CancelledError,
@@ -94,15 +94,18 @@ class JobHandle:
             submitted = self.cluster(seconds).job(self.submission)
         except FarmError:
             return None
-        return (
-            ClusterWord("ABSENT")
-            if submitted is None
-            else ClusterWord(submitted.state, short_reason(submitted.message))
-        )
+        return word_of(submitted)
 
     def standing(self) -> Standing:
         """What the job is now. The cluster is asked for a job that has not ended by its own word."""
         return job_standing(self.job, lambda *_: self.word(), self.submission)[1]
+
+
+def word_of(submitted: SubmittedJob | None) -> ClusterWord:
+    """What the cluster's list says of a job; None is a job that is not in it."""
+    if submitted is None:
+        return ClusterWord("ABSENT")
+    return ClusterWord(submitted.state, short_reason(submitted.message))
 
 
 def _same(one: str, other: str) -> bool:
@@ -322,9 +325,9 @@ def follow_logs(
         sleep(POLL_SECONDS)
     if standing.state in FINISHED and written and not _has_last_word(written):
         sleep(2 * POLL_SECONDS)  # the driver writes its state just before its last line
-        news = reader.news()
-        written += news
-        yield news
+        if news := reader.news():
+            written += news
+            yield news
     if standing.state in ("FAILED", "LOST") and handle.submission and not _has_last_word(written):
         yield from _kept_by_ray(handle)
     raise_end(handle, standing)

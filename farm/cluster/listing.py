@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from farm.cluster.dashboard_http import same_dashboard
+from farm.cluster.handles import word_of
 from farm.cluster.jobs_api import Cluster, SubmittedJob
-from farm.cluster.reasons import short_reason
 from farm.errors import FarmError, NoAnswerError
 from farm.job import JobDirectory
 from farm.job.registry import READERS, submitted_jobs
@@ -112,10 +112,9 @@ def _word(
     if by_id is None:
         return None
     if submission in by_id:
-        listed = by_id[submission]
-        return ClusterWord(listed.state, short_reason(listed.message))
+        return word_of(by_id[submission])
     here = request is None or not request.dashboard or _names(request.dashboard, dashboard)
-    return ClusterWord("ABSENT") if here else None
+    return word_of(None) if here else None
 
 
 def _names(stored: str, dashboard: str) -> bool:

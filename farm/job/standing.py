@@ -26,15 +26,15 @@ life from its first seconds on.
 STATE_OF_RAY: dict[str, State] = {"STOPPED": "CANCELLED", "FAILED": "FAILED", "SUCCEEDED": "SUCCEEDED"}
 """The farm's word for each state in which Ray lists a job whose driver has ended."""
 
-ShownState = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "LOST", "UNFINISHED"]
+ShownState = Literal["QUEUED", "PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "LOST", "UNFINISHED"]
 """The states that commands show. UNFINISHED is a directory that holds a job and no word of what it is doing."""
 
 
 @dataclass(frozen=True)
 class ClusterWord:
-    """What a cluster says of a submission: Ray's state of it, or ABSENT where it does not know it.
+    """What a cluster says of a submission: Ray's state of it, QUEUED where it waits, ABSENT where it is not known.
 
-    `reason` is one line: why it ended.
+    `reason` is one line: why it ended, or how long it waits.
     """
 
     state: str
@@ -75,12 +75,14 @@ def decide(
         return Standing(recorded.state, recorded.reason)
     if word is not None and word.state in STATE_OF_RAY:
         return Standing(STATE_OF_RAY[word.state], word.reason or "its driver ended without a word")
+    if word is not None and word.state == "QUEUED":
+        return Standing("QUEUED", word.reason)
     if not own or (word is not None and word.state != "ABSENT"):
         return Standing(recorded.state, recorded.reason if recorded.state in FINISHED else "")
     age = max(now - recorded.updated, 0.0)
     if word is not None and recorded.submission:
-        if recorded.state == "PENDING" and age < SUBMITTING_SECONDS:
-            return Standing("PENDING")
+        if recorded.state in ("QUEUED", "PENDING") and age < SUBMITTING_SECONDS:
+            return Standing(recorded.state)
         return Standing("LOST", "the cluster does not know the job any more; farm resume continues it")
     return _by_silence(recorded, age, now, silent)
 

@@ -32,8 +32,8 @@ SUMMARY_SECONDS = 1.0
 SILENT_AFTER_SECONDS = 90.0
 """Seconds without a write of `state.json` after which a running job has probably lost its driver: six beats."""
 
-State = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
-"""What a job is doing, or how it ended."""
+State = Literal["QUEUED", "PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
+"""What a job is doing, or how it ended. QUEUED has no driver yet, or none any more; PENDING has one that starts."""
 FINISHED: tuple[State, ...] = ("SUCCEEDED", "FAILED", "CANCELLED")
 """States in which nothing is at work any more."""
 

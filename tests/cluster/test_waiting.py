@@ -160,9 +160,9 @@ def test_a_job_that_the_cluster_forgot_is_lost_at_once(slow, clock):
 
 def test_a_job_that_no_driver_begins_is_lost_where_nobody_can_be_asked(slow, clock, monkeypatch):
     slow.asked[:] = ["gone"]
+    began = handles.time.time()
+    monkeypatch.setattr(handles.time, "time", lambda: began + clock.seconds)
     save_state(slow.job, JobState(state="PENDING", submission="farm-a"))
-    real = handles.time.time
-    monkeypatch.setattr(handles.time, "time", lambda: real() + clock.seconds)
     with pytest.raises(RenderError, match="no driver has begun it"):
         wait(slow, clock)
     assert clock.seconds > PENDING_SECONDS

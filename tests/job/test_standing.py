@@ -39,6 +39,11 @@ KILLED, STOPPED = ClusterWord("FAILED", "its driver was killed"), ClusterWord("S
         ("PENDING", 90, ABSENT, False, "LOST", "the cluster does not know the job any more"),
         ("PENDING", 600, None, False, "LOST", "no driver has begun it for 600 s"),
         ("PENDING", 5, KILLED, False, "FAILED", "its driver was killed"),
+        # a job that waits for a driver
+        ("QUEUED", 9999, None, False, "QUEUED", ""),
+        ("QUEUED", 9999, ClusterWord("QUEUED", "2 of 5"), False, "QUEUED", "2 of 5"),
+        ("RUNNING", 5, ClusterWord("QUEUED", "its driver died"), False, "QUEUED", "its driver died"),
+        ("QUEUED", 600, ABSENT, False, "LOST", "the cluster does not know the job any more"),
         # nothing recorded
         (None, 0, None, False, "UNFINISHED", ""),
         (None, 0, None, True, "SUCCEEDED", ""),
