@@ -6,7 +6,7 @@
 The job directory is synthetic: a plan of shots of 90 frames, and ledgers that name every frame of every pass but the
 last shot's as committed. No frame is stored. `farm status` and the first look of `farm watch` are measured with the
 summary that a driver keeps (farm.job.summary) and without it, `farm list` over many jobs that have one. Each row is a
-process of its own: CPU seconds, wall seconds, peak resident MiB.
+process of its own: CPU seconds, wall seconds, peak resident MiB. All of them are written as longjob.json.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from farm.job.directory import ledger_name
 from farm.job.registry import note_submission
 from farm.job.request import JobRequest, save_request
 from farm.job.state import JobState, save_state
-from farm.job.summary import SUMMARY, SummaryCounter, save_summary
+from farm.job.summary import SummaryCounter, save_summary
 from farm.plan import Runtime, Task, VideoProbe, plan_render, plan_tasks
 from farm.plan.video import ColorTags
 from farm.spec import RenderSpec, build_spec
@@ -167,18 +167,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=100_800)
     parser.add_argument("--jobs", type=int, default=200)
+    parser.add_argument("--output", "-o", type=Path, default=Path("longjob.json"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="farm-longjob-") as name:
         folder, registry = Path(name), f"{name}/registry"
         job, counter = make_job(folder, options.frames)
-        measure("farm status, from ledgers", COMMAND, "status", job.url, registry=registry)
+        rows = [measure("farm status, from ledgers", COMMAND, "status", job.url, registry=registry)]
         save_summary(job, counter.summary())
-        measure("farm status, from the summary", COMMAND, "status", job.url, registry=registry)
-        measure("first look of farm watch", FIRST_LOOK, job.url, registry=registry)
-        job.storage.remove(SUMMARY)
+        rows += [
+            measure("farm status, from the summary", COMMAND, "status", job.url, registry=registry),
+            measure("first look of farm watch", FIRST_LOOK, job.url, registry=registry),
+        ]
         (folder / "many").mkdir()
         make_jobs(folder / "many", options.jobs, registry)
-        measure(f"farm list, {options.jobs} jobs", COMMAND, "list", registry=registry)
+        rows.append(measure(f"farm list, {options.jobs} jobs", COMMAND, "list", registry=registry))
+    options.output.write_text(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":

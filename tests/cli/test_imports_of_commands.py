@@ -29,6 +29,7 @@ COMMANDS = {
     "logs": ["logs", "JOB"],
     "wait": ["wait", "JOB"],
     "submit": ["submit", "film.mp4", "--style", "style.png", "-o", "out.mp4", *NOWHERE],
+    "plan": ["plan", "film.mp4", "--style", "style.png"],
     "cancel": ["cancel", "JOB"],
 }
 
