@@ -46,7 +46,9 @@ except SystemExit as stop:
     if stop.code:
         raise
 times = resource.getrusage(resource.RUSAGE_SELF)
-print(times.ru_utime + times.ru_stime, time.perf_counter() - began, times.ru_maxrss / 1024, file=sys.stderr)
+with open("/proc/self/status") as status:  # ru_maxrss would be that of the process which started this one, if larger
+    peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+print(times.ru_utime + times.ru_stime, time.perf_counter() - began, peak / 1024, file=sys.stderr)
 """
 COMMAND = "sys.argv[0] = 'farm'; runpy.run_module('farm', run_name='__main__')"
 FIRST_LOOK = """
