@@ -2,7 +2,8 @@
 
     FarmError                   1  something the farm was asked to do did not work
     ├── UsageError              2  wrong options, or a spec that does not say what it must
-    │   └── JobMismatchError    2  the job directory holds a render of another spec or input
+    │   ├── JobMismatchError    2  the job directory holds a render of another spec or input
+    │   └── NoAnswerError       2  no cluster answers at the address, or not in time
     ├── InputError              2  a file that the user brought cannot be used
     │   ├── VideoError          2
     │   ├── PictureError        2
@@ -58,6 +59,13 @@ class JobMismatchError(UsageError):
     """The job directory, or a training's folder, was begun with another spec or with other input files. Exit code 2.
 
     The frames in it would not fit those to come, so the user chooses another directory, or removes this one.
+    """
+
+
+class NoAnswerError(UsageError):
+    """No cluster answers at the address, or not in time. Exit code 2.
+
+    Commands that can do without the cluster catch it: the job's directory tells most of what it would.
     """
 
 

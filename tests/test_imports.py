@@ -36,6 +36,9 @@ LIGHT = [
     "job",
     "job.status",
     "cluster.driver",
+    "cluster.handles",
+    "cluster.listing",
+    "cluster.service",
     "cli.main",
 ]
 TOP_ENTRIES = 16

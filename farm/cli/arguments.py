@@ -104,6 +104,6 @@ def directory_of(job: str, address: str | None) -> str:
     """
     if "://" in job or Path(job).exists() or not job.startswith("farm-"):
         return job
-    from farm.cluster.service import find_job
+    from farm.cluster.handles import find_job
 
     return find_job(job, address).job.url

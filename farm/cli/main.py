@@ -41,7 +41,6 @@ from farm.spec.load import absolute_path
 
 app = typer.Typer(
     name="farm",
-    help="A render farm that repaints long videos in the style of a painting.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -51,6 +50,24 @@ app = typer.Typer(
 app.add_typer(flow_app, name="flow")
 for commands in (service, training, living, seeing):
     app.add_typer(commands)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from farm.cli.version import version_line
+
+        print(version_line())
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and the commit."),
+    ] = False,
+) -> None:
+    """A render farm that repaints long videos in the style of a painting."""
 
 
 @app.command()

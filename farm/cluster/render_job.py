@@ -27,8 +27,10 @@ from farm.job.credentials import check_no_secrets
 from farm.job.history import History
 from farm.job.keep import give_up
 from farm.job.lease import job_lease
+from farm.job.log import JobLog, LoggedProgress, job_log
 from farm.job.request import film_title
 from farm.job.state import job_state
+from farm.job.summary import SummaryCounter, load_summary
 from farm.media.film import check_encoding, check_output_writable
 from farm.plan import Task, plan_tasks
 from farm.plan.estimates import estimate_storage, space_warning
@@ -93,15 +95,16 @@ def render_job(spec: RenderSpec, options: LaunchOptions, progress: Progress) -> 
 
     Raises FarmError; CancelledError on Ctrl-C or SIGTERM, after which the same call continues the job.
     """
-    if options.address is None:
-        return _render_job(spec, options, progress)
-    check_no_secrets(options.job, spec)
-    # from the first to the last step, so that the cluster's dashboard shows them all
-    with ray_session(options.address):
-        return _render_job(spec, options, progress)
+    if options.address is not None:
+        check_no_secrets(options.job, spec)
+    with job_log(JobDirectory(options.job), options.submission) as log, contextlib.ExitStack() as session:
+        if options.address is not None:
+            # from the first to the last step, so that the cluster's dashboard shows them all
+            session.enter_context(ray_session(options.address))
+        return _render_job(spec, options, LoggedProgress(progress, log), log)
 
 
-def _render_job(spec: RenderSpec, options: LaunchOptions, progress: Progress) -> dict[str, Any]:
+def _render_job(spec: RenderSpec, options: LaunchOptions, progress: Progress, log: JobLog) -> dict[str, Any]:
     began = time.monotonic()
     _check_output(spec, JobDirectory(options.job), overwrite=options.overwrite)
     inputs = _read_inputs(spec, options, progress)
@@ -116,12 +119,13 @@ def _render_job(spec: RenderSpec, options: LaunchOptions, progress: Progress) ->
         progress.note(f"{spec.video} is truncated: about {missing} frames are missing")
     try:
         with noted_interruption() as interruption, job_lease(prepared.job.storage, progress.note):
+            log.begin()
             prepared = prepared.as_it_is_now()
             # ... and after it, because the driver that held the lease meanwhile may have finished the job.
             if (report := _finished_report(prepared.spec, prepared.job)) is not None:
                 return _noted(report, progress)
             with job_state(prepared.job, options.submission) as state:
-                running = RunningJob(options, progress, interruption, state, History(prepared.job))
+                running = RunningJob(options, progress, interruption, state, History(prepared.job), log)
                 running.history.add("run", text=options.submission)
                 return _render_and_stitch(prepared, running, began)
     except KeyboardInterrupt:
@@ -205,6 +209,7 @@ def _render_frames(
         if session.dashboard_url:
             running.progress.note(f"dashboard {session.dashboard_url}")
         if prepared.record is not None and not work.todo:
+            running.state.summarize(_counter(prepared.job, prepared.record, work, fresh=False).summary)
             figures = {"rendered": 0, "reused": work.done_frames, "steps": 0}
             return _Rendered(prepared.record, film_of(prepared.record), figures)
         pool = job_pool(prepared, options, session, running.progress)
@@ -212,7 +217,9 @@ def _render_frames(
             runtime = worker_runtime(pool, session, prepared.spec, running.interruption.check)
             record = prepared.begin(runtime, save_storage=options.save_storage, keep=options.keep)
             film = film_of(record)
-            run = _run_tasks(pool, session, prepared.job, _Rendered(record, film), work, running)
+            counter = _counter(prepared.job, record, work, fresh=prepared.record is None)
+            running.state.summarize(counter.summary)
+            run = _run_tasks(pool, session, prepared.job, _Rendered(record, film), work, running, counter)
         return _Rendered(record, film, _figures(run, work, pool))
 
 
@@ -240,6 +247,14 @@ def _space_warning(prepared: Prepared, work: _Work, options: LaunchOptions) -> s
     return space_warning(round(whole * left), prepared.job.storage.free_bytes(), prepared.job.url)
 
 
+def _counter(job: JobDirectory, record: JobRecord, work: _Work, *, fresh: bool) -> SummaryCounter:
+    """What the job's summary is counted with. In a `fresh` job nothing is committed, so no ledger is read."""
+    committed: dict[str, Collection[int]] = {task.id: task.frames for task in work.tasks if task.id in work.done}
+    if not fresh:
+        committed |= job.committed_frames(work.todo)
+    return SummaryCounter(record, work.tasks, committed, load_summary(job))
+
+
 def _film_maker(job: JobDirectory, record: JobRecord, work: _Work, options: LaunchOptions) -> FilmMaker:
     """The film in progress; on a cluster its segments are encoded in a Ray task, so that the dashboard shows them."""
 
@@ -252,7 +267,13 @@ def _film_maker(job: JobDirectory, record: JobRecord, work: _Work, options: Laun
 
 
 def _run_tasks(
-    pool: WorkerPool, session: RaySession, job: JobDirectory, rendered: _Rendered, work: _Work, running: RunningJob
+    pool: WorkerPool,
+    session: RaySession,
+    job: JobDirectory,
+    rendered: _Rendered,
+    work: _Work,
+    running: RunningJob,
+    counter: SummaryCounter,
 ) -> TaskRun:
     """Run the tasks that are left on the workers of `pool`, with optical flow computed ahead of them."""
     from farm.cluster.metrics import JobMetrics
@@ -275,7 +296,7 @@ def _run_tasks(
             patience=options.patience,
             filmed_up_to=lambda: film.floor,
         )
-        events = RenderEvents(running, film, metrics, work.todo, bars)
+        events = RenderEvents(running, film, metrics, work.todo, counter, bars)
         return Driver(pool, job.url, Schedule(work.tasks, work.done, window=window), events, settings).run()
 
 

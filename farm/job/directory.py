@@ -11,6 +11,8 @@
     report.json               what the finished render was: written last
     state.json                what the job is doing, for people; nothing is decided by it
     state.reserve             room for its last write on a disk that is full; only while the job runs
+    summary.json              frames committed by pass, and time left, for people: farm.job.summary
+    log/RUN/00000.txt         what the driver of each run wrote, with times
     history.json              runs, workers that came and went, retries: for people too
     request.json              what was submitted to a cluster, if it was
     lock, lease.json          which driver is at work here: farm.job.lease
@@ -55,7 +57,7 @@ READ_AT_ONCE = 8
 """Frames that are read ahead at the same time."""
 RECORD_NAMES = ("job.json", "job.copy.json")
 """The two copies of the job record. The second is read where the first is damaged."""
-WRITTEN_FOLDERS = ("frames", "ledger", "flow", "masks", "segments")
+WRITTEN_FOLDERS = ("frames", "ledger", "flow", "masks", "segments", "log")
 """Folders into which drivers and workers write."""
 
 
@@ -254,12 +256,21 @@ class JobDirectory:
 
     def is_committed(self, task: Task) -> bool:
         """Whether the ledger names every frame of the task. Their files are not looked at."""
-        return set(task.frames) <= _frames_named(self.storage.read(ledger_name(task.id)))
+        return set(task.frames) <= self._named(task)
 
     def committed_tasks(self, tasks: Sequence[Task]) -> set[str]:
         """Ids of the tasks whose every frame is named by its ledger. Reads all ledgers, many at the same time."""
+        named = self.committed_frames(tasks)
+        return {task.id for task in tasks if len(named[task.id]) == len(task.frames)}
+
+    def committed_frames(self, tasks: Sequence[Task]) -> dict[str, set[int]]:
+        """By task id, the frames of the task that its ledger names. Reads all ledgers, many at the same time."""
         with ThreadPoolExecutor(LEDGERS_AT_ONCE) as threads:
-            return {task.id for task, done in zip(tasks, threads.map(self.is_committed, tasks), strict=True) if done}
+            ledgers = threads.map(self._named, tasks)
+            return {task.id: named & set(task.frames) for task, named in zip(tasks, ledgers, strict=True)}
+
+    def _named(self, task: Task) -> set[int]:
+        return _frames_named(self.storage.read(ledger_name(task.id)))
 
     def is_finished(self, task: Task) -> bool:
         """Whether every frame of the task is committed and intact."""

@@ -143,6 +143,11 @@ CASES: dict[str, Case] = {
         "longfilm.json",
         {"frames", "shots", "chunks", "whole_command_seconds", "of_which_planning", "peak_mib"},
     ),
+    "longjob": Case(
+        lambda _, out: ["--frames", "180", "--jobs", "3", "-o", str(out / "longjob.json")],
+        "longjob.json",
+        {"what", "cpu_seconds", "seconds", "mib"},
+    ),
     "media": Case(
         lambda files, out: [files["clip.mp4"], "-o", str(out / "media.json")],
         "media.json",

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 
 import pytest
 
@@ -55,9 +56,7 @@ def test_the_last_state_is_written_on_a_full_disk_in_the_room_that_was_reserved(
         with job_state(job) as recorder:
             assert (tmp_path / RESERVE).stat().st_size == RESERVE_BYTES
             monkeypatch.setattr(Storage, "write", full)
-            monkeypatch.setattr("farm.job.state.BEAT_SECONDS", 0)
             recorder.beat("pass 1", 1, 2)
-            assert load_state(job).phase == "", "the disk is full"
             job.storage.write("frames/a.png", b"x")
 
     with pytest.raises(DiskFullError):
@@ -98,7 +97,7 @@ def test_the_phase_is_called_stage_in_the_file(tmp_path):
     ],
 )
 def test_a_report_says_that_a_job_is_done_unless_it_was_begun_again(state, report, expected):
-    assert current_state(state and JobState(state=state), report) == expected
+    assert current_state(state and JobState(state=state, updated=time.time()), report) == expected
 
 
 def test_status_before_anything_is_planned(tmp_path):
