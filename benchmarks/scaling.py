@@ -189,7 +189,7 @@ class Sleeper:
 
         return SleeperFacts(ray.get_runtime_context().get_node_id(), os.getpid())
 
-    def render(self, job_url: str, task: Task, flow_sources: tuple[str, ...]) -> Iterator[SleptReport]:
+    def render(self, job_url: str, task: Task) -> Iterator[SleptReport]:
         """Sleep for each frame of the task, and report it."""
         import os
 

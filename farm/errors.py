@@ -2,7 +2,8 @@
 
     FarmError                   1  something the farm was asked to do did not work
     ├── UsageError              2  wrong options, or a spec that does not say what it must
-    │   └── JobMismatchError    2  the job directory holds a render of another spec or input
+    │   ├── JobMismatchError    2  the job directory holds a render of another spec or input
+    │   └── NoAnswerError       2  no cluster answers at the address, or not in time
     ├── InputError              2  a file that the user brought cannot be used
     │   ├── VideoError          2
     │   ├── PictureError        2
@@ -12,7 +13,9 @@
     ├── RenderError             1  the work could not be finished, or Ray could not be started for it
     │   ├── OptimizationError   1  a frame came out non-finite or unoptimised, from every start tried
     │   ├── ChunkFailedError    1  a chunk failed as often as it may
-    │   ├── StorageError        1  the job directory cannot be read or written (disk full, say)
+    │   ├── StorageError        1  the job directory cannot be read or written
+    │   │   ├── DiskFullError   1  there is no room for what is written
+    │   │   └── DamagedError    1  a committed frame or a segment that is needed is gone or damaged
     │   └── EncodeError         1  ffmpeg or the check of the finished film failed
     ├── CancelledError          3  the user stopped it
     └── TimedOutError           4  it took longer than the user allowed
@@ -56,6 +59,13 @@ class JobMismatchError(UsageError):
     """The job directory, or a training's folder, was begun with another spec or with other input files. Exit code 2.
 
     The frames in it would not fit those to come, so the user chooses another directory, or removes this one.
+    """
+
+
+class NoAnswerError(UsageError):
+    """No cluster answers at the address, or not in time. Exit code 2.
+
+    Commands that can do without the cluster catch it: the job's directory tells most of what it would.
     """
 
 
@@ -113,6 +123,20 @@ class StorageError(RenderError):
     """The job directory cannot be read or written, or a file in it is gone or damaged that the job needs.
 
     Causes are a full disk, storage that does not answer, and a directory that the cluster's nodes do not see.
+    """
+
+
+class DiskFullError(StorageError):
+    """There is no room on the disk for what is written, or the user may have no more of it.
+
+    To begin again does not help before there is room.
+    """
+
+
+class DamagedError(StorageError):
+    """A committed frame or an encoded segment that is needed is gone, or is not what was written.
+
+    A render that meets one reads all its files again, and makes anew what is damaged.
     """
 
 

@@ -37,6 +37,7 @@ os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 _own = tempfile.mkdtemp(prefix="farm-tests-")
 atexit.register(shutil.rmtree, _own, ignore_errors=True)
 os.environ["RAY_AUTH_TOKEN_PATH"] = f"{_own}/auth_token"
+os.environ["FARM_REGISTRY"] = f"{_own}/registry"
 ensure_token()
 
 

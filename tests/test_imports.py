@@ -37,6 +37,8 @@ LIGHT = [
     "job.status",
     "cluster.driver",
     "cluster.queued",
+    "cluster.handles",
+    "cluster.listing",
     "cluster.service",
     "cli.main",
 ]

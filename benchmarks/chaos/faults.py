@@ -422,7 +422,7 @@ FAULTS: dict[str, Callable[[Bench, str], Row]] = {
     "a frame zeroed": damaged(FRAME, zeroed),
     "a bit of a frame flipped": damaged(FRAME, flipped),
     "a frame deleted": damaged(FRAME, Path.unlink),
-    "a bit of a flow field flipped": damaged("flow/*/*.png", flipped),
+    "a bit of a flow field flipped": damaged("flow/*/*/*.png", flipped),
     "a ledger torn": damaged("ledger/pass-1/*.json", truncated),
     "a bit of a ledger flipped": damaged("ledger/pass-1/*.json", flipped),
     "a ledger deleted": damaged("ledger/pass-1/*.json", Path.unlink),

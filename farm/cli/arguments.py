@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from farm.spec.choices import Keep
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 """Result for a program instead of a person; see `print_result`."""
 
@@ -66,6 +68,16 @@ SaveStorage = Annotated[
 ]
 """Frames are given up for encoded segments of the film."""
 
+KeepFiles = Annotated[
+    Keep,
+    typer.Option(
+        "--keep",
+        help="What stays in the job directory once the film is there: all, the frames of the last pass, or only the "
+        "film's report and ledgers.",
+    ),
+]
+"""Frames and flow are removed after success."""
+
 OLD_SPELLINGS = {"--spare-storage": "--save-storage", "--stage": "--copy-inputs"}
 """Options that were renamed, and their names today. Help and documentation show only the names of today."""
 
@@ -92,6 +104,6 @@ def directory_of(job: str, address: str | None) -> str:
     """
     if "://" in job or Path(job).exists() or not job.startswith("farm-"):
         return job
-    from farm.cluster.service import find_job
+    from farm.cluster.handles import find_job
 
     return find_job(job, address).job.url

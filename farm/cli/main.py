@@ -20,6 +20,7 @@ from farm.cli.arguments import (
     AsJson,
     JobDirectory,
     JobThreads,
+    KeepFiles,
     Overwrite,
     RayAddress,
     SaveStorage,
@@ -40,7 +41,6 @@ from farm.spec.load import absolute_path
 
 app = typer.Typer(
     name="farm",
-    help="A render farm that repaints long videos in the style of a painting.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -52,6 +52,24 @@ for commands in (service, training, living, seeing):
     app.add_typer(commands)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from farm.cli.version import version_line
+
+        print(version_line())
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and the commit."),
+    ] = False,
+) -> None:
+    """A render farm that repaints long videos in the style of a painting."""
+
+
 @app.command()
 @takes(FILM, PAINT)
 def render(
@@ -61,6 +79,7 @@ def render(
     threads: JobThreads = None,
     address: RayAddress = None,
     save_storage: SaveStorage = False,
+    keep: KeepFiles = "all",
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -80,6 +99,7 @@ def render(
         address=address,
         overwrite=overwrite,
         save_storage=save_storage,
+        keep=keep,
     )
     with JobProgress() as progress:
         report = render_job(spec, launch, progress)

@@ -124,8 +124,10 @@ def watch(
 ) -> None:
     """Show the report of a job live, while it renders, on a page of this machine.
 
-    The page is read from the job's storage alone. Ctrl-C ends it.
+    The page is read from the job's storage; the cluster is asked only whether the driver is there. Ctrl-C ends it.
     """
+    from farm.cluster.handles import ask_cluster
     from farm.pages.watch import run_watch
 
-    run_watch(directory_of(job, address), port, every, lambda address: print(address, flush=True))
+    ask = ask_cluster(address)
+    run_watch(directory_of(job, address), port, every, lambda page: print(page, flush=True), ask)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from farm.cli.options import film_spec
 from farm.cli.plan_text import plan_lines
+from farm.files import Storage
+from farm.files.remote import is_remote
 from farm.media.scan import scan_video
 from farm.plan import plan_render
-from farm.plan.estimates import estimate_storage, estimate_work
+from farm.plan.estimates import estimate_storage, estimate_work, space_warning
 from farm.spec import RenderSpec
 from farm.spec.load import absolute_path
 
@@ -28,12 +31,15 @@ def plan_film(options: Mapping[str, Any], workers: int | None) -> tuple[RenderSp
     plan = plan_render(spec, scan.probe, scan.cuts)
     work = estimate_work(plan, spec.iterations)
     storage = estimate_storage(plan, spec, workers or os.cpu_count() or 1)
+    free = None if is_remote(spec.output) else Storage(str(Path(spec.output).parent)).free_bytes()
+    warning = space_warning(storage.total, free, "the job")
     report = {
         **plan.model_dump(mode="json"),
         "work": {**work.model_dump(), "chunking_overhead": work.chunking_overhead},
-        "storage": storage.model_dump(),
+        "storage": {**storage.model_dump(), "warning": warning},
     }
-    return spec, report, list(plan_lines(plan, work, storage, scan.probe))
+    lines = [*plan_lines(plan, work, storage, scan.probe), *([f"         {warning}"] if warning else [])]
+    return spec, report, lines
 
 
 def forecast_film(

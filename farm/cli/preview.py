@@ -12,6 +12,7 @@ from farm.cli.progress import JobProgress
 from farm.cluster.preview import Cell, Preview, PreviewRequest, make_preview
 from farm.errors import OutputError
 from farm.files import write_atomically
+from farm.files.remote import file_name, is_remote
 from farm.pages.preview import Shown, preview_page, preview_sheet
 from farm.plan import RenderPlan
 from farm.plan.variants import Variant, parse_frames, parse_vary, spread
@@ -109,7 +110,8 @@ def _numbers(spec: RenderSpec) -> dict[str, float]:
 
 def _folder(folder: Path | None, options: Mapping[str, Any], spec: RenderSpec) -> Path:
     """Where the preview goes. Raises OutputError where files of another kind have the names of its files."""
-    beside = Path(spec.output).with_suffix(".preview")
+    output = Path(file_name(spec.output) if is_remote(spec.output) else spec.output)
+    beside = output.with_suffix(".preview")
     if "output" not in options and "spec" not in options:
         beside = Path(Path(spec.video).name).with_suffix(".preview")
     target = (folder or beside).absolute()

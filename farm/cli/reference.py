@@ -27,7 +27,8 @@ INTRODUCTION = f"""# Commands
 An option that is left out has the default of its table. `render`, `plan`, `submit`, `preview` and `bench` also read
 options from a YAML file (`--spec`), whose fields `farm schema` describes; options on the command line override it.
 
-Exit codes: 0 done, 1 the job failed, 2 wrong usage or bad input, 3 cancelled, 4 timed out.
+Exit codes: 0 done, 1 the job failed, 2 wrong usage or bad input, 3 cancelled, 4 timed out. `farm --version` prints the
+version and the commit.
 """
 
 KINDS = {int: "INT", float: "NUMBER", str: "TEXT", Path: "PATH"}

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import time
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -20,6 +18,7 @@ from farm.cli.arguments import (
     Job,
     JobDirectory,
     JobThreads,
+    KeepFiles,
     Overwrite,
     SaveStorage,
     Workers,
@@ -32,6 +31,11 @@ from farm.plan.fair_share import DEFAULT_PRIORITY
 from farm.plan.queue import DEFAULT_RESTARTS
 from farm.spec import FrameRange
 from farm.spec.load import absolute_path
+
+if TYPE_CHECKING:
+    from farm.cluster.handles import JobHandle
+    from farm.job.standing import Standing
+    from farm.job.state import JobState
 
 service = typer.Typer()
 """Typer's group of the commands of this module. `farm.cli.main` adds them to `farm`."""
@@ -62,6 +66,7 @@ def submit(
         bool, typer.Option("--copy-inputs", help="Copy local films and pictures into the job's storage first.")
     ] = False,
     save_storage: SaveStorage = False,
+    keep: KeepFiles = "all",
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -70,15 +75,21 @@ def submit(
     The job waits in the cluster's queue until there is room for it. The same command again finds the job that is
     running, and gives it the --priority that it names.
     """
-    from farm.cluster import staging
     from farm.cluster.jobs_api import Cluster
     from farm.cluster.service import submit_job
+    from farm.files.output import check_can_put, job_beside
+    from farm.files.remote import is_remote
     from farm.job.request import JobRequest
 
     spec = film_spec(options)
-    directory = absolute_path(job) if job else str(Path(spec.output).with_suffix(".farm"))
+    directory = absolute_path(job) if job else job_beside(spec.output)
+    if is_remote(spec.output):
+        check_can_put(spec.output, overwrite=True)  # whether a film that is there may be replaced, the driver finds out
     cluster = Cluster(address)
+    cluster.check()
     if copy_inputs:
+        from farm.cluster import staging
+
         spec = staging.copy_inputs(spec, directory)
     request = JobRequest(
         spec=spec,
@@ -88,33 +99,39 @@ def submit(
         restarts=restarts,
         overwrite=overwrite,
         save_storage=save_storage,
+        keep=keep,
     )
     submission = submit_job(request, directory, cluster, priority=priority)
     print_result(submission, as_json, "\n".join(_submitted_lines(submission)))
 
 
 @service.command("list")
-def list_jobs(address: Dashboard = None, as_json: AsJson = False) -> None:
-    """List the jobs of a cluster, latest first."""
-    from farm.cluster.jobs_api import Cluster
-    from farm.cluster.queued import listed_state, waits
+def list_jobs(
+    state: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STATE",
+            help="Only jobs in this state, such as RUNNING or LOST; may be given several times.",
+        ),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Show at most so many jobs, the latest.")] = None,
+    address: Dashboard = None,
+    as_json: AsJson = False,
+) -> None:
+    """List submitted jobs, latest first.
 
-    rows = [
-        {
-            "id": job.id,
-            "state": listed_state(job),
-            "place": job.message if waits(job) else "",
-            "name": job.metadata.get("job_name", ""),
-            "job": job.metadata["farm_job"],
-            "seconds": round((job.ended or time.time()) - job.started) if job.started else 0,
-        }
-        for job in Cluster(address).jobs()
-    ]
-    lines = [
-        f"{row['id']:<42} {row['state']:<9} {row['seconds']:>6} s  {row['name']}  {row['place']}".rstrip()
-        for row in rows
-    ]
-    print_result(rows, as_json, "\n".join(lines) or "no jobs")
+    They are those that the cluster knows, and those in the registry, which outlives the cluster's head.
+    """
+    from farm.cluster.listing import job_rows, row_lines
+    from farm.job.standing import ShownState
+
+    wanted = [word.upper() for word in state or []]
+    if unknown := set(wanted) - set(get_args(ShownState)):
+        raise UsageError(f"{', '.join(sorted(unknown))} is no state", f"choose from {', '.join(get_args(ShownState))}")
+    rows, trouble = job_rows(address, states=wanted, limit=limit)
+    if trouble:
+        print(f"farm: {trouble}; this is what the jobs' directories tell", file=sys.stderr)
+    print_result(rows, as_json, "\n".join(row_lines(rows)) if rows else "no jobs")
 
 
 @service.command()
@@ -126,14 +143,19 @@ def status(
     address: Dashboard = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show how far a job is, read from its directory alone."""
+    """Show how far a job is.
+
+    It is read from the job's directory; the cluster is asked whether the driver of a job that has not ended is there.
+    """
+    from farm.cluster.handles import ask_cluster
     from farm.job.status import job_status, status_lines
-    from farm.render.verify_job import verify_job
 
     job = directory_of(job, address)
-    report = job_status(job)
+    report = job_status(job, ask_cluster(address))
     lines = list(status_lines(report))
     if verify:
+        from farm.render.verify_job import verify_job
+
         check = verify_job(job)
         damage = [dataclasses.asdict(item) for item in check.damage]
         report = {**report, "checked": check.checked, "damage": damage}
@@ -154,37 +176,41 @@ def wait(
 ) -> None:
     """Wait until a job is over.
 
-    The exit code is 0 if the job is done, 1 if it failed, 3 if it was cancelled, 4 if the time is over.
+    The exit code is 0 if the job is done, 1 if it failed or was lost, 3 if it was cancelled, 4 if the time is over.
     """
-    from farm.cluster.service import find_job, wait_for_job
+    from farm.cluster.handles import find_job, wait_for_job
 
     last_line = ""
 
-    def on_state(state: Any) -> None:
+    def on_look(recorded: JobState | None, standing: Standing) -> None:
         nonlocal last_line
-        line = f"{state.state} {state.phase} {state.done}/{state.total}" if state.total else state.state
-        line = f"QUEUED {state.reason}".rstrip() if state.state == "QUEUED" else line
+        counts = f" {recorded.phase} {recorded.done}/{recorded.total}" if recorded and recorded.total else ""
+        line = f"QUEUED {standing.reason}".rstrip() if standing.state == "QUEUED" else f"{standing.state}{counts}"
         if line != last_line:
             print(line, file=sys.stderr, flush=True)
             last_line = line
 
     target = find_job(job, address)
-    state = wait_for_job(target, timeout, on_state)
-    print_result({"job": target.job.url, **state.model_dump()}, as_json, f"{target.job.url}: {state.state}")
+    standing = wait_for_job(target, timeout, on_look)
+    print_result(_standing_result(target, standing), as_json, f"{target.job.url}: {standing.state}")
 
 
 @service.command()
 def logs(
     job: Job,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job is over.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the job is over; the exit code is that of farm wait.")
+    ] = False,
     address: Dashboard = None,
 ) -> None:
-    """Print what the driver of a submitted job wrote."""
-    from farm.cluster.service import find_job
+    """Print what the driver of a job wrote, from the job's directory.
+
+    Where no driver has written there, it is what Ray kept of the driver's output.
+    """
+    from farm.cluster.handles import find_job, follow_logs, read_logs
 
     target = find_job(job, address)
-    cluster = target.cluster()
-    for piece in cluster.follow(target.submission) if follow else [cluster.logs(target.submission)]:
+    for piece in follow_logs(target) if follow else read_logs(target):
         sys.stdout.write(piece)
         sys.stdout.flush()
 
@@ -195,11 +221,11 @@ def cancel(job: Job, address: Dashboard = None, as_json: AsJson = False) -> None
 
     Frames that are finished stay, and farm resume goes on from there.
     """
-    from farm.cluster.service import cancel_job, find_job
+    from farm.cluster.handles import cancel_job, find_job
 
     target = find_job(job, address)
-    state = cancel_job(target)
-    print_result({"job": target.job.url, **state.model_dump()}, as_json, f"{target.job.url}: {state.state}")
+    standing = cancel_job(target)
+    print_result(_standing_result(target, standing), as_json, f"{target.job.url}: {standing.state}")
 
 
 @service.command()
@@ -210,7 +236,8 @@ def resume(job: Job, priority: Priority = None, address: Dashboard = None, as_js
     running gets another priority.
     """
     from farm.cli.progress import JobProgress
-    from farm.cluster.service import find_job, resume_job
+    from farm.cluster.handles import find_job
+    from farm.cluster.service import resume_job
 
     with JobProgress() as progress:
         submission = resume_job(find_job(job, address), address, progress, priority=priority)
@@ -232,7 +259,8 @@ def retry(
 ) -> None:
     """Render failed tasks, or a range of frames, once more."""
     from farm.cli.progress import JobProgress
-    from farm.cluster.service import current_state, drop_frames, find_job, refuse_while_running, resume_job
+    from farm.cluster.handles import find_job, refuse_while_running
+    from farm.cluster.service import drop_frames, resume_job
 
     if failed == (frames is not None):
         raise UsageError("say what to retry", "give either --failed or --frames A-B")
@@ -244,12 +272,23 @@ def retry(
         ranges = {name: [str(part) for part in parts] for name, parts in dropped.frames.items()}
         dropped_frames = {"dropped": dropped.committed, "again": ranges}
     else:
+        if target.submission:
+            target.cluster()  # raises where the job cannot be submitted again
         refuse_while_running(target)
-        if current_state(target).state != "FAILED":
+        if target.standing().state != "FAILED":
             raise UsageError(f"nothing failed in {target.job.url}", "farm resume continues a job that was stopped")
     with JobProgress() as progress:
         submission = {**resume_job(target, address, progress, overwrite=True), **dropped_frames}
     print_result(submission, as_json, "\n".join(_submitted_lines(submission)))
+
+
+def _standing_result(target: JobHandle, standing: Standing) -> dict[str, Any]:
+    """What `wait` and `cancel` print as JSON: the job, its state and why, and what its directory has recorded."""
+    from farm.job.state import load_state
+
+    recorded = load_state(target.job)
+    fields = recorded.model_dump() if recorded else {}
+    return {"job": target.job.url, **fields, "state": standing.state, "reason": standing.reason}
 
 
 def _submitted_lines(submission: dict[str, Any]) -> list[str]:

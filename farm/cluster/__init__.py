@@ -19,8 +19,12 @@ broker           one cluster shared between jobs
 node_types       nodes that the autoscaler could start
 session          a Ray on this machine, or a connection to a cluster
 token            the token that Ray asks for
-service          submit, wait, cancel, resume, retry
-jobs_api         Ray's Jobs API over HTTP
+service          submit, resume, retry, and the driver's side of a submitted job
+handles          jobs that exist: found, looked at, waited for, cancelled, their logs
+listing          the rows of `farm list`
+reasons          why a job ended, in one line
+jobs_api         Ray's Jobs API
+dashboard_http   one request to a dashboard: the only place that sends the token over HTTP
 staging          local inputs copied to the job's storage
 measure          what a render will cost
 preview          a sheet of small frames

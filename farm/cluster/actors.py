@@ -74,9 +74,9 @@ class RenderWorker:
             problem=_invisible(job_url, inputs),
         )
 
-    def render(self, job_url: str, task: Task, flow_sources: tuple[str, ...]) -> Iterator[FrameReport]:
+    def render(self, job_url: str, task: Task) -> Iterator[FrameReport]:
         """Commit the frames of a task, and yield a report after each."""
-        yield from self._renderer_of(job_url, flow_sources).render(task)
+        yield from self._renderer_of(job_url).render(task)
 
     def still(self, job_url: str, frame: int) -> FrameReport:
         """Commit a frame by itself, for a preview. Jobs may change from call to call."""
@@ -88,7 +88,7 @@ class RenderWorker:
 
         return sample_chunk(self._renderer_of(job_url), chunk)
 
-    def _renderer_of(self, job_url: str, flow_sources: tuple[str, ...] = ()) -> ChunkRenderer:
+    def _renderer_of(self, job_url: str) -> ChunkRenderer:
         """The renderer of a job, which is kept until another job's is asked for."""
         if self._renderer is None or self._renderer.job.url != JobDirectory(job_url).url:
             from farm.paint.device import usable_cores
@@ -98,7 +98,7 @@ class RenderWorker:
             if own.max_memory is not None and own.device == "cpu":
                 # for a job whose first worker had a GPU; any other job says how much each worker takes
                 own = own.model_copy(update={"max_memory": own.max_memory // max(usable_cores() // self._threads, 1)})
-            self._renderer = ChunkRenderer(job_url, flow_sources, self._name, own)
+            self._renderer = ChunkRenderer(job_url, self._name, own)
         return self._renderer
 
     def _runtime(self, precision: Precision) -> Runtime:
@@ -117,9 +117,7 @@ class FlowWorker:
     def __repr__(self) -> str:
         return f"flow {self._name}"
 
-    def run(
-        self, job_url: str, ranges: tuple[FrameRange, ...], flow_sources: tuple[str, ...], label: str
-    ) -> Iterator[int]:
+    def run(self, job_url: str, ranges: tuple[FrameRange, ...], label: str) -> Iterator[int]:
         """Yield how many new fields each pair of neighbours needed: 0 or 2. The job is called `label` in metrics."""
         import cv2
 
@@ -131,12 +129,13 @@ class FlowWorker:
         if record is None:
             return
         meters = Meters(label)
-        store = open_flow_store(job, record, SourceFrames(record), flow_sources)
+        store = open_flow_store(job, record, SourceFrames(record), behind=True)
         for frames in ranges:
             for frame in range(frames.start + 1, frames.stop):
                 fields = 2 * store.ensure(frame, frame - 1)
                 meters.add("farm_flow_fields", fields)
                 yield fields
+        store.flush()
 
 
 def _invisible(job_url: str, inputs: Collection[str]) -> str:

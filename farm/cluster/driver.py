@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from farm.cluster.workers import RenderFailed, TaskEnded, WorkerGone, Workers
-from farm.errors import ChunkFailedError, InputError, UsageError, first_line
+from farm.errors import ChunkFailedError, DamagedError, InputError, UsageError, first_line
 from farm.plan import Task
 from farm.plan.liveness import LEAST_SILENCE_SECONDS, FrameTally, LostTime, Watchdog
 from farm.plan.schedule import (
@@ -83,8 +83,6 @@ class DriverSettings:
     """Where the job's counters and gauges go."""
     history: History
     """Where losses, retries and failures are kept."""
-    flow_sources: tuple[str, ...] = ()
-    """Flow stores of other jobs that renderers may read."""
     patience: float = LEAST_SILENCE_SECONDS
     """Seconds for which every renderer may be silent. The watchdog allows more where frames take long."""
     filmed_up_to: Callable[[], int] = lambda: 0
@@ -146,7 +144,7 @@ class Driver:
         """Run the tasks to the end.
 
         Raises ChunkFailedError when a task failed as often as it may; what could be finished is finished then. What
-        `events.check` raises passes through and leaves the workers as they are.
+        `events.check` raises passes through and leaves the workers as they are, and so does a DamagedError.
         """
         began = self._clock()
         while not self._schedule.done:
@@ -276,6 +274,8 @@ class Driver:
         self._events.task_done(task_id)
 
     def _fail(self, worker: str, failure: RenderFailed) -> None:
+        if isinstance(failure.error, DamagedError):
+            raise failure.error  # no attempt at this task mends what another one made
         self._log_lines[self._schedule.task_of(worker)] = failure.log_lines
         retryable = not isinstance(failure.error, (InputError, UsageError))
         self._carry_out(TaskFailed(worker, first_line(failure.error), retryable))
@@ -313,7 +313,7 @@ class Driver:
         self._times_begun[task.id] += 1
         self._lost_time.sign(task.id, now)
         self._watchdog.began(worker, task.pass_name, now)
-        source = self._pool.begin(worker, self._job_url, task, self._settings.flow_sources)
+        source = self._pool.begin(worker, self._job_url, task)
         self._workers[source] = worker
         self._events.task_begun(task, source)
 

@@ -1,6 +1,6 @@
 """Optical flow that is computed ahead of the renderers, in the background.
 
-ahead = FlowAhead(job_url, ranges, flow_sources, title="film", label="farm-film-1a2b")
+ahead = FlowAhead(job_url, ranges, title="film", label="farm-film-1a2b")
 ...                # the job is rendered meanwhile
 ahead.stop()
 """
@@ -19,13 +19,9 @@ class FlowAhead:
     `title` is what the dashboard calls it, and `label` the job's name in metrics.
     """
 
-    def __init__(
-        self, job_url: str, ranges: tuple[FrameRange, ...], flow_sources: tuple[str, ...], *, title: str, label: str
-    ) -> None:
+    def __init__(self, job_url: str, ranges: tuple[FrameRange, ...], *, title: str, label: str) -> None:
         self._actor = spawn_flow_worker(title)
-        self._stream = self._actor.run.options(name="flow", num_returns="streaming").remote(
-            job_url, ranges, flow_sources, label
-        )
+        self._stream = self._actor.run.options(name="flow", num_returns="streaming").remote(job_url, ranges, label)
 
     def stop(self) -> None:
         """Kill the worker. Fields that it has not stored are lost."""

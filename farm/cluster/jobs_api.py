@@ -2,27 +2,23 @@
 
 cluster = Cluster("http://head:8265")
 cluster.submit("farm-clip-1a2b", ["python", "-m", "jobs.render", ...], metadata)
+
+Ray itself is not imported: `farm.cluster.dashboard_http` sends the requests.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-import os
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
+from urllib.parse import quote
 
-from farm.errors import RenderError, UsageError, first_line
+from farm.cluster.dashboard_http import REQUEST_SECONDS, Answer, dashboard_url, request
+from farm.errors import RenderError
 from farm.plan.queue import HEAD
 
-DEFAULT_DASHBOARD = "http://127.0.0.1:8265"
-"""Where the Jobs API of a cluster answers on its head, as Ray has it."""
-ADDRESS_VARIABLE = "RAY_API_SERVER_ADDRESS"
-"""Ray's environment variable with the address of a cluster's Jobs API."""
 STOP_SECONDS = 30
 """Seconds that a driver has between the request to stop and Ray's SIGKILL.
 
@@ -33,6 +29,8 @@ AGENT_SECONDS = 60.0
 
 Why: the agent of a new head comes up later than its dashboard.
 """
+SUBMIT_SECONDS = 60.0
+"""Longest time of the request that starts a job. A busy head takes tens of seconds for it."""
 
 DRIVER_BYTES = 256 << 20
 """Bytes of the head's memory that Ray books for a driver and for the process that watches it.
@@ -43,15 +41,18 @@ A driver holds some 120 MiB of its own, the process that watches it some 70 MiB.
 RayState = Literal["PENDING", "RUNNING", "STOPPED", "SUCCEEDED", "FAILED"]
 ENDED = ("STOPPED", "SUCCEEDED", "FAILED")
 """States of a job whose driver has ended."""
-T = TypeVar("T")
+NO_AGENT_HELP = (
+    "another Ray on the head's machine may have its agent's port: start the head with --dashboard-agent-listen-port"
+)
 
 
 @dataclass(frozen=True)
 class SubmittedJob:
     """A job as Ray describes it.
 
-    `message` is Ray's reason for the state, in one line. `metadata` is what `Cluster.submit` was given. `started` and
-    `ended` are in seconds since 1970, and 0 where Ray does not know the time.
+    `message` is Ray's reason for the state: its own words and the last lines of the driver's log, up to 20,000
+    characters; see `farm.cluster.reasons`. `metadata` is what `Cluster.submit` was given. `started` and `ended` are in
+    seconds since 1970, and 0 where Ray does not know the time.
     """
 
     id: str
@@ -70,18 +71,17 @@ class SubmittedJob:
 class Cluster:
     """The Jobs API of one cluster. `address` is as for `dashboard_url`, and `dashboard` the URL that came of it.
 
-    Every method, and the constructor, raise UsageError where nothing answers at the address, and where the token is
-    missing or refused. They raise RenderError where the cluster answers with an error.
+    Every method raises NoAnswerError where nothing answers at the address in time, UsageError where the token is
+    missing or refused, and RenderError where the cluster answers with an error. `seconds` bounds each request.
     """
 
-    def __init__(self, address: str | None = None) -> None:
+    def __init__(self, address: str | None = None, seconds: float = REQUEST_SECONDS) -> None:
         self.dashboard = dashboard_url(address)
-        _need_token()
-        from ray.job_submission import JobSubmissionClient
+        self.seconds = seconds
 
-        logging.getLogger("ray.dashboard.modules.job.sdk").setLevel(logging.WARNING)
-        with _address_in_environment(self.dashboard):
-            self._client = self._call(lambda: JobSubmissionClient(self.dashboard))
+    def check(self) -> None:
+        """Make sure that a cluster answers and takes the token."""
+        self._send("GET", "/api/jobs/none")
 
     def submit(self, submission: str, command: Sequence[str], metadata: dict[str, str]) -> bool:
         """Start `command` on the cluster as the job with the id `submission`.
@@ -89,126 +89,81 @@ class Cluster:
         Returns False where the cluster has a job of this id already, because another process submitted it in the
         meantime. `metadata` is shown in Ray's dashboard. Raises RenderError where the cluster refuses the job.
         """
-        runtime = {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}}
-        entrypoint = shlex.join(command)  # Ray gives it to a shell
+        job = {
+            "entrypoint": shlex.join(command),  # Ray gives it to a shell
+            "submission_id": submission,
+            "metadata": metadata,
+            "runtime_env": {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}},
+            "entrypoint_memory": DRIVER_BYTES,
+            "entrypoint_resources": {HEAD: 0.001},  # Ray runs a job that books memory on any node otherwise
+        }
         began = time.monotonic()
         while True:
-            try:
-                self._client.submit_job(
-                    entrypoint=entrypoint,
-                    submission_id=submission,
-                    metadata=metadata,
-                    runtime_env=runtime,
-                    entrypoint_memory=DRIVER_BYTES,
-                    entrypoint_resources={HEAD: 0.001},  # Ray runs a job that books memory on any node otherwise
-                )
+            answer = request(self.dashboard, "POST", "/api/jobs/", job, seconds=SUBMIT_SECONDS)
+            if answer.status == 200:
                 return True
-            except RuntimeError as error:
-                if "already" in str(error) and submission in str(error):
-                    return False
-                without_agent = "No available agent" in str(error)
-                if not without_agent or time.monotonic() - began > AGENT_SECONDS:
-                    remedy = NO_AGENT_HELP if without_agent else ""
-                    raise RenderError(f"the cluster refused the job: {first_line(error)}", remedy) from None
-                time.sleep(1.0)
+            if "already" in answer.text and submission in answer.text:
+                return False
+            without_agent = "No available agent" in answer.text
+            if not without_agent or time.monotonic() - began > AGENT_SECONDS:
+                remedy = NO_AGENT_HELP if without_agent else ""
+                raise RenderError(f"the cluster refused the job: {_short(answer)}", remedy)
+            time.sleep(1.0)
 
     def jobs(self) -> list[SubmittedJob]:
         """The jobs that the farm has submitted, the latest first. Other jobs of the cluster are left out."""
-        jobs = [_describe(job) for job in self._call(self._client.list_jobs) if job.submission_id]
-        farm_jobs = [job for job in jobs if "farm_job" in job.metadata]
+        answer = self._accepted(self._send("GET", "/api/jobs/"))
+        described = [_describe(job) for job in self._parse(answer) if job.get("submission_id")]
+        farm_jobs = [job for job in described if "farm_job" in job.metadata]
         return sorted(farm_jobs, key=lambda job: job.started, reverse=True)
 
     def job(self, submission: str) -> SubmittedJob | None:
         """The farm's job with the id `submission`. None where the cluster has no such job."""
-        return next((job for job in self.jobs() if job.id == submission), None)
+        answer = self._send("GET", f"/api/jobs/{quote(submission, safe='')}")
+        if answer.status == 404:
+            return None
+        described = _describe(self._parse(self._accepted(answer)))
+        return described if "farm_job" in described.metadata else None
 
     def stop(self, submission: str) -> None:
-        """Ask a job to end. Returns at once; the driver has STOP_SECONDS."""
-        self._call(lambda: self._client.stop_job(submission))
+        """Ask a job to end, and return at once; the driver has STOP_SECONDS. A job that is not there is no error."""
+        answer = self._send("POST", f"/api/jobs/{quote(submission, safe='')}/stop")
+        if answer.status != 404:
+            self._accepted(answer)
 
-    def logs(self, submission: str) -> str:
-        """All that the job's driver has printed so far, stdout and stderr together."""
-        return self._call(lambda: self._client.get_job_logs(submission))
+    def logs(self, submission: str) -> str | None:
+        """All that the job's driver has printed so far, stdout and stderr together. None where the job is not there."""
+        answer = self._send("GET", f"/api/jobs/{quote(submission, safe='')}/logs")
+        return None if answer.status == 404 else str(self._parse(self._accepted(answer)).get("logs", ""))
 
-    def follow(self, submission: str) -> Iterator[str]:
-        """What the job's driver prints, from the beginning, piece by piece, until the job ends."""
-        with contextlib.closing(asyncio.new_event_loop()) as loop:
-            pieces = self._client.tail_job_logs(submission)
-            while True:
-                try:
-                    yield self._call(lambda: loop.run_until_complete(pieces.__anext__()))  # type: ignore[attr-defined]
-                except StopAsyncIteration:
-                    return
+    def _send(self, method: str, path: str) -> Answer:
+        return request(self.dashboard, method, path, seconds=self.seconds)
 
-    def _call(self, call: Any) -> Any:
-        """Call Ray's client, and turn its exceptions into FarmErrors of one line."""
-        from ray.exceptions import AuthenticationError
+    def _accepted(self, answer: Answer) -> Answer:
+        """The answer, where it is none of trouble. Raises RenderError of one line for any other."""
+        if answer.status != 200:
+            raise RenderError(f"the cluster at {self.dashboard} says: {_short(answer)}")
+        return answer
 
+    def _parse(self, answer: Answer) -> Any:
         try:
-            return call()
-        except AuthenticationError:
-            raise UsageError(f"the cluster at {self.dashboard} refused the token", NO_ACCESS_HELP) from None
-        except OSError:  # ConnectionError of Ray, of requests and of aiohttp
-            raise UsageError(f"no cluster answers at {self.dashboard}", "check --address and that it runs") from None
-        except RuntimeError as error:
-            raise RenderError(f"the cluster at {self.dashboard} says: {first_line(error)}") from None
+            return answer.json()
+        except ValueError:
+            raise RenderError(f"what answers at {self.dashboard} is no Ray dashboard", "check --address") from None
 
 
-NO_AGENT_HELP = (
-    "another Ray on the head's machine may have its agent's port: start the head with --dashboard-agent-listen-port"
-)
-NO_ACCESS_HELP = "give the cluster's token in RAY_AUTH_TOKEN, a file named by RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token"
+def _short(answer: Answer) -> str:
+    """The last line of an answer of trouble: where Ray sends a traceback, that line has the reason."""
+    lines = [line.strip() for line in answer.text.splitlines() if line.strip()]
+    return f"{lines[-1][:300]} (HTTP {answer.status})" if lines else f"HTTP {answer.status}"
 
 
-def dashboard_url(address: str | None) -> str:
-    """The URL of a cluster's dashboard, without a slash at its end.
-
-    It is `address`, else the value of RAY_API_SERVER_ADDRESS, else DEFAULT_DASHBOARD. An address without a scheme gets
-    `http://`. Raises UsageError where the scheme is neither http nor https.
-
-    >>> dashboard_url("head:8265/")
-    'http://head:8265'
-    """
-    url = address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_DASHBOARD
-    url = url if "://" in url else f"http://{url}"
-    if not url.startswith(("http://", "https://")):
-        raise UsageError(f"{url} is no dashboard address", f"write it as {DEFAULT_DASHBOARD}")
-    return url.rstrip("/")
-
-
-@contextlib.contextmanager
-def _address_in_environment(address: str) -> Iterator[None]:
-    """Set RAY_API_SERVER_ADDRESS to `address` inside the block.
-
-    Why: Ray's client prefers this variable, and then RAY_ADDRESS, to the address that it is given.
-    """
-    before = os.environ.get(ADDRESS_VARIABLE)
-    os.environ[ADDRESS_VARIABLE] = address
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[ADDRESS_VARIABLE]
-        else:
-            os.environ[ADDRESS_VARIABLE] = before
-
-
-def _need_token() -> None:
-    """Raise UsageError where Ray is to send a token and finds none."""
-    if os.environ.get("RAY_AUTH_MODE") != "token":
-        return
-    from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
-
-    if not AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
-        raise UsageError("there is no token to show the cluster", NO_ACCESS_HELP)
-
-
-def _describe(job: Any) -> SubmittedJob:
+def _describe(job: Mapping[str, Any]) -> SubmittedJob:
     return SubmittedJob(
-        id=job.submission_id,
-        state=str(getattr(job.status, "value", job.status)),  # type: ignore[arg-type]
-        message=" ".join((job.message or "").split()),
-        metadata=dict(job.metadata or {}),
-        started=(job.start_time or 0) / 1000,
-        ended=(job.end_time or 0) / 1000,
+        id=job["submission_id"],
+        state=job["status"],
+        message=job.get("message") or "",
+        metadata=dict(job.get("metadata") or {}),
+        started=(job.get("start_time") or 0) / 1000,
+        ended=(job.get("end_time") or 0) / 1000,
     )

@@ -182,10 +182,10 @@ class WorkerPool:
         """Start no more workers on this node."""
         self.avoided.add(node)
 
-    def begin(self, worker: str, job_url: str, task: Task, flow_sources: tuple[str, ...]) -> Any:
+    def begin(self, worker: str, job_url: str, task: Task) -> Any:
         """Have a worker render a task. Returns the source of its reports; the dashboard shows the task's pass."""
         call = self.actors[worker].render.options(name=task.pass_name, num_returns="streaming")
-        return call.remote(job_url, task, flow_sources)
+        return call.remote(job_url, task)
 
     def wait(self, sources: Sequence[Any]) -> list[Any]:
         """The first source that has an answer, or an empty list after WAIT_SECONDS, or IDLE_SECONDS without sources."""

@@ -1,6 +1,6 @@
 """What one job does with what the driver tells it: the progress shown, the metrics, `state.json`, and the film.
 
-    events = RenderEvents(running, film, metrics, todo, bars=None)
+    events = RenderEvents(running, film, metrics, todo, counter, bars=None)
     Driver(pool, job_url, schedule, events, settings).run()
 
 Ray must run before this module's callers make a `JobMetrics`; the module itself does not import Ray.
@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from farm.cluster.sizing import LaunchOptions
 from farm.interruption import Interruption
 from farm.job.history import History
+from farm.job.log import JobLog
 from farm.job.state import StateRecorder
+from farm.job.summary import SummaryCounter
 from farm.plan import Task
 from farm.plan.pace import Progress
 from farm.render.film_in_progress import FilmMaker
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 class RunningJob:
     """A job at work: how it was launched, whom it reports to, and what may stop it.
 
-    `progress` is shown to the user, `state` and `history` are kept in the job directory, `interruption` is Ctrl-C.
+    `progress` is shown to the user, `state`, `history` and `log` are kept in the job directory, `interruption` is
+    Ctrl-C.
     """
 
     options: LaunchOptions
@@ -38,12 +41,13 @@ class RunningJob:
     interruption: Interruption
     state: StateRecorder
     history: History
+    log: JobLog
 
 
 class RenderEvents:
-    """The driver's events of one render. `todo` are the tasks that are not finished; `bars` is None without a cluster.
+    """The driver's events of one render. `todo` are the tasks that are not finished, `counter` counts for the summary.
 
-    Each method is called by the driver, in the main thread.
+    `bars` is None without a cluster. Each method is called by the driver, in the main thread.
     """
 
     def __init__(
@@ -52,9 +56,13 @@ class RenderEvents:
         film: FilmMaker,
         metrics: JobMetrics,
         todo: Sequence[Task],
+        counter: SummaryCounter,
         bars: PassBars | None = None,
     ) -> None:
         self._running, self._film, self._metrics, self._bars = running, film, metrics, bars
+        self._counter = counter
+        self._work: dict[str, tuple[int, float, str]] = {}
+        """Of each task at work: frames committed in this run, seconds of work on them, and the latest worker."""
         self._pass_names = {task.id: task.pass_name for task in todo}
         self._steps = {task.id: steps_per_frame(task) for task in todo}
         self._frames = sum(len(task.frames) for task in todo)
@@ -74,16 +82,24 @@ class RenderEvents:
         """Count one committed frame."""
         self._phase = self._pass_names[report.task]
         self._committed += 1
+        self._counter.frame(report.task, report.frame, report.record.bytes)
+        self._running.state.summarize(self._counter.summary)
+        if not report.reused:
+            frames, seconds, _ = self._work.get(report.task, (0, 0.0, ""))
+            self._work[report.task] = (frames + 1, seconds + report.record.seconds, report.record.worker)
         self._metrics.frames_left(self._frames - self._committed)
         self._running.progress.advance(self._phase, self._steps[report.task])
 
     def task_begun(self, task: Task, reports: Any) -> None:
         """Show a task that a renderer was given in Ray's dashboard; `reports` is the stream of its reports."""
+        self._running.log.line(f"{task.id} begun: frames {task.frames}")
         if self._bars:
             self._bars.begun(task.pass_name, reports)
 
     def task_done(self, task_id: str) -> None:
         """Hand the frames of a task on to the film: all of them are committed."""
+        frames, seconds, worker = self._work.pop(task_id, (0, 0.0, ""))
+        self._running.log.line(f"{task_id} done: {frames} frames in {seconds:.1f} s of work, {worker or 'no worker'}")
         self._film.task_done(task_id)
 
     def failures(self, failures: dict[str, list[str]]) -> None:

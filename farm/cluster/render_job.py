@@ -12,7 +12,6 @@ import contextlib
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from farm.cluster.driver import Driver, DriverSettings, TaskRun
@@ -20,26 +19,31 @@ from farm.cluster.driver_tasks import make_segment, run_driver_task
 from farm.cluster.render_events import RenderEvents, RunningJob
 from farm.cluster.session import RaySession, ray_session
 from farm.cluster.sizing import LaunchOptions, job_pool, logical_cpus, worker_runtime
-from farm.errors import CancelledError, InputError, OutputError
+from farm.errors import CancelledError, DamagedError, InputError, OutputError, StorageError
+from farm.files.output import check_output_kind, job_beside, output_size
 from farm.interruption import noted_interruption
 from farm.job import JobDirectory, JobRecord
 from farm.job.credentials import check_no_secrets
 from farm.job.history import History
+from farm.job.keep import give_up
 from farm.job.lease import job_lease
+from farm.job.log import JobLog, LoggedProgress, job_log
 from farm.job.request import film_title
 from farm.job.state import job_state
+from farm.job.summary import SummaryCounter, load_summary
 from farm.media.film import check_encoding, check_output_writable
-from farm.media.source import content_hash
 from farm.plan import Task, plan_tasks
+from farm.plan.estimates import estimate_storage, space_warning
 from farm.plan.pace import Progress
 from farm.plan.schedule import Schedule, Window
 from farm.plan.segments import Segment, SegmentProgress, segment_of_tasks, segments_ahead, settled_tasks
 from farm.render.film_in_progress import FilmMaker
 from farm.render.inputs import Inputs
 from farm.render.network_for_film import with_network
-from farm.render.prepare import Prepared, prepare_job, sibling_flow_sources
-from farm.render.stitch import Segments, is_own_film
+from farm.render.prepare import Prepared, prepare_job
+from farm.render.stitch import Segments, film_note, is_own_film
 from farm.spec import FrameRange, RenderSpec
+from farm.spec.choices import Keep
 from farm.spec.units import format_seconds
 
 if TYPE_CHECKING:
@@ -82,8 +86,8 @@ def job_label(job_url: str, submission: str) -> str:
 
 
 def default_job(output: str) -> str:
-    """The job directory where none is given: `film.mp4` is made in `film.farm`, beside it."""
-    return str(Path(output).with_suffix(".farm"))
+    """The job directory where none is given: `film.mp4` is made in `film.farm`, beside it. Raises OutputError."""
+    return job_beside(output)
 
 
 def render_job(spec: RenderSpec, options: LaunchOptions, progress: Progress) -> dict[str, Any]:
@@ -91,15 +95,16 @@ def render_job(spec: RenderSpec, options: LaunchOptions, progress: Progress) -> 
 
     Raises FarmError; CancelledError on Ctrl-C or SIGTERM, after which the same call continues the job.
     """
-    if options.address is None:
-        return _render_job(spec, options, progress)
-    check_no_secrets(options.job, spec)
-    # from the first to the last step, so that the cluster's dashboard shows them all
-    with ray_session(options.address):
-        return _render_job(spec, options, progress)
+    if options.address is not None:
+        check_no_secrets(options.job, spec)
+    with job_log(JobDirectory(options.job), options.submission) as log, contextlib.ExitStack() as session:
+        if options.address is not None:
+            # from the first to the last step, so that the cluster's dashboard shows them all
+            session.enter_context(ray_session(options.address))
+        return _render_job(spec, options, LoggedProgress(progress, log), log)
 
 
-def _render_job(spec: RenderSpec, options: LaunchOptions, progress: Progress) -> dict[str, Any]:
+def _render_job(spec: RenderSpec, options: LaunchOptions, progress: Progress, log: JobLog) -> dict[str, Any]:
     began = time.monotonic()
     _check_output(spec, JobDirectory(options.job), overwrite=options.overwrite)
     inputs = _read_inputs(spec, options, progress)
@@ -114,17 +119,38 @@ def _render_job(spec: RenderSpec, options: LaunchOptions, progress: Progress) ->
         progress.note(f"{spec.video} is truncated: about {missing} frames are missing")
     try:
         with noted_interruption() as interruption, job_lease(prepared.job.storage, progress.note):
+            log.begin()
             prepared = prepared.as_it_is_now()
             # ... and after it, because the driver that held the lease meanwhile may have finished the job.
             if (report := _finished_report(prepared.spec, prepared.job)) is not None:
                 return _noted(report, progress)
-            with job_state(prepared.job, options.submission) as state, contextlib.ExitStack() as until_the_end:
-                running = RunningJob(options, progress, interruption, state, History(prepared.job))
+            with job_state(prepared.job, options.submission) as state:
+                running = RunningJob(options, progress, interruption, state, History(prepared.job), log)
                 running.history.add("run", text=options.submission)
-                rendered = _render_frames(prepared, running, until_the_end)
-                return _stitch_and_report(prepared, rendered, running, began)
+                return _render_and_stitch(prepared, running, began)
     except KeyboardInterrupt:
         raise CancelledError(f"stopped; job {prepared.job.url} is kept", "run the same command to continue") from None
+
+
+def _render_and_stitch(prepared: Prepared, running: RunningJob, began: float) -> dict[str, Any]:
+    """Render what is left and stitch. What an earlier run committed is believed until it is used.
+
+    Where a frame or segment then turns out to be damaged, all files are read, and what is damaged is made again. So a
+    run that continues a long film begins to work at once, instead of reading every frame of it first.
+    """
+    try:
+        return _run(prepared, running, began, read_all=False)
+    except DamagedError as error:
+        line = f"{error.problem}: every file is read again, and what is damaged is made anew"
+    running.progress.note(line)
+    running.history.add("note", text=line)
+    return _run(prepared.as_it_is_now(), running, began, read_all=True)
+
+
+def _run(prepared: Prepared, running: RunningJob, began: float, *, read_all: bool) -> dict[str, Any]:
+    with contextlib.ExitStack() as until_the_end:
+        rendered = _render_frames(prepared, running, until_the_end, read_all=read_all)
+        return _stitch_and_report(prepared, rendered, running, began)
 
 
 def _check_output(spec: RenderSpec, job: JobDirectory, *, overwrite: bool) -> None:
@@ -132,6 +158,7 @@ def _check_output(spec: RenderSpec, job: JobDirectory, *, overwrite: bool) -> No
 
     A film that this job put there, finished or not, may be replaced; any other film only with `overwrite`.
     """
+    check_output_kind(spec.output)
     if spec.output == spec.video:
         raise OutputError(f"output {spec.output} is the video itself", "choose another -o")
     finished = _finished_report(spec, job) is not None
@@ -162,10 +189,9 @@ def read_inputs(spec: RenderSpec) -> Inputs:
 def _finished_report(spec: RenderSpec, job: JobDirectory) -> dict[str, Any] | None:
     """The report of a job whose film is where it was put, with the size that the report says; None for any other."""
     report = job.load_report()
-    output = Path(spec.output)
-    if report is None or report.get("output") != spec.output or not output.is_file():
+    if report is None or report.get("output") != spec.output:
         return None
-    return report if output.stat().st_size == report.get("output_bytes") else None
+    return report if output_size(spec.output) == report.get("output_bytes", -1) else None
 
 
 def _noted(report: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -173,9 +199,13 @@ def _noted(report: dict[str, Any], progress: Progress) -> dict[str, Any]:
     return report
 
 
-def _render_frames(prepared: Prepared, running: RunningJob, until_the_end: contextlib.ExitStack) -> _Rendered:
+def _render_frames(
+    prepared: Prepared, running: RunningJob, until_the_end: contextlib.ExitStack, *, read_all: bool
+) -> _Rendered:
     """Start Ray, or join it, and run every task that is left. The film is at work `until_the_end`."""
-    options, work = running.options, _work_left(prepared)
+    options, work = running.options, _work_left(prepared, read_all=read_all)
+    if warning := _space_warning(prepared, work, options):
+        running.progress.note(warning)
 
     def film_of(record: JobRecord) -> FilmMaker:
         return until_the_end.enter_context(_film_maker(prepared.job, record, work, options))
@@ -184,6 +214,7 @@ def _render_frames(prepared: Prepared, running: RunningJob, until_the_end: conte
         if session.dashboard_url:
             running.progress.note(f"dashboard {session.dashboard_url}")
         if prepared.record is not None and not work.todo:
+            running.state.summarize(_counter(prepared.job, prepared.record, work, fresh=False).summary)
             figures = {"rendered": 0, "reused": work.done_frames, "steps": 0}
             return _Rendered(prepared.record, film_of(prepared.record), figures)
         pool = job_pool(
@@ -191,22 +222,47 @@ def _render_frames(prepared: Prepared, running: RunningJob, until_the_end: conte
         )
         with contextlib.closing(pool):
             runtime = worker_runtime(pool, session, prepared.spec, running.interruption.check)
-            record = prepared.begin(runtime, save_storage=options.save_storage, threads=options.threads)
+            record = prepared.begin(
+                runtime, save_storage=options.save_storage, threads=options.threads, keep=options.keep
+            )
             film = film_of(record)
-            run = _run_tasks(pool, session, prepared.job, _Rendered(record, film), work, running)
+            counter = _counter(prepared.job, record, work, fresh=prepared.record is None)
+            running.state.summarize(counter.summary)
+            run = _run_tasks(pool, session, prepared.job, _Rendered(record, film), work, running, counter)
         own = record.runtime.on(runtime)
         return _Rendered(record, film, {"runtime": own.model_dump(), **_figures(run, work, pool)})
 
 
-def _work_left(prepared: Prepared) -> _Work:
-    """The plan's tasks, and what of them the job directory holds, whole."""
+def _work_left(prepared: Prepared, *, read_all: bool) -> _Work:
+    """The plan's tasks, and what of them the job directory holds: by the ledgers, or with `read_all` by every file."""
     tasks, job, record = plan_tasks(prepared.plan), prepared.job, prepared.record
     if record is None:
         return _Work(tasks)
     segments = Segments(job, record)
-    encoded = {segment.index for segment in segments.plan if segments.is_made(segment)}
+    is_encoded = segments.is_made if read_all else segments.is_noted
+    encoded = {segment.index for segment in segments.plan if is_encoded(segment)}
     covered = SegmentProgress(record.plan, encoded, ()).covered
-    return _Work(tasks, encoded, settled_tasks(record.plan, tasks, covered, job.is_finished))
+    is_done: Callable[[Task], bool] = job.is_finished if read_all else job.is_committed
+    if not read_all and job.storage.local is None:
+        committed = job.committed_tasks(tasks)  # a ledger after the other, they would take minutes
+        is_done = lambda task: task.id in committed  # noqa: E731
+    return _Work(tasks, encoded, settled_tasks(record.plan, tasks, covered, is_done))
+
+
+def _space_warning(prepared: Prepared, work: _Work, options: LaunchOptions) -> str:
+    """A line where the disk of the job directory has less room than what is left to render will take; else empty."""
+    storage = estimate_storage(prepared.plan, prepared.spec, options.workers or 1)
+    whole = storage.at_once if options.save_storage else storage.total
+    left = sum(len(task.frames) for task in work.todo) / max(sum(len(task.frames) for task in work.tasks), 1)
+    return space_warning(round(whole * left), prepared.job.storage.free_bytes(), prepared.job.url)
+
+
+def _counter(job: JobDirectory, record: JobRecord, work: _Work, *, fresh: bool) -> SummaryCounter:
+    """What the job's summary is counted with. In a `fresh` job nothing is committed, so no ledger is read."""
+    committed: dict[str, Collection[int]] = {task.id: task.frames for task in work.tasks if task.id in work.done}
+    if not fresh:
+        committed |= job.committed_frames(work.todo)
+    return SummaryCounter(record, work.tasks, committed, load_summary(job))
 
 
 def _film_maker(job: JobDirectory, record: JobRecord, work: _Work, options: LaunchOptions) -> FilmMaker:
@@ -224,7 +280,13 @@ def _film_maker(job: JobDirectory, record: JobRecord, work: _Work, options: Laun
 
 
 def _run_tasks(
-    pool: WorkerPool, session: RaySession, job: JobDirectory, rendered: _Rendered, work: _Work, running: RunningJob
+    pool: WorkerPool,
+    session: RaySession,
+    job: JobDirectory,
+    rendered: _Rendered,
+    work: _Work,
+    running: RunningJob,
+    counter: SummaryCounter,
 ) -> TaskRun:
     """Run the tasks that are left on the workers of `pool`, with optical flow computed ahead of them."""
     from farm.cluster.metrics import JobMetrics
@@ -236,29 +298,27 @@ def _run_tasks(
     if options.save_storage:
         at_once = segments_ahead(record.plan, options.workers or session.cpus)
         window = Window(segment_of_tasks(record.plan, work.tasks), at_once)
-    sources = sibling_flow_sources(job, record)
     bars = None if options.address is None else PassBars()
     with contextlib.ExitStack() as cleanup:
         # not beside a window: it would fill the storage with fields that are not needed for long
         if record.spec.method == "optimize" and window is None:
-            cleanup.callback(_flow_ahead(job, record, sources, options).stop)
+            cleanup.callback(_flow_ahead(job, record, options).stop)
         settings = DriverSettings(
             metrics=metrics,
             history=running.history,
-            flow_sources=sources,
             patience=options.patience,
             filmed_up_to=lambda: film.floor,
         )
-        events = RenderEvents(running, film, metrics, work.todo, bars)
+        events = RenderEvents(running, film, metrics, work.todo, counter, bars)
         return Driver(pool, job.url, Schedule(work.tasks, work.done, window=window), events, settings).run()
 
 
-def _flow_ahead(job: JobDirectory, record: JobRecord, sources: tuple[str, ...], options: LaunchOptions) -> FlowAhead:
+def _flow_ahead(job: JobDirectory, record: JobRecord, options: LaunchOptions) -> FlowAhead:
     from farm.cluster.flow_ahead import FlowAhead
 
     ranges = tuple(FrameRange(shot.start, shot.stop) for shot in record.plan.shots if shot.stop - shot.start > 1)
     label = job_label(job.url, options.submission)
-    return FlowAhead(job.url, ranges, sources, title=film_title(record.spec), label=label)
+    return FlowAhead(job.url, ranges, title=film_title(record.spec), label=label)
 
 
 def _figures(run: TaskRun, work: _Work, pool: WorkerPool) -> dict[str, Any]:
@@ -284,9 +344,12 @@ def _stitch_and_report(prepared: Prepared, rendered: _Rendered, running: Running
     notes = _stitch(prepared, rendered, running)
     figures = {**rendered.figures, "stitch_seconds": round(time.perf_counter() - stitching, 1)}
     running.history.add("end")
-    report = _report_of(prepared, rendered.record, figures, notes, began)
+    report = _report_of(prepared, rendered.record, figures, notes, began, running.options.keep)
     prepared.job.save_report(report)
     rendered.film.tidy()
+    with contextlib.suppress(StorageError):  # what is left over only takes room
+        if line := give_up(prepared.job, rendered.record, running.options.keep):
+            running.progress.note(line)
     return report
 
 
@@ -304,9 +367,10 @@ def _stitch(prepared: Prepared, rendered: _Rendered, running: RunningJob) -> lis
 
 
 def _report_of(
-    prepared: Prepared, record: JobRecord, figures: dict[str, Any], notes: list[str], began: float
+    prepared: Prepared, record: JobRecord, figures: dict[str, Any], notes: list[str], began: float, keep: Keep
 ) -> dict[str, Any]:
-    """The report of a render whose film is written; `began` is when, on the monotonic clock."""
+    """The report of a render whose film is written; `began` is when, on the monotonic clock, and `keep` what stays."""
+    film = film_note(prepared.job) or {"bytes": None, "file": None}
     return {
         "job": prepared.job.url,
         "output": prepared.spec.output,
@@ -319,8 +383,9 @@ def _report_of(
         "boundaries": [chunk.start for chunk in record.plan.chunks if not chunk.first_in_shot],
         "runtime": record.runtime.model_dump(),
         "seconds": round(time.monotonic() - began, 1),
-        "output_bytes": Path(prepared.spec.output).stat().st_size,
-        "output_sha256": content_hash(prepared.spec.output),
+        "output_bytes": film["bytes"],
+        "output_sha256": film["file"],
+        "keep": keep,
         "notes": notes,
         **figures,
     }

@@ -1,32 +1,32 @@
-"""The farm as a service: what `farm submit`, `status`, `wait`, `cancel`, `resume` and `retry` do.
+"""The farm as a service: what `farm submit`, `resume` and `retry` do, and the driver's side of a submitted job.
 
 answer = submit_job(request, job_url, cluster)        # on the user's machine
 run_submitted(job_url, submission, progress)          # on the cluster, called by jobs/render.py
-handle = find_job("painted.farm", address=None)       # a job by its directory or its submission id
+resume_job(find_job("painted.farm", None), None, progress)
+
+Jobs that exist are found, looked at, waited for and cancelled by `farm.cluster.handles`. Ray and torch are imported
+only by what renders, so that `submit` and `resume` answer soon.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from farm import __version__
-from farm.cluster.jobs_api import Cluster, SubmittedJob
+from farm.cluster.handles import JobHandle, refuse_while_running
+from farm.cluster.jobs_api import Cluster
 from farm.cluster.monitoring import monitoring_addresses
-from farm.cluster.queued import is_judged_soon, short_job, ticket_of, waits
-from farm.cluster.render_job import render_job
-from farm.cluster.session import ray_session
-from farm.cluster.sizing import LaunchOptions
-from farm.errors import CancelledError, ChunkFailedError, FarmError, StorageError, TimedOutError, UsageError
+from farm.cluster.queued import short_job, ticket_of
+from farm.errors import CancelledError, FarmError, StorageError, UsageError
 from farm.job import JobDirectory
 from farm.job.credentials import check_no_secrets
+from farm.job.keep import check_frames_kept
 from farm.job.lease import job_lease
+from farm.job.registry import note_submission
 from farm.job.request import (
     JobRequest,
     job_metadata,
@@ -35,33 +35,16 @@ from farm.job.request import (
     save_request,
     submission_base,
     submission_number,
+    user_name,
 )
-from farm.job.state import FINISHED, JobState, State, load_state, save_state
+from farm.job.state import FINISHED, JobState, State, load_state, save_state, starting
+from farm.job.summary import take_from_summary
 from farm.plan.fair_share import DEFAULT_PRIORITY
 from farm.plan.pace import Progress
 from farm.plan.reads import dependents
 from farm.spec import FrameRange
 from farm.spec.frames import runs
-from farm.spec.load import absolute_path, spec_differences
-
-CANCEL_SECONDS = 60.0
-"""Seconds that `cancel_job` waits for the job to end."""
-SUMMARY_SECONDS = 20.0
-"""Seconds that `wait_for_job` waits for a driver to end after it has written how its job ended.
-
-In that time the driver prints its summary and releases its actors.
-"""
-QUEUE_SECONDS = 10.0
-"""Longest wait, in seconds, for the queue to take out a job that was cancelled while it waited."""
-POLL_SECONDS = 1.0
-"""Seconds between two requests to the cluster, while something is waited for."""
-SUBMITTING_SECONDS = 60.0
-"""Age, in seconds, up to which a PENDING job that the cluster does not know counts as still being submitted.
-
-`submit_job` writes the state to the job's directory before it calls the cluster.
-"""
-STATE_OF_RAY: dict[str, State] = {"STOPPED": "CANCELLED", "FAILED": "FAILED", "SUCCEEDED": "SUCCEEDED"}
-"""The farm's word for each state in which Ray lists a job whose driver has ended."""
+from farm.spec.load import spec_differences
 
 
 def submit_job(request: JobRequest, job_url: str, cluster: Cluster, *, priority: int | None = None) -> dict[str, Any]:
@@ -109,6 +92,7 @@ def submit_job(request: JobRequest, job_url: str, cluster: Cluster, *, priority:
         update={
             "farm": __version__,
             "dashboard": cluster.dashboard,
+            "owner": request.owner or user_name(),
             "submissions": (*(earlier_request.submissions if earlier_request else ()), submission),
         }
     )
@@ -116,11 +100,13 @@ def submit_job(request: JobRequest, job_url: str, cluster: Cluster, *, priority:
     save_request(job, request)
     save_state(job, JobState(state="PENDING", submission=submission))
     command = ["python", "-m", "jobs.render", job.url, submission]
+    metadata = job_metadata(job.url, request.spec, request.owner, request.priority)
     try:
-        is_new = cluster.submit(submission, command, job_metadata(job.url, request.spec))
+        is_new = cluster.submit(submission, command, metadata)
     except FarmError as error:
         save_state(job, JobState(state="FAILED", submission=submission, reason=str(error)))
         raise
+    note_submission(job.url, submission, os.environ)
     return answer(submission, not is_new)
 
 
@@ -148,6 +134,10 @@ def run_submitted(job_url: str, submission: str, progress: Progress) -> dict[str
         raise StorageError(
             f"{job.url}/request.json is not to be seen from the cluster", "put the job on shared storage: --job URL"
         )
+    from farm.cluster.render_job import render_job
+    from farm.cluster.session import ray_session
+    from farm.cluster.sizing import LaunchOptions
+
     options = LaunchOptions(
         job=job.url,
         workers=request.workers,
@@ -156,6 +146,7 @@ def run_submitted(job_url: str, submission: str, progress: Progress) -> dict[str
         overwrite=request.overwrite,
         priority=request.priority,
         save_storage=request.save_storage,
+        keep=request.keep,
         submission=submission,
     )
     try:
@@ -165,12 +156,15 @@ def run_submitted(job_url: str, submission: str, progress: Progress) -> dict[str
             came = _enter_queue(job, request, submission)
             if came is None:
                 return None
-            return render_job(request.spec, replace(options, came=came, short=short_job(request)), progress)
+            options = replace(options, came=came, short=short_job(request))
+            with starting(job, submission):
+                return render_job(request.spec, options, progress)
     except FarmError as error:
-        recorded = load_state(job)
-        if recorded is None or recorded.state not in FINISHED:
-            state: State = "CANCELLED" if isinstance(error, CancelledError) else "FAILED"
-            save_state(job, JobState(state=state, submission=submission, reason=str(error)))
+        with contextlib.suppress(StorageError):  # the reason is `error`, not the storage that cannot take it
+            recorded = load_state(job)
+            if recorded is None or (recorded.submission == submission and recorded.state not in FINISHED):
+                state: State = "CANCELLED" if isinstance(error, CancelledError) else "FAILED"
+                save_state(job, JobState(state=state, submission=submission, reason=str(error)))
         raise
 
 
@@ -190,159 +184,6 @@ def _enter_queue(job: JobDirectory, request: JobRequest, submission: str) -> flo
     return came
 
 
-@dataclass(frozen=True)
-class JobHandle:
-    """A job that exists, and its place on a cluster.
-
-    `submission` is the id that it was asked for by, or its latest one, and empty for a job that was never submitted.
-    `request` is None for such a job, and `dashboard` is the address of the cluster, None for the default one.
-    """
-
-    job: JobDirectory
-    request: JobRequest | None
-    submission: str
-    dashboard: str | None
-
-    def cluster(self) -> Cluster:
-        """The cluster that has the job. Raises UsageError where the job was never submitted, and as `Cluster` does."""
-        if not self.submission:
-            raise UsageError(f"{self.job.url} was not submitted to a cluster", "it runs in its own shell")
-        return Cluster(self.dashboard)
-
-    def submitted(self) -> SubmittedJob | None:
-        """The job as its cluster lists it. None where the cluster does not know it, or it was never submitted."""
-        return self.cluster().job(self.submission) if self.submission else None
-
-
-def find_job(name: str, address: str | None) -> JobHandle:
-    """The job whose directory, URL or submission id is `name`.
-
-    `address` is that of the cluster; None takes the one that the job was submitted to, or the default one. Raises
-    UsageError where `name` is no path that exists and no submission of the cluster's.
-    """
-    if "://" in name or Path(name).exists():
-        job = JobDirectory(absolute_path(name))
-        request = load_request(job)
-        if request is None:
-            return JobHandle(job, None, "", None)
-        return JobHandle(job, request, request.submissions[-1], address or request.dashboard)
-    if not name.startswith("farm-"):
-        raise UsageError(f"{name} holds no job", "give the job directory or the id that farm submit printed")
-    cluster = Cluster(address)
-    submitted = cluster.job(name)
-    if submitted is None:
-        raise UsageError(f"the cluster at {cluster.dashboard} has no job {name}", "farm list shows its jobs")
-    job = JobDirectory(submitted.metadata["farm_job"])
-    return JobHandle(job, load_request(job), name, cluster.dashboard)
-
-
-def current_state(handle: JobHandle) -> JobState:
-    """The state that is recorded in the job's directory, or the cluster's where the driver could not record its end.
-
-    A driver that was killed leaves RUNNING in the directory; then the cluster tells how it ended.
-    """
-    recorded = load_state(handle.job) or JobState(state="SUCCEEDED" if handle.job.load_report() else "PENDING")
-    if recorded.state in FINISHED and recorded.submission in ("", handle.submission):
-        return recorded
-    submitted = handle.submitted()
-    if submitted is not None and waits(submitted):
-        return recorded.model_copy(update={"state": "QUEUED", "reason": submitted.message})
-    if not handle.submission or (submitted is not None and submitted.active):
-        return recorded
-    # The driver has ended. It may have recorded its end between the two look-ups above.
-    latest = load_state(handle.job)
-    if latest is not None and latest.state in FINISHED and latest.submission == handle.submission:
-        return latest
-    if is_judged_soon(submitted, recorded, handle.request, time.time()):
-        reason = "" if recorded.state == "QUEUED" else "its driver died, and is about to be started again"
-        return recorded.model_copy(update={"state": "QUEUED", "reason": reason})
-    if submitted is None:
-        if recorded.state == "PENDING" and time.time() - recorded.updated < SUBMITTING_SECONDS:
-            return recorded
-        reason = "the cluster does not know the job any more; farm resume continues it"
-        return JobState(state="FAILED", submission=handle.submission, reason=reason)
-    return JobState(state=STATE_OF_RAY[submitted.state], submission=submitted.id, reason=submitted.message)
-
-
-def wait_for_job(
-    handle: JobHandle,
-    timeout: float | None,
-    on_state: Callable[[JobState], None],
-    *,
-    now: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> JobState:
-    """Return when the job has succeeded and its driver has printed its summary.
-
-    `timeout` is in seconds, None for any time. `on_state` is called with every state that is read, about once a second.
-    `now` and `sleep` are the clock, in seconds. Raises ChunkFailedError when the job failed, CancelledError when it was
-    cancelled, TimedOutError after `timeout`.
-    """
-    deadline = math.inf if timeout is None else now() + timeout
-    while True:
-        state = current_state(handle)
-        on_state(state)
-        if state.state in FINISHED:
-            _wait_for_summary(handle, deadline, now, sleep)
-        if state.state == "SUCCEEDED":
-            return state
-        if state.state == "FAILED":
-            raise ChunkFailedError(f"{handle.job.url} failed: {state.reason}", "farm logs tells more")
-        if state.state == "CANCELLED":
-            raise CancelledError(f"{handle.job.url} was cancelled", "farm resume continues it")
-        if now() >= deadline:
-            raise TimedOutError(
-                f"{handle.job.url} is {state.state} after {timeout:g} seconds", "it goes on all the same"
-            )
-        sleep(POLL_SECONDS)
-
-
-def _wait_for_summary(
-    handle: JobHandle, deadline: float, now: Callable[[], float], sleep: Callable[[float], None]
-) -> None:
-    """Wait until the driver has ended, for SUMMARY_SECONDS at most.
-
-    A driver records how its job ended before it prints its summary. Why to wait: `farm logs` right after `farm wait`
-    has the summary. A cluster that does not answer is no error here, as the job has ended.
-    """
-    deadline = min(deadline, now() + SUMMARY_SECONDS)
-    with contextlib.suppress(FarmError):
-        while now() < deadline and (submitted := handle.submitted()) is not None and submitted.active:
-            sleep(POLL_SECONDS)
-
-
-def cancel_job(handle: JobHandle) -> JobState:
-    """Stop a submitted job, wait for its end, and return its state. Its frames stay, so it can be resumed.
-
-    A job that has ended already keeps its state. Raises TimedOutError where the job has not ended after CANCEL_SECONDS,
-    and UsageError where it was never submitted.
-    """
-    cluster = handle.cluster()
-    submitted = cluster.job(handle.submission)
-    if submitted is not None and waits(submitted):
-        # The queue reads this, takes the job out, and has Ray list it as stopped; unless it has just begun.
-        save_state(handle.job, JobState(state="CANCELLED", submission=handle.submission))
-        left = time.monotonic() + QUEUE_SECONDS
-        while submitted is not None and waits(submitted) and time.monotonic() < left:
-            time.sleep(POLL_SECONDS)
-            submitted = cluster.job(handle.submission)
-        if submitted is None or waits(submitted):
-            return current_state(handle)
-    if submitted is not None and submitted.active:
-        cluster.stop(handle.submission)
-    deadline = time.monotonic() + CANCEL_SECONDS
-    while submitted is not None and submitted.active:
-        if time.monotonic() > deadline:
-            raise TimedOutError(f"{handle.submission} has not ended after {CANCEL_SECONDS:g} seconds")
-        time.sleep(POLL_SECONDS)
-        submitted = cluster.job(handle.submission)
-    state = current_state(handle)
-    if state.state not in FINISHED:  # the cluster does not know the job any more
-        state = JobState(state="CANCELLED", submission=handle.submission)
-    save_state(handle.job, state)
-    return state
-
-
 def resume_job(
     handle: JobHandle, address: str | None, progress: Progress, *, overwrite: bool = False, priority: int | None = None
 ) -> dict[str, Any]:
@@ -355,17 +196,22 @@ def resume_job(
     holds no job, and what these two raise.
     """
     request, record = handle.request, handle.job.load_record()
+    cluster = Cluster(address) if address or not handle.submission else handle.cluster()
     if request is None and record is None:
         raise UsageError(f"{handle.job.url} holds no job", "give the job directory, usually the film's name with .farm")
     if request is None and record is not None and address is None:
         if priority is not None:
             raise UsageError("a job of this machine has no priority", "it shares its workers with no other job")
-        options = LaunchOptions(job=handle.job.url, overwrite=overwrite, save_storage=record.save_storage)
+        from farm.cluster.render_job import render_job
+        from farm.cluster.sizing import LaunchOptions
+
+        options = LaunchOptions(
+            job=handle.job.url, overwrite=overwrite, save_storage=record.save_storage, keep=record.keep
+        )
         return render_job(record.spec, options, progress)
     if request is None:
         assert record is not None
-        request = JobRequest(spec=record.spec, save_storage=record.save_storage)
-    cluster = Cluster(address or handle.dashboard)
+        request = JobRequest(spec=record.spec, save_storage=record.save_storage, keep=record.keep)
     request = request.model_copy(update={"overwrite": overwrite or request.overwrite})
     return submit_job(request, handle.job.url, cluster, priority=priority)
 
@@ -394,7 +240,10 @@ def drop_frames(handle: JobHandle, frames: FrameRange) -> Dropped:
 
     Raises UsageError while the job is running, where it has no plan yet, and where `frames` are not all in the film.
     """
+    if handle.submission:
+        handle.cluster()  # raises where the job cannot be submitted again afterwards
     refuse_while_running(handle)
+    check_frames_kept(handle.job)
     with job_lease(handle.job.storage):
         record = handle.job.load_record()
         if record is None:
@@ -409,10 +258,5 @@ def drop_frames(handle: JobHandle, frames: FrameRange) -> Dropped:
             affected.setdefault(pass_name, set()).update(numbers)
             dropped[pass_name] = dropped.get(pass_name, 0) + handle.job.drop_frames(task, numbers)
         handle.job.drop_report()
+        take_from_summary(handle.job, dropped)
     return Dropped({pass_name: runs(numbers) for pass_name, numbers in affected.items()}, dropped)
-
-
-def refuse_while_running(handle: JobHandle) -> None:
-    """Raise UsageError where the job is running on a cluster. A job that runs elsewhere is refused by its lease."""
-    if handle.submission and current_state(handle).state == "RUNNING":
-        raise UsageError(f"{handle.job.url} is running", "farm cancel it first")

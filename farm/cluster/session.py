@@ -50,6 +50,9 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
     # When a worker is killed, Ray also kills its child processes (ffmpeg, optical flow).
     os.environ.setdefault("RAY_process_group_cleanup_enabled", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray sends no statistics to its makers
+    # Ray prints a paragraph for every task that fails and that nobody asks about, such as the bars of workers that the
+    # farm ended itself. What fails a job is asked about, and told in one line.
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     # Ray leaves CUDA_VISIBLE_DEVICES as it is in processes that have no GPU. It is the default of Ray 2.60.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if address is None:

@@ -22,7 +22,7 @@ from farm.plan.liveness import LEAST_SILENCE_SECONDS
 from farm.plan.pace import Progress
 from farm.render.prepare import Prepared
 from farm.spec import RenderSpec
-from farm.spec.choices import Device
+from farm.spec.choices import Device, Keep
 from farm.spec.named_files import input_files
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class LaunchOptions:
     submission: str = ""
     save_storage: bool = False
     """Frames are removed once their segment is encoded, and no more are begun than the schedule's window allows."""
+    keep: Keep = "all"
+    """What of the job's files stays once its film is there (farm.job.keep)."""
     patience: float = LEAST_SILENCE_SECONDS
     """Seconds for which every renderer may report no frame before it counts as stuck."""
 

@@ -1,19 +1,26 @@
 """The token that Ray asks for, in a file that only this user can read.
 
 ensure_token()      # before Ray is started
+auth_token()        # what a request to a cluster carries
 
-Why: Ray would make the file itself, but readable by every user of the machine.
+Why: Ray would make the file itself, but readable by every user of the machine. `python -m farm.cluster.token` makes it
+for a cluster that is started by hand, and prints nothing.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from farm.errors import UsageError
+
 TOKEN_BYTES = 32
 """Random bytes of a token."""
+_warned: set[Path] = set()
+"""Files that this process has warned of."""
 
 
 def token_file(environment: Mapping[str, str]) -> Path | None:
@@ -21,6 +28,38 @@ def token_file(environment: Mapping[str, str]) -> Path | None:
     if environment.get("RAY_AUTH_MODE") != "token" or environment.get("RAY_AUTH_TOKEN"):
         return None
     return Path(environment.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray/auth_token")
+
+
+def auth_token(environment: Mapping[str, str] = os.environ) -> str | None:
+    """The token to show a cluster, from where Ray takes it too. None where no token is asked for.
+
+    It is empty where there is none. Where other users can read the file, that is said once, on stderr. Raises
+    UsageError where the file cannot be read, or holds what no HTTP header can carry.
+    """
+    if environment.get("RAY_AUTH_MODE") != "token":
+        return None
+    path = token_file(environment)
+    try:
+        token = environment["RAY_AUTH_TOKEN"] if path is None else path.read_text()
+        if path is not None:
+            _warn_if_shared(path)
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the token in {path} cannot be read: {error}", "mend the file") from None
+    token = token.strip()
+    if not (token.isascii() and token.isprintable()):
+        raise UsageError("the cluster's token is not one line of plain characters", "make it anew")
+    return token
+
+
+def _warn_if_shared(path: Path) -> None:
+    """Say once that a token's file can be read or changed by other users of this machine."""
+    if path.stat().st_mode & 0o077 and path not in _warned:
+        _warned.add(path)
+        logging.getLogger("farm").warning(
+            "farm: the token in %s can be read by other users of this machine; run: chmod 600 %s", path, path
+        )
 
 
 def ensure_token(environment: Mapping[str, str] = os.environ) -> None:
@@ -37,3 +76,7 @@ def ensure_token(environment: Mapping[str, str] = os.environ) -> None:
         return
     if state.st_mode & 0o077 and state.st_uid == os.getuid():
         path.chmod(0o600)
+
+
+if __name__ == "__main__":
+    ensure_token()  # importing farm.cluster has set RAY_AUTH_MODE

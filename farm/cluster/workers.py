@@ -70,7 +70,7 @@ class Workers(Protocol):
         """Seconds since this node joined the cluster, once for each that came while the job ran; otherwise None."""
         ...
 
-    def begin(self, worker: str, job_url: str, task: Task, flow_sources: tuple[str, ...]) -> Any:
+    def begin(self, worker: str, job_url: str, task: Task) -> Any:
         """Have a worker render a task. Returns the source of its reports."""
         ...
 

@@ -23,6 +23,8 @@ def check_can_write(path: str | Path, *, overwrite: bool) -> None:
     and `overwrite` is False.
     """
     output = Path(path)
+    if "://" in str(path):
+        raise OutputError(f"{path} is an address, and this file is written to a disk", "give a path")
     if not output.parent.is_dir():
         raise OutputError(f"the directory {output.parent} does not exist", "create it first")
     if not os.access(output.parent, os.W_OK | os.X_OK):

@@ -8,9 +8,7 @@ from __future__ import annotations
 import io
 import zlib
 
-import cv2
 import numpy as np
-from PIL import Image
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _FRAME = 12
@@ -39,6 +37,8 @@ def encode_png(image: np.ndarray, *, compress: bool = True) -> bytes:
     The compression is level 1 with run lengths only, because paint hardly compresses further. Without compression and
     filter, encoding takes a tenth of the time, and paint takes a fifth more room.
     """
+    import cv2  # here, as in decode_png, because commands that read no frame shall answer at once
+
     pixels = image[..., ::-1] if image.ndim == 3 else image
     options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
     if not compress:
@@ -48,5 +48,7 @@ def encode_png(image: np.ndarray, *, compress: bool = True) -> bytes:
 
 def decode_png(data: bytes) -> np.ndarray:
     """The picture in PNG bytes, uint8 (H, W, 3) RGB or (H, W). Raises OSError, SyntaxError or ValueError for no PNG."""
+    from PIL import Image
+
     with Image.open(io.BytesIO(data)) as picture:
         return np.asarray(picture)

@@ -13,15 +13,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import shutil
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import fsspec
 import tenacity
 
-from farm.errors import StorageError, UsageError
+from farm.errors import DiskFullError, StorageError, UsageError
 from farm.files.atomic import copy_atomically, is_half_written, move_into_place, write_atomically
 
 ATTEMPTS = 6
@@ -30,6 +33,13 @@ PASSING_ERRORS = frozenset(
     {errno.EIO, errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ESTALE, errno.ETIMEDOUT, errno.ENOLCK}
 )
 """Error numbers of a network file system or an overloaded store. A full disk or a missing right is not among them."""
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Error numbers of a disk, or of a user's share of one, that has no room."""
+REMOVED_AT_ONCE = 1000
+"""Files that object storage is asked to remove with one request, the most that S3 allows."""
+WRITTEN_AT_ONCE = 8
+"""Files of one call that are written at the same time to object storage, where each takes a round trip."""
 
 T = TypeVar("T")
 
@@ -45,6 +55,8 @@ class Storage:
         self.url = url.rstrip("/")
         self._local: Path | None = None
         self._remote: Any = None
+        # s3fs asks for a file's size before it reads it, to read large ones in parts, unless it is told not to
+        self._one_request = {"max_concurrency": 1} if url.startswith(("s3://", "s3a://")) else {}
         if "://" not in url or url.startswith("file://"):
             self._local = Path(url.removeprefix("file://")).absolute()
             self.url = str(self._local)
@@ -75,6 +87,16 @@ class Storage:
 
         self._attempt("written", name, write)
 
+    def write_all(self, files: Mapping[str, bytes]) -> None:
+        """Commit several files, by name. Where it raises, some of them may be there."""
+        if self._local is not None or len(files) < 2:
+            for name, data in files.items():
+                self.write(name, data)
+            return
+        with ThreadPoolExecutor(WRITTEN_AT_ONCE) as threads:
+            for _ in threads.map(self.write, files, files.values()):
+                pass
+
     def upload(self, source: Path, name: str) -> None:
         """Copy a local file of any size to `name`, in pieces. It is there whole or not at all."""
 
@@ -103,7 +125,7 @@ class Storage:
         def read() -> bytes | None:
             try:
                 if self._local is None:
-                    return bytes(self._remote.cat_file(f"{self._root}/{name}"))
+                    return bytes(self._remote.cat_file(f"{self._root}/{name}", **self._one_request))
                 return (self._local / name).read_bytes()
             except (FileNotFoundError, NotADirectoryError):
                 return None
@@ -119,6 +141,20 @@ class Storage:
             return (self._local / name).exists()
 
         return self._attempt("read", name, exists)
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file. None where there is no such file."""
+
+        def size() -> int | None:
+            try:
+                if self._local is None:
+                    return int(self._remote.info(f"{self._root}/{name}")["size"])
+                path = self._local / name
+                return path.stat().st_size if path.is_file() else None
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+        return self._attempt("read", name, size)
 
     def names(self, folder: str) -> list[str]:
         """Names of all whole files at any depth below `folder`, relative to this storage, sorted."""
@@ -147,6 +183,34 @@ class Storage:
                     self._inside(name).unlink(missing_ok=True)
 
         self._attempt("removed", name, remove)
+
+    def remove_all(self, names: Sequence[str]) -> None:
+        """Remove many files, and on a disk the folders that are empty then. One that is not there is no error."""
+        if self._local is None:
+            for at in range(0, len(names), REMOVED_AT_ONCE):
+                keys = [self._key(name) for name in names[at : at + REMOVED_AT_ONCE]]
+                self._attempt("removed", names[at], partial(self._remove_objects, keys))
+            return
+        for name in names:
+            self.remove(name)
+        folders = {parent for name in names for parent in PurePosixPath(name).parents if parent.name}
+        for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
+            with contextlib.suppress(OSError):  # not empty
+                (self._local / folder).rmdir()
+
+    def _remove_objects(self, keys: list[str]) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._remote.rm(keys)
+
+    def free_bytes(self) -> int | None:
+        """Bytes that may still be written. None on object storage, and where that cannot be told."""
+        place = self._local
+        while place is not None and not place.exists() and place != place.parent:
+            place = place.parent
+        try:
+            return None if place is None else shutil.disk_usage(place).free
+        except OSError:
+            return None
 
     def sweep(self, folders: Collection[str]) -> None:
         """Remove files that killed writers left half written, at any depth below `folders`.
@@ -187,6 +251,11 @@ class Storage:
         except Exception as error:
             if self._local is not None and not isinstance(error, OSError):
                 raise
+            if isinstance(error, OSError) and error.errno in DISK_FULL:
+                raise DiskFullError(
+                    f"{self.url}/{name} cannot be {done}: the disk is full: {error.strerror}",
+                    "make room, then run the same command again",
+                ) from error
             reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
             raise StorageError(
                 f"{self.url}/{name} cannot be {done}: {reason}", "free or mend the storage, then run again"

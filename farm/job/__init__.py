@@ -4,11 +4,16 @@ directory      the files of a job, read and committed
 record         what a job is, and what a committed frame is
 lease          one driver at a time
 state          what the job is doing, for people
+standing       what the job is, from its directory and the cluster's word; pure
+summary        how far it is, in one small file
+log            what its driver wrote
 history        what happened beside the frames, for people
 status         how far a job is
 request        what was submitted to a cluster
+registry       the jobs that were submitted
 credentials    the refusal to keep secrets
 forecast       the forecast that was made
+keep           what stays once the film is there
 measures       the warp errors that were measured
 """
 

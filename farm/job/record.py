@@ -9,6 +9,7 @@ from pydantic import AliasChoices, Field
 
 from farm.plan import JobRuntime, RenderPlan, VideoProbe
 from farm.spec import Model, RenderSpec
+from farm.spec.choices import Keep
 
 FLOW_STORE_VERSION = 2
 """Part of the flow store's key. It rises whenever stored flow would come out different."""
@@ -19,8 +20,8 @@ class JobRecord(Model):
 
     `input_hashes` maps the path of every file that the render reads to the SHA-256 of its bytes. `cuts` are the first
     frames of new shots. `versions` maps packages to the versions that began the job. `save_storage` is how the render
-    was begun, so that a driver that continues it does the same, and so is `threads`, the threads of a worker that were
-    asked for.
+    was begun, so that a driver that continues it does the same, and so are `threads`, the threads of a worker that were
+    asked for, and `keep`, what stays after success (farm.job.keep).
     """
 
     spec: RenderSpec
@@ -32,6 +33,7 @@ class JobRecord(Model):
     versions: dict[str, str]
     save_storage: bool = Field(default=False, validation_alias=AliasChoices("save_storage", "spare_storage"))
     threads: int | None = None
+    keep: Keep = "all"
 
 
 class FrameRecord(Model):

@@ -5,8 +5,10 @@ The spec travels through the job's storage, never through the Jobs API: what is 
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import json
+import os
 import re
 from collections.abc import Collection
 from pathlib import PurePosixPath
@@ -20,13 +22,14 @@ from farm.job.directory import JobDirectory
 from farm.plan.fair_share import DEFAULT_PRIORITY
 from farm.plan.queue import DEFAULT_RESTARTS
 from farm.spec import Model, RenderSpec
+from farm.spec.choices import Keep
 
 
 class JobRequest(Model):
     """A submitted job. `dashboard` is the address of the cluster, `submissions` are its ids there, oldest first.
 
-    `farm` is the version that submitted it. None for `workers` or `threads` leaves the number to the cluster.
-    `restarts` is how often the job is begun again after its driver died.
+    `farm` is the version that submitted it, `owner` the user who did. None for `workers` or `threads` leaves the number
+    to the cluster. `restarts` is how often the job is begun again after its driver died.
     """
 
     spec: RenderSpec
@@ -36,7 +39,9 @@ class JobRequest(Model):
     restarts: int = Field(default=DEFAULT_RESTARTS, ge=0, le=100)
     overwrite: bool = False
     save_storage: bool = Field(default=False, validation_alias=AliasChoices("save_storage", "spare_storage"))
+    keep: Keep = "all"
     farm: str = __version__
+    owner: str = ""
     dashboard: str = ""
     submissions: tuple[str, ...] = ()
 
@@ -87,16 +92,31 @@ def film_title(spec: RenderSpec) -> str:
     return PurePosixPath(file_name(spec.video)).stem
 
 
-def job_metadata(job_url: str, spec: RenderSpec) -> dict[str, str]:
-    """What Ray's dashboard shows of a job: file names without folders, queries or anything secret."""
+def user_name() -> str:
+    """The name of the user who runs this process, or its number where it has no name, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def job_title(spec: RenderSpec) -> str:
+    """What a job is called in lists: its film, its styles, and which frames where it is not the whole film."""
     styles = ", ".join(file_name(style.path) for style in spec.styles)
     title = f"{file_name(spec.video)} as {styles}" if styles else file_name(spec.video)
+    return f"{title}, frames {spec.frames}" if spec.frames else title
+
+
+def job_metadata(job_url: str, spec: RenderSpec, owner: str = "", priority: int = DEFAULT_PRIORITY) -> dict[str, str]:
+    """What Ray's dashboard shows of a job: file names without folders, queries or anything secret."""
     return {
-        "job_name": title,
+        "job_name": job_title(spec),
         "farm_job": job_url,
+        "owner": owner,
+        "priority": str(priority),
         "video": file_name(spec.video),
         "size": str(spec.size or "source"),
-        "styles": styles,
+        "styles": ", ".join(file_name(style.path) for style in spec.styles),
         "method": spec.method,
         "output": file_name(spec.output),
     }

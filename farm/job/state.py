@@ -3,15 +3,19 @@
     with job_state(job, submission="clip-1a2b") as recorder:     # RUNNING, then SUCCEEDED, FAILED or CANCELLED
         recorder.beat("pass 1", 12, 48)
 
-The frames and the ledger alone decide what is rendered. This file only tells people.
+The frames and the ledger alone decide what is rendered. These files only tell people: `state.json`, and `summary.json`
+(farm.job.summary). What is made of them, and of what a cluster says, is decided in farm.job.standing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any, Literal
 
 from pydantic import AliasChoices, Field
@@ -19,12 +23,19 @@ from pydantic import AliasChoices, Field
 from farm.errors import CancelledError, FarmError, StorageError
 from farm.files.checked_json import parse_or_none
 from farm.job.directory import JobDirectory
+from farm.job.summary import JobSummary, save_summary
 from farm.spec import Model
 
 BEAT_SECONDS = 15.0
 """Seconds between two writes of `state.json` while a job runs."""
+SUMMARY_SECONDS = 1.0
+"""Least seconds between two writes of `summary.json`."""
 SILENT_AFTER_SECONDS = 90.0
 """Seconds without a write of `state.json` after which a running job has probably lost its driver: six beats."""
+
+RESERVE = "state.reserve"
+"""A file that is given up at the end of a run, so that its state can be written although the disk is full."""
+RESERVE_BYTES = 1 << 16
 
 State = Literal["QUEUED", "PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
 """What a job is doing, or how it ended. QUEUED has no driver yet, or none any more; PENDING has one that starts."""
@@ -69,37 +80,121 @@ def save_state(job: JobDirectory, state: JobState) -> None:
 
 
 class StateRecorder:
-    """Keeps `state.json` up to date, with a write every BEAT_SECONDS at the most. `now` is the state at present."""
+    """Keeps `state.json` and `summary.json` up to date from a thread of its own. `now` is the state at present.
+
+    So a driver gives signs of life while it waits for storage, for a scan of the film or for its first worker. Until
+    `begin` is called the driver does not hold the job's lease; then `state.json` is only written while it still belongs
+    to this submission.
+    """
 
     def __init__(self, job: JobDirectory, submission: str = "") -> None:
         self._job = job
-        self._written = time.monotonic()
-        self.now = JobState(state="RUNNING", submission=submission)
-        save_state(job, self.now)
+        self.now = JobState(state="RUNNING", submission=submission, phase="start")
+        self._has_lease = False
+        self._summary: Callable[[], JobSummary] | None = None
+        self._summary_is_new = False
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep_writing, name="state", daemon=True)
+
+    def start(self) -> None:
+        """Begin to give signs of life, before the job's lease is held."""
+        self._write_state()
+        self._thread.start()
+
+    def begin(self) -> None:
+        """Say that the driver holds the lease and the job is RUNNING. Raises StorageError."""
+        self._has_lease = True
+        self.now = self.now.model_copy(update={"phase": ""})
+        save_state(self._job, self.now)
+        if self._job.storage.local is not None:
+            with contextlib.suppress(StorageError):
+                self._job.storage.write(RESERVE, os.urandom(RESERVE_BYTES))  # no zeros: some file systems store none
+        if not self._thread.is_alive():
+            self._thread.start()
 
     def beat(self, phase: str, done: int, total: int) -> None:
-        """Give a sign of life: the phase of the latest frame, and `done` of `total` frames."""
+        """Say what is under way: the phase of the latest frame, and `done` of `total` frames."""
         self.now = self.now.model_copy(update={"phase": phase, "done": done, "total": total})
-        if time.monotonic() - self._written >= BEAT_SECONDS:
-            self._written = time.monotonic()
-            with contextlib.suppress(StorageError):  # nothing depends on it
-                save_state(self._job, self.now)
+
+    def summarize(self, summary: Callable[[], JobSummary]) -> None:
+        """Have `summary.json` written anew, within SUMMARY_SECONDS or at the end, as `summary()` says by then."""
+        self._summary, self._summary_is_new = summary, True
 
     def failed(self, failures: dict[str, list[str]]) -> None:
         """Note the last log lines of each task that failed for good. They are written with the next state."""
         self.now = self.now.model_copy(update={"failures": failures})
 
     def end(self, state: State, reason: str = "") -> None:
-        """Write how the job ended. Storage that takes nothing is passed over in silence."""
+        """Write how the job ended, on a full disk in the room that was reserved for it. Raises nothing."""
+        self.stop()
         self.now = self.now.model_copy(update={"state": state, "reason": reason})
-        with contextlib.suppress(StorageError):  # storage that is full cannot take this either
+        self._write_summary()  # before the room is given up, so that the state has it
+        with contextlib.suppress(StorageError):
+            self._job.storage.remove(RESERVE)
             save_state(self._job, self.now)
+
+    def end_before_lease(self, state: State) -> None:
+        """Write how a run ended that never took the lease. Nothing is written for one that did."""
+        self.stop()
+        if not self._has_lease:
+            self.now = self.now.model_copy(update={"state": state, "phase": ""})
+            self._write_state()
+
+    def stop(self) -> None:
+        """Give no more signs of life."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _keep_writing(self) -> None:
+        beat = time.monotonic()
+        while not self._ended.wait(SUMMARY_SECONDS):
+            self._write_summary()
+            if time.monotonic() - beat >= BEAT_SECONDS:
+                beat = time.monotonic()
+                self._write_state()
+
+    def _write_state(self) -> None:
+        with contextlib.suppress(StorageError):  # nothing depends on it
+            if not self._has_lease:
+                recorded = load_state(self._job)
+                if recorded is None or recorded.submission != self.now.submission or recorded.state in FINISHED:
+                    return
+            save_state(self._job, self.now)
+
+    def _write_summary(self) -> None:
+        if self._summary is not None and self._summary_is_new:
+            self._summary_is_new = False
+            with contextlib.suppress(StorageError):  # the next one may get through
+                save_summary(self._job, self._summary())
+
+
+_starting: ContextVar[StateRecorder | None] = ContextVar("starting", default=None)
+"""The recorder of a submitted job whose driver has not taken the lease yet."""
+
+
+@contextlib.contextmanager
+def starting(job: JobDirectory, submission: str) -> Iterator[None]:
+    """Give signs of life of a submitted job from the first moment of its driver on; `job_state` inside goes on."""
+    recorder = StateRecorder(job, submission)
+    token = _starting.set(recorder)
+    recorder.start()
+    try:
+        yield
+        recorder.end_before_lease("SUCCEEDED")  # there was nothing to do: the film was finished
+    except KeyboardInterrupt:
+        recorder.end_before_lease("CANCELLED")
+        raise
+    finally:
+        recorder.stop()
+        _starting.reset(token)
 
 
 @contextlib.contextmanager
 def job_state(job: JobDirectory, submission: str = "") -> Iterator[StateRecorder]:
     """Record that a job is RUNNING, and in the end how the work inside the block ended. Its errors pass through."""
-    recorder = StateRecorder(job, submission)
+    recorder = _starting.get() or StateRecorder(job, submission)
+    recorder.begin()
     try:
         yield recorder
     except (CancelledError, KeyboardInterrupt) as error:

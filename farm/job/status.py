@@ -1,4 +1,4 @@
-"""How far a job is, from its directory alone."""
+"""How far a job is, from its directory and from what its cluster says of it."""
 
 from __future__ import annotations
 
@@ -9,44 +9,93 @@ from typing import Any
 from farm.errors import UsageError
 from farm.job.directory import JobDirectory
 from farm.job.history import Happening, load_history
-from farm.job.state import JobState, load_state
+from farm.job.standing import ClusterWord, Standing, decide
+from farm.job.state import FINISHED, JobState, load_state
+from farm.job.summary import JobSummary, load_summary
 from farm.plan import Task, plan_tasks
 from farm.spec.load import absolute_path
+from farm.spec.units import format_seconds
+
+AskCluster = Callable[[str, JobState | None], ClusterWord | None]
+"""Asks a job's cluster what it says of the job in that directory, whose `state.json` is the second argument.
+
+It returns None where there is no cluster to ask, or none that answers.
+"""
 
 
-def job_status(job_url: str) -> dict[str, Any]:
-    """Frames committed by pass, what the job is doing, and the report if it is done: what `farm status --json` prints.
+def nobody_asked(job_url: str, recorded: JobState | None) -> ClusterWord | None:
+    """An `AskCluster` that asks nobody."""
+    return None
 
-    Raises UsageError where there is no job, StorageError where it cannot be read.
+
+def job_status(job_url: str, ask: AskCluster = nobody_asked) -> dict[str, Any]:
+    """Frames committed by pass, what the job is, and the report once it is done: what `farm status --json` prints.
+
+    The counts come from the summary that the driver keeps; where there is none, from the ledgers. `ask` is called for a
+    job that has not ended by its own word. Raises UsageError where there is no job, StorageError where it cannot be
+    read.
     """
     job = JobDirectory(absolute_path(job_url))
-    record, state = job.load_record(), load_state(job)
-    if record is None and state is None:
-        raise UsageError(f"{job_url} holds no job", "give the job directory, usually the film's name with .farm")
-    tasks = plan_tasks(record.plan) if record else []
-    passes = frames_by_pass(tasks, lambda task: len(job.ledger(task.id).keys() & set(task.frames)))
-    report = job.load_report()
-    doing = current_state(state, report)
+    summary = load_summary(job)
+    state, standing, report = job_standing(job, ask)
+    if summary is None:
+        summary = _counted(job, state, job_url)
+    doing = standing.state
     return {
         "job": job.url,
         "state": doing,
         "submission": state.submission if state else "",
         "stage": state.phase if state and doing == "RUNNING" else "",
-        "silent_seconds": round(state.silent_for(time.time())) if state else 0,
-        "reason": state.reason if state and doing in ("FAILED", "CANCELLED") else "",
+        "silent_seconds": round(state.silent_for(time.time())) if state and doing in ("RUNNING", "LOST") else 0,
+        "reason": standing.reason,
         "failures": state.failures if state else {},
         "node_problems": [] if doing == "SUCCEEDED" else node_problems(load_history(job)),
-        "video": record.spec.video if record else "",
-        "output": record.spec.output if record else "",
-        "frames": sum(frames for _, frames in passes.values()),
-        "committed": sum(committed for committed, _ in passes.values()),
-        "stages": {name: {"frames": frames, "committed": committed} for name, (committed, frames) in passes.items()},
+        "video": summary.video,
+        "output": summary.output,
+        "frames": summary.frames,
+        "committed": summary.committed,
+        "percent": summary.percent,
+        "seconds_left": seconds_left(summary, doing),
+        "stages": {name: {"frames": frames, "committed": done} for name, (done, frames) in summary.stages.items()},
         "report": report,
     }
 
 
+def job_standing(
+    job: JobDirectory, ask: AskCluster = nobody_asked, asked: str = ""
+) -> tuple[JobState | None, Standing, dict[str, Any] | None]:
+    """What `state.json` says at last, what the job is, and the report of a job that is finished.
+
+    `asked` is as for `decide`. The state is read again after the cluster has answered, because a driver records its end
+    before it ends. Raises StorageError.
+    """
+    state = load_state(job)
+    word = None
+    if state is None or state.state not in FINISHED or (asked and state.submission not in ("", asked)):
+        word = ask(job.url, state)
+        state = load_state(job) if word is not None else state
+    report = job.load_report() if state is None or state.state in FINISHED else None
+    return state, decide(state, word, now=time.time(), has_report=bool(report), asked=asked), report
+
+
+def seconds_left(summary: JobSummary, doing: str) -> float | None:
+    """Seconds until all frames are committed; None where the job is not at work, or nobody can tell yet."""
+    return summary.seconds_left if doing == "RUNNING" else None
+
+
+def _counted(job: JobDirectory, state: JobState | None, name: str) -> JobSummary:
+    """What a summary would say, counted from the ledgers. Raises UsageError where there is no job."""
+    record = job.load_record()
+    if record is None and state is None:
+        raise UsageError(f"{name} holds no job", "give the job directory, usually the film's name with .farm")
+    if record is None:
+        return JobSummary()
+    stages = frames_by_pass(plan_tasks(record.plan), lambda task: len(job.ledger(task.id).keys() & set(task.frames)))
+    return JobSummary(video=record.spec.video, output=record.spec.output, stages=stages)
+
+
 def current_state(state: JobState | None, report: Mapping[str, Any] | None) -> str:
-    """PENDING, RUNNING, SUCCEEDED, FAILED, CANCELLED, or UNFINISHED where no file says.
+    """What `decide` makes of the directory alone: PENDING, RUNNING, SUCCEEDED, ..., LOST or UNFINISHED.
 
     A report means that the film is there, whatever an earlier run wrote of its end. Only a job that has been begun
     again since is more than that.
@@ -54,9 +103,7 @@ def current_state(state: JobState | None, report: Mapping[str, Any] | None) -> s
     >>> current_state(JobState(state="FAILED"), {"frames": 48})
     'SUCCEEDED'
     """
-    if report and (state is None or state.state not in ("PENDING", "RUNNING")):
-        return "SUCCEEDED"
-    return state.state if state else "UNFINISHED"
+    return decide(state, None, now=time.time(), has_report=bool(report)).state
 
 
 def node_problems(history: Sequence[Happening]) -> list[str]:
@@ -86,11 +133,13 @@ def frames_by_pass(tasks: Iterable[Task], committed: Callable[[Task], int]) -> d
 
 def status_lines(status: dict[str, Any]) -> Iterator[str]:
     """What `farm status` prints for people of what `job_status` returned."""
-    yield f"{status['job']}: {status['state']}, {status['committed']} of {status['frames']} frames committed"
+    left = status["seconds_left"]
+    eta = "" if left is None else f", {format_seconds(left)} left"
+    yield f"{status['job']}: {status['state']}, {status['committed']} of {status['frames']} frames committed{eta}"
     for pass_name, counts in status["stages"].items():
         yield f"  {pass_name:<8} {counts['committed']:>6} / {counts['frames']}"
-    if status["silent_seconds"]:
-        yield f"  no sign of life for {status['silent_seconds']} s: if its driver is gone, farm resume continues it"
+    if status["silent_seconds"] and status["state"] == "RUNNING":
+        yield f"  no sign of life for {status['silent_seconds']} s, but the cluster says that its driver runs"
     yield from (f"  {line}" for line in status["node_problems"])
     if status["reason"]:
         yield f"  {status['reason']}"

@@ -20,7 +20,8 @@ import ffmpeg
 import numpy as np
 
 from farm.errors import EncodeError, StorageError, UsageError
-from farm.files.atomic import check_can_write, move_into_place
+from farm.files.atomic import move_into_place
+from farm.files.output import check_can_put, check_output_kind
 from farm.files.remote import fetch
 from farm.files.storage import again
 from farm.media.encode import SUFFIX, Pipe, encode_segment, packets_in_order, wrong_count
@@ -70,12 +71,13 @@ def film_times(probe: VideoProbe, frames: FrameRange) -> FilmTimes:
 
 
 def check_output_writable(path: str | Path, overwrite: bool) -> None:
-    """Check that a film may be written to `path`. Reads only.
+    """Check that a film may be written to `path`, a path or the URL of an object (farm.files.output).
 
-    Raises OutputError for an unknown kind of film, a missing or read-only directory, or a film that is there already.
+    Raises OutputError for an unknown kind of film, a place that cannot be written to, or a film that is there already.
     """
+    check_output_kind(str(path))
     container_extension(str(path))
-    check_can_write(path, overwrite=overwrite)
+    check_can_put(str(path), overwrite=overwrite)
 
 
 def check_encoding(output: str | Path, settings: EncodeSettings) -> None:

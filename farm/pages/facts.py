@@ -18,8 +18,10 @@ from farm.errors import UsageError
 from farm.job import FrameRecord, JobDirectory, JobRecord
 from farm.job.forecast import load_forecast
 from farm.job.history import Happening, load_history
-from farm.job.state import JobState, load_state
-from farm.job.status import current_state, frames_by_pass
+from farm.job.standing import ClusterWord, Standing, decide
+from farm.job.state import FINISHED, JobState, load_state
+from farm.job.status import AskCluster, frames_by_pass, job_standing, nobody_asked
+from farm.job.summary import JobSummary, load_summary
 from farm.plan import Task, plan_tasks
 from farm.plan.forecast import Forecast
 from farm.render.detail import FrameDetail
@@ -80,11 +82,20 @@ class JobFacts:
     errors: Mapping[int, float | None] = field(default_factory=dict)
     details: Mapping[int, FineDetail] = field(default_factory=dict)
     stills: Mapping[int, FrameDetail] = field(default_factory=dict)
+    summary: JobSummary | None = None
+    """The driver's own counts, where the ledgers have not been read."""
+    word: ClusterWord | None = None
+    """What the job's cluster says of it, where that was asked and answered."""
+
+    @cached_property
+    def standing(self) -> Standing:
+        """What the job is, and why, as `farm status` says it too."""
+        return decide(self.state, self.word, now=self.now, has_report=bool(self.report))
 
     @property
     def doing(self) -> str:
-        """PENDING, RUNNING, SUCCEEDED, FAILED, CANCELLED, or UNFINISHED where no file says."""
-        return current_state(self.state, self.report)
+        """PENDING, RUNNING, SUCCEEDED, FAILED, CANCELLED, LOST, or UNFINISHED where no file says."""
+        return self.standing.state
 
     @property
     def silent_seconds(self) -> float:
@@ -94,6 +105,8 @@ class JobFacts:
     @cached_property
     def passes(self) -> dict[str, tuple[int, int]]:
         """(frames committed, frames in all) of each pass, by its name, the first pass first."""
+        if self.summary is not None:
+            return dict(self.summary.stages)
         return frames_by_pass(self.tasks, lambda task: len(self.ledgers.get(task.id, {})))
 
     @cached_property
@@ -173,6 +186,8 @@ class JobFacts:
 
         The steps that are still planned are divided by the pace of the latest commits. Frames without steps count 1.
         """
+        if self.summary is not None:
+            return self.summary.seconds_left
         planned = {task.id: task.steps / len(task.frames) or 1.0 for task in self.tasks}
         left = sum(planned[task.id] * (len(task.frames) - len(self.ledgers.get(task.id, {}))) for task in self.tasks)
         since = self.runs[-1] if self.runs else 0.0
@@ -189,9 +204,13 @@ class JobFacts:
 
 
 class JobReader:
-    """Reads one job as often as asked. Ledgers of finished tasks are read once."""
+    """Reads one job as often as asked. Ledgers of finished tasks are read once.
 
-    def __init__(self, url: str) -> None:
+    `ask` asks the job's cluster whether a driver that has not recorded its end is still there.
+    """
+
+    def __init__(self, url: str, ask: AskCluster = nobody_asked) -> None:
+        self._ask = ask
         self.job = JobDirectory(absolute_path(url))
         self._record: JobRecord | None = None
         self._tasks: list[Task] = []
@@ -201,6 +220,8 @@ class JobReader:
     def read(self) -> JobFacts:
         """The job as it is now. Raises UsageError where there is no job, StorageError where it cannot be read."""
         job, state, history = self.job, load_state(self.job), load_history(self.job)
+        word = self._ask(job.url, state) if state is None or state.state not in FINISHED else None
+        state = load_state(job) if word is not None else state  # a driver records its end before it ends
         runs = sum(happening.kind == "run" for happening in history)
         if self._record is None or runs != self._runs:  # begun again: frames may have been dropped before
             self._record, self._runs = job.load_record(), runs
@@ -218,6 +239,30 @@ class JobReader:
             tasks=self._tasks,
             ledgers=self._ledgers(),
             now=time.time(),
+            word=word,
+        )
+
+    def summarized(self) -> JobFacts | None:
+        """The job as its driver's summary tells it, read within tenths of a second; None where there is none.
+
+        Record, history and ledgers are left out.
+        """
+        summary = load_summary(self.job)
+        if summary is None:
+            return None
+        state, standing, report = job_standing(self.job, self._ask)
+        return JobFacts(
+            url=self.job.url,
+            record=None,
+            state=state,
+            report=report,
+            history=(),
+            forecast=None,
+            tasks=(),
+            ledgers={},
+            now=time.time(),
+            summary=summary,
+            word=ClusterWord(standing.state) if standing.state == "RUNNING" else None,
         )
 
     def _ledgers(self) -> dict[str, dict[int, FrameRecord]]:

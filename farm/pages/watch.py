@@ -19,6 +19,7 @@ from aiohttp import web
 
 from farm.errors import FarmError, UsageError
 from farm.job.measures import Measures
+from farm.job.status import AskCluster, nobody_asked
 from farm.media.jpeg import jpeg
 from farm.pages.document import asset, content_policy
 from farm.pages.facts import JobFacts, JobReader, Shown
@@ -33,6 +34,8 @@ WIDTHS = range(16, 2049)
 """Widths of pictures, in pixels, that a browser may ask for."""
 SLOW = ("strip", "look", "paint", "curves", "seams", "time")
 """Sections that are drawn only every DRAWN_EVERY seconds: they take processor time from a render on this machine."""
+SOON = 0.5
+"""Seconds after which the ledgers are read, where the page that is there was made from the summary alone."""
 DRAWN_EVERY = 15.0
 """Seconds between two drawings of the SLOW sections."""
 MEASURED_SECONDS = 3.0
@@ -82,6 +85,8 @@ class JobWatch:
     pictures: JobPictures | None = None
     now: Watched | None = None
     trouble: str = ""
+    looked: bool = False
+    """Whether the ledgers have been read, and not only the summary."""
     _measures: Measures = field(default_factory=dict)
     _errors: dict[int, float | None] = field(default_factory=dict)
     _known_details: KnownDetails = field(default_factory=dict)
@@ -106,6 +111,7 @@ class JobWatch:
                 return
             if facts.record is not None and self.pictures is None:
                 self.pictures = JobPictures(self.reader.job, facts.record)
+            self.looked = True
             kept: dict[str, Section] = {}
             if clock - self._drawn >= DRAWN_EVERY or (self.now and self.now.facts.doing != facts.doing):
                 self._errors = measured(self.reader, facts, self._measures, most_seconds=MEASURED_SECONDS)
@@ -120,6 +126,20 @@ class JobWatch:
             if self.now is None or self.now.versions != versions:
                 changes = self.now.changes + 1 if self.now else 0
                 self.now = Watched(facts, page.html(sections), versions, changes)
+
+    def first_look(self) -> None:
+        """Render the overview from the driver's summary, so that a page is there at once; `look` adds the rest.
+
+        Where there is no summary, it is a look. Raises as `look` does.
+        """
+        facts = self.reader.summarized()
+        if facts is None:
+            self.look(0.0)
+            return
+        page = Page(facts, None, live=True)
+        sections = page.sections()
+        versions = tuple((section.name, section.version) for section in sections)
+        self.now = Watched(facts, page.html(sections), versions)
 
     def picture(self, kind: str, frame: int, width: int) -> bytes | None:
         """A picture as JPEG; None where it cannot be read. `kind` is one of job_pictures.KINDS."""
@@ -180,7 +200,7 @@ def watch_app(watch: JobWatch, every: float) -> web.Application:
     async def reading(_: web.Application) -> AsyncIterator[None]:
         async def again() -> None:
             while True:
-                await asyncio.sleep(every)
+                await asyncio.sleep(every if watch.looked else min(every, SOON))
                 before = watch.now.changes if watch.now else -1
                 with contextlib.suppress(FarmError):
                     await asyncio.to_thread(watch.look, asyncio.get_running_loop().time())
@@ -203,10 +223,15 @@ def watch_app(watch: JobWatch, every: float) -> web.Application:
     return app
 
 
-def run_watch(job_url: str, port: int, every: float, on_ready: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C. Raises UsageError where there is no job, or where the port is taken."""
-    watch = JobWatch(JobReader(job_url))
-    watch.look(0.0)
+def run_watch(
+    job_url: str, port: int, every: float, on_ready: Callable[[str], None], ask: AskCluster = nobody_asked
+) -> None:
+    """Serve until Ctrl-C. `ask` is as for `JobReader`.
+
+    Raises UsageError where there is no job, or where the port is taken.
+    """
+    watch = JobWatch(JobReader(job_url, ask))
+    watch.first_look()
     if watch.now is None:
         raise UsageError(f"{job_url} cannot be read: {watch.trouble}")
     asyncio.run(serve(watch_app(watch, every), port, on_ready))

@@ -71,6 +71,22 @@ def estimate_storage(plan: RenderPlan, spec: RenderSpec, workers: int) -> Storag
     )
 
 
+def space_warning(needed: int, free: int | None, place: str) -> str:
+    """A line where `needed` bytes are more than the `free` ones at `place`. Empty where they fit or nobody knows.
+
+    >>> space_warning(3 << 30, 2 << 30, "/jobs/film.farm")
+    '/jobs/film.farm needs about 3.0 GiB more, and its disk has 2.0 GiB free: make room, or render with --save-storage'
+    >>> space_warning(3 << 30, None, "s3://farm/film.farm")
+    ''
+    """
+    if free is None or needed <= free:
+        return ""
+    return (
+        f"{place} needs about {needed / 2**30:.1f} GiB more, and its disk has {free / 2**30:.1f} GiB free: make room, "
+        f"or render with --save-storage"
+    )
+
+
 class WorkEstimate(Model):
     """Optimiser steps of all frames, by purpose.
 

@@ -4,6 +4,7 @@ inputs              the files of a spec, opened, checked and hashed
 prepare             a spec and its film become a job
 network_for_film    a network trained for one film
 chunk               the way of a frame: decode, flow, stylise, commit
+commits             frames of a task, committed while the next ones are painted
 source_frames       frames of the source and the flow between them
 committed           committed frames, read back
 temporal            what a frame starts from and is tied to

@@ -4,14 +4,16 @@
     for report in renderer.render(task):   # one FrameReport for each frame, committed before it is reported
         ...
 
-Every picture that a frame starts from or is tied to is read back from committed 8-bit frames. So a worker that
-continues another one's task goes on exactly where, and exactly as, the first one would have.
+Every picture that a frame starts from or is tied to is a committed 8-bit frame, or one whose commit is under way and
+before that of the frame at work. So a worker that continues another one's task goes on exactly where, and exactly as,
+the first one would have. The optimiser does not wait for storage: what the next frame reads is read while this one is
+painted, and what was painted is written while the next one is (farm.render.commits).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -30,8 +32,9 @@ from farm.paint.optimizer.frame import StylizedFrame
 from farm.paint.stopwatch import timed
 from farm.paint.styler import FrameStyler, ShotStyler, local_runtime
 from farm.plan import Chunk, RenderPlan, Runtime, Task
-from farm.plan.reads import frames_in_order, neighbours_read, relay_reads
+from farm.plan.reads import frames_in_order, neighbours_read, reads, relay_reads
 from farm.plan.render_plan import is_two_sided
+from farm.render.commits import CommitsBehind
 from farm.render.committed import frame_of_pass, read_committed
 from farm.render.frame_report import FrameReport
 from farm.render.moving_paint import (
@@ -65,6 +68,13 @@ AVERAGED_POINTS = 3
 Why: the optimiser ends between two jumps, and at other ones in each neighbour, which shows as flicker. Measured: with
 the mean of three, warp error falls by a tenth and style loss rises by a fiftieth. Pass 1 has too few steps for it.
 """
+PICTURE_BYTES = 1 << 28
+"""Bytes of committed pictures that a renderer keeps, those it painted or read last: about 150 frames of 1024x576."""
+SLOW_FRAME_SECONDS = 3.0
+"""Seconds of a frame above which its commit is waited for, so that it is reported as soon as it is there.
+
+Why: a report could otherwise come a whole frame later. A commit takes a hundredth of that time.
+"""
 COLOR_SAMPLE = 16
 """Frames of a shot whose colours stand for those of the whole shot."""
 
@@ -81,25 +91,22 @@ class _Source:
 class ChunkRenderer:
     """Renders the tasks of one job, one after the other. Model, style targets and flows stay loaded.
 
-    `flow_sources` are URLs of earlier jobs' flow directories that may be read. `worker` is the name in the ledger.
-    `runtime` is how this worker computes; None is what this machine has. The job's precision goes before the worker's.
-    Raises StorageError where the job has no record.
+    `worker` is the name in the ledger. `runtime` is how this worker computes; None is what this machine has. The job's
+    precision goes before the worker's. Raises StorageError where the job has no record.
     """
 
-    def __init__(
-        self, job_url: str, flow_sources: Sequence[str] = (), worker: str = "", runtime: Runtime | None = None
-    ) -> None:
-        self.job = JobDirectory(job_url)
+    def __init__(self, job_url: str, worker: str = "", runtime: Runtime | None = None) -> None:
         self.worker = worker
-        record = self.job.load_record()
+        record = JobDirectory(job_url).load_record()
         if record is None:
             raise StorageError(f"job {job_url} has no job.json", "its storage must be visible from every worker")
+        self.job = JobDirectory(job_url, keep_pictures=PICTURE_BYTES if record.spec.method == "optimize" else 0)
         self.record = record
         self._own_runtime = runtime
         self.spec = record.spec
         self.plan = record.plan
         self.source = SourceFrames(record)
-        self.flows = open_flow_store(self.job, record, self.source, flow_sources)
+        self.flows = open_flow_store(self.job, record, self.source, behind=True)
         self.masks = RegionMasks(self.job, record, self.source, self.flows)
         self._carries_paint = carries_paint(self.plan, self.spec)
         # Strokes are compared with those of the rest of the picture, which with regions may be of another painting.
@@ -132,31 +139,54 @@ class ChunkRenderer:
         start, stop = self.plan.shots[shot].start, self.plan.shots[shot].stop
         return (self.source(start + offset) for offset in evenly(COLOR_SAMPLE, stop - start))
 
-    def render(self, task: Task) -> Iterator[FrameReport]:
+    def render(self, task: Task, *, wait: bool = False) -> Iterator[FrameReport]:
         """Commit the frames of `task` in order, and report each. Those that are committed already are reused.
 
-        Raises StorageError where a frame that is read is gone, VideoError where the film cannot be decoded, and
-        OptimizationError where a frame comes out wrong from every start.
+        A frame is reported once it is committed, which may be while the next one is painted; with `wait`, and where
+        frames take long, before the next one is begun. Raises StorageError where a frame that is read is gone,
+        VideoError where the film cannot be decoded, and OptimizationError where a frame comes out wrong from every
+        start.
         """
         self.job.forget()
         if self.spec.method != "optimize":
             yield from self._render_independent(task)
             return
         done = self.job.intact_frames(task)
-        ledger = self.job.ledger(task.id)
+        ledger = dict(self.job.ledger(task.id))
         chunk = self.plan.chunks[task.chunk]
         order = frames_in_order(self.spec, task)
         self.source.backwards = order[0] > order[-1]
-        for frame in order:
-            if frame in done:
-                yield FrameReport(task.id, frame, ledger[frame], reused=True)
-                continue
-            began = time.perf_counter()
-            image, record = self._make(task, chunk, frame)
-            work = {"seconds": round(time.perf_counter() - began, 4), "worker": self.worker}
+        with CommitsBehind(self.job, task.id) as commits:
+            for at, frame in enumerate(order):
+                if frame in done:
+                    # in order, as the optimiser's own frames are
+                    yield from (FrameReport(task.id, record.frame, record) for record in commits.finish())
+                    yield FrameReport(task.id, frame, ledger[frame], reused=True)
+                    continue
+                self._read_ahead(task, [frame, *order[at + 1 : at + 2]], done)
+                began = time.perf_counter()
+                image, record = self._make(task, chunk, frame)
+                seconds = round(time.perf_counter() - began, 4)
+                with timed("commit"):
+                    commits.add(image, record.model_copy(update={"seconds": seconds, "worker": self.worker}))
+                    records = commits.finish() if wait or seconds > SLOW_FRAME_SECONDS else commits.announced()
+                yield from (FrameReport(task.id, record.frame, record) for record in records)
             with timed("commit"):
-                record = self.job.commit_frame(task.id, image, record.model_copy(update=work))
-            yield FrameReport(task.id, frame, record)
+                records = commits.finish()
+            yield from (FrameReport(task.id, record.frame, record) for record in records)
+
+    def _read_ahead(self, task: Task, frames: Sequence[int], done: Collection[int]) -> None:
+        """Begin to read what `frames` of a task will read, without those of this task that are not painted yet."""
+        for frame in frames:
+            if frame in done:
+                continue
+            others = set()
+            for name, other in reads(self.plan, self.spec, task, frame):
+                others.add(other)
+                if name != task.id or other in done:
+                    self.job.read_ahead(name, other)
+            for other in others - {frame}:
+                self.flows.read_ahead(frame, other)
 
     def single_frame(self, frame: int) -> FrameReport:
         """Paint a frame from nothing and commit it under a task of its own: what a preview shows.

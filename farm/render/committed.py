@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from farm.errors import StorageError
+from farm.errors import DamagedError
 from farm.job import JobDirectory, JobRecord
 from farm.paint.stopwatch import timed
 from farm.plan import task_id
 
 
 def read_committed(job: JobDirectory, task: str, frame: int) -> np.ndarray:
-    """The committed picture of a task's frame, (H, W, 3) uint8. Raises StorageError where it is gone or damaged."""
+    """The committed picture of a task's frame, (H, W, 3) uint8. Raises DamagedError where it is gone or damaged."""
     with timed("reread"):
         image = job.read_frame(task, frame)
+        if image is None:
+            job.forget()  # what is kept of the ledger may be older than the frame
+            image = job.read_frame(task, frame)
     if image is None:
-        raise StorageError(f"frame {frame} of {task} is gone or damaged in {job.url}", "run the same command again")
+        raise DamagedError(f"frame {frame} of {task} is gone or damaged in {job.url}", "run the same command again")
     return image
 
 
 def frame_of_pass(job: JobDirectory, record: JobRecord, pass_index: int, frame: int) -> np.ndarray:
     """A frame as a pass left it, (H, W, 3) uint8. Where chunks overlap, one fades into the other.
 
-    Raises StorageError where it is gone or damaged.
+    Raises DamagedError where it is gone or damaged.
     """
     chunk = record.plan.chunk_of(frame)
     beginning = read_committed(job, task_id(pass_index, chunk.index), frame)

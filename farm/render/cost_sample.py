@@ -115,7 +115,7 @@ def _independent(renderer: ChunkRenderer, chunk: Chunk) -> Sample:
 def _timed(renderer: ChunkRenderer, task: Task, reports: list[FrameReport], most: int | None = None) -> list[float]:
     """Wall-clock seconds of each frame of a task, its commit included; appends the reports to `reports`."""
     seconds: list[float] = []
-    frames: Iterator[FrameReport] = itertools.islice(renderer.render(task), most)
+    frames: Iterator[FrameReport] = itertools.islice(renderer.render(task, wait=True), most)
     while True:
         began = time.perf_counter()
         report = next(frames, None)

@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
 from farm.errors import CancelledError, StorageError
+from farm.flow.store import flow_folder
 from farm.job import JobDirectory, JobRecord
 from farm.job.directory import frame_name
 from farm.job.record import record_flow_key
@@ -148,7 +149,9 @@ class FilmMaker:
 
     def _clear_beside(self, start: int, stop: int) -> None:
         """Remove flow and masks of a shot's frames: their file names begin with the frame's number."""
-        for folder in (f"flow/{record_flow_key(self._record)}", "masks"):
+        flow = f"flow/{record_flow_key(self._record)}"
+        shards = dict.fromkeys(flow_folder(frame) for frame in range(start, stop))
+        for folder in (*(f"{flow}/{shard}" for shard in shards), "masks"):
             for name in self._job.storage.names(folder):
                 number = name.rpartition("/")[2][:6]
                 if number.isdigit() and start <= int(number) < stop:

@@ -15,12 +15,12 @@ from farm import __version__
 from farm.errors import FlowFileError
 from farm.flow import external_flow_name
 from farm.job import JobDirectory, JobRecord
-from farm.job.record import record_flow_key
 from farm.media.scan import VideoScan
 from farm.plan import JobRuntime, RenderPlan, Runtime, plan_render
 from farm.render.inputs import Inputs
 from farm.render.regions.files import check_regions
 from farm.spec import RenderSpec
+from farm.spec.choices import Keep
 
 RECORDED_PACKAGES = ("torch", "opencv-contrib-python-headless", "av", "numpy", "ray")
 """Packages whose versions `job.json` records: those that decide what a frame looks like."""
@@ -53,7 +53,9 @@ class Prepared:
         self.job.check_same(record, self.spec, self.input_hashes)
         return dataclasses.replace(self, record=record, plan=record.plan)
 
-    def begin(self, runtime: Runtime, *, save_storage: bool = False, threads: int | None = None) -> JobRecord:
+    def begin(
+        self, runtime: Runtime, *, save_storage: bool = False, threads: int | None = None, keep: Keep = "all"
+    ) -> JobRecord:
         """The job's record: that of an earlier run where there is one, otherwise one that is written now.
 
         `runtime` is that of the first worker, and `threads` how many each worker was asked to have.
@@ -70,6 +72,7 @@ class Prepared:
             versions={"farm": __version__, **{name: _version(name) for name in RECORDED_PACKAGES}},
             save_storage=save_storage,
             threads=threads,
+            keep=keep,
         )
         self.job.save_record(record)
         return record
@@ -97,19 +100,6 @@ def prepare_job(spec: RenderSpec, job_url: str, inputs: Inputs | None = None) ->
     if spec.regions:
         check_regions(spec.regions, plan, scan.probe.frame_count)
     return Prepared(spec, job, scan, plan, input_hashes, None)
-
-
-def sibling_flow_sources(job: JobDirectory, record: JobRecord) -> tuple[str, ...]:
-    """Flow directories of other jobs beside this one that hold the same fields, so that no flow is computed twice.
-
-    Flow does not depend on the style. Empty for a job on object storage.
-    """
-    if "://" in job.url:
-        return ()
-    key = record_flow_key(record)
-    own_folder = Path(job.url)
-    folders = (path / "flow" / key for path in sorted(own_folder.parent.glob("*.farm")) if path != own_folder)
-    return tuple(str(path) for path in folders if path.is_dir())
 
 
 def _check_flow_files(folder: str, plan: RenderPlan) -> None:

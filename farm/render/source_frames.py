@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from farm.files import Storage
 from farm.flow import Match, create_matcher, external_flow_name, match_both_ways, read_external_flow
 from farm.flow.store import FlowStore
 from farm.job import JobDirectory, JobRecord
@@ -59,11 +58,11 @@ class SourceFrames:
 
 
 def open_flow_store(
-    job: JobDirectory, record: JobRecord, frames: Callable[[int], np.ndarray], others: Sequence[str] = ()
+    job: JobDirectory, record: JobRecord, frames: Callable[[int], np.ndarray], *, behind: bool = False
 ) -> FlowStore:
     """The flow store of a job: fields that are not kept yet are estimated, or read from the spec's `flow_dir`.
 
-    `frames` gives source frames (H, W, 3) uint8. `others` are URLs of earlier jobs' flow directories of the same key.
+    `frames` gives source frames (H, W, 3) uint8. With `behind`, fields are written while the caller goes on.
     Raises WeightsError for weights of a flow network that do not fit.
     """
     spec, size = record.spec, (record.plan.width, record.plan.height)
@@ -80,4 +79,4 @@ def open_flow_store(
         return match_both_ways([(forward, backward)])
 
     storage = job.storage.below(f"flow/{record_flow_key(record)}")
-    return FlowStore(storage, measure, [Storage(url) for url in others])
+    return FlowStore(storage, measure, behind=behind)

@@ -23,8 +23,10 @@ from typing import Any
 import numpy as np
 import tenacity
 
-from farm.errors import EncodeError, StorageError
+from farm.errors import DamagedError, EncodeError, StorageError
 from farm.files.checked_json import parse_or_none, seal, unseal
+from farm.files.output import output_sha256, output_size, put_when_whole
+from farm.files.remote import is_remote
 from farm.job import JobDirectory, JobRecord
 from farm.media.encode import SUFFIX, encode_segment
 from farm.media.ffmpeg import ffmpeg_binary, ffmpeg_version
@@ -87,11 +89,16 @@ class Segments:
     def is_made(self, segment: Segment) -> bool:
         """Whether the segment is there, undamaged, and encoded from the frames that the ledgers name."""
         row = self._row(segment)
-        if row is None or row["frames"] != self._frames_hash(segment):
+        if row is None or not self.is_noted(segment):
             return False
         with contextlib.suppress(StorageError), self._here(segment) as path:
             return path is not None and content_hash(str(path)) == row["file"]
         return False
+
+    def is_noted(self, segment: Segment) -> bool:
+        """Whether the segment was encoded from the frames that the ledgers name. Its file is not looked at."""
+        row = self._row(segment)
+        return row is not None and row["frames"] == self._frames_hash(segment)
 
     def is_there(self, segment: Segment) -> bool:
         """Whether the segment was committed; its file may be damaged."""
@@ -122,14 +129,17 @@ class Segments:
     def join(self, output: str | Path, progress: Callable[[int], None] | None = None) -> tuple[str, ...]:
         """Join all segments to the film at `output`, and check it by reading its packets back.
 
-        Returns notes on what of the source could not be kept. An earlier film stays until the new one is whole.
+        Returns notes on what of the source could not be kept. An earlier film stays until the new one is whole. At the
+        URL of an object it appears at once, when all of it is uploaded.
         """
 
         def note(film: Path) -> None:
-            self._job.storage.write(FILM_NOTE, seal({"output": str(output), "file": content_hash(str(film))}))
+            facts = {"output": str(output), "file": content_hash(str(film)), "bytes": film.stat().st_size}
+            self._job.storage.write(FILM_NOTE, seal(facts))
 
-        settings = encode_settings(self._record.spec)
-        return join_segments(self._paths(), self._probe, self._record.plan.frames, output, settings, progress, note)
+        settings, frames = encode_settings(self._record.spec), self._record.plan.frames
+        with put_when_whole(str(output)) as path:
+            return join_segments(self._paths(), self._probe, frames, path, settings, progress, note)
 
     def remove(self) -> None:
         """Remove all segments. For a job whose film is written and whose frames are kept."""
@@ -140,17 +150,19 @@ class Segments:
         """Remove the files that a killed encoder left half written. Only for the process that holds the job's lease."""
         local, film = self._job.storage.local, Path(output)
         left = [] if local is None else list((local / self._folder).glob(f".*{SUFFIX}"))
+        folder = [] if is_remote(output) else list(film.parent.iterdir())
         beside = re.compile(rf"\.{re.escape(film.stem)}\.[0-9a-f]{{12}}({re.escape(film.suffix)}|\.source)")
-        left += [path for path in film.parent.iterdir() if beside.fullmatch(path.name)]
+        left += [path for path in folder if beside.fullmatch(path.name)]
         for path in left:
             path.unlink(missing_ok=True)
 
     def _paths(self) -> Iterator[Path]:
         for segment in self.plan:
+            row = self._row(segment)
             with self._here(segment) as path:
-                if path is None:
-                    raise StorageError(
-                        f"segment {segment.index} of {self._job.url} is gone", "run the same command again"
+                if row is None or path is None or content_hash(str(path)) != row["file"]:
+                    raise DamagedError(
+                        f"segment {segment.index} of {self._job.url} is gone or damaged", "run the same command again"
                     )
                 yield path
 
@@ -227,11 +239,16 @@ class Segments:
 
 def is_own_film(job: JobDirectory, output: str | Path) -> bool:
     """Whether the film at `output` is the one that this job wrote, by its hash."""
-    note = parse_or_none(job.storage.read(FILM_NOTE), unseal)
-    film = Path(output)
-    if note is None or note.get("output") != str(output) or not film.is_file():
+    note = film_note(job)
+    size = output_size(str(output)) if note and note.get("output") == str(output) else None
+    if note is None or size is None or size != note.get("bytes", size):
         return False
-    return content_hash(str(film)) == note.get("file")
+    return output_sha256(str(output)) == note.get("file")
+
+
+def film_note(job: JobDirectory) -> dict[str, Any] | None:
+    """`output`, `file` (SHA-256) and `bytes` of the film that the job put in its place last, or was about to."""
+    return parse_or_none(job.storage.read(FILM_NOTE), unseal)
 
 
 def stitch_film(

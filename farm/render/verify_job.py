@@ -9,12 +9,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from farm.errors import FarmError, UsageError
 from farm.files import local_path
 from farm.files.checked_json import unseal
+from farm.files.output import output_sha256, output_size
 from farm.files.png import is_whole_png
+from farm.files.remote import is_remote
 from farm.flow.codec import decode_match
 from farm.job import JobDirectory, JobRecord
 from farm.job.directory import RECORD_NAMES, frame_name, ledger_name
@@ -147,13 +148,14 @@ def _verify_film(job: JobDirectory, record: JobRecord, checks: Verification) -> 
         return
     checks.look("reports", "report.json", _broken_seal(data), "the same command writes it again")
     report = job.load_report()
-    output = Path(str(report["output"])) if report else None
-    if report is None or output is None:
+    if report is None:
         return
-    if not output.is_file():
-        checks.look("films", str(output), "is not on this machine", "the same command makes it again, if it is gone")
+    output = str(report["output"])
+    if output_size(output) is None:
+        place = "there" if is_remote(output) else "on this machine"
+        checks.look("films", output, f"is not {place}", "the same command makes it again, if it is gone")
     elif report.get("output_sha256"):
-        checks.look("films", str(output), "" if content_hash(str(output)) == report["output_sha256"] else "has changed")
+        checks.look("films", output, "" if output_sha256(output) == report["output_sha256"] else "has changed")
 
 
 def _is_film(record: JobRecord, path: str) -> bool:

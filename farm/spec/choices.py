@@ -30,3 +30,6 @@ InitName = Literal["content", "style", "noise"]
 """What a frame without an earlier one starts from. A spec may name a picture instead."""
 Normalization = Literal["auto", "caffe", "torchvision"]
 """Pixels that a VGG was trained on: RGB, 0..1, divided by the deviation (torchvision), or BGR, 0..255 (caffe)."""
+
+Keep = Literal["all", "frames", "film"]
+"""What stays in a job directory once the film is there: all, the frames of the last pass, or no frames."""

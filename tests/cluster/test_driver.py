@@ -12,7 +12,7 @@ import pytest
 
 from farm.cluster.driver import Driver, DriverSettings, JobEvents, TaskRun
 from farm.cluster.workers import RenderFailed, TaskEnded, WorkerGone
-from farm.errors import ChunkFailedError, UsageError, VideoError
+from farm.errors import ChunkFailedError, DamagedError, UsageError, VideoError
 from farm.job import FrameRecord
 from farm.plan import Task
 from farm.plan.schedule import Schedule, Window
@@ -90,8 +90,8 @@ class Farm:
     def since_node_came(self, node: str) -> float | None:
         return self.came.get(node)
 
-    def begin(self, worker: str, job_url: str, task: Task, flow_sources: tuple[str, ...]) -> str:
-        assert (job_url, flow_sources) == ("job", ("flows",))
+    def begin(self, worker: str, job_url: str, task: Task) -> str:
+        assert job_url == "job"
         self.calls.append(("begin", worker, task.id))
         source = f"{worker} {task.id}"
         self.tasks[source] = task
@@ -137,7 +137,7 @@ class Farm:
     def drive(
         self, tasks: list[Task], finished: tuple[str, ...] = (), window: Window | None = None, **settings: Any
     ) -> TaskRun:
-        fixed = {"metrics": Metrics(self), "history": History(self), "flow_sources": ("flows",)}
+        fixed = {"metrics": Metrics(self), "history": History(self)}
         settings = {"patience": 5.0, "clock": lambda: self.now, **fixed, **settings}
         schedule = Schedule(tasks, finished, window=window)
         return Driver(self, "job", schedule, Events(self), DriverSettings(**settings)).run()
@@ -470,6 +470,15 @@ def test_a_node_that_joins_is_told_of():
     run = farm.drive([task("a")])
     assert farm.notes == ["node 01234567 (here) joined; w1 is at work there after 4.3 s"]
     assert run.join_seconds == [4.3]
+
+
+def test_damage_that_a_task_met_ends_the_run_at_once():
+    """What another task made is damaged: to try this one again mends nothing."""
+    damage = DamagedError("frame 3 of pass-1/00000 is gone or damaged in job")
+    farm = Farm({"w1": [(1.0, RenderFailed(damage))]})
+    with pytest.raises(DamagedError, match="frame 3"):
+        farm.drive([task("a"), task("b")])
+    assert sum(call[0] == "begun" for call in farm.calls) == 1
 
 
 def test_a_task_that_fails_for_good_is_told_and_the_rest_is_finished():

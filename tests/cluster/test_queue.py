@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
+from farm.cluster.handles import word_of
 from farm.cluster.jobs_api import SubmittedJob
 from farm.cluster.priority import READ_SECONDS, FollowedPriority
 from farm.cluster.queue_table import SETTLING_SECONDS, Ended, QueueTable, Ticket
@@ -19,9 +21,9 @@ from farm.cluster.queued import (
     waiting_line,
     waits,
 )
-from farm.cluster.service import JobHandle, current_state
 from farm.job import JobDirectory
 from farm.job.request import JobRequest, load_request, save_request
+from farm.job.standing import ClusterWord, decide
 from farm.job.state import JobState, save_state
 from farm.plan.queue import Place
 from farm.spec import build_spec
@@ -156,18 +158,22 @@ def test_an_end_without_a_word_is_left_to_the_queue_for_a_minute(
     assert soon is expected
 
 
-class Listed(JobHandle):
-    """A job as its cluster lists it."""
-
-    def submitted(self):
-        return submitted(**{QUEUE_FIELD: "{}"})
-
-
 def test_what_waits_on_the_cluster_is_queued_whatever_its_dead_driver_wrote(tmp_path, request_of_one_second):
     job = JobDirectory(str(tmp_path))
-    save_state(job, JobState(state="RUNNING", submission="farm-a", done=5, total=9))
-    state = current_state(Listed(job, request_of_one_second, "farm-a", None))
-    assert (state.state, state.reason, state.done) == ("QUEUED", "number 2 of 3 in the queue", 5)
+    recorded = JobState(state="RUNNING", submission="farm-a", done=5, total=9)
+    save_state(job, recorded)
+    word = word_of(submitted(**{QUEUE_FIELD: "{}"}), job, request_of_one_second)
+    assert word == ClusterWord("QUEUED", "number 2 of 3 in the queue")
+    standing = decide(recorded, word, now=NOW, has_report=False)
+    assert (standing.state, standing.reason) == ("QUEUED", "number 2 of 3 in the queue")
+
+
+def test_a_job_whose_driver_died_is_queued_until_the_queue_has_decided(tmp_path, request_of_one_second):
+    job = JobDirectory(str(tmp_path))
+    save_state(job, JobState(state="RUNNING", submission="farm-a"))
+    dead = submitted("FAILED", ended=time.time())
+    assert word_of(dead, job, request_of_one_second).state == "QUEUED"
+    assert word_of(dead, job, request_of_one_second.model_copy(update={"restarts": 0})).state == "FAILED"
 
 
 def test_the_ticket_of_a_job_says_how_many_frames_were_asked_for(tmp_path, request_of_one_second):

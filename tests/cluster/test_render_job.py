@@ -332,7 +332,8 @@ def test_a_truncated_film_renders_what_decodes_only_when_asked(tmp_path):
 
 
 def test_a_range_of_a_job_of_this_machine_is_rendered_again(copied):
-    from farm.cluster.service import cancel_job, drop_frames, find_job, resume_job
+    from farm.cluster.handles import cancel_job, find_job
+    from farm.cluster.service import drop_frames, resume_job
     from farm.spec import FrameRange
 
     job = copied["job"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from types import SimpleNamespace
+
 import pytest
 
 from farm.cluster import render_job as steps
 from farm.cluster.render_job import render_job
 from farm.cluster.sizing import LaunchOptions
-from farm.errors import FarmError, OutputError, PictureError, UsageError
+from farm.errors import DamagedError, FarmError, OutputError, PictureError, UsageError
 from farm.job import JobDirectory
 from farm.plan.pace import NoProgress
 from farm.render import inputs
@@ -45,6 +48,40 @@ def test_what_cannot_be_is_said_before_the_film_is_scanned(clip, style, tmp_path
         render_job(spec, LaunchOptions(job=str(tmp_path / "out.farm")), NoProgress())
     assert (tmp_path / "there.mp4").read_bytes() == b"precious"
     assert not (tmp_path / "out.farm").exists(), "nothing was begun"
+
+
+@pytest.mark.usefixtures("unscanned")
+@pytest.mark.parametrize("output", ["http://127.0.0.1:9/x.mp4", "what://bucket/x.mp4", "s3://x.mp4"])
+def test_an_output_that_is_no_object_is_refused_before_the_film_is_scanned(clip, style, tmp_path, output):
+    spec = build_spec({"video": str(clip), "styles": [str(style)], "output": output})
+    with pytest.raises(OutputError):
+        render_job(spec, LaunchOptions(job=str(tmp_path / "out.farm")), NoProgress())
+    assert not (tmp_path / "out.farm").exists()
+
+
+@pytest.mark.parametrize(
+    ("damaged", "looks", "told"), [((), [False], 0), ((1,), [False, True], 1), ((1, 2), [False, True], 1)]
+)
+def test_what_is_committed_is_believed_until_a_file_turns_out_to_be_damaged(monkeypatch, damaged, looks, told):
+    """The second run reads everything; damage that is met even then ends the command."""
+    looked: list[bool] = []
+
+    def run(prepared, running, began, *, read_all: bool):
+        looked.append(read_all)
+        if len(looked) in damaged:
+            raise DamagedError("frame 3 of pass-1/00000 is gone")
+        return {"frames": 4}
+
+    monkeypatch.setattr(steps, "_run", run)
+    notes: list[str] = []
+    history = SimpleNamespace(add=lambda kind, text: None)
+    running = SimpleNamespace(progress=SimpleNamespace(note=notes.append), history=history)
+    prepared = SimpleNamespace(as_it_is_now=lambda: None)
+    ends_well = pytest.raises(DamagedError) if 2 in damaged else contextlib.nullcontext()
+    with ends_well:
+        assert steps._render_and_stitch(prepared, running, 0.0) == {"frames": 4}
+    assert looked == looks
+    assert len(notes) == told
 
 
 def test_a_finished_job_is_reported_though_its_film_is_there(clip, tmp_path, monkeypatch):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from farm.cluster import service
+from farm.cluster import render_job, service
+from farm.cluster.handles import find_job
 from farm.files.checked_json import seal
 from farm.job import FrameRecord, JobDirectory
 from farm.plan import Runtime
@@ -20,10 +21,10 @@ def test_resuming_here_or_on_a_cluster_spares_storage_where_the_render_did(clip,
     spec = build_spec({"video": str(clip), "output": str(tmp_path / "out.mp4"), "method": "identity"})
     prepare_job(spec, url).begin(Runtime(device="cpu", precision="fp32", threads=1), save_storage=spare)
     told = []
-    monkeypatch.setattr(service, "render_job", lambda spec, options, progress: told.append(options.save_storage))
+    monkeypatch.setattr(render_job, "render_job", lambda spec, options, progress: told.append(options.save_storage))
     monkeypatch.setattr(service, "submit_job", lambda request, job, cluster: told.append(request.save_storage))
     monkeypatch.setattr(service, "Cluster", lambda address: None)
-    found = service.find_job(url, None)
+    found = find_job(url, None)
     service.resume_job(found, None, NoProgress())
     service.resume_job(found, "http://somewhere", NoProgress())
     assert told == [spare, spare]
@@ -52,6 +53,6 @@ def test_a_job_that_an_older_version_began_with_spare_storage_is_resumed_with_it
     job.commit_frame("pass-1/00000", np.zeros((64, 96, 3), np.uint8), FrameRecord(frame=0, sha256=""))
     assert prepare_job(spec, url).as_it_is_now().record == record, "it goes on from the frames that are there"
     resumed = []
-    monkeypatch.setattr(service, "render_job", lambda spec, options, progress: resumed.append((spec, options)))
-    service.resume_job(service.find_job(url, None), None, NoProgress())
+    monkeypatch.setattr(render_job, "render_job", lambda spec, options, progress: resumed.append((spec, options)))
+    service.resume_job(find_job(url, None), None, NoProgress())
     assert [(spec, options.save_storage) for spec, options in resumed] == [(record.spec, True)]

@@ -43,7 +43,7 @@ def test_a_range_is_rendered_again_with_what_is_made_from_it(undisturbed):
 
 
 def test_where_nothing_answers_it_is_said_in_one_line(ray_nodes):
-    done = farm("list", "--address", "http://127.0.0.1:9")
+    done = farm("submit", "film.mp4", "--style", "style.png", "-o", "out.mp4", "--address", "http://127.0.0.1:9")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert "no cluster answers" in done.stderr
 

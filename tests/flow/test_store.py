@@ -6,7 +6,7 @@ import pytest
 from farm.errors import FlowFileError
 from farm.files import Storage
 from farm.flow import match_both_ways
-from farm.flow.store import FlowStore, _bytes
+from farm.flow.store import FlowStore, _bytes, field_name
 from farm.plan import plan_render
 from farm.render.prepare import _check_flow_files
 from tests.plan.test_render_plan import make_probe, make_spec
@@ -84,23 +84,58 @@ def test_the_stored_field_is_what_is_used_also_by_whoever_measured_it(folder):
     assert not np.array_equal(first, measured.field(0, 1))
 
 
-def test_another_jobs_fields_are_read_but_never_written(folder, tmp_path):
-    FlowStore(folder, Drift()).flow(1, 0)
-    mine, asked = Storage(str(tmp_path / "mine")), Drift()
-    store = FlowStore(mine, asked, [folder])
-    store.flow(1, 0)
+def test_neighbours_have_one_file_and_folders_stay_small(folder):
+    store = FlowStore(folder, Drift())
+    for pair in ((1, 0), (0, 1), (99, 100), (101, 100), (101, 91)):
+        store.flow(*pair)
+    names = folder.names(".")
+    assert {"0000/000000-000001.png", "0000/000099-000100.png", "0001/000100-000101.png"} < set(names)
+    assert "0001/000101-000091.png" in names
+    assert "0000/000091-000101.png" not in names, "nobody asked for it"
+
+
+def test_a_field_that_is_written_behind_is_used_at_once_and_there_after_a_flush(folder):
+    store = FlowStore(folder, Drift(), behind=True)
+    asked = Drift()
+    assert np.array_equal(store.flow(3, 2), FlowStore(folder.below("other"), Drift()).flow(3, 2))
+    store.flush()
+    assert FlowStore(folder, asked).flow(2, 3)[0, 0, 0] == pytest.approx(1.5)
     assert asked.asked == []
-    store.flow(2, 1)
-    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == [
-        "000001-000002.png",
-        "000002-000001.png",
-    ]
+
+
+def test_what_was_read_ahead_is_not_read_again(folder, monkeypatch):
+    FlowStore(folder, Drift()).flow(5, 0)
+    reads: list[str] = []
+    read = Storage.read
+    monkeypatch.setattr(Storage, "read", lambda self, name: reads.append(name) or read(self, name))
+    store = FlowStore(folder, Drift())
+    store.read_ahead(5, 0)
+    store.flow(5, 0)
+    assert sorted(reads) == sorted({field_name(5, 0), *(field_name(at, at + 1) for at in range(5))})
+
+
+@pytest.mark.parametrize("place", ["disk", "memory"])
+def test_missing_fields_over_distance_are_asked_for_once_a_folder_on_object_storage(
+    place, folder, tmp_path, monkeypatch
+):
+    storage = folder if place == "disk" else Storage(f"memory://{tmp_path.name}")
+    FlowStore(storage, Drift()).flow(10, 0)
+    reads: list[str] = []
+    read = Storage.read
+    monkeypatch.setattr(Storage, "read", lambda self, name: reads.append(name) or read(self, name))
+    asked = Drift()
+    store = FlowStore(storage, asked)
+    for frame in (10, 11, 12):
+        store.flow(frame, frame - 10)
+    far = [name for name in reads if name in {field_name(frame, frame - 10) for frame in (10, 11, 12)}]
+    assert len(far) == (3 if place == "disk" else 1)
+    assert [pair for pair in asked.asked if abs(pair[0] - pair[1]) > 1] == [(11, 1), (12, 2)]
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a picture", None])
 def test_a_damaged_field_is_measured_anew(folder, tmp_path, damage):
     FlowStore(folder, Drift()).flow(1, 0)
-    file = tmp_path / "flow/000001-000000.png"
+    file = tmp_path / "flow/0000/000000-000001.png"
     file.write_bytes(file.read_bytes()[:60] if damage is None else damage)
     asked = Drift()
     assert FlowStore(folder, asked).flow(1, 0)[0, 0, 0] == pytest.approx(-1.5)

@@ -1,5 +1,6 @@
 """The job directory: commits that cannot tear, and damage that is noticed."""
 
+import errno
 import os
 import pickle
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from farm import errors
-from farm.errors import FarmError, JobMismatchError, StorageError, UsageError
+from farm.errors import DiskFullError, FarmError, JobMismatchError, StorageError, UsageError
 from farm.files import Storage, write_atomically
 from farm.files.png import decode_png, encode_png
 from farm.files.storage import ATTEMPTS
@@ -95,6 +96,46 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
         Storage(str(tmp_path)).write("file", b"new")
     assert [found.name for found in tmp_path.iterdir()] == ["file"]
     assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_named(tmp_path, monkeypatch, number):
+    def full(path, data):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("farm.files.storage.write_atomically", full)
+    with pytest.raises(DiskFullError, match="the disk is full"):
+        Storage(str(tmp_path)).write("file", b"new")
+
+
+def test_what_the_ledger_names_is_committed_and_finished_only_with_its_files(job):
+    for frame in range(3):
+        assert job.committed_tasks([first_task(3)]) == set()
+        job.commit_frame(PASS, picture(frame), FrameRecord(frame=frame, sha256=""))
+    job.storage.remove(frame_name(PASS, 1))
+    assert job.committed_tasks([first_task(3), first_task(4)]) == {PASS}
+    assert not job.is_committed(first_task(4))
+    assert not job.is_finished(first_task(3))
+
+
+def test_a_kept_picture_is_used_as_long_as_the_ledger_names_it(job):
+    worker, other = JobDirectory(job.url, keep_pictures=1 << 20), JobDirectory(job.url)
+    worker.commit_frame(PASS, picture(1), FrameRecord(frame=1, sha256=""))
+    worker.storage.remove(frame_name(PASS, 1))
+    assert np.array_equal(worker.read_frame(PASS, 1), picture(1)), "its file is not read"
+    assert not worker.read_frame(PASS, 1).flags.writeable
+    other.commit_frame(PASS, picture(2), FrameRecord(frame=1, sha256=""))
+    worker.forget()
+    assert np.array_equal(worker.read_frame(PASS, 1), picture(2))
+
+
+def test_what_was_read_ahead_is_what_is_there_now(job):
+    worker, other = JobDirectory(job.url, keep_pictures=1 << 20), JobDirectory(job.url)
+    worker.read_ahead(PASS, 3)
+    other.commit_frame(PASS, picture(3), FrameRecord(frame=3, sha256=""))
+    worker.forget()
+    worker.read_ahead(PASS, 3)
+    assert np.array_equal(worker.read_frame(PASS, 3), picture(3))
 
 
 @pytest.mark.parametrize(("error", "calls"), [(5, 3), (116, 3), (28, 1), (13, 1)])

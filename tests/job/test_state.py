@@ -2,13 +2,15 @@
 
 import contextlib
 import json
+import time
 
 import pytest
 
-from farm.errors import CancelledError, ChunkFailedError, UsageError
+from farm.errors import CancelledError, ChunkFailedError, DiskFullError, UsageError
+from farm.files import Storage
 from farm.job import JobDirectory
 from farm.job.history import History
-from farm.job.state import JobState, job_state, load_state, save_state
+from farm.job.state import RESERVE, RESERVE_BYTES, JobState, job_state, load_state, save_state
 from farm.job.status import current_state, job_status, status_lines
 
 
@@ -42,6 +44,30 @@ def test_a_running_job_that_says_nothing_is_noticed(state, age, silent):
     assert JobState(state=state, updated=1000.0).silent_for(1000.0 + age) == silent
 
 
+def test_the_last_state_is_written_on_a_full_disk_in_the_room_that_was_reserved(tmp_path, monkeypatch):
+    job = JobDirectory(str(tmp_path))
+    write = Storage.write
+
+    def full(storage, name, data):
+        if (tmp_path / RESERVE).exists():
+            raise DiskFullError(f"{name} cannot be written: the disk is full")
+        write(storage, name, data)
+
+    def runs():
+        with job_state(job) as recorder:
+            assert (tmp_path / RESERVE).stat().st_size == RESERVE_BYTES
+            monkeypatch.setattr(Storage, "write", full)
+            recorder.beat("pass 1", 1, 2)
+            job.storage.write("frames/a.png", b"x")
+
+    with pytest.raises(DiskFullError):
+        runs()
+    written = load_state(job)
+    assert (written.state, written.phase) == ("FAILED", "pass 1")
+    assert "the disk is full" in written.reason
+    assert not (tmp_path / RESERVE).exists()
+
+
 def test_a_damaged_state_is_no_state(tmp_path):
     (tmp_path / "state.json").write_text('{"state": "RUNN')
     assert load_state(JobDirectory(str(tmp_path))) is None
@@ -72,7 +98,7 @@ def test_the_phase_is_called_stage_in_the_file(tmp_path):
     ],
 )
 def test_a_report_says_that_a_job_is_done_unless_it_was_begun_again(state, report, expected):
-    assert current_state(state and JobState(state=state), report) == expected
+    assert current_state(state and JobState(state=state, updated=time.time()), report) == expected
 
 
 def test_status_before_anything_is_planned(tmp_path):

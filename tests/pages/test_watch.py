@@ -14,6 +14,7 @@ import pytest
 from farm.errors import UsageError
 from farm.job import FrameRecord, JobDirectory
 from farm.job.state import JobState, save_state
+from farm.job.summary import SummaryCounter, save_summary
 from farm.pages.facts import JobReader
 from farm.pages.loopback import serve as serve_app
 from farm.pages.watch import JobWatch, run_watch, watch_app
@@ -135,3 +136,21 @@ def test_no_job_and_a_port_that_is_taken(tmp_path, running, painted_job):
         run_watch(str(tmp_path / "none.farm"), 0, 1.0, print)
     with pytest.raises(UsageError, match="cannot be had"):
         run_watch(running[1].url, urlsplit(running[0]).port, 1.0, print)
+
+
+def test_the_first_look_is_at_the_summary_and_the_next_one_at_everything(painted_job):
+    job = painted_job(upto=1, state=JobState(state="RUNNING"))
+    record = job.load_record()
+    tasks = plan_tasks(record.plan)
+    done = {task.id: task.frames for task in tasks if task.pass_index == 1}
+    save_summary(job, SummaryCounter(record, tasks, done, None).summary())
+    watch = JobWatch(JobReader(job.url))
+    watch.first_look()
+    first = watch.now
+    assert not watch.looked
+    assert first.facts.ledgers == {}
+    watch.look(0.0)
+    assert watch.now.facts.passes == first.facts.passes
+    assert watch.now.changes == 1
+    assert "running" in first.html
+    assert f"{sum(done for done, _ in first.facts.passes.values())}</strong> of" in first.html

@@ -206,7 +206,7 @@ def test_colours_do_not_depend_on_who_renders(hidden_clip, style, tmp_path, colo
     record = prepare_job(spec, job).begin(Runtime(device="cpu", precision="fp32", threads=1))
     for task in plan_tasks(record.plan):
         for _ in range(2):  # a worker that stops after a frame, and another that takes the task up
-            steps = ChunkRenderer(job).render(task)
+            steps = ChunkRenderer(job).render(task, wait=True)
             next(steps)
             steps.close()
         assert len(list(ChunkRenderer(job).render(task))) == len(task.frames)
@@ -257,7 +257,7 @@ def test_who_takes_up_a_backwards_task_goes_on_where_it_was(hidden_clip, style, 
     for task in plan_tasks(record.plan):
         made = []
         for _ in range(2):  # workers that stop after a frame of their own
-            for report in ChunkRenderer(job).render(task):
+            for report in ChunkRenderer(job).render(task, wait=True):
                 if not report.reused:
                     made.append(report.frame)
                     break

@@ -18,7 +18,7 @@ from farm.plan import Runtime, plan_tasks
 from farm.render.chunk import ChunkRenderer
 from farm.render.committed import frame_of_pass
 from farm.render.prepare import prepare_job
-from farm.render.stitch import stitch_film
+from farm.render.stitch import is_own_film, stitch_film
 from farm.spec import FrameRange, build_spec
 
 BUCKET = "s3://farm"
@@ -30,7 +30,7 @@ def frames_of(job: str) -> np.ndarray:
     return np.stack([frame_of_pass(directory, record, record.plan.passes, frame) for frame in record.plan.frames])
 
 
-def render(video: str, style: str, output: Path, job: str) -> dict:
+def render(video: str, style: str, output: Path | str, job: str) -> dict:
     """What a worker does with every task of a job, and the film; says how many frames were made."""
     options = {"size": 64, "iterations": "3,2", "frames": "0-7", "chunk_frames": 4, "passes": 1, "long_term": []}
     options |= {"style_layers": "relu1_1,relu2_1", "content_layers": "relu2_1"}
@@ -65,6 +65,22 @@ def test_a_commit_is_one_put(remote, object_storage):
     puts = [line for line in object_storage if line.startswith("PUT /farm/out.farm/frames/")]
     assert len(puts) == len(set(puts)) == remote[0]["rendered"]
     assert not any(line.startswith("POST") and "uploads" in line for line in object_storage)
+
+
+def test_a_film_in_a_bucket_is_that_on_a_disk_and_known_to_be_the_jobs_own(object_storage, clip, style, tmp_path):
+    render(str(clip), str(style), tmp_path / "out.mp4", str(tmp_path / "here.farm"))
+    url, job = f"{BUCKET}/films/out.mp4", JobDirectory(f"{BUCKET}/films/out.farm")
+    asked = len(object_storage)
+    render(str(clip), str(style), url, job.url)
+    requests = object_storage[asked:]
+    assert Storage(f"{BUCKET}/films").read("out.mp4") == (tmp_path / "out.mp4").read_bytes()
+    assert is_own_film(job, url)
+    Storage(f"{BUCKET}/films").write("out.mp4", b"another film")
+    assert not is_own_film(job, url)
+    of_job = [line.partition(" /farm/films/out.farm/") for line in requests if "/films/out.farm/" in line]
+    assert not [name for kind, _, name in of_job if kind == "HEAD"], "nothing is asked for its size first"
+    reads = [name for kind, _, name in of_job if kind == "GET" and name.startswith("frames/")]
+    assert sorted(reads) == sorted(set(reads)), "what this worker painted is read by the encoder only"
 
 
 def test_a_lost_frame_is_made_again_and_no_other(remote, object_storage):
