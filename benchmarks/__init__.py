@@ -6,6 +6,7 @@
     instant         frames a second of a trained network; its losses beside the optimiser's
     instant_start   a network's picture as a start of the optimiser
     longfilm        memory, pace and storage of a long film
+    longjob         `farm status`, `list` and `watch` for a job of 100,800 frames
     media           films of every odd kind through an identity render
     page            size and opening time of the report of a long film
     peers           time to the loss of `pastiche`, and a clip beside it

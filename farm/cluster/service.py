@@ -52,10 +52,8 @@ def submit_job(request: JobRequest, job_url: str, cluster: Cluster, *, priority:
 
     `priority` is the job's from now on, also where it runs already; None leaves it as it is, or as `request` has it.
     Returns `id` (the submission's), `job` (the URL of its directory), `dashboard`, `already_running`, `priority`, and
-    addresses of Prometheus and Grafana where they are known.
-
-    Raises UsageError where another spec is being rendered in the job's directory or has frames there, StorageError
-    where the directory cannot be written, and what `Cluster` raises.
+    addresses of Prometheus and Grafana where they are known. Raises UsageError where another spec is being rendered in
+    the job's directory or has frames there, StorageError where it cannot be written, and what `Cluster` raises.
     """
     check_no_secrets(job_url, request.spec)
     job = JobDirectory(job_url)

@@ -45,7 +45,7 @@ def registry(environment: Mapping[str, str]) -> Storage:
 
 def note_submission(job_url: str, submission: str, environment: Mapping[str, str]) -> None:
     """Note a submission. A folder that cannot be written is passed over: the job runs all the same."""
-    entry = Entry(job=job_url, submission=submission, submitted=round(time.time(), 1))
+    entry = Entry(job=job_url, submission=submission, submitted=round(time.time(), 3))
     with contextlib.suppress(FarmError, OSError):
         registry(environment).write(_name(job_url), entry.model_dump_json().encode())
 

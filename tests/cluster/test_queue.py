@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Collection
 
 import pytest
 
@@ -187,7 +188,7 @@ class Quota:
     start_seconds = None
     priority = 50
 
-    def allowed(self, wanted: int, at_work: int) -> int:
+    def allowed(self, wanted: int, at_work: int, unusable: Collection[str] = ()) -> int:
         return self.priority
 
     def prioritise(self, priority: int) -> None:

@@ -63,7 +63,7 @@ def test_status_reads_the_summary_and_no_ledger(job, monkeypatch):
     monkeypatch.setattr(type(job.storage), "read", lambda self, name: read.append(name) or original(self, name))
     status = job_status(job.url)
     assert {**status, "percent": 0} == {**without, "percent": 0}
-    assert set(read) <= {"state.json", SUMMARY, "report.json"}
+    assert set(read) <= {"state.json", SUMMARY, "report.json", "history.json"}
     job.storage.write(SUMMARY, b'{"stages": {')
     job_status(job.url)
     assert ledger_name(tasks[0].id) in read, "a damaged summary counts as none"
