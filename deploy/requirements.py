@@ -5,8 +5,9 @@ does not install Ray and PyTorch again; lock.sh chooses their versions.
 """
 
 import sys
-import tomllib
 from pathlib import Path
+
+import tomllib
 
 
 def requirements(pyproject: str, extras: list[str]) -> list[str]:
