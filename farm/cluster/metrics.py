@@ -21,6 +21,7 @@ import contextlib
 import math
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -33,6 +34,8 @@ LEVELS = 255.0
 """The largest value of a pixel where losses are computed."""
 FRAME_SECONDS_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, math.inf)
 """Upper bounds, in seconds, of the buckets of the histogram of seconds a frame."""
+LINGER_SECONDS = 1.5
+"""A little more than the second between two reports of a driver on a cluster (`ray_session` sets it)."""
 PUBLISH_SECONDS = 3.0
 """Seconds between two times that all values are told to Ray, which forgets them after two of its intervals of 10 s."""
 
@@ -179,15 +182,24 @@ class JobMetrics(contextlib.AbstractContextManager["JobMetrics"]):
     """What the driver tells of one job. `temporal_weight` is the spec's, by which the temporal loss is divided.
 
     `folder` is the job directory where it is one of this machine's, whose free space is told. As a context manager it
-    tells Ray the values until the end of the block, and that the job has ended then. `meters` takes the values.
+    tells Ray the values until the end of the block, and that the job has ended then. It waits `linger` seconds after
+    that: without a report of Ray in them, the job would look like one whose driver was killed. `meters` takes the
+    values.
     """
 
     def __init__(
-        self, job: str, temporal_weight: float = 0.0, *, folder: str | None = None, meters: Meters | None = None
+        self,
+        job: str,
+        temporal_weight: float = 0.0,
+        *,
+        folder: str | None = None,
+        linger: float = 0.0,
+        meters: Meters | None = None,
     ) -> None:
         self._meters = meters or Meters(job)
         self._temporal_weight = temporal_weight
         self._folder = folder
+        self._linger = linger
         self._publishing = contextlib.ExitStack()
         for name in COUNTED_FROM_START:
             self._meters.add(name, 0.0)
@@ -200,6 +212,7 @@ class JobMetrics(contextlib.AbstractContextManager["JobMetrics"]):
     def __exit__(self, *error: object) -> None:
         self._meters.set("farm_ended", 1.0)
         self._publishing.close()
+        time.sleep(self._linger)
 
     def frame(self, report: FrameReport, pass_name: str) -> None:
         """A frame was committed in this run."""

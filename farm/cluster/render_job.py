@@ -217,10 +217,12 @@ def _film_maker(job: JobDirectory, record: JobRecord, work: _Work, options: Laun
 
 
 def _job_metrics(job: JobDirectory, record: JobRecord, options: LaunchOptions) -> JobMetrics:
-    from farm.cluster.metrics import JobMetrics
+    from farm.cluster.metrics import LINGER_SECONDS, JobMetrics
 
     folder = None if "://" in job.url else job.url
-    return JobMetrics(job_label(job.url, options.submission), record.spec.weights.temporal, folder=folder)
+    linger = 0.0 if options.address is None else LINGER_SECONDS
+    label = job_label(job.url, options.submission)
+    return JobMetrics(label, record.spec.weights.temporal, folder=folder, linger=linger)
 
 
 def _run_tasks(
