@@ -8,7 +8,8 @@ Ray must run before this module's callers make a `JobMetrics`; the module itself
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from farm.job.log import JobLog
 from farm.job.state import StateRecorder
 from farm.job.summary import SummaryCounter
 from farm.plan import Task
-from farm.plan.pace import Progress
+from farm.plan.pace import Eta, Progress
 from farm.render.film_in_progress import FilmMaker
 from farm.render.frame_report import FrameReport
 
@@ -58,6 +59,7 @@ class RenderEvents:
         todo: Sequence[Task],
         counter: SummaryCounter,
         bars: PassBars | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._running, self._film, self._metrics, self._bars = running, film, metrics, bars
         self._counter = counter
@@ -67,7 +69,11 @@ class RenderEvents:
         self._steps = {task.id: steps_per_frame(task) for task in todo}
         self._frames = sum(len(task.frames) for task in todo)
         self._phase, self._committed = "start", 0
-        running.progress.phase("start", self._frames, sum(task.steps or len(task.frames) for task in todo))
+        steps = sum(task.steps or len(task.frames) for task in todo)
+        self._clock, self._eta = clock, Eta(steps)
+        self._eta.start(clock())
+        metrics.left(self._frames, None)
+        running.progress.phase("start", self._frames, steps)
 
     def check(self) -> None:
         """Give a sign of life in `state.json`. Raises KeyboardInterrupt after Ctrl-C."""
@@ -87,7 +93,9 @@ class RenderEvents:
         if not report.reused:
             frames, seconds, _ = self._work.get(report.task, (0, 0.0, ""))
             self._work[report.task] = (frames + 1, seconds + report.record.seconds, report.record.worker)
-        self._metrics.frames_left(self._frames - self._committed)
+        now = self._clock()
+        self._eta.done(self._steps[report.task], now)
+        self._metrics.left(self._frames - self._committed, self._eta.seconds_left(now))
         self._running.progress.advance(self._phase, self._steps[report.task])
 
     def task_begun(self, task: Task, reports: Any) -> None:

@@ -48,6 +48,7 @@ from farm.spec.units import format_seconds
 
 if TYPE_CHECKING:
     from farm.cluster.flow_ahead import FlowAhead
+    from farm.cluster.metrics import JobMetrics
     from farm.cluster.pool import WorkerPool
 
 
@@ -220,7 +221,7 @@ def _render_frames(
         pool = job_pool(
             prepared, options, session, running.progress, lambda kind, line: running.history.add(kind, text=line)
         )
-        with contextlib.closing(pool):
+        with contextlib.closing(pool), contextlib.ExitStack() as tasks_done:
             runtime = worker_runtime(pool, session, prepared.spec, running.interruption.check)
             record = prepared.begin(
                 runtime, save_storage=options.save_storage, threads=options.threads, keep=options.keep
@@ -228,7 +229,10 @@ def _render_frames(
             film = film_of(record)
             counter = _counter(prepared.job, record, work, fresh=prepared.record is None)
             running.state.summarize(counter.summary)
-            run = _run_tasks(pool, session, prepared.job, _Rendered(record, film), work, running, counter)
+            metrics = _job_metrics(prepared.job, record, options)
+            # Ray that was started here ends before the film is written
+            (tasks_done if options.address is None else until_the_end).enter_context(metrics)
+            run = _run_tasks(pool, session, prepared.job, _Rendered(record, film), work, running, counter, metrics)
         own = record.runtime.on(runtime)
         return _Rendered(record, film, {"runtime": own.model_dump(), **_figures(run, work, pool)})
 
@@ -279,6 +283,15 @@ def _film_maker(job: JobDirectory, record: JobRecord, work: _Work, options: Laun
     return FilmMaker(job.url, record, work.tasks, work.encoded, work.done, save_storage=keep, make=make)
 
 
+def _job_metrics(job: JobDirectory, record: JobRecord, options: LaunchOptions) -> JobMetrics:
+    from farm.cluster.metrics import LINGER_SECONDS, JobMetrics
+
+    folder = None if "://" in job.url else job.url
+    linger = 0.0 if options.address is None else LINGER_SECONDS
+    label = job_label(job.url, options.submission)
+    return JobMetrics(label, record.spec.weights.temporal, folder=folder, linger=linger)
+
+
 def _run_tasks(
     pool: WorkerPool,
     session: RaySession,
@@ -287,13 +300,12 @@ def _run_tasks(
     work: _Work,
     running: RunningJob,
     counter: SummaryCounter,
+    metrics: JobMetrics,
 ) -> TaskRun:
     """Run the tasks that are left on the workers of `pool`, with optical flow computed ahead of them."""
-    from farm.cluster.metrics import JobMetrics
     from farm.cluster.phase_bars import PassBars
 
     options, record, film = running.options, rendered.record, rendered.film
-    metrics = JobMetrics(job_label(job.url, options.submission), record.spec.weights.temporal)
     window = None
     if options.save_storage:
         at_once = segments_ahead(record.plan, options.workers or session.cpus)

@@ -46,6 +46,13 @@ from farm.spec import FrameRange
 from farm.spec.frames import runs
 from farm.spec.load import spec_differences
 
+DRIVER_COMMAND = ("PYTHONSAFEPATH=1", "python", "-m", "jobs.render")
+"""What Ray gives to a shell on the head to start a driver.
+
+Without the variable, the first place where `python -m` looks for a module is the folder that `ray start` was given in,
+often a shared one: a file ffmpeg.py there would run in the driver. Python 3.10 ignores it.
+"""
+
 
 def submit_job(request: JobRequest, job_url: str, cluster: Cluster, *, priority: int | None = None) -> dict[str, Any]:
     """Submit a render to the cluster, unless the same one is queued or running there already.
@@ -97,7 +104,7 @@ def submit_job(request: JobRequest, job_url: str, cluster: Cluster, *, priority:
     job.check_writable()
     save_request(job, request)
     save_state(job, JobState(state="PENDING", submission=submission))
-    command = ["python", "-m", "jobs.render", job.url, submission]
+    command = [*DRIVER_COMMAND, job.url, submission]
     metadata = job_metadata(job.url, request.spec, request.owner, request.priority)
     try:
         is_new = cluster.submit(submission, command, metadata)
