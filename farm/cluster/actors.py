@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
-from farm.cluster.metrics import Meters
+from farm.cluster.metrics import Meters, published
 from farm.job import JobDirectory
 from farm.plan import Runtime, Task
 from farm.render.frame_report import FrameReport
@@ -130,13 +130,13 @@ class FlowWorker:
             return
         meters = Meters(label)
         store = open_flow_store(job, record, SourceFrames(record), behind=True)
-        for frames in ranges:
-            for frame in range(frames.start + 1, frames.stop):
-                fields = 2 * store.ensure(frame, frame - 1)
-                meters.add("farm_flow_fields", fields)
-                meters.publish()
-                yield fields
-        store.flush()
+        with published(meters):
+            for frames in ranges:
+                for frame in range(frames.start + 1, frames.stop):
+                    fields = 2 * store.ensure(frame, frame - 1)
+                    meters.add("farm_flow_fields", fields)
+                    yield fields
+            store.flush()
 
 
 def _invisible(job_url: str, inputs: Collection[str]) -> str:
