@@ -37,7 +37,7 @@ fine detail, and what the second takes away beyond it is middle detail."""
 ENERGY_REACH = (4.0, 8.0)
 """Standard deviation in pixels of the Gaussian that the energy of each band is averaged with."""
 MOST_KEPT = 1.5
-"""Largest factor by which `keep_detail` raises fine detail. Why: where the flow is wrong, there is none to keep."""
+"""Largest factor by which `keep_detail` raises detail. Why: where the flow is wrong, there is none to keep."""
 MOST_MIXED = 2.0
 """The same for a mean of two neighbours, which can halve it."""
 MOST_EVENED = 1.1
@@ -143,7 +143,7 @@ def carry(
 
 
 def mean_tie(ties: Sequence[TemporalTie]) -> TemporalTie:
-    """Several ties as one, whose image is their weighted mean with the fine detail that they have.
+    """Several ties as one, whose image is their weighted mean with the detail that they have.
 
     The optimiser is drawn to the mean of its ties, in which strokes that do not lie on one another cancel out. The
     weight is the sum; where it is 0 the image is the plain mean. The part of the temporal loss by which the ties differ
@@ -187,9 +187,9 @@ def follow_change(
 
 
 def even_strokes(painted: np.ndarray, content: np.ndarray, moving: np.ndarray) -> np.ndarray:
-    """`painted` with its fine detail, where it moves, raised to what the resting part of it has.
+    """`painted` with its detail, where it moves, raised to EVENED_TO of what the resting part of it has, band by band.
 
-    How much that is follows from the fine detail of the film's frame `content`, by a line fitted to the resting part:
+    How much that is follows from the detail of the film's frame `content`, by a line fitted to the resting part:
     a painter who covers the whole canvas with strokes gives a flat line, one who paints flat colours a steep one.
     Detail is raised by a factor of 1 to MOST_EVENED, and is never lowered.
     """
