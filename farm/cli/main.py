@@ -20,6 +20,7 @@ from farm.cli.arguments import (
     AsJson,
     JobDirectory,
     JobThreads,
+    Mixed,
     Overwrite,
     RayAddress,
     SaveStorage,
@@ -61,6 +62,7 @@ def render(
     threads: JobThreads = None,
     address: RayAddress = None,
     save_storage: SaveStorage = False,
+    mixed: Mixed = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -79,6 +81,7 @@ def render(
         threads=threads,
         address=address,
         overwrite=overwrite,
+        mixed=mixed,
         save_storage=save_storage,
     )
     with JobProgress() as progress:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
 import time
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from farm.cli.arguments import (
     Job,
     JobDirectory,
     JobThreads,
+    Mixed,
     Overwrite,
     SaveStorage,
     Workers,
@@ -54,6 +56,7 @@ def submit(
         bool, typer.Option("--copy-inputs", help="Copy local films and pictures into the job's storage first.")
     ] = False,
     save_storage: SaveStorage = False,
+    mixed: Mixed = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -77,6 +80,7 @@ def submit(
         threads=threads,
         priority=priority,
         overwrite=overwrite,
+        mixed=mixed,
         save_storage=save_storage,
     )
     submission = submit_job(request, directory, cluster)
@@ -187,7 +191,7 @@ def cancel(job: Job, address: Dashboard = None, as_json: AsJson = False) -> None
 
 
 @service.command()
-def resume(job: Job, address: Dashboard = None, as_json: AsJson = False) -> None:
+def resume(job: Job, mixed: Mixed = False, address: Dashboard = None, as_json: AsJson = False) -> None:
     """Go on with a job where it stopped.
 
     A job that was on a cluster goes on there, any other on this machine.
@@ -196,7 +200,7 @@ def resume(job: Job, address: Dashboard = None, as_json: AsJson = False) -> None
     from farm.cluster.service import find_job, resume_job
 
     with JobProgress() as progress:
-        submission = resume_job(find_job(job, address), address, progress)
+        submission = resume_job(find_job(job, address), address, progress, mixed=mixed)
     print_result(submission, as_json, "\n".join(_submitted_lines(submission)))
 
 
@@ -210,6 +214,7 @@ def retry(
         str | None,
         typer.Option(metavar="A-B", help="Render the frames A to B, and all that is made from them, once more."),
     ] = None,
+    mixed: Mixed = False,
     address: Dashboard = None,
     as_json: AsJson = False,
 ) -> None:
@@ -231,7 +236,7 @@ def retry(
         if current_state(target).state != "FAILED":
             raise UsageError(f"nothing failed in {target.job.url}", "farm resume continues a job that was stopped")
     with JobProgress() as progress:
-        submission = {**resume_job(target, address, progress, overwrite=True), **dropped_frames}
+        submission = {**resume_job(target, address, progress, overwrite=True, mixed=mixed), **dropped_frames}
     print_result(submission, as_json, "\n".join(_submitted_lines(submission)))
 
 
@@ -248,5 +253,6 @@ def _submitted_lines(submission: dict[str, Any]) -> list[str]:
         f"  job        {submission['job']}",
         f"  dashboard  {submission['dashboard']}/#/jobs",
         *(f"  {name:<10} {submission[name]}" for name in ("prometheus", "grafana") if name in submission),
-        f"  watch      farm logs -f {submission['id']} --address {submission['dashboard']}",
+        f"  watch      farm watch {shlex.quote(submission['job'])}",
+        f"  log        farm logs -f {submission['id']} --address {submission['dashboard']}",
     ]

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from typing import Any
 import ray
 
 from farm.cluster.metrics import Meters
-from farm.job import JobDirectory
+from farm.job import JobDirectory, JobRecord
+from farm.job.software import FOR_FLOW, differences, installed
 from farm.plan import Runtime, Task
 from farm.render.chunk import ChunkRenderer, FrameReport
 from farm.render.cost_sample import Sample, sample_chunk
@@ -31,7 +33,9 @@ class WorkerFacts:
     """What a worker says of itself when it is up.
 
     `node` is Ray's id of its node and `host` that machine's name. `problem` is why it cannot work on the job, empty if
-    it can.
+    it can. `software` is what it paints with, None from an earlier build that does not tell. `clock` is its time as it
+    answers, in seconds since 1970, 0 where it does not tell. The pool adds the two last: `ahead` is by how many seconds
+    that clock is ahead of the driver's, and `differs` how its software differs from the job's.
     """
 
     runtime: Runtime
@@ -39,6 +43,10 @@ class WorkerFacts:
     pid: int
     host: str
     problem: str = ""
+    software: Mapping[str, str] | None = None
+    clock: float = 0.0
+    ahead: float = 0.0
+    differs: str = ""
 
 
 class RenderWorker:
@@ -46,7 +54,10 @@ class RenderWorker:
 
     def __init__(self, threads: int, name: str) -> None:
         self._threads, self._name = threads, name
+        self._worker = name.rpartition(" ")[2]
+        """The name in the ledger and in the history, `worker-2`. The film's title before it is for the dashboard."""
         self._renderer: ChunkRenderer | None = None
+        self._software: dict[str, str] = {}
 
     def __repr__(self) -> str:
         """The name that the dashboard and Ray's logs have for the actor."""
@@ -58,29 +69,34 @@ class RenderWorker:
         from farm.paint.styler import local_runtime
 
         configure_threads(self._threads)
+        runtime = local_runtime(precision, self._threads)
+        self._software = _software_of(runtime)
         return WorkerFacts(
-            runtime=local_runtime(precision, self._threads),
+            runtime=runtime,
             node=ray.get_runtime_context().get_node_id(),
             pid=os.getpid(),
             host=socket.gethostname(),
             problem=_invisible(job_url, inputs),
+            software=self._software,
+            clock=time.time(),
         )
 
     def render(self, job_url: str, task: Task, flow_sources: tuple[str, ...]) -> Iterator[FrameReport]:
         """Commit the frames of a task, and yield a report after each."""
         if self._renderer is None or self._renderer.job.url != JobDirectory(job_url).url:
-            self._renderer = ChunkRenderer(job_url, flow_sources, self._name)
+            self._renderer = ChunkRenderer(job_url, flow_sources, self._worker)
+            self._renderer.software = ", ".join(differences(self._renderer.record.versions, self._software))
         yield from self._renderer.render(task)
 
     def still(self, job_url: str, frame: int) -> FrameReport:
         """Commit a frame by itself, for a preview. Jobs may change from call to call."""
         if self._renderer is None or self._renderer.job.url != JobDirectory(job_url).url:
-            self._renderer = ChunkRenderer(job_url, (), self._name)
+            self._renderer = ChunkRenderer(job_url, (), self._worker)
         return self._renderer.single_frame(frame)
 
     def sample(self, job_url: str, chunk: int) -> Sample:
         """Measure what frames like those of this chunk cost, in a scratch job of this worker's own."""
-        return sample_chunk(ChunkRenderer(job_url, (), self._name), chunk)
+        return sample_chunk(ChunkRenderer(job_url, (), self._worker), chunk)
 
 
 class FlowWorker:
@@ -94,15 +110,23 @@ class FlowWorker:
         return f"flow {self._name}"
 
     def run(
-        self, job_url: str, ranges: tuple[FrameRange, ...], flow_sources: tuple[str, ...], label: str
+        self,
+        job_url: str,
+        ranges: tuple[FrameRange, ...],
+        flow_sources: tuple[str, ...],
+        label: str,
+        mixed: bool = False,
     ) -> Iterator[int]:
-        """Yield how many new fields each pair of neighbours needed: 0 or 2. The job is called `label` in metrics."""
+        """Yield how many new fields each pair of neighbours needed: 0 or 2. The job is called `label` in metrics.
+
+        Where this node would compute other flow than the job was begun with, nothing is computed, unless `mixed`.
+        """
         import cv2
 
         cv2.setNumThreads(1)
         job = JobDirectory(job_url)
         record = job.load_record()
-        if record is None:
+        if record is None or not (mixed or _computes_its_flow(record)):
             return
         meters = Meters(label)
         store = open_flow_store(job, record, SourceFrames(record), flow_sources)
@@ -111,6 +135,23 @@ class FlowWorker:
                 fields = 2 * store.ensure(frame, frame - 1)
                 meters.add("farm_flow_fields", fields)
                 yield fields
+
+
+def _software_of(runtime: Runtime) -> dict[str, str]:
+    """What a worker that computes as `runtime` says paints with."""
+    import torch
+
+    from farm.paint.device import choose_device, processor_level
+
+    dtype = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
+    level = processor_level(choose_device(runtime.device), dtype)
+    return {**installed(), "precision": runtime.precision, "processor": level}
+
+
+def _computes_its_flow(record: JobRecord) -> bool:
+    """Whether the optical flow of this process is that of the job."""
+    compared = (*FOR_FLOW, "torch", "torchvision") if record.spec.flow == "raft" else FOR_FLOW
+    return not differences(record.versions, installed(), compared)
 
 
 def _invisible(job_url: str, inputs: Collection[str]) -> str:

@@ -182,9 +182,11 @@ def _render_frames(prepared: Prepared, running: RunningJob, until_the_end: conte
             figures = {"rendered": 0, "reused": work.done_frames, "steps": 0}
             return _Rendered(prepared.record, film_of(prepared.record), figures)
         pool = job_pool(prepared, options, session, running.progress)
+        pool.on_refused = lambda host, reason: running.history.add("refused", host=host, text=reason)
         with contextlib.closing(pool):
             runtime = worker_runtime(pool, session, prepared.spec, running.interruption.check)
-            record = prepared.begin(runtime, save_storage=options.save_storage)
+            software = pool.software.job if pool.software else None
+            record = prepared.begin(runtime, software=software, save_storage=options.save_storage)
             film = film_of(record)
             run = _run_tasks(pool, session, prepared.job, _Rendered(record, film), work, running)
         return _Rendered(record, film, _figures(run, work, pool))
@@ -247,7 +249,8 @@ def _flow_ahead(job: JobDirectory, record: JobRecord, sources: tuple[str, ...], 
 
     ranges = tuple(FrameRange(shot.start, shot.stop) for shot in record.plan.shots if shot.stop - shot.start > 1)
     label = job_label(job.url, options.submission)
-    return FlowAhead(job.url, ranges, sources, title=film_title(record.spec), label=label)
+    title = film_title(record.spec)
+    return FlowAhead(job.url, ranges, sources, title=title, label=label, mixed=options.mixed)
 
 
 def _figures(run: TaskRun, work: _Work, pool: WorkerPool) -> dict[str, Any]:
@@ -263,6 +266,7 @@ def _figures(run: TaskRun, work: _Work, pool: WorkerPool) -> dict[str, Any]:
         "join_seconds": run.join_seconds,
         "retries": run.retries,
         "restarts": run.restarts,
+        "mixed": dict(run.mixed),
     }
 
 

@@ -132,6 +132,7 @@ def run_submitted(job_url: str, submission: str, progress: Progress) -> dict[str
         address="auto",
         overwrite=request.overwrite,
         priority=request.priority,
+        mixed=request.mixed,
         save_storage=request.save_storage,
         submission=submission,
     )
@@ -287,25 +288,28 @@ def cancel_job(handle: JobHandle) -> JobState:
 
 
 def resume_job(
-    handle: JobHandle, address: str | None, progress: Progress, *, overwrite: bool = False
+    handle: JobHandle, address: str | None, progress: Progress, *, overwrite: bool = False, mixed: bool = False
 ) -> dict[str, Any]:
     """Continue a job on its cluster, or on this machine where it was never submitted.
 
     `address` names a cluster to submit it to instead. `overwrite` lets the film replace a file that was not made by
-    this job. Returns what `submit_job` returns, or the report of `render_job`. Raises UsageError where the directory
+    this job. With `mixed` it goes on with other software than it was begun with. Returns what `submit_job` returns, or the report of `render_job`. Raises UsageError where the directory
     holds no job, and what these two raise.
     """
     request, record = handle.request, handle.job.load_record()
     if request is None and record is None:
         raise UsageError(f"{handle.job.url} holds no job", "give the job directory, usually the film's name with .farm")
     if request is None and record is not None and address is None:
-        options = LaunchOptions(job=handle.job.url, overwrite=overwrite, save_storage=record.save_storage)
+        options = LaunchOptions(
+            job=handle.job.url, overwrite=overwrite, mixed=mixed, save_storage=record.save_storage
+        )
         return render_job(record.spec, options, progress)
     if request is None:
         assert record is not None
         request = JobRequest(spec=record.spec, save_storage=record.save_storage)
     cluster = Cluster(address or handle.dashboard)
-    return submit_job(request.model_copy(update={"overwrite": overwrite or request.overwrite}), handle.job.url, cluster)
+    changes = {"overwrite": overwrite or request.overwrite, "mixed": mixed or request.mixed}
+    return submit_job(request.model_copy(update=changes), handle.job.url, cluster)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from farm.cluster.session import RaySession
 from farm.job.request import film_title
+from farm.job.software import SoftwareCheck, installed
 from farm.paint.device import usable_cores
 from farm.plan import Runtime
 from farm.plan.fair_share import DEFAULT_PRIORITY
@@ -41,6 +42,8 @@ class LaunchOptions:
     dashboard: bool = True
     priority: int = DEFAULT_PRIORITY
     submission: str = ""
+    mixed: bool = False
+    """Workers may paint with other software than the job was begun with."""
     save_storage: bool = False
     """Frames are removed once their segment is encoded, and no more are begun than the schedule's window allows."""
     patience: float = LEAST_SILENCE_SECONDS
@@ -72,8 +75,14 @@ def job_pool(prepared: Prepared, options: LaunchOptions, session: RaySession, pr
         title=film_title(spec),
         job_url=prepared.job.url,
         inputs=inputs,
+        software=_software_check(prepared, mixed=options.mixed),
         on_note=progress.note,
     )
+
+
+def _software_check(prepared: Prepared, *, mixed: bool) -> SoftwareCheck:
+    record = prepared.record
+    return SoftwareCheck(record.versions if record else installed(), begun=record is not None, mixed=mixed)
 
 
 def worker_runtime(

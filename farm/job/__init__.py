@@ -7,6 +7,7 @@ state          what the job is doing, for people
 history        what happened beside the frames, for people
 status         how far a job is
 request        what was submitted to a cluster
+software       what a node paints with, compared with what a job was begun with
 credentials    the refusal to keep secrets
 forecast       the forecast that was made
 measures       the warp errors that were measured

@@ -172,7 +172,7 @@ class JobDirectory:
         return records
 
     def _save_ledger(self, task: str, ledger: dict[int, FrameRecord]) -> None:
-        rows = [ledger[frame].model_dump(mode="json") for frame in sorted(ledger)]
+        rows = [ledger[frame].as_row() for frame in sorted(ledger)]
         self.storage.write(ledger_name(task), seal({"frames": rows}))
         self._keep_ledger(task, ledger)
 

@@ -24,7 +24,8 @@ from farm.spec import Model, RenderSpec
 class JobRequest(Model):
     """A submitted job. `dashboard` is the address of the cluster, `submissions` are its ids there, oldest first.
 
-    `farm` is the version that submitted it. None for `workers` or `threads` leaves the number to the cluster.
+    `farm` is the version that submitted it. With `mixed`, workers of other software than the job's take part. None for
+    `workers` or `threads` leaves the number to the cluster.
     """
 
     spec: RenderSpec
@@ -32,6 +33,7 @@ class JobRequest(Model):
     threads: int | None = Field(default=None, ge=1)
     priority: int = Field(default=DEFAULT_PRIORITY, ge=1, le=1000)
     overwrite: bool = False
+    mixed: bool = False
     save_storage: bool = Field(default=False, validation_alias=AliasChoices("save_storage", "spare_storage"))
     farm: str = __version__
     dashboard: str = ""

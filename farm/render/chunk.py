@@ -95,13 +95,14 @@ class _Source:
 class ChunkRenderer:
     """Renders the tasks of one job, one after the other. Model, style targets and flows stay loaded.
 
-    `flow_sources` are URLs of earlier jobs' flow directories that may be read. `worker` is the name in the ledger.
+    `flow_sources` are URLs of earlier jobs' flow directories that may be read. `worker` is the name in the ledger, and
+    `software` is how this worker's software differs from the job's, which the ledger says of each of its frames.
     Raises StorageError where the job has no record.
     """
 
     def __init__(self, job_url: str, flow_sources: Sequence[str] = (), worker: str = "") -> None:
         self.job = JobDirectory(job_url)
-        self.worker = worker
+        self.worker, self.software = worker, ""
         record = self.job.load_record()
         if record is None:
             raise StorageError(f"job {job_url} has no job.json", "its storage must be visible from every worker")
@@ -115,6 +116,11 @@ class ChunkRenderer:
         # Strokes are compared with those of the rest of the picture, which with regions may be of another painting.
         self._evens_strokes = self._carries_paint and not self.spec.regions
         self._shot_colors: dict[int, ColorTreatment] = {}  # one entry: the shot that a network paints at present
+
+    @property
+    def _maker(self) -> dict[str, str]:
+        """What the ledger says of who made a frame."""
+        return {"worker": self.worker, "software": self.software}
 
     def styler(self, frame: int) -> ShotStyler:
         """The styler of a frame's shot."""
@@ -156,7 +162,7 @@ class ChunkRenderer:
                 continue
             began = time.perf_counter()
             image, record = self._make(task, chunk, frame)
-            work = {"seconds": round(time.perf_counter() - began, 4), "worker": self.worker}
+            work = {"seconds": round(time.perf_counter() - began, 4), **self._maker}
             with timed("commit"):
                 record = self.job.commit_frame(task.id, image, record.model_copy(update=work))
             yield FrameReport(task.id, frame, record)
@@ -176,7 +182,7 @@ class ChunkRenderer:
         else:
             colors = self._network_colors(self.plan.chunk_of(frame).shot)
             image, record = self._paint_batch(colors, self._read_batch([frame]))[0]
-        work = {"seconds": round(time.perf_counter() - began, 4), "worker": self.worker}
+        work = {"seconds": round(time.perf_counter() - began, 4), **self._maker}
         return FrameReport(task, frame, self.job.commit_frame(task, image, record.model_copy(update=work)))
 
     def _render_independent(self, task: Task) -> Iterator[FrameReport]:
@@ -209,7 +215,7 @@ class ChunkRenderer:
                 for image, source in zip(painted, batch, strict=True)
             ]
         seconds = round((time.perf_counter() - began) / len(batch), 4)
-        records = [FrameRecord(frame=source.frame, sha256="", seconds=seconds, worker=self.worker) for source in batch]
+        records = [FrameRecord(frame=source.frame, sha256="", seconds=seconds, **self._maker) for source in batch]
         return list(zip(pictures, records, strict=True))
 
     @cached_property

@@ -7,23 +7,20 @@ record = prepared.begin(runtime)          # job.json is written here
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
-from farm import __version__
 from farm.errors import FlowFileError
 from farm.flow import external_flow_name
 from farm.job import JobDirectory, JobRecord
 from farm.job.record import record_flow_key
+from farm.job.software import installed, used_by
 from farm.media.scan import VideoScan
 from farm.plan import RenderPlan, Runtime, plan_render
 from farm.render.inputs import Inputs
 from farm.render.regions.files import check_regions
 from farm.spec import RenderSpec
-
-RECORDED_PACKAGES = ("torch", "opencv-contrib-python-headless", "av", "numpy", "ray")
-"""Packages whose versions `job.json` records: those that decide what a frame looks like."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +50,13 @@ class Prepared:
         self.job.check_same(record, self.spec, self.input_hashes)
         return dataclasses.replace(self, record=record, plan=record.plan)
 
-    def begin(self, runtime: Runtime, *, save_storage: bool = False) -> JobRecord:
-        """The job's record: that of an earlier run where there is one, otherwise one that is written now."""
+    def begin(
+        self, runtime: Runtime, *, software: Mapping[str, str] | None = None, save_storage: bool = False
+    ) -> JobRecord:
+        """The job's record: that of an earlier run where there is one, otherwise one that is written now.
+
+        `software` is what the job's workers paint with; None is what this process has.
+        """
         if self.record is not None:
             return self.record
         record = JobRecord(
@@ -64,7 +66,7 @@ class Prepared:
             cuts=self.scan.cuts,
             plan=self.plan,
             runtime=runtime,
-            versions={"farm": __version__, **{name: _version(name) for name in RECORDED_PACKAGES}},
+            versions=used_by(self.spec, installed() if software is None else software),
             save_storage=save_storage,
         )
         self.job.save_record(record)
@@ -117,10 +119,3 @@ def _check_flow_files(folder: str, plan: RenderPlan) -> None:
                         f"flow directory {folder} has no {name}",
                         "it needs one file each way for every pair of neighbours, frames counted from 1",
                     )
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
