@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Collection
 from pathlib import PurePosixPath
 
@@ -19,6 +20,14 @@ from farm.files.remote import file_name
 from farm.job.directory import JobDirectory
 from farm.plan.fair_share import DEFAULT_PRIORITY
 from farm.spec import Model, RenderSpec
+
+
+TWO_LETTERS = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "ẞ": "SS"}
+    | {"æ": "ae", "Æ": "Ae", "ø": "oe", "Ø": "Oe", "œ": "oe", "Œ": "Oe", "þ": "th", "Þ": "Th"}
+    | {"å": "aa", "Å": "Aa", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "ı": "i"}
+)
+"""Letters that Unicode does not take apart, and those that become two."""
 
 
 class JobRequest(Model):
@@ -57,8 +66,18 @@ def save_request(job: JobDirectory, request: JobRequest) -> None:
 def submission_base(job_url: str, spec: RenderSpec) -> str:
     """First id of a job, such as `farm-bikes-1a2b3c4d5e`. The same job and spec have the same one everywhere."""
     parts = json.dumps([job_url, spec.model_dump(mode="json")], sort_keys=True)
-    name = re.sub(r"[^a-z0-9]+", "-", film_title(spec).lower()).strip("-")[:24]
+    name = re.sub(r"[^a-z0-9]+", "-", in_ascii(film_title(spec)).lower()).strip("-")[:24]
     return "-".join(part for part in ("farm", name, hashlib.sha256(parts.encode()).hexdigest()[:10]) if part)
+
+
+def in_ascii(text: str) -> str:
+    """Letters of the Latin alphabet without their marks, umlauts in two letters; characters of other scripts are lost.
+
+    >>> in_ascii("Über Ærø, Łódź"), in_ascii("東京")
+    ('Ueber Aeroe, Lodz', '')
+    """
+    text = unicodedata.normalize("NFC", text).translate(TWO_LETTERS)
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
 
 
 def next_submission(base: str, taken: Collection[str]) -> str:

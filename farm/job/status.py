@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from farm.errors import UsageError
 from farm.job.directory import JobDirectory
-from farm.job.state import JobState, load_state
+from farm.job.state import JobState, load_state, silent_seconds
 from farm.plan import Task, plan_tasks
 from farm.spec.load import absolute_path
 
@@ -31,7 +30,7 @@ def job_status(job_url: str) -> dict[str, Any]:
         "state": doing,
         "submission": state.submission if state else "",
         "stage": state.phase if state and doing == "RUNNING" else "",
-        "silent_seconds": round(state.silent_for(time.time())) if state else 0,
+        "silent_seconds": round(silent_seconds(job, state)),
         "reason": state.reason if state and doing in ("FAILED", "CANCELLED") else "",
         "failures": state.failures if state else {},
         "video": record.spec.video if record else "",
