@@ -142,7 +142,7 @@ def run_submitted(job_url: str, submission: str, progress: Progress) -> dict[str
         return render_job(request.spec, options, progress)
     except FarmError as error:
         recorded = load_state(job)
-        if recorded is None or recorded.state not in FINISHED:
+        if is_of(recorded, submission) and (recorded is None or recorded.state not in FINISHED):
             state: State = "CANCELLED" if isinstance(error, CancelledError) else "FAILED"
             save_state(job, JobState(state=state, submission=submission, reason=str(error)))
         raise
@@ -192,6 +192,15 @@ def find_job(name: str, address: str | None) -> JobHandle:
         raise UsageError(f"the cluster at {cluster.dashboard} has no job {name}", "farm list shows its jobs")
     job = JobDirectory(submitted.metadata["farm_job"])
     return JobHandle(job, load_request(job), name, cluster.dashboard)
+
+
+def is_of(recorded: JobState | None, submission: str) -> bool:
+    """Whether a recorded state may be replaced by one of `submission`: it is not that of another run.
+
+    >>> is_of(JobState(state="RUNNING", submission="farm-a-2"), "farm-a")
+    False
+    """
+    return recorded is None or recorded.submission in ("", submission)
 
 
 def current_state(handle: JobHandle) -> JobState:
@@ -267,7 +276,7 @@ def _wait_for_summary(
 def cancel_job(handle: JobHandle) -> JobState:
     """Stop a submitted job, wait for its end, and return its state. Its frames stay, so it can be resumed.
 
-    A job that has ended already keeps its state. Raises TimedOutError where the job has not ended after CANCEL_SECONDS,
+    A job that has ended already keeps its state, and that of a later run in the same directory stays as it is. Raises TimedOutError where the job has not ended after CANCEL_SECONDS,
     and UsageError where it was never submitted.
     """
     cluster = handle.cluster()
@@ -283,7 +292,8 @@ def cancel_job(handle: JobHandle) -> JobState:
     state = current_state(handle)
     if state.state not in FINISHED:  # the cluster does not know the job any more
         state = JobState(state="CANCELLED", submission=handle.submission)
-    save_state(handle.job, state)
+    if is_of(load_state(handle.job), handle.submission):
+        save_state(handle.job, state)
     return state
 
 
