@@ -175,6 +175,7 @@ def end_ray_process(pid: int) -> None:
 def spawn_render_worker(threads: int, *, gpu: bool, avoided: Collection[str], name: str) -> ray.actor.ActorHandle:
     """Start a render worker on any node but the `avoided` ones (Ray's ids). `name` is what the dashboard calls it."""
     options: dict[str, Any] = {"num_cpus": 1 if gpu else threads, "num_gpus": 1 if gpu else 0, "max_restarts": 0}
+    options["enable_task_events"] = False  # the dashboard counts the film's frames instead: farm.cluster.phase_bars
     if avoided:
         options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(avoided))})"}
     return ray.remote(RenderWorker).options(name=name, **options).remote(threads, name)

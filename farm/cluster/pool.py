@@ -108,8 +108,8 @@ class WorkerPool:
 
     An actor counts as a worker once it has answered, sees the job's directory and `inputs`, and paints with the job's
     software, which `software` knows (None compares nothing). The dashboard shows `title`, the name of the film, before
-    the workers' names. `on_note` is called with lines of text for people, and `on_refused` with the name of each machine
-    that is not used, and why.
+    the workers' names. `on_note` is called with lines of text for people, and `on_refused` with the name of each
+    machine that is not used, and why.
 
     `actors` has every actor that was started and not removed. `starting` has the names of those that have not answered
     yet, by the source of their answer, and `facts` what those that are up said of themselves. `avoided` are Ray's ids

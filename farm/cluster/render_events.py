@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from farm.cluster.driver import JobEvents
 from farm.cluster.sizing import LaunchOptions
 from farm.interruption import Interruption
 from farm.job.history import History
@@ -40,7 +41,7 @@ class RunningJob:
     history: History
 
 
-class RenderEvents:
+class RenderEvents(JobEvents):
     """The driver's events of one render. `todo` are the tasks that are not finished; `bars` is None without a cluster.
 
     Each method is called by the driver, in the main thread.
@@ -76,11 +77,8 @@ class RenderEvents:
         self._committed += 1
         self._metrics.frames_left(self._frames - self._committed)
         self._running.progress.advance(self._phase, self._steps[report.task])
-
-    def task_begun(self, task: Task, reports: Any) -> None:
-        """Show a task that a renderer was given in Ray's dashboard; `reports` is the stream of its reports."""
         if self._bars:
-            self._bars.begun(task.pass_name, reports)
+            self._bars.frame(self._phase)
 
     def task_done(self, task_id: str) -> None:
         """Hand the frames of a task on to the film: all of them are committed."""

@@ -228,8 +228,12 @@ def _run_tasks(
         at_once = segments_ahead(record.plan, options.workers or session.cpus)
         window = Window(segment_of_tasks(record.plan, work.tasks), at_once)
     sources = sibling_flow_sources(job, record)
-    bars = None if options.address is None else PassBars()
     with contextlib.ExitStack() as cleanup:
+        bars = None
+        if options.address is not None:
+            bars = cleanup.enter_context(
+                contextlib.closing(PassBars(options.submission or job.url, work.tasks, work.done))
+            )
         # not beside a window: it would fill the storage with fields that are not needed for long
         if record.spec.method == "optimize" and window is None:
             cleanup.callback(_flow_ahead(job, record, sources, options).stop)

@@ -276,8 +276,8 @@ def _wait_for_summary(
 def cancel_job(handle: JobHandle) -> JobState:
     """Stop a submitted job, wait for its end, and return its state. Its frames stay, so it can be resumed.
 
-    A job that has ended already keeps its state, and that of a later run in the same directory stays as it is. Raises TimedOutError where the job has not ended after CANCEL_SECONDS,
-    and UsageError where it was never submitted.
+    A job that has ended already keeps its state, and that of a later run in the same directory stays as it is. Raises
+    TimedOutError where the job has not ended after CANCEL_SECONDS, and UsageError where it was never submitted.
     """
     cluster = handle.cluster()
     submitted = cluster.job(handle.submission)
@@ -303,16 +303,14 @@ def resume_job(
     """Continue a job on its cluster, or on this machine where it was never submitted.
 
     `address` names a cluster to submit it to instead. `overwrite` lets the film replace a file that was not made by
-    this job. With `mixed` it goes on with other software than it was begun with. Returns what `submit_job` returns, or the report of `render_job`. Raises UsageError where the directory
-    holds no job, and what these two raise.
+    this job. With `mixed` it goes on with other software than it was begun with. Returns what `submit_job` returns, or
+    the report of `render_job`. Raises UsageError where the directory holds no job, and what these two raise.
     """
     request, record = handle.request, handle.job.load_record()
     if request is None and record is None:
         raise UsageError(f"{handle.job.url} holds no job", "give the job directory, usually the film's name with .farm")
     if request is None and record is not None and address is None:
-        options = LaunchOptions(
-            job=handle.job.url, overwrite=overwrite, mixed=mixed, save_storage=record.save_storage
-        )
+        options = LaunchOptions(job=handle.job.url, overwrite=overwrite, mixed=mixed, save_storage=record.save_storage)
         return render_job(record.spec, options, progress)
     if request is None:
         assert record is not None

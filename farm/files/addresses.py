@@ -3,8 +3,8 @@
 with open_url("https://host/film.mp4", first=0, last=65535) as answer: ...
 
 A spec may come from somebody else, and a node has addresses that nobody elsewhere has: the metadata service of a cloud
-with the node's credentials, and services on loopback. So a name is resolved here, all its addresses are checked, and the
-connection goes to an address that was checked. The same is done for each redirect.
+with the node's credentials, and services on loopback. So a name is resolved here, all its addresses are checked, and
+the connection goes to an address that was checked. The same is done for each redirect.
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ def refusal(address: Address) -> str:
 
 
 def checked_addresses(host: str, port: int) -> list[str]:
-    """The addresses of `host`, all of which may be read from. Raises InputError where one may not, OSError without any."""
+    """The addresses of `host`, all of which may be read from.
+
+    Raises InputError where one of them may not, OSError where there is none.
+    """
     bare = host.strip("[]").partition("%")[0]
     found = [str(row[4][0]) for row in socket.getaddrinfo(bare, port, type=socket.SOCK_STREAM)]
     for text in found:
@@ -82,7 +85,10 @@ def open_url(url: str, first: int | None = None, last: int | None = None) -> Any
 
 
 class RangeFile(io.RawIOBase):
-    """A file at an http(s) URL, read by range. Raises OSError where it cannot be, UnsupportedOperation without ranges."""
+    """A file at an http(s) URL, read by range.
+
+    Raises OSError where it cannot be read, and UnsupportedOperation where the server sends no ranges.
+    """
 
     def __init__(self, url: str) -> None:
         super().__init__()

@@ -10,8 +10,8 @@ import atexit
 import hashlib
 import io
 import shutil
-import urllib.error
 import tempfile
+import urllib.error
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit

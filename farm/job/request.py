@@ -21,7 +21,6 @@ from farm.job.directory import JobDirectory
 from farm.plan.fair_share import DEFAULT_PRIORITY
 from farm.spec import Model, RenderSpec
 
-
 TWO_LETTERS = str.maketrans(
     {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "ẞ": "SS"}
     | {"æ": "ae", "Æ": "Ae", "ø": "oe", "Ø": "Oe", "œ": "oe", "Œ": "Oe", "þ": "th", "Þ": "Th"}

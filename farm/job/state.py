@@ -38,8 +38,9 @@ FINISHED: tuple[State, ...] = ("SUCCEEDED", "FAILED", "CANCELLED")
 class JobState(Model):
     """`state.json`. `updated` is in seconds since 1970. `failures` maps task ids to the last lines of their logs.
 
-    `updated` is by the clock of the machine that wrote it: `Heartbeat` tells how long ago that was. `phase` is the part of the job that is under way, such as `pass 1`, with `done` of its `total` frames. Its key in
-    the file is `stage`, as it was from the first version on.
+    `updated` is by the clock of the machine that wrote it: `Heartbeat` tells how long ago that was. `phase` is the part
+    of the job that is under way, such as `pass 1`, with `done` of its `total` frames. Its key in the file is `stage`,
+    as it was from the first version on.
     """
 
     state: State
@@ -56,8 +57,8 @@ class Heartbeat:
     """How long ago a running job gave its latest sign of life, whatever the clocks of the machines say.
 
     A look compares the latest `updated` with that of the look before: where it has changed, the job is alive. The time
-    since a change is measured by this machine's steady clock. Only at the first look are two wall clocks compared. Where
-    they make the job silent, or put its sign of life into the future, the storage is asked for the file's age.
+    since a change is measured by this machine's steady clock. Only at the first look are two wall clocks compared.
+    Where they make the job silent, or put its sign of life into the future, the storage is asked for the file's age.
     """
 
     def __init__(self) -> None:

@@ -149,7 +149,7 @@ def join_segments(
     check_video_encoder(settings.codec, extension)
     times = film_times(probe, frame_range)
     temporary = output.with_name(f".{output.stem}.{uuid.uuid4().hex[:12]}{extension}")
-    # The ffmpeg program cannot read object storage. A web address would show a signature in `ps`, and lead where it may.
+    # The ffmpeg program cannot read object storage. A web address would show a signature in `ps`, and is not checked.
     source = output.with_name(f".{output.stem}.{uuid.uuid4().hex[:12]}.source") if is_remote(probe.path) else None
     try:
         if source is not None:

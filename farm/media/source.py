@@ -45,7 +45,7 @@ def ffmpeg_url(path: str) -> str:
 
 
 def reading_limits() -> dict[str, str]:
-    """Options with which libavformat, or the ffmpeg program before its `-i`, opens what it is given and nothing else."""
+    """Options with which libavformat, or the ffmpeg program before its `-i`, opens a file and nothing else."""
     return {"protocol_whitelist": "file", "format_whitelist": FILM_FORMATS}
 
 

@@ -37,7 +37,8 @@ class Outlier:
 class WorkerTime:
     """One worker of one run, there from `begin` to `end` (seconds since 1970), `lost` where it died.
 
-    With `released` it was given back before the end of the run. It was `busy` for that many seconds, at `frames` frames in `spans`.
+    With `released` it was given back before the end of the run. It was `busy` for that many seconds, at `frames` frames
+    in `spans`.
     """
 
     worker: str

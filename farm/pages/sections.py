@@ -247,7 +247,9 @@ class Page:
         began, rate, here = facts.runs[-1], facts.frames_per_second(), facts.workers_here
         again = f"run {len(facts.runs)}, " if len(facts.runs) > 1 else ""
         at = datetime.fromtimestamp(began, UTC)
-        tiles = [("Began", f"{at:%H:%M} UTC", f"{again}{format_seconds(max(facts.now - began, 0.0))} ago, on {at:%d %B}")]
+        tiles = [
+            ("Began", f"{at:%H:%M} UTC", f"{again}{format_seconds(max(facts.now - began, 0.0))} ago, on {at:%d %B}")
+        ]
         if rate is not None:
             value = f"{rate:.2g} / s" if rate >= 1 else f"{60 * rate:.2g} / min"
             tiles.append(("Pace", value, "frames, those of every pass counted"))
@@ -478,7 +480,6 @@ class Page:
             "yaml": yaml.safe_dump(spec, sort_keys=False, allow_unicode=True, width=100),
             "runtime": record.runtime.model_dump(exclude_none=True),
         }
-
 
     @cached_property
     def _mixed(self) -> dict[int, str]:

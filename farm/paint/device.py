@@ -100,8 +100,8 @@ def packs_convolutions(device: torch.device, dtype: torch.dtype) -> bool:
 def processor_level(device: torch.device, dtype: torch.dtype) -> str:
     """What of the processor decides the last bits of a frame, such as `x86_64 AVX512` or `cuda 9.0`.
 
-    On a CPU it is the widest instructions that PyTorch uses. Measured with PyTorch 2.14: convolutions with AVX512 and
-    with AVX2 differ, and those of bfloat16 by its own instructions too. On CUDA it is the compute capability. OpenCV and
+    On a CPU it is the widest instructions that PyTorch uses, and those for bfloat16 where the features are. Measured
+    with PyTorch 2.14: convolutions with AVX512 and with AVX2 differ. On CUDA it is the compute capability: OpenCV and
     NumPy gave the same flow, warps and scaled pictures with AVX512 and with AVX2.
     """
     if device.type == "cuda":

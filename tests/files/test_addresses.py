@@ -46,7 +46,9 @@ def test_which_addresses_are_refused(address, refused):
 
 def resolving(monkeypatch: pytest.MonkeyPatch, **hosts: list[str]) -> None:
     def resolve(host: str, port: int, **_: object) -> list[tuple]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in hosts[host.partition(".")[0]]]
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in hosts[host.partition(".")[0]]
+        ]
 
     monkeypatch.setattr(addresses.socket, "getaddrinfo", resolve)
 
@@ -60,7 +62,13 @@ def test_every_address_of_a_name_is_checked(monkeypatch):
 
 @pytest.mark.parametrize(
     ("allowed", "passes"),
-    [("inner.example", True), ("127.0.0.0/8", True), ("other, 127.0.0.1", True), ("other", False), ("10.0.0.0/8", False)],
+    [
+        ("inner.example", True),
+        ("127.0.0.0/8", True),
+        ("other, 127.0.0.1", True),
+        ("other", False),
+        ("10.0.0.0/8", False),
+    ],
 )
 def test_internal_hosts_are_allowed_by_name_and_by_network(monkeypatch, allowed, passes):
     resolving(monkeypatch, inner=["127.0.0.1"])
