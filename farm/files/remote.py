@@ -135,6 +135,8 @@ def _check_host(url: str) -> None:
 
 def _unreadable(url: str, error: Exception) -> InputError:
     public_url = urlsplit(url)._replace(query="").geturl()  # a query may hold a signature
+    if isinstance(error, urllib.error.HTTPError):
+        error.close()  # it is the server's answer too
     cause = error.reason if type(error) is urllib.error.URLError else error  # HTTPError, below it, has the status
     reason = " ".join(str(cause).split()) if not isinstance(error, FileNotFoundError) else "it is not there"
     return InputError(

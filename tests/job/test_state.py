@@ -20,7 +20,7 @@ from farm.job.status import current_state, job_status, status_lines
         (ChunkFailedError("pass-1/00002 failed", "mend it"), "FAILED", "pass-1/00002 failed; mend it"),
         (ValueError("odd"), "FAILED", "ValueError: odd"),
         (CancelledError("stopped"), "CANCELLED", "stopped"),
-        (KeyboardInterrupt(), "CANCELLED", ""),
+        (KeyboardInterrupt(), "CANCELLED", "it was asked to stop"),
     ],
 )
 def test_how_a_job_ended_is_written(tmp_path, error, state, reason):
