@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
@@ -118,7 +119,7 @@ class ChunkRenderer:
         self._shot_colors: dict[int, ColorTreatment] = {}  # one entry: the shot that a network paints at present
 
     @property
-    def _maker(self) -> dict[str, str]:
+    def _maker(self) -> dict[str, Any]:
         """What the ledger says of who made a frame."""
         return {"worker": self.worker, "software": self.software}
 
