@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -246,7 +246,7 @@ class Page:
             return []
         began, rate, here = facts.runs[-1], facts.frames_per_second(), facts.workers_here
         again = f"run {len(facts.runs)}, " if len(facts.runs) > 1 else ""
-        at = datetime.fromtimestamp(began, UTC)
+        at = datetime.fromtimestamp(began, timezone.utc)
         tiles = [
             ("Began", f"{at:%H:%M} UTC", f"{again}{format_seconds(max(facts.now - began, 0.0))} ago, on {at:%d %B}")
         ]
