@@ -231,9 +231,9 @@ def _run_tasks(
     with contextlib.ExitStack() as cleanup:
         bars = None
         if options.address is not None:
-            bars = cleanup.enter_context(
-                contextlib.closing(PassBars(options.submission or job.url, work.tasks, work.done))
-            )
+            with contextlib.suppress(Exception):  # nothing depends on the bars
+                bars = PassBars(options.submission or job.url, work.tasks, work.done)
+                cleanup.callback(bars.close)
         # not beside a window: it would fill the storage with fields that are not needed for long
         if record.spec.method == "optimize" and window is None:
             cleanup.callback(_flow_ahead(job, record, sources, options).stop)
