@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes deploy/secrets/ for compose.yaml, readable by this user alone. What is there already is left as it is.
+# Makes what compose.yaml needs, readable by this user alone: secrets/, and .env with the number of this user, as whom
+# the containers run. What is there already is left as it is.
 set -eu
 umask 077
 cd "$(dirname "$0")"
@@ -13,4 +14,13 @@ if [ ! -s secrets/s3.env ] || [ ! -s secrets/s3.json ]; then
     printf '{"identities": [{"name": "farm", "credentials": [{"accessKey": "%s", "secretKey": "%s"}], "actions": ["Admin"]}]}\n' \
         "$key" "$secret" > secrets/s3.json
 fi
-echo "secrets are in $(pwd)/secrets"
+if [ ! -s .env ]; then
+    user=$(id -u)
+    if [ "$user" -eq 0 ]; then
+        # the farm runs as no root, and could not read what only root may
+        user=1000
+        chown -R "$user" secrets
+    fi
+    printf 'USER_ID=%s\n' "$user" > .env
+fi
+echo "secrets are in $(pwd)/secrets, settings in $(pwd)/.env"

@@ -134,6 +134,7 @@ class FlowWorker:
             for frame in range(frames.start + 1, frames.stop):
                 fields = 2 * store.ensure(frame, frame - 1)
                 meters.add("farm_flow_fields", fields)
+                meters.publish()
                 yield fields
 
 

@@ -1,7 +1,7 @@
 """Submit jobs to a Ray cluster, list and stop them, and read their logs: Ray's Jobs API, over HTTP with a token.
 
 cluster = Cluster("http://head:8265")
-cluster.submit("farm-clip-1a2b", ["python", "-m", "jobs.render", ...], metadata)
+cluster.submit("farm-clip-1a2b", [*DRIVER_COMMAND, ...], metadata)
 """
 
 from __future__ import annotations

@@ -1,31 +1,43 @@
 """What a job tells Prometheus, through the metrics port that Ray has on every node.
 
-    metrics = JobMetrics("farm-clip-1a2b", temporal_weight=1000.0)
-    metrics.frame(report, pass_name="pass 1")
-    metrics.tasks(queued=3, running=2, workers=2)
+    with JobMetrics("farm-clip-1a2b", temporal_weight=1000.0) as metrics:
+        metrics.frame(report, pass_name="pass 1")
+        metrics.tasks(queued=3, running=2, workers=2)
 
-Ray puts `ray_` before every name, and `_total` after a counter's: `sum by (job)
-(rate(ray_farm_frames_rendered_total[1m]))` is frames a second. The label of the pass is called "stage".
+Ray puts `ray_` before every name: `sum by (job) (rate(ray_farm_frames_rendered_total[1m]))` is frames a second. The
+label of the pass is called "stage".
 
-All metrics but the flow's are told by the driver, which lives as long as the job. Why: a gauge is gone when its process
-is, and when it was not set again for a few seconds. One call takes some microseconds, beside seconds of painting.
+Every value goes to Ray as a gauge, counters and histograms as well. Why: Ray 2.60 keeps each series of a counter and of
+a histogram until the node ends, so /metrics would grow with every job. A series of a gauge is gone some 20 seconds
+after it was last set. To Prometheus it makes no difference, because it tells a counter by its use in a query.
+
+So values are kept here and told again every few seconds, by a thread, for as long as the job lasts: also while its film
+is encoded, when nothing else happens. All but the flow's are told by the driver.
 """
 
 from __future__ import annotations
 
+import contextlib
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ray.util.metrics import Counter, Gauge, Histogram
+from ray.util.metrics import Gauge
 
 from farm.render.chunk import FrameReport
 
 LEVELS = 255.0
 """The largest value of a pixel where losses are computed."""
-FRAME_SECONDS_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0)
-"""Upper bounds, in seconds, of the buckets of the histogram of seconds a frame. Ray keeps buckets only and guesses the
-sum of a histogram from them, so the sum has a counter of its own.
-"""
+FRAME_SECONDS_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, math.inf)
+"""Upper bounds, in seconds, of the buckets of the histogram of seconds a frame."""
+LINGER_SECONDS = 1.5
+"""A little more than the second between two reports of a driver on a cluster (`ray_session` sets it)."""
+PUBLISH_SECONDS = 3.0
+"""Seconds between two times that all values are told to Ray, which forgets them after two of its intervals of 10 s."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +49,10 @@ class Metric:
     labels: tuple[str, ...] = ("job",)
 
     def series(self, name: str) -> tuple[str, ...]:
-        """The names that Prometheus stores."""
+        """The names that Prometheus stores, without Ray's `ray_`."""
         if self.kind == "histogram":
-            return tuple(f"ray_{name}_{part}" for part in ("bucket", "count", "sum"))
-        return (f"ray_{name}_total" if self.kind == "counter" else f"ray_{name}",)
+            return tuple(f"{name}_{part}" for part in ("bucket", "count", "sum"))
+        return (f"{name}_total" if self.kind == "counter" else name,)
 
 
 BY_PASS = ("job", "stage")
@@ -60,6 +72,9 @@ METRICS = {
     ),
     "farm_flow_fields": Metric("counter", "Optical flow fields computed ahead of the renderers"),
     "farm_frames_left": Metric("gauge", "Frames that this run of the job has still to commit"),
+    "farm_seconds_left": Metric("gauge", "Seconds until the last frame is committed, as the job's bar has it"),
+    "farm_storage_free_bytes": Metric("gauge", "Free space where the job directory is; of a folder, not of a bucket"),
+    "farm_ended": Metric("gauge", "1 once the job's driver has ended by itself, however the job ended"),
     "farm_queued_tasks": Metric("gauge", "Tasks that wait for a worker and for nothing else"),
     "farm_running_tasks": Metric("gauge", "Tasks at work"),
     "farm_workers": Metric("gauge", "Workers that are up"),
@@ -74,60 +89,130 @@ METRICS = {
 before rounding, and pixels where the flow is not reliable count as 0. The warp error of farm.render.steadiness is of
 committed frames, and averages over the pixels where the flow is reliable. So the values of the two cannot be compared.
 """
-KINDS = {"counter": Counter, "gauge": Gauge}
-"""Ray's class for each kind of metric but the histogram, which needs its bounds as well."""
+COUNTED_FROM_START = ("farm_retries", "farm_lost_workers", "farm_lost_seconds", "farm_failed_tasks")
+"""Counters that are 0 from the start of a job.
+
+Why: `increase()` sees no increase in a series that begins at 1, and an empty panel could mean that nothing is measured.
+"""
 
 
 def exported_series() -> set[str]:
     """Every name under which Prometheus can be asked for something of the farm."""
-    return {series for name, metric in METRICS.items() for series in metric.series(name)}
+    return {f"ray_{series}" for name, metric in METRICS.items() for series in metric.series(name)}
 
 
 class Meters:
-    """Metrics of this process, with the label `job`. Each is declared to Ray when it gets its first value."""
+    """Metrics of this process, with the label `job`. Values are kept until `publish` tells all of them to Ray.
+
+    Any thread may call any method.
+    """
 
     def __init__(self, job: str) -> None:
         self._job = job
-        self._declared: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._values: dict[tuple[str, str, tuple[tuple[str, str], ...]], float] = {}
+        """By the name of the metric, of the series, and labels."""
+        self._gauges: dict[str, Any] = {}
 
     def add(self, name: str, value: float = 1.0, pass_name: str | None = None) -> None:
-        """Count a counter on. A value of 0 is not passed on: Ray refuses it, and Prometheus knows no difference."""
-        if value > 0:
-            self._meter(name).inc(value, self._labels(pass_name))
+        """Count a counter on."""
+        self._change(name, f"{name}_total", self._labels(pass_name), value)
 
     def set(self, name: str, value: float, pass_name: str | None = None) -> None:
         """Set a gauge."""
-        self._meter(name).set(value, self._labels(pass_name))
+        with self._lock:
+            self._values[name, name, self._labels(pass_name)] = value
 
     def observe(self, name: str, value: float, pass_name: str | None = None) -> None:
-        """Add one value to a histogram. A value of 0 counts as 1e-6, because Ray refuses 0."""
-        self._meter(name).observe(max(value, 1e-6), self._labels(pass_name))
+        """Add one value to a histogram. A bucket counts all values up to its bound, as Prometheus has it."""
+        labels = self._labels(pass_name)
+        for bound in FRAME_SECONDS_BOUNDS:
+            text = "+Inf" if math.isinf(bound) else f"{bound:g}"
+            self._change(name, f"{name}_bucket", (*labels, ("le", text)), float(value <= bound))
+        self._change(name, f"{name}_count", labels, 1.0)
+        self._change(name, f"{name}_sum", labels, value)
 
-    def _labels(self, pass_name: str | None) -> dict[str, str]:
-        return {"job": self._job} if pass_name is None else {"job": self._job, "stage": pass_name}
+    def values(self) -> dict[tuple[str, str, tuple[tuple[str, str], ...]], float]:
+        """All values so far, by metric, series and labels."""
+        with self._lock:
+            return dict(self._values)
 
-    def _meter(self, name: str) -> Any:
-        if name not in self._declared:
-            metric = METRICS[name]
-            if metric.kind == "histogram":
-                self._declared[name] = Histogram(name, metric.help, list(FRAME_SECONDS_BOUNDS), metric.labels)
-            else:
-                self._declared[name] = KINDS[metric.kind](name, metric.help, metric.labels)
-        return self._declared[name]
+    def publish(self) -> None:
+        """Tell Ray every value, changed or not."""
+        for (name, series, labels), value in self.values().items():
+            if series not in self._gauges:
+                self._gauges[series] = Gauge(series, METRICS[name].help, tuple(label for label, _ in labels))
+            self._gauges[series].set(value, dict(labels))
+
+    def _change(self, name: str, series: str, labels: tuple[tuple[str, str], ...], value: float) -> None:
+        with self._lock:
+            key = name, series, labels
+            self._values[key] = self._values.get(key, 0.0) + value
+
+    def _labels(self, pass_name: str | None) -> tuple[tuple[str, str], ...]:
+        return (("job", self._job),) if pass_name is None else (("job", self._job), ("stage", pass_name))
 
 
-class JobMetrics:
+@contextlib.contextmanager
+def published(meters: Meters, before: Callable[[], None] | None = None) -> Iterator[None]:
+    """Publish `meters` every PUBLISH_SECONDS inside the block, and at its end. `before` is called each time before."""
+    over = threading.Event()
+
+    def publish() -> None:
+        if before is not None:
+            before()
+        meters.publish()
+
+    def keep_publishing() -> None:
+        publish()
+        while not over.wait(PUBLISH_SECONDS):
+            publish()
+
+    thread = threading.Thread(target=keep_publishing, name="metrics", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        publish()
+
+
+class JobMetrics(contextlib.AbstractContextManager["JobMetrics"]):
     """What the driver tells of one job. `temporal_weight` is the spec's, by which the temporal loss is divided.
 
-    `meters` takes the values; tests give one that keeps them.
+    `folder` is the job directory where it is one of this machine's, whose free space is told. As a context manager it
+    tells Ray the values until the end of the block, and that the job has ended then. It waits `linger` seconds after
+    that: without a report of Ray in them, the job would look like one whose driver was killed. `meters` takes the
+    values.
     """
 
-    def __init__(self, job: str, temporal_weight: float = 0.0, meters: Meters | None = None) -> None:
+    def __init__(
+        self,
+        job: str,
+        temporal_weight: float = 0.0,
+        *,
+        folder: str | None = None,
+        linger: float = 0.0,
+        meters: Meters | None = None,
+    ) -> None:
         self._meters = meters or Meters(job)
         self._temporal_weight = temporal_weight
-        self._frames_left: int | None = None
-        self._temporal_losses: dict[str, float] = {}
-        """Of the latest frame of each pass, without its weight and for values 0..1."""
+        self._folder = folder
+        self._linger = linger
+        self._publishing = contextlib.ExitStack()
+        for name in COUNTED_FROM_START:
+            self._meters.add(name, 0.0)
+        self._meters.set("farm_ended", 0.0)
+
+    def __enter__(self) -> JobMetrics:
+        self._publishing.enter_context(published(self._meters, self._measure_storage))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._meters.set("farm_ended", 1.0)
+        self._publishing.close()
+        time.sleep(self._linger)
 
     def frame(self, report: FrameReport, pass_name: str) -> None:
         """A frame was committed in this run."""
@@ -139,24 +224,19 @@ class JobMetrics:
         self._meters.add("farm_committed_bytes", record.bytes, pass_name)
         temporal = record.losses.get("temporal")  # 0 or none for a frame that is tied to nothing
         if temporal and self._temporal_weight:
-            self._temporal_losses[pass_name] = temporal / self._temporal_weight / LEVELS**2
+            self._meters.set("farm_warp_error", temporal / self._temporal_weight / LEVELS**2, pass_name)
 
     def tasks(self, *, queued: int, running: int, workers: int) -> None:
-        """Set all gauges, whether or not they have changed.
-
-        The driver calls it each time that its loop comes round. Why: Ray forgets a gauge that was not set for a while.
-        """
-        for pass_name, loss in self._temporal_losses.items():
-            self._meters.set("farm_warp_error", loss, pass_name)
-        if self._frames_left is not None:
-            self._meters.set("farm_frames_left", self._frames_left)
+        """How many tasks wait and are at work, and how many workers are up."""
         self._meters.set("farm_queued_tasks", queued)
         self._meters.set("farm_running_tasks", running)
         self._meters.set("farm_workers", workers)
 
-    def frames_left(self, count: int) -> None:
-        """Frames that this run has still to commit. The gauge is set with the next `tasks`."""
-        self._frames_left = count
+    def left(self, frames: int, seconds: float | None) -> None:
+        """Frames that this run has still to commit, and the seconds that they will take, None where nobody knows."""
+        self._meters.set("farm_frames_left", frames)
+        if seconds is not None:
+            self._meters.set("farm_seconds_left", seconds)
 
     def retry(self) -> None:
         """A task was put back to be tried again."""
@@ -173,3 +253,9 @@ class JobMetrics:
     def task_failed(self) -> None:
         """A task failed for good."""
         self._meters.add("farm_failed_tasks")
+
+    def _measure_storage(self) -> None:
+        with contextlib.suppress(OSError):
+            if self._folder is not None:
+                room = os.statvfs(self._folder)
+                self._meters.set("farm_storage_free_bytes", float(room.f_bavail * room.f_frsize))

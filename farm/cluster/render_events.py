@@ -8,7 +8,8 @@ Ray must run before this module's callers make a `JobMetrics`; the module itself
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from farm.interruption import Interruption
 from farm.job.history import History
 from farm.job.state import StateRecorder
 from farm.plan import Task
-from farm.plan.pace import Progress
+from farm.plan.pace import Eta, Progress
 from farm.render.chunk import FrameReport
 from farm.render.film_in_progress import FilmMaker
 
@@ -54,13 +55,18 @@ class RenderEvents(JobEvents):
         metrics: JobMetrics,
         todo: Sequence[Task],
         bars: PassBars | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._running, self._film, self._metrics, self._bars = running, film, metrics, bars
         self._pass_names = {task.id: task.pass_name for task in todo}
         self._steps = {task.id: steps_per_frame(task) for task in todo}
         self._frames = sum(len(task.frames) for task in todo)
         self._phase, self._committed = "start", 0
-        running.progress.phase("start", self._frames, sum(task.steps or len(task.frames) for task in todo))
+        steps = sum(task.steps or len(task.frames) for task in todo)
+        self._clock, self._eta = clock, Eta(steps)
+        self._eta.start(clock())
+        metrics.left(self._frames, None)
+        running.progress.phase("start", self._frames, steps)
 
     def check(self) -> None:
         """Give a sign of life in `state.json`. Raises KeyboardInterrupt after Ctrl-C."""
@@ -75,7 +81,9 @@ class RenderEvents(JobEvents):
         """Count one committed frame."""
         self._phase = self._pass_names[report.task]
         self._committed += 1
-        self._metrics.frames_left(self._frames - self._committed)
+        now = self._clock()
+        self._eta.done(self._steps[report.task], now)
+        self._metrics.left(self._frames - self._committed, self._eta.seconds_left(now))
         self._running.progress.advance(self._phase, self._steps[report.task])
         if self._bars:
             self._bars.frame(self._phase)

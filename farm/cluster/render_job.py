@@ -44,6 +44,7 @@ from farm.spec.units import format_seconds
 
 if TYPE_CHECKING:
     from farm.cluster.flow_ahead import FlowAhead
+    from farm.cluster.metrics import JobMetrics
     from farm.cluster.pool import WorkerPool
 
 
@@ -183,12 +184,15 @@ def _render_frames(prepared: Prepared, running: RunningJob, until_the_end: conte
             return _Rendered(prepared.record, film_of(prepared.record), figures)
         pool = job_pool(prepared, options, session, running.progress)
         pool.on_refused = lambda host, reason: running.history.add("refused", host=host, text=reason)
-        with contextlib.closing(pool):
+        with contextlib.closing(pool), contextlib.ExitStack() as tasks_done:
             runtime = worker_runtime(pool, session, prepared.spec, running.interruption.check)
             software = pool.software.job if pool.software else None
             record = prepared.begin(runtime, software=software, save_storage=options.save_storage)
             film = film_of(record)
-            run = _run_tasks(pool, session, prepared.job, _Rendered(record, film), work, running)
+            metrics = _job_metrics(prepared.job, record, options)
+            # Ray that was started here ends before the film is written
+            (tasks_done if options.address is None else until_the_end).enter_context(metrics)
+            run = _run_tasks(pool, session, prepared.job, _Rendered(record, film), work, running, metrics)
         return _Rendered(record, film, _figures(run, work, pool))
 
 
@@ -214,15 +218,28 @@ def _film_maker(job: JobDirectory, record: JobRecord, work: _Work, options: Laun
     return FilmMaker(job.url, record, work.tasks, work.encoded, work.done, save_storage=keep, make=make)
 
 
+def _job_metrics(job: JobDirectory, record: JobRecord, options: LaunchOptions) -> JobMetrics:
+    from farm.cluster.metrics import LINGER_SECONDS, JobMetrics
+
+    folder = None if "://" in job.url else job.url
+    linger = 0.0 if options.address is None else LINGER_SECONDS
+    label = job_label(job.url, options.submission)
+    return JobMetrics(label, record.spec.weights.temporal, folder=folder, linger=linger)
+
+
 def _run_tasks(
-    pool: WorkerPool, session: RaySession, job: JobDirectory, rendered: _Rendered, work: _Work, running: RunningJob
+    pool: WorkerPool,
+    session: RaySession,
+    job: JobDirectory,
+    rendered: _Rendered,
+    work: _Work,
+    running: RunningJob,
+    metrics: JobMetrics,
 ) -> TaskRun:
     """Run the tasks that are left on the workers of `pool`, with optical flow computed ahead of them."""
-    from farm.cluster.metrics import JobMetrics
     from farm.cluster.phase_bars import PassBars
 
     options, record, film = running.options, rendered.record, rendered.film
-    metrics = JobMetrics(job_label(job.url, options.submission), record.spec.weights.temporal)
     window = None
     if options.save_storage:
         at_once = segments_ahead(record.plan, options.workers or session.cpus)

@@ -55,6 +55,12 @@ SUBMITTING_SECONDS = 60.0
 
 `submit_job` writes the state to the job's directory before it calls the cluster.
 """
+DRIVER_COMMAND = ("PYTHONSAFEPATH=1", "python", "-m", "jobs.render")
+"""What Ray gives to a shell on the head to start a driver.
+
+Without the variable, the first place where `python -m` looks for a module is the folder that `ray start` was given in,
+often a shared one: a file ffmpeg.py there would run in the driver. Python 3.10 ignores it.
+"""
 STATE_OF_RAY: dict[str, State] = {"STOPPED": "CANCELLED", "FAILED": "FAILED", "SUCCEEDED": "SUCCEEDED"}
 """The farm's word for each state in which Ray lists a job whose driver has ended."""
 
@@ -104,7 +110,7 @@ def submit_job(request: JobRequest, job_url: str, cluster: Cluster) -> dict[str,
     job.check_writable()
     save_request(job, request)
     save_state(job, JobState(state="PENDING", submission=submission))
-    command = ["python", "-m", "jobs.render", job.url, submission]
+    command = [*DRIVER_COMMAND, job.url, submission]
     try:
         is_new = cluster.submit(submission, command, job_metadata(job.url, request.spec))
     except FarmError as error:

@@ -73,9 +73,11 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
     try:
         if address is None:
             ensure_token()
-            context = _start_here(cpus, dashboard=dashboard)
-        else:
-            context = ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        with _in_folder(Path(__file__).parents[2]):
+            if address is None:
+                context = _start_here(cpus, dashboard=dashboard)
+            else:
+                context = ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except ConnectionError as error:
         raise UsageError(f"no Ray cluster answers at {address}: {first_line(error)}", "check --address") from None
     except Exception as error:
@@ -88,6 +90,21 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
             yield _describe(context.dashboard_url or "")
         finally:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def _in_folder(folder: Path) -> Iterator[None]:
+    """Make `folder` the working directory inside the block.
+
+    Why: Ray puts the driver's working directory first in `sys.path` of every worker. There a file such as ffmpeg.py
+    that somebody left in a shared folder would run instead of the module. The folder of the farm is there anyway.
+    """
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def _start_here(cpus: int | None, *, dashboard: bool) -> Any:

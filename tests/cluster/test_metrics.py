@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import urllib.request
-from typing import Any
 
 import pytest
 
@@ -38,34 +37,31 @@ def until_scraped(key: tuple[str, str, str], value: float) -> dict[tuple[str, st
     return found
 
 
-@pytest.fixture
-def metrics(ray_here):
-    from farm.cluster.metrics import JobMetrics
-
-    return JobMetrics("clip", temporal_weight=1000.0)
-
-
 def report(frame: int, **record: object) -> FrameReport:
     return FrameReport("pass-1/00000", frame, FrameRecord(frame=frame, sha256="", **record))
 
 
-def test_every_metric_is_scraped_with_its_value(metrics):
-    from farm.cluster.metrics import Meters, exported_series
+def test_every_metric_is_scraped_with_its_value(ray_here, tmp_path):
+    from farm.cluster.metrics import JobMetrics, Meters, exported_series
 
-    metrics.frame(report(0, steps=20, seconds=2.0, bytes=300, losses={"temporal": 0.0}), "pass 1")
-    metrics.frame(report(1, steps=5, seconds=0.5, bytes=400, losses={"temporal": 650.25}), "pass 1")
-    metrics.frames_left(7)
-    metrics.tasks(queued=4, running=2, workers=2)
-    metrics.retry()
-    metrics.worker_lost()
-    metrics.time_lost(12.5)
-    metrics.task_failed()
-    Meters("clip").add("farm_flow_fields", 2)
-    found = until_scraped(("ray_farm_failed_tasks_total", "clip", ""), 1)
+    with JobMetrics("clip", temporal_weight=1000.0, folder=str(tmp_path)) as metrics:
+        metrics.frame(report(0, steps=20, seconds=2.0, bytes=300, losses={"temporal": 0.0}), "pass 1")
+        metrics.frame(report(1, steps=5, seconds=0.5, bytes=400, losses={"temporal": 650.25}), "pass 1")
+        metrics.left(7, 30.0)
+        metrics.tasks(queued=4, running=2, workers=2)
+        metrics.retry()
+        metrics.worker_lost()
+        metrics.time_lost(12.5)
+        metrics.task_failed()
+        flow = Meters("clip")
+        flow.add("farm_flow_fields", 2)
+        flow.publish()
+        found = until_scraped(("ray_farm_failed_tasks_total", "clip", ""), 1)
     expected = {
         ("ray_farm_frames_rendered_total", "pass 1"): 2,
         ("ray_farm_work_seconds_total", "pass 1"): 2.5,
         ("ray_farm_frame_seconds_count", "pass 1"): 2,
+        ("ray_farm_frame_seconds_sum", "pass 1"): 2.5,
         ("ray_farm_optimizer_steps_total", "pass 1"): 25,
         ("ray_farm_committed_bytes_total", "pass 1"): 700,
         ("ray_farm_warp_error", "pass 1"): 650.25 / 1000 / 255**2,
@@ -73,60 +69,72 @@ def test_every_metric_is_scraped_with_its_value(metrics):
         ("ray_farm_running_tasks", ""): 2,
         ("ray_farm_workers", ""): 2,
         ("ray_farm_frames_left", ""): 7,
+        ("ray_farm_seconds_left", ""): 30,
         ("ray_farm_retries_total", ""): 1,
         ("ray_farm_lost_workers_total", ""): 1,
         ("ray_farm_lost_seconds_total", ""): 12.5,
         ("ray_farm_flow_fields_total", ""): 2,
+        ("ray_farm_ended", ""): 0,
     }
     assert {(name, stage): found[name, "clip", stage] for name, stage in expected} == pytest.approx(expected)
+    assert found["ray_farm_storage_free_bytes", "clip", ""] > 0
     assert {name for name, job, _ in found if job == "clip"} == exported_series(), "nothing is declared and never told"
+    until_scraped(("ray_farm_ended", "clip", ""), 1)
 
 
-class Kept:
-    """In place of Meters: keeps what it is told, in order."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[Any, ...]] = []
-
-    def __getattr__(self, kind: str) -> Any:
-        return lambda name, value=1.0, pass_name=None: self.calls.append((kind, name, value, pass_name))
-
-
-def test_a_frame_costs_five_values():
-    """However many frames there were: 5 calls of some microseconds beside seconds of painting."""
+def test_the_series_of_a_job_that_has_ended_are_gone(ray_here):
+    """Ray keeps what is told as a counter or a histogram until the node ends."""
     from farm.cluster.metrics import JobMetrics
 
-    kept = Kept()
-    metrics = JobMetrics("clip", 1000.0, kept)
+    with JobMetrics("short") as metrics:
+        metrics.frame(report(0, steps=5, seconds=0.5, bytes=400), "pass 1")
+        until_scraped(("ray_farm_frames_rendered_total", "short", "pass 1"), 1)
+    deadline = time.monotonic() + 90
+    while any(job == "short" for _, job, _ in scrape()):
+        assert time.monotonic() < deadline, "the series are still there"
+        time.sleep(1.0)
+
+
+def values(meters) -> dict[tuple[str, ...], float]:
+    """Values by series and the labels that are not the job."""
+    told = meters.values().items()
+    return {(series, *(text for _, text in labels[1:])): value for (_, series, labels), value in told}
+
+
+def test_a_histogram_counts_up_to_each_bound(ray_here):
+    """Every bucket has all that is not larger than its bound, the last one everything."""
+    from farm.cluster.metrics import FRAME_SECONDS_BOUNDS, Meters
+
+    meters = Meters("clip")
+    for seconds in (0.0, 0.25, 0.3, 1000.0):
+        meters.observe("farm_frame_seconds", seconds, "pass 1")
+    kept = values(meters)
+    assert kept["farm_frame_seconds_count", "pass 1"] == 4
+    assert kept["farm_frame_seconds_sum", "pass 1"] == pytest.approx(1000.55)
+    buckets = [kept["farm_frame_seconds_bucket", "pass 1", bound] for bound in ("0.1", "0.25", "0.5", "500", "+Inf")]
+    assert buckets == [1, 2, 3, 3, 4]
+    assert len(kept) == len(FRAME_SECONDS_BOUNDS) + 2
+
+
+def test_counters_of_what_goes_wrong_begin_at_zero(ray_here):
+    """Else the first lost worker is no increase, and no rule of Prometheus sees it."""
+    from farm.cluster.metrics import JobMetrics, Meters
+
+    meters = Meters("clip")
+    metrics = JobMetrics("clip", meters=meters)
+    names = ("farm_retries_total", "farm_lost_workers_total", "farm_lost_seconds_total", "farm_failed_tasks_total")
+    assert [values(meters)[name,] for name in names] == [0, 0, 0, 0]
+    metrics.worker_lost()
+    assert values(meters)["farm_lost_workers_total",] == 1
+
+
+def test_the_number_of_values_does_not_grow_with_the_frames(ray_here):
+    from farm.cluster.metrics import JobMetrics, Meters
+
+    meters, counts = Meters("clip"), set()
+    metrics = JobMetrics("clip", 1000.0, meters=meters)
     for frame in range(100):
         metrics.frame(report(frame, steps=5, seconds=0.5, bytes=400, losses={"temporal": 650.25}), "pass 2")
-    assert kept.calls[-5:] == [
-        ("add", "farm_frames_rendered", 1.0, "pass 2"),
-        ("add", "farm_work_seconds", 0.5, "pass 2"),
-        ("observe", "farm_frame_seconds", 0.5, "pass 2"),
-        ("add", "farm_optimizer_steps", 5, "pass 2"),
-        ("add", "farm_committed_bytes", 400, "pass 2"),
-    ]
-    assert len(kept.calls) == 500
-
-
-def test_every_gauge_is_set_again_though_nothing_has_changed():
-    """Ray forgets a gauge that was not set for two of its intervals; a frame may take longer than that."""
-    from farm.cluster.metrics import JobMetrics
-
-    kept = Kept()
-    metrics = JobMetrics("slow", 1000.0, kept)
-    metrics.frame(report(0, steps=5, seconds=0.5, bytes=400, losses={"temporal": 650.25}), "pass 1")
-    metrics.frame(report(1, steps=5, seconds=0.5, bytes=400, losses={"temporal": 0.0}), "pass 1")
-    metrics.frames_left(3)
-    kept.calls.clear()
-    gauges = [
-        ("set", "farm_warp_error", pytest.approx(650.25 / 1000 / 255**2), "pass 1"),
-        ("set", "farm_frames_left", 3, None),
-        ("set", "farm_queued_tasks", 0, None),
-        ("set", "farm_running_tasks", 1, None),
-        ("set", "farm_workers", 1, None),
-    ]
-    for _ in range(3):
-        metrics.tasks(queued=0, running=1, workers=1)
-    assert kept.calls == gauges * 3
+        counts.add(len(meters.values()))
+    assert len(counts) == 1
+    assert values(meters)["farm_frames_rendered_total", "pass 2"] == 100

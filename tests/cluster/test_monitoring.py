@@ -32,4 +32,4 @@ def test_the_dashboard_is_the_one_in_deploy():
     path = Path(__file__).parents[2] / "deploy/grafana/dashboards/farm.json"
     made = json.loads(path.read_text())
     assert made["uid"] == DASHBOARD
-    assert [variable["name"] for variable in made["templating"]["list"]] == ["job"]
+    assert [variable["name"] for variable in made["templating"]["list"]] == ["datasource", "job"]

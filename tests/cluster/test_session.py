@@ -1,14 +1,18 @@
 """Ray as the farm starts it: closed to the network, and asking for a token."""
 
 import os
+import shlex
 import stat
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from farm.cluster.token import ensure_token
 
+ROOT = Path(__file__).parents[2]
 OURS = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"}
 
 
@@ -108,3 +112,49 @@ print("answer")
     command, elsewhere = [sys.executable, "-c", script], {**os.environ, "RAY_ADDRESS": "127.0.0.1:1"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, env=elsewhere)
     assert done.stdout == "answer\n"
+
+
+@pytest.mark.process
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 ignores PYTHONSAFEPATH")
+def test_a_driver_runs_nothing_from_the_folder_that_it_is_started_in(tmp_path):
+    """`python -m` looks there first, and it is the folder that `ray start` was given in."""
+    from farm.cluster.service import DRIVER_COMMAND
+
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs/render.py").write_text("print('a file of somebody else')")
+    environment = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+
+    def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        shell = ["sh", "-c", shlex.join(command)]
+        return subprocess.run(shell, capture_output=True, text=True, cwd=tmp_path, env=environment)
+
+    assert "missing 2 required positional arguments: 'job_url' and 'submission'" in run(DRIVER_COMMAND).stderr
+    unsafe = [word for word in DRIVER_COMMAND if not word.startswith("PYTHONSAFEPATH")]
+    assert run(unsafe).stdout == "a file of somebody else\n", "else this test shows nothing"
+
+
+PATH_OF_A_WORKER = """
+import sys
+from farm.cluster.session import ray_session
+
+with ray_session(cpus=1, dashboard=False):
+    import ray
+
+    print(*ray.get(ray.remote(lambda: sys.path).remote()), sep="\\n")
+"""
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_a_worker_imports_nothing_from_the_folder_that_its_driver_was_started_in(tmp_path):
+    """Ray puts that folder into the path of every worker."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    (tmp_path / "driver.py").write_text(PATH_OF_A_WORKER)
+    environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(tmp_path / "driver.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    path = done.stdout.splitlines()
+    assert str(ROOT) in path
+    assert str(folder) not in path

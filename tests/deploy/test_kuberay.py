@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 import os
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +27,24 @@ class Strict(BaseModel):
 class AuthOptions(Strict):
     mode: Literal["token"]
     secretName: str
+
+
+class SecretKey(Strict):
+    name: str
+    key: str
+
+
+class FromSecret(Strict):
+    secretKeyRef: SecretKey
+
+
+class RedisCredential(Strict):
+    valueFrom: FromSecret
+
+
+class GcsFaultTolerance(Strict):
+    redisAddress: str
+    redisPassword: RedisCredential
 
 
 class AutoscalerOptions(Strict):
@@ -49,6 +69,7 @@ class ClusterSpec(Strict):
     authOptions: AuthOptions
     enableInTreeAutoscaling: Literal[True]
     autoscalerOptions: AutoscalerOptions
+    gcsFaultToleranceOptions: GcsFaultTolerance | None = None
     headGroupSpec: HeadGroup
     workerGroupSpecs: list[WorkerGroup]
 
@@ -62,20 +83,53 @@ class JobSpec(Strict):
     rayClusterSpec: ClusterSpec
 
 
-SPECS = {"RayCluster": ("cluster.yaml", ClusterSpec), "RayJob": ("job.yaml", JobSpec)}
+def load(name: str) -> dict[str, Any]:
+    return yaml.safe_load((KUBERAY / name).read_text())
 
 
-def resource(kind: str) -> dict[str, Any]:
-    return yaml.safe_load((KUBERAY / SPECS[kind][0]).read_text())
+def merged(one: Any, patch: Any) -> Any:
+    """What `kubectl patch --type merge` makes of two documents, by RFC 7386."""
+    if not (isinstance(one, dict) and isinstance(patch, dict)):
+        return patch
+    kept = {key: value for key, value in one.items() if patch.get(key, value) is not None}
+    return kept | {key: merged(one.get(key), value) for key, value in patch.items() if value is not None}
 
 
-@pytest.mark.parametrize("kind", SPECS)
-def test_the_fields_are_kuberays(kind):
-    given = resource(kind)
-    assert (given["apiVersion"], given["kind"]) == ("ray.io/v1", kind)
-    SPECS[kind][1].model_validate(given["spec"])
+RESOURCES = {
+    "cluster": load("cluster.yaml"),
+    "cluster with Redis": merged(load("cluster.yaml"), load("with-redis.yaml")),
+    "job": load("job.yaml"),
+}
+SPECS = {"RayCluster": ClusterSpec, "RayJob": JobSpec}
+
+
+@pytest.mark.parametrize("given", RESOURCES.values(), ids=RESOURCES)
+def test_the_fields_are_kuberays(given):
+    assert given["apiVersion"] == "ray.io/v1"
+    SPECS[given["kind"]].model_validate(given["spec"])
     with pytest.raises(ValidationError, match="unheardOf"):
-        SPECS[kind][1].model_validate({**given["spec"], "unheardOf": 1})
+        SPECS[given["kind"]].model_validate({**given["spec"], "unheardOf": 1})
+
+
+def test_the_redis_that_the_cluster_asks_for_is_made_beside_it():
+    options = RESOURCES["cluster with Redis"]["spec"]["gcsFaultToleranceOptions"]
+    made = {one["kind"]: one for one in yaml.safe_load_all((KUBERAY / "redis.yaml").read_text())}
+    name, port = made["Service"]["metadata"]["name"], made["Service"]["spec"]["ports"][0]["port"]
+    assert options["redisAddress"] == f"redis://{name}:{port}"
+    (container,) = made["StatefulSet"]["spec"]["template"]["spec"]["containers"]
+    (password,) = (one["valueFrom"] for one in container["env"] if one["name"] == "REDIS_PASSWORD")
+    assert password == options["redisPassword"]["valueFrom"]
+
+
+@pytest.mark.process
+def test_kubectl_lays_redis_over_the_cluster():
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("kubectl is not here: apt-get install kubernetes-client")
+    command = ["patch", "--local", "-f", str(KUBERAY / "cluster.yaml"), "--type", "merge"]
+    command += ["--patch-file", str(KUBERAY / "with-redis.yaml"), "-o", "yaml"]
+    done = subprocess.run([kubectl, *command], capture_output=True, text=True, check=True)
+    assert yaml.safe_load(done.stdout) == RESOURCES["cluster with Redis"]
 
 
 def closed(schema: dict[str, Any]) -> dict[str, Any]:
@@ -100,15 +154,17 @@ def check(crd: dict[str, Any], given: dict[str, Any]) -> None:
     jsonschema.validate(given, root)
 
 
-@pytest.mark.parametrize("kind", SPECS)
-def test_the_resource_is_valid_by_kuberays_own_definition(kind):
+@pytest.mark.parametrize("given", RESOURCES.values(), ids=RESOURCES)
+def test_the_resource_is_valid_by_kuberays_own_definition(given):
     folder = os.environ.get("KUBERAY_CRDS")
     if not folder:
         pytest.skip("set KUBERAY_CRDS to a folder with KubeRay's CRDs")
-    crd = yaml.safe_load((Path(folder) / f"ray.io_{kind.lower()}s.yaml").read_text())
-    check(crd, resource(kind))
+    definition = (Path(folder) / f"ray.io_{given['kind'].lower()}s.yaml").read_text()
+    # a megabyte, which the loader in Python reads for a minute
+    crd = yaml.load(definition, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    check(crd, given)
     with pytest.raises(Exception, match="unheardOf"):
-        check(crd, {**resource(kind), "spec": {**resource(kind)["spec"], "unheardOf": 1}})
+        check(crd, {**given, "spec": {**given["spec"], "unheardOf": 1}})
 
 
 def test_a_definition_is_applied_down_to_the_leaves():
