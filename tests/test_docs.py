@@ -17,7 +17,7 @@ import farm
 ROOT = Path(farm.__file__).parents[1]
 PROSE = (".md", ".py", ".yaml", ".html", ".sh", ".toml")
 DOTTED = re.compile(r"(?<![\w./-])farm(?:\.[a-z_]\w*)+(?:\.[A-Z]\w*)*(?:\.\w+)*")
-NOT_OF_PYTHON = {"farm.flo", "farm.mp4", "farm.loss", "farm.seconds"}
+NOT_OF_PYTHON = {"farm.flo", "farm.json", "farm.mp4", "farm.loss", "farm.seconds"}
 """Names of files, and paths of JSON keys, that look like those of modules."""
 
 

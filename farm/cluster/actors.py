@@ -17,7 +17,7 @@ from typing import Any
 
 import ray
 
-from farm.cluster.metrics import Meters
+from farm.cluster.metrics import Meters, published
 from farm.job import JobDirectory, JobRecord
 from farm.job.software import FOR_FLOW, differences, installed
 from farm.plan import Runtime, Task
@@ -130,12 +130,12 @@ class FlowWorker:
             return
         meters = Meters(label)
         store = open_flow_store(job, record, SourceFrames(record), flow_sources)
-        for frames in ranges:
-            for frame in range(frames.start + 1, frames.stop):
-                fields = 2 * store.ensure(frame, frame - 1)
-                meters.add("farm_flow_fields", fields)
-                meters.publish()
-                yield fields
+        with published(meters):
+            for frames in ranges:
+                for frame in range(frames.start + 1, frames.stop):
+                    fields = 2 * store.ensure(frame, frame - 1)
+                    meters.add("farm_flow_fields", fields)
+                    yield fields
 
 
 def _software_of(runtime: Runtime) -> dict[str, str]:

@@ -42,9 +42,10 @@ def report(frame: int, **record: object) -> FrameReport:
 
 
 def test_every_metric_is_scraped_with_its_value(ray_here, tmp_path):
-    from farm.cluster.metrics import JobMetrics, Meters, exported_series
+    from farm.cluster.metrics import JobMetrics, Meters, exported_series, published
 
-    with JobMetrics("clip", temporal_weight=1000.0, folder=str(tmp_path)) as metrics:
+    flow = Meters("clip")
+    with published(flow), JobMetrics("clip", temporal_weight=1000.0, folder=str(tmp_path)) as metrics:
         metrics.frame(report(0, steps=20, seconds=2.0, bytes=300, losses={"temporal": 0.0}), "pass 1")
         metrics.frame(report(1, steps=5, seconds=0.5, bytes=400, losses={"temporal": 650.25}), "pass 1")
         metrics.left(7, 30.0)
@@ -53,9 +54,8 @@ def test_every_metric_is_scraped_with_its_value(ray_here, tmp_path):
         metrics.worker_lost()
         metrics.time_lost(12.5)
         metrics.task_failed()
-        flow = Meters("clip")
         flow.add("farm_flow_fields", 2)
-        flow.publish()
+        until_scraped(("ray_farm_flow_fields_total", "clip", ""), 2)
         found = until_scraped(("ray_farm_failed_tasks_total", "clip", ""), 1)
     expected = {
         ("ray_farm_frames_rendered_total", "pass 1"): 2,

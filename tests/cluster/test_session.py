@@ -121,6 +121,7 @@ def test_a_driver_runs_nothing_from_the_folder_that_it_is_started_in(tmp_path):
     from farm.cluster.service import DRIVER_COMMAND
 
     (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs/__init__.py").touch()  # a folder without it would not go before the farm's own
     (tmp_path / "jobs/render.py").write_text("print('a file of somebody else')")
     environment = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
 
@@ -140,7 +141,8 @@ from farm.cluster.session import ray_session
 with ray_session(cpus=1, dashboard=False):
     import ray
 
-    print(*ray.get(ray.remote(lambda: sys.path).remote()), sep="\\n")
+    path = ray.get(ray.remote(lambda: sys.path).remote())
+print(*path, sep="\\n")  # what is printed in a session is discarded
 """
 
 
