@@ -73,7 +73,7 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
     try:
         if address is None:
             ensure_token()
-        with _in_folder(Path(__file__).parents[2]):
+        with _in_folder(Path(__file__).parents[2] if address is None else Path("/")):
             if address is None:
                 context = _start_here(cpus, dashboard=dashboard)
             else:
@@ -97,7 +97,9 @@ def _in_folder(folder: Path) -> Iterator[None]:
     """Make `folder` the working directory inside the block.
 
     Why: Ray puts the driver's working directory first in `sys.path` of every worker. There a file such as ffmpeg.py
-    that somebody left in a shared folder would run instead of the module. The folder of the farm is there anyway.
+    that somebody left in a shared folder would run instead of the module. On this machine the folder of the farm is
+    there anyway. On a cluster it is the root folder, which has no modules: a node shall run the farm that it has
+    installed, to be compared with the job's, and not what lies where the driver's farm does.
     """
     before = Path.cwd()
     os.chdir(folder)

@@ -39,7 +39,7 @@ def odd_node(ray_nodes, tmp_path) -> Iterator[Any]:
         os.environ["PYTHONPATH"] = before
     node.code = code_hash.__wrapped__(copy)
     yield node
-    if node in ray_nodes.list_all_nodes:
+    if node in ray_nodes.list_all_nodes():
         ray_nodes.remove_node(node)
 
 
