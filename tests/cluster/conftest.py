@@ -57,12 +57,16 @@ def ray_nodes(tmp_path_factory) -> Iterator[Any]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def with_two_workers(cluster: Any) -> Any:
+    while len(cluster.workers) < 2:
+        cluster.workers.append(cluster.add_node(num_cpus=1, wait=False))
+    return cluster
+
+
 @pytest.fixture
 def two_workers(ray_nodes) -> Any:
     """The cluster, whatever a test before did to its workers."""
-    while len(ray_nodes.workers) < 2:
-        ray_nodes.workers.append(ray_nodes.add_node(num_cpus=1, wait=False))
-    return ray_nodes
+    return with_two_workers(ray_nodes)
 
 
 @pytest.fixture(scope="package")
@@ -73,6 +77,7 @@ def film(tmp_path_factory) -> Path:
 @pytest.fixture(scope="package")
 def undisturbed(ray_nodes, film, style, tmp_path_factory) -> dict[str, Any]:
     """What `farm submit` said of a job that is finished now."""
+    with_two_workers(ray_nodes)  # made before `two_workers` of the test that wants it
     done = submit(film, style, tmp_path_factory.mktemp("undisturbed") / "out.mp4")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
