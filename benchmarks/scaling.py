@@ -148,6 +148,9 @@ class SleeperFacts:
     host: str = "here"
     problem: str = ""
     runtime: None = None
+    clock: float = 0.0
+    ahead: float = 0.0
+    differs: str = ""
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,7 @@ class SleptFrame:
     steps: int = 1
     restarts: int = 0
     bytes: int = 0
+    software: str = ""
     notes: tuple[str, ...] = ()
     losses: dict[str, float] = field(default_factory=dict)
 

@@ -74,7 +74,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 RAY_TESTS = ("tests/cluster/", "tests/deploy/")
 """No test elsewhere uses Ray."""
 OF_SEVERAL_NODES = {
-    f"tests/cluster/test_{name}.py" for name in ("elastic", "pages", "prometheus", "security", "service", "staging")
+    f"tests/cluster/test_{name}.py"
+    for name in ("elastic", "mixed", "pages", "prometheus", "security", "service", "staging")
 }
 """All files that use the cluster of several nodes."""
 

@@ -77,6 +77,15 @@ KeepFiles = Annotated[
     ),
 ]
 """Frames and flow are removed after success."""
+Mixed = Annotated[
+    bool,
+    typer.Option(
+        "--mixed",
+        help="Let workers paint that have other software than the job was begun with: frames may differ, and the "
+        "report says which.",
+    ),
+]
+"""Leave to paint one film with several builds of the farm or of a library, or on other processors."""
 
 OLD_SPELLINGS = {"--spare-storage": "--save-storage", "--stage": "--copy-inputs"}
 """Options that were renamed, and their names today. Help and documentation show only the names of today."""

@@ -21,6 +21,7 @@ from farm.cli.arguments import (
     JobDirectory,
     JobThreads,
     KeepFiles,
+    Mixed,
     Overwrite,
     RayAddress,
     SaveStorage,
@@ -80,6 +81,7 @@ def render(
     address: RayAddress = None,
     save_storage: SaveStorage = False,
     keep: KeepFiles = "all",
+    mixed: Mixed = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -98,6 +100,7 @@ def render(
         threads=threads,
         address=address,
         overwrite=overwrite,
+        mixed=mixed,
         save_storage=save_storage,
         keep=keep,
     )

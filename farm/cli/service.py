@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -19,6 +20,7 @@ from farm.cli.arguments import (
     JobDirectory,
     JobThreads,
     KeepFiles,
+    Mixed,
     Overwrite,
     SaveStorage,
     Workers,
@@ -67,6 +69,7 @@ def submit(
     ] = False,
     save_storage: SaveStorage = False,
     keep: KeepFiles = "all",
+    mixed: Mixed = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -98,6 +101,7 @@ def submit(
         priority=priority or DEFAULT_PRIORITY,
         restarts=restarts,
         overwrite=overwrite,
+        mixed=mixed,
         save_storage=save_storage,
         keep=keep,
     )
@@ -229,7 +233,9 @@ def cancel(job: Job, address: Dashboard = None, as_json: AsJson = False) -> None
 
 
 @service.command()
-def resume(job: Job, priority: Priority = None, address: Dashboard = None, as_json: AsJson = False) -> None:
+def resume(
+    job: Job, priority: Priority = None, mixed: Mixed = False, address: Dashboard = None, as_json: AsJson = False
+) -> None:
     """Go on with a job where it stopped.
 
     A job that was on a cluster goes on there, any other on this machine. With --priority, a job that is queued or
@@ -240,7 +246,7 @@ def resume(job: Job, priority: Priority = None, address: Dashboard = None, as_js
     from farm.cluster.service import resume_job
 
     with JobProgress() as progress:
-        submission = resume_job(find_job(job, address), address, progress, priority=priority)
+        submission = resume_job(find_job(job, address), address, progress, priority=priority, mixed=mixed)
     print_result(submission, as_json, "\n".join(_submitted_lines(submission)))
 
 
@@ -254,6 +260,7 @@ def retry(
         str | None,
         typer.Option(metavar="A-B", help="Render the frames A to B, and all that is made from them, once more."),
     ] = None,
+    mixed: Mixed = False,
     address: Dashboard = None,
     as_json: AsJson = False,
 ) -> None:
@@ -278,7 +285,7 @@ def retry(
         if target.standing().state != "FAILED":
             raise UsageError(f"nothing failed in {target.job.url}", "farm resume continues a job that was stopped")
     with JobProgress() as progress:
-        submission = {**resume_job(target, address, progress, overwrite=True), **dropped_frames}
+        submission = {**resume_job(target, address, progress, overwrite=True, mixed=mixed), **dropped_frames}
     print_result(submission, as_json, "\n".join(_submitted_lines(submission)))
 
 
@@ -304,5 +311,6 @@ def _submitted_lines(submission: dict[str, Any]) -> list[str]:
         f"  job        {submission['job']}",
         f"  dashboard  {submission['dashboard']}/#/jobs",
         *(f"  {name:<10} {submission[name]}" for name in ("prometheus", "grafana") if name in submission),
-        f"  watch      farm logs -f {submission['id']} --address {submission['dashboard']}",
+        f"  watch      farm watch {shlex.quote(submission['job'])}",
+        f"  log        farm logs -f {submission['id']} --address {submission['dashboard']}",
     ]

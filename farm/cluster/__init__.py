@@ -32,7 +32,7 @@ train            a training over several processes
 train_workers    the workers of a training
 metrics          what Prometheus is told
 monitoring       where metrics are shown
-phase_bars       a bar for each pass in Ray's dashboard
+phase_bars       how far a film is, in Ray's dashboard
 worker_logs      the last lines of a worker that failed
 """
 

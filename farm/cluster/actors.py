@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from farm.cluster.metrics import Meters, published
-from farm.job import JobDirectory
+from farm.job import JobDirectory, JobRecord
+from farm.job.software import FOR_FLOW, differences, installed
 from farm.plan import Runtime, Task
 from farm.render.frame_report import FrameReport
 from farm.spec import FrameRange
@@ -35,7 +37,9 @@ class WorkerFacts:
     """What a worker says of itself when it is up.
 
     `node` is Ray's id of its node and `host` that machine's name. `problem` is why it cannot work on the job, empty if
-    it can.
+    it can. `software` is what it paints with, None from an earlier build that does not tell. `clock` is its time as it
+    answers, in seconds since 1970, 0 where it does not tell. The pool adds the two last: `ahead` is by how many seconds
+    that clock is ahead of the driver's, and `differs` how its software differs from the job's.
     """
 
     runtime: Runtime
@@ -43,6 +47,10 @@ class WorkerFacts:
     pid: int
     host: str
     problem: str = ""
+    software: Mapping[str, str] | None = None
+    clock: float = 0.0
+    ahead: float = 0.0
+    differs: str = ""
 
 
 class RenderWorker:
@@ -51,6 +59,8 @@ class RenderWorker:
     def __init__(self, threads: int, name: str, *, gpu: bool = False) -> None:
         """`gpu` is whether Ray has booked a GPU for this worker."""
         self._threads, self._name, self._gpu = threads, name, gpu
+        self._worker = name.rpartition(" ")[2]
+        """The name in the ledger and in the history, `worker-2`. The film's title before it is for the dashboard."""
         self._renderer: ChunkRenderer | None = None
         if not gpu:
             from farm.paint.device import hide_gpus
@@ -66,12 +76,15 @@ class RenderWorker:
         from farm.paint.device import configure_threads
 
         configure_threads(self._threads)
+        runtime = self._runtime(precision)
         return WorkerFacts(
-            runtime=self._runtime(precision),
+            runtime=runtime,
             node=ray.get_runtime_context().get_node_id(),
             pid=os.getpid(),
             host=socket.gethostname(),
             problem=_invisible(job_url, inputs),
+            software=_software_of(runtime),
+            clock=time.time(),
         )
 
     def render(self, job_url: str, task: Task) -> Iterator[FrameReport]:
@@ -98,7 +111,9 @@ class RenderWorker:
             if own.max_memory is not None and own.device == "cpu":
                 # for a job whose first worker had a GPU; any other job says how much each worker takes
                 own = own.model_copy(update={"max_memory": own.max_memory // max(usable_cores() // self._threads, 1)})
-            self._renderer = ChunkRenderer(job_url, self._name, own)
+            self._renderer = ChunkRenderer(job_url, self._worker, own)
+            software = _software_of(self._renderer.runtime)  # with the job's precision
+            self._renderer.software = ", ".join(differences(self._renderer.record.versions, software))
         return self._renderer
 
     def _runtime(self, precision: Precision) -> Runtime:
@@ -117,8 +132,11 @@ class FlowWorker:
     def __repr__(self) -> str:
         return f"flow {self._name}"
 
-    def run(self, job_url: str, ranges: tuple[FrameRange, ...], label: str) -> Iterator[int]:
-        """Yield how many new fields each pair of neighbours needed: 0 or 2. The job is called `label` in metrics."""
+    def run(self, job_url: str, ranges: tuple[FrameRange, ...], label: str, mixed: bool = False) -> Iterator[int]:
+        """Yield how many new fields each pair of neighbours needed: 0 or 2. The job is called `label` in metrics.
+
+        Where this node would compute other flow than the job was begun with, nothing is computed, unless `mixed`.
+        """
         import cv2
 
         from farm.render.source_frames import SourceFrames, open_flow_store
@@ -126,7 +144,7 @@ class FlowWorker:
         cv2.setNumThreads(1)
         job = JobDirectory(job_url)
         record = job.load_record()
-        if record is None:
+        if record is None or not (mixed or _computes_its_flow(record)):
             return
         meters = Meters(label)
         store = open_flow_store(job, record, SourceFrames(record), behind=True)
@@ -137,6 +155,23 @@ class FlowWorker:
                     meters.add("farm_flow_fields", fields)
                     yield fields
             store.flush()
+
+
+def _software_of(runtime: Runtime) -> dict[str, str]:
+    """What a worker that computes as `runtime` says paints with."""
+    import torch
+
+    from farm.paint.device import choose_device, processor_level
+
+    dtype = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
+    level = processor_level(choose_device(runtime.device), dtype)
+    return {**installed(), "precision": runtime.precision, "processor": level}
+
+
+def _computes_its_flow(record: JobRecord) -> bool:
+    """Whether the optical flow of this process is that of the job."""
+    compared = (*FOR_FLOW, "torch", "torchvision") if record.spec.flow == "raft" else FOR_FLOW
+    return not differences(record.versions, installed(), compared)
 
 
 def _invisible(job_url: str, inputs: Collection[str]) -> str:
@@ -160,6 +195,7 @@ def end_ray_process(pid: int) -> None:
 def spawn_render_worker(threads: int, *, gpu: bool, avoided: Collection[str], name: str) -> ray.actor.ActorHandle:
     """Start a render worker on any node but the `avoided` ones (Ray's ids). `name` is what the dashboard calls it."""
     options: dict[str, Any] = {"num_cpus": 1 if gpu else threads, "num_gpus": 1 if gpu else 0, "max_restarts": 0}
+    options["enable_task_events"] = False  # the dashboard counts the film's frames instead: farm.cluster.phase_bars
     if avoided:
         options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(avoided))})"}
     return ray.remote(RenderWorker).options(name=name, **options).remote(threads, name, gpu=gpu)

@@ -96,7 +96,8 @@ class TaskRun:
     """What the tasks of a job went through in one run.
 
     `lost_seconds` are those that tasks lost with their workers, added up. `join_seconds`: for each node that joined,
-    the seconds until a worker was up there. `retries`: one line each.
+    the seconds until a worker was up there. `retries`: one line each. `mixed` counts the frames of workers whose
+    software differs from the job's, by how it differs.
     """
 
     rendered: int = 0
@@ -108,6 +109,7 @@ class TaskRun:
     join_seconds: list[float] = field(default_factory=list)
     retries: list[str] = field(default_factory=list)
     restarts: int = 0
+    mixed: Counter[str] = field(default_factory=Counter)
 
 
 class Driver:
@@ -223,7 +225,9 @@ class Driver:
 
     def _join(self, worker: str) -> None:
         facts = self._pool.facts[worker]
-        self._history.add("joined", worker=worker, host=facts.host)
+        self._history.add("joined", worker=worker, host=facts.host, text=facts.differs, ahead=facts.ahead)
+        if facts.differs:
+            self._events.note(f"{worker} on {facts.host} paints with other software than the job: {facts.differs}")
         seconds = self._pool.since_node_came(facts.node)
         if seconds is not None:
             self._run.join_seconds.append(round(seconds, 1))
@@ -256,6 +260,8 @@ class Driver:
         self._run.rendered += 1
         self._run.steps += report.record.steps
         self._run.restarts += report.record.restarts
+        if report.record.software:
+            self._run.mixed[report.record.software] += 1
         for note in report.record.notes:
             self._events.note(f"frame {report.frame}: {note}")
 
@@ -300,6 +306,7 @@ class Driver:
             if isinstance(instruction, Assign):
                 self._begin(instruction.worker, instruction.task)
             elif isinstance(instruction, Release):
+                self._history.add("released", worker=instruction.worker)
                 self._pool.remove(instruction.worker)
             elif isinstance(instruction, Avoid):
                 self._avoid(instruction)

@@ -15,7 +15,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import ray
@@ -25,8 +25,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from farm.cluster.actors import WorkerFacts, end_ray_process, spawn_render_worker
 from farm.cluster.worker_logs import last_log_lines
 from farm.cluster.workers import RenderFailed, TaskEnded, WorkerGone
-from farm.errors import ChunkFailedError, FarmError, RenderError, StorageError, last_line
+from farm.errors import ChunkFailedError, FarmError, JobMismatchError, RenderError, StorageError, last_line
 from farm.job.history import Kind
+from farm.job.software import SoftwareCheck
 from farm.plan import Task
 from farm.render.frame_report import FrameReport
 from farm.spec.choices import Precision
@@ -47,6 +48,11 @@ WAITING_NOTE_SECONDS = 60.0
 """Seconds between two notes that the job waits for its first worker."""
 NO_CUDA = "PyTorch sees no GPU, though Ray has one"
 """What is wrong with a node that has a GPU by Ray's account alone."""
+CLOCK_SECONDS = 5.0
+"""Seconds by which a worker's clock may differ from the driver's and still count as right.
+
+An answer may lie that long before the driver takes it.
+"""
 
 
 class Quota(Protocol):
@@ -110,9 +116,10 @@ class WorkerKind:
 class WorkerPool:
     """The render workers of one job, by name. An implementation of `farm.cluster.workers.Workers`.
 
-    An actor counts as a worker once it has answered and sees the job's directory and `inputs`. The dashboard shows
-    `title`, the name of the film, before the workers' names. `on_note` is called with lines of text for people, and
-    `on_unfit` with one for each node that is of no use to the job ("avoided"), or of less than it should be ("note").
+    An actor counts as a worker once it has answered, sees the job's directory and `inputs`, and paints with the job's
+    software, which `software` knows (None compares nothing). The dashboard shows `title`, the name of the film, before
+    the workers' names. `on_note` is called with lines of text for people, and `on_unfit` with one for each node that is
+    of no use to the job ("avoided", or "refused" for its software), or of less than it should be ("note").
 
     `actors` has every actor that was started and not removed. `starting` has the names of those that have not answered
     yet, by the source of their answer, and `facts` what those that are up said of themselves. `avoided` are Ray's ids
@@ -127,11 +134,12 @@ class WorkerPool:
         title: str,
         job_url: str,
         inputs: Collection[str],
+        software: SoftwareCheck | None = None,
         on_note: Callable[[str], None] = lambda _: None,
         on_unfit: Callable[[Kind, str], None] = lambda _kind, _line: None,
     ) -> None:
         self._quota, self._title, self._job_url, self._inputs = quota, title, job_url, tuple(inputs)
-        self.kind = kind
+        self.kind, self.software = kind, software
         self._on_note, self._on_unfit = on_note, on_unfit
         self._without_gpu: set[str] = set()
         """Ray's ids of the nodes that were told of because PyTorch cannot use their GPUs."""
@@ -215,34 +223,68 @@ class WorkerPool:
         return report
 
     def answered(self, source: Any) -> str | None:
-        """Take a worker's first answer. Returns its name, or None where it died or does not see the job's files.
+        """Take a worker's first answer. Returns its name, or None where it died or cannot work on this job.
 
         Raises the FarmError that a worker raised in place of an answer, ChunkFailedError at the
-        MAX_LOST_WHILE_STARTING-th worker in a row that died, StorageError where no node sees the job's files, and
-        RenderError where no node has a GPU that PyTorch can use and the job asks for one.
+        MAX_LOST_WHILE_STARTING-th worker in a row that died or answered with another error, StorageError where no node
+        sees the job's files, RenderError where no node has a GPU that PyTorch can use and the job asks for one, and
+        JobMismatchError where no node paints with the job's software.
         """
         name = self.starting.pop(source)
         try:
             facts: WorkerFacts = ray.get(source)
-        except RayTaskError as error:
-            raise cause_of(error) from None
         except RayError as error:
+            cause = cause_of(error) if isinstance(error, RayTaskError) else error
+            if isinstance(cause, FarmError):
+                raise cause from None
             self._lost_in_a_row += 1
-            self.actors.pop(name, None)
+            self.remove(name)
             if self._lost_in_a_row >= MAX_LOST_WHILE_STARTING:
                 raise ChunkFailedError(f"workers die while starting: {last_line(error)}") from None
             return None
         self._lost_in_a_row = 0
-        gpu_is_missing = self.kind.gpu and facts.runtime.device != "cuda"
-        problem = facts.problem or (NO_CUDA if gpu_is_missing and self.kind.only_gpu else "")
-        if problem:
-            self._refuse(name, facts, problem)
+        if not self._fits(name, facts):
             return None
+        self.facts[name] = self._compared(facts)
+        return name
+
+    def _fits(self, name: str, facts: WorkerFacts) -> bool:
+        """Whether a worker can work on this job. One that cannot is ended. Raises what `_refuse` raises."""
+        none = f"no node of the cluster can work on this job: on {facts.host}"
+        if facts.problem:
+            remedy = "put it on storage that every node sees, give a URL, or use --copy-inputs"
+            self._refuse(name, facts, "avoided", facts.problem, StorageError(f"{none} {facts.problem}", remedy))
+            return False
+        gpu_is_missing = self.kind.gpu and facts.runtime.device != "cuda"
+        if gpu_is_missing and self.kind.only_gpu:
+            remedy = "farm doctor there tells more; --device auto paints on the CPU meanwhile"
+            self._refuse(name, facts, "avoided", NO_CUDA, RenderError(f"{none} {NO_CUDA}", remedy))
+            return False
+        differs = self.software.differences(facts.software) if self.software else ""
+        if self.software and differs and not self.software.mixed:
+            mismatch = JobMismatchError(
+                f"no worker paints with the software that the job was begun with: {facts.host} has {differs}",
+                "bring back that software, or give --mixed to go on with both",
+            )
+            reason = f"it paints with other software than the job: {differs}"
+            self._refuse(name, facts, "refused", reason, mismatch)
+            return False
         if gpu_is_missing and facts.node not in self._without_gpu:
             self._without_gpu.add(facts.node)
             self._on_unfit("note", f"node {facts.host} paints on its CPU, and its GPU is idle: {NO_CUDA}")
-        self.facts[name] = facts
-        return name
+        return True
+
+    def _compared(self, facts: WorkerFacts) -> WorkerFacts:
+        """The facts of a worker that is taken, with its clock and its software compared."""
+        ahead = facts.clock - time.time() if facts.clock else 0.0
+        ahead = round(ahead, 1) if abs(ahead) > CLOCK_SECONDS else 0.0
+        if ahead:
+            self._on_note(f"the clock of {facts.host} is {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'behind'}")
+        differs = ""
+        if self.software:
+            self.software.decide(facts.software)
+            differs = self.software.differences(facts.software)
+        return replace(facts, ahead=ahead, differs=differs) if ahead or differs else facts
 
     def first_facts(self, check: Callable[[], None] = lambda: None) -> WorkerFacts:
         """Wait until one worker is up, and return what it says of itself.
@@ -327,23 +369,19 @@ class WorkerPool:
         call = actor.facts.options(name="start")
         self.starting[call.remote(self.kind.precision, self._job_url, self._inputs)] = name
 
-    def _refuse(self, name: str, facts: WorkerFacts, problem: str) -> None:
-        """End a worker that cannot work on the job, and avoid its node.
+    def _refuse(self, name: str, facts: WorkerFacts, kind: Kind, reason: str, none_fits: FarmError) -> None:
+        """End a worker that cannot work on this job, and avoid its node.
 
-        Raises StorageError, or RenderError for a GPU that is missing, where the cluster has no other node with cores
-        (or GPUs).
+        Raises `none_fits` where the cluster has no other node with cores (or GPUs).
         """
         self.remove(name)
         if facts.node not in self.avoided:
             self.avoid(facts.node)
-            self._on_unfit("avoided", f"node {facts.host} is not used: {problem}")
+            self._on_unfit(kind, f"node {facts.host} is not used: {reason}")
         key = "GPU" if self.kind.gpu else "CPU"
         suited = {node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get(key, 0) > 0}
         if suited <= self.avoided:
-            message = f"no node of the cluster can work on this job: on {facts.host} {problem}"
-            if problem == NO_CUDA:
-                raise RenderError(message, "farm doctor there tells more; --device auto paints on the CPU meanwhile")
-            raise StorageError(message, "put it on storage that every node sees, give a URL, or use --copy-inputs")
+            raise none_fits
 
 
 def cause_of(error: RayTaskError) -> BaseException:

@@ -25,6 +25,7 @@ from farm.cluster.sizing import LaunchOptions, job_pool, logical_cpus, worker_ru
 from farm.errors import CancelledError
 from farm.interruption import noted_interruption
 from farm.job import JobDirectory, JobRecord
+from farm.job.software import installed
 from farm.media.join import join_films
 from farm.plan.pace import Progress
 from farm.plan.variants import first_seconds, frames_to_show
@@ -125,12 +126,12 @@ def make_preview(request: PreviewRequest, progress: Progress) -> Preview:
 
 
 def _prepared(spec: RenderSpec, jobs: Path, inputs: Inputs) -> Prepared:
-    """A variant's small job, named by a hash of all that decides how a still looks, the hashes of its files included.
+    """A variant's small job, named by a hash of all that decides how a still looks: its files and the software too.
 
-    So a file that has changed makes another job.
+    So a file that has changed makes another job, and so does another build of the farm.
     """
     read = prepare_job(spec, str(jobs / "none"), inputs)
-    parts = [spec.model_dump(mode="json", exclude={"output"}), sorted(read.input_hashes.items())]
+    parts = [spec.model_dump(mode="json", exclude={"output"}), sorted(read.input_hashes.items()), installed()]
     name = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
     job = JobDirectory(str(jobs / f"{name}.farm"))
     record = job.load_record()

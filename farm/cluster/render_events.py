@@ -11,8 +11,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from farm.cluster.driver import JobEvents
 from farm.cluster.sizing import LaunchOptions
 from farm.interruption import Interruption
 from farm.job.history import History
@@ -45,7 +46,7 @@ class RunningJob:
     log: JobLog
 
 
-class RenderEvents:
+class RenderEvents(JobEvents):
     """The driver's events of one render. `todo` are the tasks that are not finished, `counter` counts for the summary.
 
     `bars` is None without a cluster. Each method is called by the driver, in the main thread.
@@ -97,12 +98,8 @@ class RenderEvents:
         self._eta.done(self._steps[report.task], now)
         self._metrics.left(self._frames - self._committed, self._eta.seconds_left(now))
         self._running.progress.advance(self._phase, self._steps[report.task])
-
-    def task_begun(self, task: Task, reports: Any) -> None:
-        """Show a task that a renderer was given in Ray's dashboard; `reports` is the stream of its reports."""
-        self._running.log.line(f"{task.id} begun: frames {task.frames}")
         if self._bars:
-            self._bars.begun(task.pass_name, reports)
+            self._bars.frame(self._phase)
 
     def task_done(self, task_id: str) -> None:
         """Hand the frames of a task on to the film: all of them are committed."""

@@ -224,7 +224,11 @@ def _render_frames(
         with contextlib.closing(pool), contextlib.ExitStack() as tasks_done:
             runtime = worker_runtime(pool, session, prepared.spec, running.interruption.check)
             record = prepared.begin(
-                runtime, save_storage=options.save_storage, threads=options.threads, keep=options.keep
+                runtime,
+                software=pool.software.job if pool.software else None,
+                save_storage=options.save_storage,
+                threads=options.threads,
+                keep=options.keep,
             )
             film = film_of(record)
             counter = _counter(prepared.job, record, work, fresh=prepared.record is None)
@@ -310,8 +314,12 @@ def _run_tasks(
     if options.save_storage:
         at_once = segments_ahead(record.plan, options.workers or session.cpus)
         window = Window(segment_of_tasks(record.plan, work.tasks), at_once)
-    bars = None if options.address is None else PassBars()
     with contextlib.ExitStack() as cleanup:
+        bars = None
+        if options.address is not None:
+            with contextlib.suppress(Exception):  # nothing depends on the bars
+                bars = PassBars(options.submission or job.url, work.tasks, work.done)
+                cleanup.callback(bars.close)
         # not beside a window: it would fill the storage with fields that are not needed for long
         if record.spec.method == "optimize" and window is None:
             cleanup.callback(_flow_ahead(job, record, options).stop)
@@ -330,7 +338,8 @@ def _flow_ahead(job: JobDirectory, record: JobRecord, options: LaunchOptions) ->
 
     ranges = tuple(FrameRange(shot.start, shot.stop) for shot in record.plan.shots if shot.stop - shot.start > 1)
     label = job_label(job.url, options.submission)
-    return FlowAhead(job.url, ranges, title=film_title(record.spec), label=label)
+    title = film_title(record.spec)
+    return FlowAhead(job.url, ranges, title=title, label=label, mixed=options.mixed)
 
 
 def _figures(run: TaskRun, work: _Work, pool: WorkerPool) -> dict[str, Any]:
@@ -346,6 +355,7 @@ def _figures(run: TaskRun, work: _Work, pool: WorkerPool) -> dict[str, Any]:
         "join_seconds": run.join_seconds,
         "retries": run.retries,
         "restarts": run.restarts,
+        "mixed": dict(run.mixed),
     }
 
 

@@ -150,6 +150,7 @@ def run_submitted(job_url: str, submission: str, progress: Progress) -> dict[str
         address="auto",
         overwrite=request.overwrite,
         priority=request.priority,
+        mixed=request.mixed,
         save_storage=request.save_storage,
         keep=request.keep,
         submission=submission,
@@ -190,12 +191,19 @@ def _enter_queue(job: JobDirectory, request: JobRequest, submission: str) -> flo
 
 
 def resume_job(
-    handle: JobHandle, address: str | None, progress: Progress, *, overwrite: bool = False, priority: int | None = None
+    handle: JobHandle,
+    address: str | None,
+    progress: Progress,
+    *,
+    overwrite: bool = False,
+    priority: int | None = None,
+    mixed: bool = False,
 ) -> dict[str, Any]:
     """Continue a job on its cluster, or on this machine where it was never submitted.
 
     `address` names a cluster to submit it to instead. `overwrite` lets the film replace a file that was not made by
-    this job. `priority` is the job's from now on, also where it is queued or running.
+    this job. `priority` is the job's from now on, also where it is queued or running. With `mixed` it goes on with
+    other software than it was begun with.
 
     Returns what `submit_job` returns, or the report of `render_job`. Raises UsageError where the directory
     holds no job, and what these two raise.
@@ -211,14 +219,18 @@ def resume_job(
         from farm.cluster.sizing import LaunchOptions
 
         options = LaunchOptions(
-            job=handle.job.url, overwrite=overwrite, save_storage=record.save_storage, keep=record.keep
+            job=handle.job.url,
+            overwrite=overwrite,
+            mixed=mixed,
+            save_storage=record.save_storage,
+            keep=record.keep,
         )
         return render_job(record.spec, options, progress)
     if request is None:
         assert record is not None
         request = JobRequest(spec=record.spec, save_storage=record.save_storage, keep=record.keep)
-    request = request.model_copy(update={"overwrite": overwrite or request.overwrite})
-    return submit_job(request, handle.job.url, cluster, priority=priority)
+    changes = {"overwrite": overwrite or request.overwrite, "mixed": mixed or request.mixed}
+    return submit_job(request.model_copy(update=changes), handle.job.url, cluster, priority=priority)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from farm.cluster.session import RaySession
 from farm.errors import UsageError
 from farm.job import history
 from farm.job.request import film_title
+from farm.job.software import SoftwareCheck, installed
 from farm.plan import Runtime
 from farm.plan.fair_share import DEFAULT_PRIORITY, Claim, Kind
 from farm.plan.liveness import LEAST_SILENCE_SECONDS
@@ -49,6 +50,8 @@ class LaunchOptions:
     short: bool = False
     """Whether the job is short, and so comes before longer ones of its priority."""
     submission: str = ""
+    mixed: bool = False
+    """Workers may paint with other software than the job was begun with."""
     save_storage: bool = False
     """Frames are removed once their segment is encoded, and no more are begun than the schedule's window allows."""
     keep: Keep = "all"
@@ -77,6 +80,7 @@ def job_pool(
     spec = prepared.spec
     gpu, node_cpus = _machines(spec.device, options, session)
     asked_before = prepared.record.threads if prepared.record else None
+    precision = prepared.record.runtime.precision if prepared.record else spec.precision
     threads = options.threads or asked_before or default_threads(node_cpus, gpu=gpu)
     widest = max(len(prepared.plan.chunks), 1)
     quota: Quota
@@ -98,10 +102,11 @@ def job_pool(
 
     return WorkerPool(
         quota,
-        WorkerKind(threads, spec.precision, gpu, only_gpu=spec.device == "gpu"),
+        WorkerKind(threads, precision, gpu, only_gpu=spec.device == "gpu"),
         title=film_title(spec),
         job_url=prepared.job.url,
         inputs=[*input_files(spec), *([spec.flow_dir] if spec.flow_dir else [])],
+        software=_software_check(prepared, mixed=options.mixed),
         on_note=progress.note,
         on_unfit=told,
     )
@@ -133,6 +138,11 @@ def paints_on_gpus(device: Device, gpus_up: int, types: Sequence[NodeType], *, o
     if device == "auto":
         return gpus_up > 0 or any(node.gpus > 0 for node in types)
     return device == "gpu"
+
+
+def _software_check(prepared: Prepared, *, mixed: bool) -> SoftwareCheck:
+    record = prepared.record
+    return SoftwareCheck(record.versions if record else installed(), begun=record is not None, mixed=mixed)
 
 
 def worker_runtime(

@@ -15,6 +15,7 @@ import contextlib
 import errno
 import shutil
 import time
+import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -211,6 +212,28 @@ class Storage:
             return None if place is None else shutil.disk_usage(place).free
         except OSError:
             return None
+
+    def age(self, name: str) -> float | None:
+        """Seconds since a file was last written, by the storage's own clock. None where that cannot be told.
+
+        The storage's time is that of a file which is written for it and removed again. Why: this machine's clock may
+        differ from the clocks of those that write here.
+        """
+        probe = f".clock-{uuid.uuid4().hex[:12]}"
+        try:
+            self.write(probe, b"")
+            return max(self._written_at(probe) - self._written_at(name), 0.0)
+        except Exception:  # a folder that may only be read, or a store that keeps no times
+            return None
+        finally:
+            with contextlib.suppress(StorageError):
+                self.remove(probe)
+
+    def _written_at(self, name: str) -> float:
+        """Seconds since 1970, by the storage's clock."""
+        if self._local is not None:
+            return (self._local / name).stat().st_mtime
+        return float(self._remote.modified(self._key(name)).timestamp())
 
     def sweep(self, folders: Collection[str]) -> None:
         """Remove files that killed writers left half written, at any depth below `folders`.

@@ -11,6 +11,7 @@ history        what happened beside the frames, for people
 status         how far a job is
 request        what was submitted to a cluster
 registry       the jobs that were submitted
+software       what a node paints with, compared with what a job was begun with
 credentials    the refusal to keep secrets
 forecast       the forecast that was made
 keep           what stays once the film is there

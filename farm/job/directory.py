@@ -213,7 +213,7 @@ class JobDirectory:
         self._pictures.put((task, record.frame), (record.sha256, _read_only(image)), image.nbytes)
 
     def _save_ledger(self, task: str, ledger: dict[int, FrameRecord]) -> None:
-        rows = [ledger[frame].model_dump(mode="json") for frame in sorted(ledger)]
+        rows = [ledger[frame].as_row() for frame in sorted(ledger)]
         self.storage.write(ledger_name(task), seal({"frames": rows}))
         self._keep_ledger(task, ledger)
 

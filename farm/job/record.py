@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 from pydantic import AliasChoices, Field
 
@@ -19,9 +20,9 @@ class JobRecord(Model):
     """`job.json`: everything that decides what the frames of a job look like.
 
     `input_hashes` maps the path of every file that the render reads to the SHA-256 of its bytes. `cuts` are the first
-    frames of new shots. `versions` maps packages to the versions that began the job. `save_storage` is how the render
-    was begun, so that a driver that continues it does the same, and so are `threads`, the threads of a worker that were
-    asked for, and `keep`, what stays after success (farm.job.keep).
+    frames of new shots. `versions` is what the job's first worker painted with (farm.job.software). `save_storage` is
+    how the render was begun, so that a driver that continues it does the same, and so are `threads`, the threads of a
+    worker that were asked for, and `keep`, what stays after success (farm.job.keep).
     """
 
     spec: RenderSpec
@@ -41,7 +42,8 @@ class FrameRecord(Model):
 
     `sha256` and `bytes` are those of its file. The optimiser took `steps` steps, ended because of `stop`, and was begun
     anew `restarts` times. `losses` are weighed as in the spec. The work took `seconds`, waiting for storage included.
-    `worker` committed it at `committed` seconds since 1970.
+    `worker` committed it at `committed` seconds since 1970, by the worker's own clock. `software` is empty, or says how
+    what it was painted with differs from what the job was begun with (`--mixed`).
     """
 
     frame: int
@@ -55,6 +57,14 @@ class FrameRecord(Model):
     bytes: int = 0
     worker: str = ""
     committed: float = 0.0
+    software: str = ""
+
+    def as_row(self) -> dict[str, Any]:
+        """The record as the ledger keeps it. `software` is left out where it is empty.
+
+        Why: builds of the farm that do not know it then still read the ledgers of a job that is not mixed.
+        """
+        return self.model_dump(mode="json", exclude=None if self.software else {"software"})
 
 
 def record_flow_key(record: JobRecord) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Collection
 from pathlib import PurePosixPath
 
@@ -24,12 +25,20 @@ from farm.plan.queue import DEFAULT_RESTARTS
 from farm.spec import Model, RenderSpec
 from farm.spec.choices import Keep
 
+TWO_LETTERS = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "ẞ": "SS"}
+    | {"æ": "ae", "Æ": "Ae", "ø": "oe", "Ø": "Oe", "œ": "oe", "Œ": "Oe", "þ": "th", "Þ": "Th"}
+    | {"å": "aa", "Å": "Aa", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "ı": "i"}
+)
+"""Letters that Unicode does not take apart, and those that become two."""
+
 
 class JobRequest(Model):
     """A submitted job. `dashboard` is the address of the cluster, `submissions` are its ids there, oldest first.
 
-    `farm` is the version that submitted it, `owner` the user who did. None for `workers` or `threads` leaves the number
-    to the cluster. `restarts` is how often the job is begun again after its driver died.
+    `farm` is the version that submitted it, `owner` the user who did. With `mixed`, workers of other software than the
+    job's take part. None for `workers` or `threads` leaves the number to the cluster. `restarts` is how often the job
+    is begun again after its driver died.
     """
 
     spec: RenderSpec
@@ -38,6 +47,7 @@ class JobRequest(Model):
     priority: int = Field(default=DEFAULT_PRIORITY, ge=1, le=1000)
     restarts: int = Field(default=DEFAULT_RESTARTS, ge=0, le=100)
     overwrite: bool = False
+    mixed: bool = False
     save_storage: bool = Field(default=False, validation_alias=AliasChoices("save_storage", "spare_storage"))
     keep: Keep = "all"
     farm: str = __version__
@@ -63,8 +73,18 @@ def save_request(job: JobDirectory, request: JobRequest) -> None:
 def submission_base(job_url: str, spec: RenderSpec) -> str:
     """First id of a job, such as `farm-bikes-1a2b3c4d5e`. The same job and spec have the same one everywhere."""
     parts = json.dumps([job_url, spec.model_dump(mode="json")], sort_keys=True)
-    name = re.sub(r"[^a-z0-9]+", "-", film_title(spec).lower()).strip("-")[:24]
+    name = re.sub(r"[^a-z0-9]+", "-", in_ascii(film_title(spec)).lower()).strip("-")[:24]
     return "-".join(part for part in ("farm", name, hashlib.sha256(parts.encode()).hexdigest()[:10]) if part)
+
+
+def in_ascii(text: str) -> str:
+    """Letters of the Latin alphabet without their marks, umlauts in two letters; characters of other scripts are lost.
+
+    >>> in_ascii("Über Ærø, Łódź"), in_ascii("東京")
+    ('Ueber Aeroe, Lodz', '')
+    """
+    text = unicodedata.normalize("NFC", text).translate(TWO_LETTERS)
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
 
 
 def next_submission(base: str, taken: Collection[str]) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from farm.job.state import FINISHED, JobState, State
+from farm.job.state import FINISHED, SILENT_AFTER_SECONDS, JobState, State
 
 SUBMITTING_SECONDS = 60.0
 """Age, in seconds, up to which a PENDING job that the cluster does not know counts as still being submitted.
@@ -63,7 +63,7 @@ def decide(
     `recorded` is its `state.json`, and `word` what its cluster said *before* that was read, None where none was asked
     or none answered. `now` is in seconds since 1970. `has_report`: its film is finished. `asked` is the submission that
     is asked about, where it may be an earlier one than the recorded one. `silent`: for how many seconds the caller has
-    seen no sign of life, if it has watched; otherwise the two clocks are compared.
+    seen no sign of life (`farm.job.state.silent_seconds`); None compares the two clocks.
     """
     if has_report and (recorded is None or recorded.state in FINISHED):
         return Standing("SUCCEEDED")
@@ -84,14 +84,13 @@ def decide(
         if recorded.state in ("QUEUED", "PENDING") and age < SUBMITTING_SECONDS:
             return Standing(recorded.state)
         return Standing("LOST", "the cluster does not know the job any more; farm resume continues it")
-    return _by_silence(recorded, age, now, silent)
+    return _by_silence(recorded, age, age if silent is None else silent)
 
 
-def _by_silence(recorded: JobState, age: float, now: float, silent: float | None) -> Standing:
-    """What a job is of which only the directory tells."""
+def _by_silence(recorded: JobState, age: float, silent: float) -> Standing:
+    """What a job is of which only the directory tells. `age` and `silent` are in seconds."""
     if recorded.state == "PENDING" and age > PENDING_SECONDS:
         return Standing("LOST", f"no driver has begun it for {age:.0f} s; farm resume submits it again")
-    quiet = recorded.silent_for(now) if silent is None else recorded.silent_for(recorded.updated + silent)
-    if quiet:
-        return Standing("LOST", f"no sign of life of its driver for {quiet:.0f} s; farm resume continues it")
+    if recorded.state == "RUNNING" and silent > SILENT_AFTER_SECONDS:
+        return Standing("LOST", f"no sign of life of its driver for {silent:.0f} s; farm resume continues it")
     return Standing(recorded.state)

@@ -33,6 +33,9 @@ SUMMARY_SECONDS = 1.0
 SILENT_AFTER_SECONDS = 90.0
 """Seconds without a write of `state.json` after which a running job has probably lost its driver: six beats."""
 
+CLOCKS_AGREE_SECONDS = 5.0
+"""Seconds by which a sign of life may lie in the future before the clocks are taken to differ."""
+
 RESERVE = "state.reserve"
 """A file that is given up at the end of a run, so that its state can be written although the disk is full."""
 RESERVE_BYTES = 1 << 16
@@ -46,8 +49,9 @@ FINISHED: tuple[State, ...] = ("SUCCEEDED", "FAILED", "CANCELLED")
 class JobState(Model):
     """`state.json`. `updated` is in seconds since 1970. `failures` maps task ids to the last lines of their logs.
 
-    `phase` is the part of the job that is under way, such as `pass 1`, with `done` of its `total` frames. Its key in
-    the file is `stage`, as it was from the first version on.
+    `updated` is by the clock of the machine that wrote it: `Heartbeat` tells how long ago that was. `phase` is the part
+    of the job that is under way, such as `pass 1`, with `done` of its `total` frames. Its key in the file is `stage`,
+    as it was from the first version on.
     """
 
     state: State
@@ -59,13 +63,50 @@ class JobState(Model):
     failures: dict[str, list[str]] = Field(default_factory=dict)
     updated: float = 0.0
 
-    def silent_for(self, now: float) -> float:
-        """Seconds since the last write of a job that should have written since. 0 where all is well.
 
-        `now` is in seconds since 1970.
+class Heartbeat:
+    """How long ago a running job gave its latest sign of life, whatever the clocks of the machines say.
+
+    A look compares the latest `updated` with that of the look before: where it has changed, the job is alive. The time
+    since a change is measured by this machine's steady clock. Only at the first look are two wall clocks compared.
+    Where they make the job silent, or put its sign of life into the future, the storage is asked for the file's age.
+    """
+
+    def __init__(self) -> None:
+        self._updated: float | None = None
+        self._heard = 0.0
+
+    def silent(
+        self, state: JobState | None, wall: float, steady: float, age: Callable[[], float | None] = lambda: None
+    ) -> float:
+        """Seconds since the last sign of life of a job that should have given one since. 0 where all is well.
+
+        `wall` is this machine's time in seconds since 1970, `steady` its steady clock, and `age` gives the age of
+        `state.json` in seconds by the storage's clock, None where that is not known.
         """
-        silent = now - self.updated
-        return silent if self.state == "RUNNING" and silent > SILENT_AFTER_SECONDS else 0.0
+        if state is None or state.state != "RUNNING":
+            self._updated = None
+            return 0.0
+        if state.updated != self._updated:
+            ago = 0.0
+            if self._updated is None:
+                ago = wall - state.updated
+                if not -CLOCKS_AGREE_SECONDS <= ago <= SILENT_AFTER_SECONDS:
+                    by_storage = age()
+                    ago = ago if by_storage is None else by_storage
+            self._updated, self._heard = state.updated, steady - max(ago, 0.0)
+        silent = steady - self._heard
+        return silent if silent > SILENT_AFTER_SECONDS else 0.0
+
+    def time_of_driver(self, steady: float) -> float | None:
+        """What the driver's clock says now, in seconds since 1970. None where the job is not running."""
+        return None if self._updated is None else self._updated + steady - self._heard
+
+
+def silent_seconds(job: JobDirectory, state: JobState | None, heartbeat: Heartbeat | None = None) -> float:
+    """`Heartbeat.silent` of a job now. Without a `heartbeat` this is a first look."""
+    heartbeat = heartbeat or Heartbeat()
+    return heartbeat.silent(state, time.time(), time.monotonic(), lambda: job.storage.age("state.json"))
 
 
 def load_state(job: JobDirectory) -> JobState | None:
@@ -198,7 +239,7 @@ def job_state(job: JobDirectory, submission: str = "") -> Iterator[StateRecorder
     try:
         yield recorder
     except (CancelledError, KeyboardInterrupt) as error:
-        recorder.end("CANCELLED", str(error))
+        recorder.end("CANCELLED", str(error) or "it was asked to stop")
         raise
     except Exception as error:
         reason = str(error) if isinstance(error, FarmError) else f"{type(error).__name__}: {error}"

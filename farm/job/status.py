@@ -10,7 +10,7 @@ from farm.errors import UsageError
 from farm.job.directory import JobDirectory
 from farm.job.history import Happening, load_history
 from farm.job.standing import ClusterWord, Standing, decide
-from farm.job.state import FINISHED, JobState, load_state
+from farm.job.state import FINISHED, Heartbeat, JobState, load_state, silent_seconds
 from farm.job.summary import JobSummary, load_summary
 from farm.plan import Task, plan_tasks
 from farm.spec.load import absolute_path
@@ -37,7 +37,8 @@ def job_status(job_url: str, ask: AskCluster = nobody_asked) -> dict[str, Any]:
     """
     job = JobDirectory(absolute_path(job_url))
     summary = load_summary(job)
-    state, standing, report = job_standing(job, ask)
+    heartbeat = Heartbeat()
+    state, standing, report = job_standing(job, ask, heartbeat=heartbeat)
     if summary is None:
         summary = _counted(job, state, job_url)
     doing = standing.state
@@ -46,7 +47,7 @@ def job_status(job_url: str, ask: AskCluster = nobody_asked) -> dict[str, Any]:
         "state": doing,
         "submission": state.submission if state else "",
         "stage": state.phase if state and doing == "RUNNING" else "",
-        "silent_seconds": round(state.silent_for(time.time())) if state and doing in ("RUNNING", "LOST") else 0,
+        "silent_seconds": round(silent_seconds(job, state, heartbeat)) if doing in ("RUNNING", "LOST") else 0,
         "reason": standing.reason,
         "failures": state.failures if state else {},
         "node_problems": [] if doing == "SUCCEEDED" else node_problems(load_history(job)),
@@ -62,12 +63,12 @@ def job_status(job_url: str, ask: AskCluster = nobody_asked) -> dict[str, Any]:
 
 
 def job_standing(
-    job: JobDirectory, ask: AskCluster = nobody_asked, asked: str = ""
+    job: JobDirectory, ask: AskCluster = nobody_asked, asked: str = "", heartbeat: Heartbeat | None = None
 ) -> tuple[JobState | None, Standing, dict[str, Any] | None]:
     """What `state.json` says at last, what the job is, and the report of a job that is finished.
 
-    `asked` is as for `decide`. The state is read again after the cluster has answered, because a driver records its end
-    before it ends. Raises StorageError.
+    `asked` is as for `decide`. Who looks again and again gives the same `heartbeat` each time. The state is read again
+    after the cluster has answered, because a driver records its end before it ends. Raises StorageError.
     """
     state = load_state(job)
     word = None
@@ -75,7 +76,9 @@ def job_standing(
         word = ask(job.url, state)
         state = load_state(job) if word is not None else state
     report = job.load_report() if state is None or state.state in FINISHED else None
-    return state, decide(state, word, now=time.time(), has_report=bool(report), asked=asked), report
+    silent = silent_seconds(job, state, heartbeat)
+    standing = decide(state, word, now=time.time(), has_report=bool(report), asked=asked, silent=silent)
+    return state, standing, report
 
 
 def seconds_left(summary: JobSummary, doing: str) -> float | None:
@@ -108,13 +111,13 @@ def current_state(state: JobState | None, report: Mapping[str, Any] | None) -> s
 
 def node_problems(history: Sequence[Happening]) -> list[str]:
     """A line for each node that the latest run found to be of no use, or of less use than it should be: it does not see
-    the job's files, PyTorch cannot use its GPU, or too many tasks failed there.
+    the job's files, paints with other software, PyTorch cannot use its GPU, or too many tasks failed there.
     """
     lines: dict[str, None] = {}
     for happening in history:
         if happening.kind == "run":
             lines = {}
-        elif happening.kind in ("avoided", "note"):
+        elif happening.kind in ("avoided", "refused", "note"):
             lines[happening.text] = None
     return list(lines)
 

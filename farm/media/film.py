@@ -22,11 +22,11 @@ import numpy as np
 from farm.errors import EncodeError, StorageError, UsageError
 from farm.files.atomic import move_into_place
 from farm.files.output import check_can_put, check_output_kind
-from farm.files.remote import fetch
+from farm.files.remote import fetch, is_remote
 from farm.files.storage import again
 from farm.media.encode import SUFFIX, Pipe, encode_segment, packets_in_order, wrong_count
 from farm.media.ffmpeg import FfmpegProcess, ffmpeg_binary, reason_of_failure
-from farm.media.source import ffmpeg_url, is_object, open_source, reading_limits
+from farm.media.source import ffmpeg_url, open_source, reading_limits
 from farm.media.tracks import audio_tracks, check_video_encoder, container_extension, subtitle_tracks
 from farm.media.verify import sounding_streams, verify_film
 from farm.plan import VideoProbe
@@ -151,8 +151,8 @@ def join_segments(
     check_video_encoder(settings.codec, extension)
     times = film_times(probe, frame_range)
     temporary = output.with_name(f".{output.stem}.{uuid.uuid4().hex[:12]}{extension}")
-    # the ffmpeg program cannot read object storage, and an address that it could read would show a signature in `ps`
-    source = output.with_name(f".{output.stem}.{uuid.uuid4().hex[:12]}.source") if is_object(probe.path) else None
+    # The ffmpeg program cannot read object storage. A web address would show a signature in `ps`, and is not checked.
+    source = output.with_name(f".{output.stem}.{uuid.uuid4().hex[:12]}.source") if is_remote(probe.path) else None
     try:
         if source is not None:
             fetch(probe.path, source)
@@ -188,7 +188,7 @@ def film_command(
     extension = container_extension(str(output))
     times = film_times(probe, frame_range)
     picture = ffmpeg.input("pipe:0", format=_pipe_format(settings)[0], **_picture_input_options(times))
-    source = ffmpeg.input(ffmpeg_url(probe.path), **reading_limits(probe.path), **_source_input_options(times))
+    source = ffmpeg.input(ffmpeg_url(probe.path), **reading_limits(), **_source_input_options(times))
     # The last map matches nothing. It makes ffmpeg-python list the source, whose metadata is wanted in any case.
     streams = [picture["v:0"], source[_NO_STREAM]]
     options = {"c:v": "copy", **_clock_options(probe, times, extension)}

@@ -1,4 +1,4 @@
-"""Opening what the user brought: a local file, an http(s) URL, or a film on object storage (s3://, ...).
+"""Opening what the user brought: a local file, or a film at a URL (https://, s3://, ...).
 
 `open_source` gives a PyAV container or one clear VideoError; `pick_video_stream` chooses as ffmpeg does.
 Only files that hold a film themselves are opened (FILM_FORMATS): a playlist, a list of files or a subtitle file
@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import av
@@ -18,14 +16,12 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from farm.errors import VideoError
-from farm.files.remote import is_remote, open_remote, remote_identity
+from farm.errors import InputError, VideoError
+from farm.files.remote import is_remote, is_web, open_remote, remote_identity
 
 HASHED_URL_BYTES = 1 << 16
 """Bytes at the beginning of a film at a URL that its hash is made from."""
 _READ_BYTES = 1 << 20
-_CONNECT_SECONDS = 30.0
-_READ_SECONDS = 60.0
 
 FILM_FORMATS = (
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,vvc,av1,obu,ivf,flv,live_flv,asf,ogg,nut,mxf,mxf_opatom,gxf,"
@@ -40,30 +36,22 @@ LARGEST_FRAME = 1 << 27
 """Pixels of a frame, those of 16K video, above which a film is refused. Why: decoding it would take gigabytes."""
 
 
-def is_url(path: str) -> bool:
-    """Whether `path` is an http(s) URL, which ffmpeg reads itself."""
-    return path.lower().startswith(("http://", "https://"))
-
-
-def is_object(path: str) -> bool:
-    """Whether `path` is a URL that ffmpeg does not know. Its bytes are read by range through fsspec."""
-    return is_remote(path) and not is_url(path)
-
-
 def ffmpeg_url(path: str) -> str:
-    """`path` as ffmpeg is given it. `file:` before it keeps a name such as `-x.mp4` or `a:b.mp4` a file name."""
-    return path if is_url(path) else f"file:{path}"
+    """A local `path` as ffmpeg is given it. `file:` before it keeps a name such as `-x.mp4` or `a:b.mp4` a file name.
+
+    ffmpeg is given no URL: it would resolve names and follow redirects by itself, to addresses that are not read.
+    """
+    return f"file:{path}"
 
 
-def reading_limits(path: str) -> dict[str, str]:
-    """Options with which libavformat, or the ffmpeg program before its `-i`, opens `path` and nothing else."""
-    protocols = "http,https,tls,tcp,httpproxy" if is_url(path) else "file"
-    return {"protocol_whitelist": protocols, "format_whitelist": FILM_FORMATS}
+def reading_limits() -> dict[str, str]:
+    """Options with which libavformat, or the ffmpeg program before its `-i`, opens a file and nothing else."""
+    return {"protocol_whitelist": "file", "format_whitelist": FILM_FORMATS}
 
 
 def display_name(path: str) -> str:
     """The name that a message gives the file."""
-    return path if is_url(path) else Path(path).name or path
+    return path if is_web(path) else Path(path).name or path
 
 
 def open_source(path: str) -> InputContainer:
@@ -71,12 +59,11 @@ def open_source(path: str) -> InputContainer:
     if not is_remote(path):
         _check_local(path)
     try:
-        container = av.open(
-            open_remote(path) if is_object(path) else ffmpeg_url(path),
-            metadata_errors="replace",
-            timeout=(_CONNECT_SECONDS, _READ_SECONDS) if is_url(path) else None,
-            container_options=reading_limits(path),
-        )
+        source = open_remote(path) if is_remote(path) else ffmpeg_url(path)
+    except InputError as error:
+        raise VideoError(error.problem, error.remedy) from None
+    try:
+        container = av.open(source, metadata_errors="replace", container_options=reading_limits())
     except av.FFmpegError as error:
         raise _open_error(path, error) from error
     return container
@@ -110,9 +97,9 @@ def content_hash(path: str) -> str:
 
     Raises VideoError or InputError where it cannot be read.
     """
-    if is_object(path):
+    if is_remote(path):
         return hashlib.sha256(remote_identity(path, HASHED_URL_BYTES)).hexdigest()
-    return _url_hash(path) if is_url(path) else _file_hash(path)
+    return _file_hash(path)
 
 
 def _file_hash(path: str) -> str:
@@ -124,20 +111,6 @@ def _file_hash(path: str) -> str:
     except OSError as error:
         raise VideoError(f"{display_name(path)} cannot be read: {error.strerror}") from error
     return digest.hexdigest()
-
-
-def _url_hash(url: str) -> str:
-    request = urllib.request.Request(url, headers={"Range": f"bytes=0-{HASHED_URL_BYTES - 1}"})  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=_CONNECT_SECONDS) as answer:  # noqa: S310  is_url() was checked
-            headers = answer.headers
-            head = answer.read(HASHED_URL_BYTES)
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        raise VideoError(f"{url} cannot be read: {error}", "check the address") from error
-    # A server without range support sends the whole length instead of `bytes 0-65535/LENGTH`.
-    size = (headers.get("Content-Range") or "").rpartition("/")[2] or headers.get("Content-Length") or ""
-    version = headers.get("ETag") or headers.get("Last-Modified") or ""
-    return hashlib.sha256(f"{size}\n{version}\n".encode() + head).hexdigest()
 
 
 def _check_local(path: str) -> None:
@@ -169,7 +142,7 @@ def _open_error(path: str, error: av.FFmpegError) -> VideoError:
                 "copy it again, or repair it with the recorder that made it",
             )
         return VideoError(f"{name} is not a video that ffmpeg can read", "give a video file")
-    return VideoError(f"{name} cannot be opened: {error.strerror}", "check the address" if is_url(path) else "")
+    return VideoError(f"{name} cannot be opened: {error.strerror}", "check the address" if is_web(path) else "")
 
 
 def _looks_like_mp4(path: str) -> bool:

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from farm.errors import UsageError
+from farm.errors import StorageError, UsageError
 from farm.job import FrameRecord, JobDirectory, JobRecord
 from farm.job.forecast import load_forecast
 from farm.job.history import Happening, load_history
+from farm.job.request import JobRequest, load_request
 from farm.job.standing import ClusterWord, Standing, decide
-from farm.job.state import FINISHED, JobState, load_state
+from farm.job.state import FINISHED, Heartbeat, JobState, load_state, silent_seconds
 from farm.job.status import AskCluster, frames_by_pass, job_standing, nobody_asked
 from farm.job.summary import JobSummary, load_summary
 from farm.plan import Task, plan_tasks
@@ -62,7 +63,10 @@ class Shown:
 
 @dataclass
 class JobFacts:
-    """A job at one moment, `now` seconds since 1970.
+    """A job at one moment, `now` seconds since 1970 by the driver's clock while the job runs, by this machine's else.
+
+    `silent_seconds` is how long the job has not given the sign of life that it should give, 0 where all is well.
+    `request` is what was submitted, if it was. Commits are in the driver's time, whatever a worker's clock says.
 
     `ledgers` maps task ids to their rows by frame, of frames of the task only. `errors` maps frames to the warp error
     against the frame before, as `pair_errors` returns them, `details` some frames to the fine detail of what moves, as
@@ -79,6 +83,8 @@ class JobFacts:
     tasks: Sequence[Task]
     ledgers: Mapping[str, Mapping[int, FrameRecord]]
     now: float
+    silent_seconds: float = 0.0
+    request: JobRequest | None = None
     errors: Mapping[int, float | None] = field(default_factory=dict)
     details: Mapping[int, FineDetail] = field(default_factory=dict)
     stills: Mapping[int, FrameDetail] = field(default_factory=dict)
@@ -90,17 +96,12 @@ class JobFacts:
     @cached_property
     def standing(self) -> Standing:
         """What the job is, and why, as `farm status` says it too."""
-        return decide(self.state, self.word, now=self.now, has_report=bool(self.report))
+        return decide(self.state, self.word, now=self.now, has_report=bool(self.report), silent=self.silent_seconds)
 
     @property
     def doing(self) -> str:
         """PENDING, RUNNING, SUCCEEDED, FAILED, CANCELLED, LOST, or UNFINISHED where no file says."""
         return self.standing.state
-
-    @property
-    def silent_seconds(self) -> float:
-        """Seconds without a sign of life from a job that should give some. 0 where all is well."""
-        return self.state.silent_for(self.now) if self.state else 0.0
 
     @cached_property
     def passes(self) -> dict[str, tuple[int, int]]:
@@ -150,6 +151,39 @@ class JobFacts:
         return f"{worker} (run {run})" if run > 1 else worker
 
     @cached_property
+    def this_run(self) -> tuple[Happening, ...]:
+        """What happened since the job was begun for the last time, that included."""
+        since = self.runs[-1] if self.runs else 0.0
+        return tuple(happening for happening in self.history if happening.at >= since)
+
+    @property
+    def workers_here(self) -> dict[str, str]:
+        """The workers that are up in the run at work, each with its machine."""
+        here: dict[str, str] = {}
+        for happening in self.this_run:
+            if happening.kind == "joined":
+                here[happening.worker] = happening.host
+            elif happening.kind in ("lost", "released"):
+                here.pop(happening.worker, None)
+        return here
+
+    @cached_property
+    def finished_frames(self) -> int:
+        """Frames of the film that the last pass has committed."""
+        last = max((task.pass_index for task in self.tasks), default=0)
+        return sum(shown.task.pass_index == last for shown in self.shown.values())
+
+    @cached_property
+    def hosts(self) -> dict[str, str]:
+        """The machine of each worker, by `worker_label`."""
+        joined = (happening for happening in self.history if happening.kind == "joined")
+        return {self.worker_label(one.worker, one.at): one.host for one in joined}
+
+    def host_of(self, row: FrameRecord) -> str:
+        """The machine on which a frame was made; empty where the history does not tell."""
+        return self.hosts.get(self.worker_label(row.worker, row.committed), "")
+
+    @cached_property
     def spans(self) -> list[Span]:
         """Which worker was at which task when, by time. Frames whose ledger names no worker are left out."""
         return sorted(self._spans(), key=lambda span: (span.begin, span.worker))
@@ -188,19 +222,57 @@ class JobFacts:
         """
         if self.summary is not None:
             return self.summary.seconds_left
-        planned = {task.id: task.steps / len(task.frames) or 1.0 for task in self.tasks}
+        planned = self._steps_per_frame
         left = sum(planned[task.id] * (len(task.frames) - len(self.ledgers.get(task.id, {}))) for task in self.tasks)
+        commits = self._recent_commits()
+        if len(commits) < LEAST_COMMITS or not left:
+            return None if left else 0.0
+        return left * self._seconds_of(commits) / sum(steps for _, steps in commits[1:])
+
+    def frames_per_second(self) -> float | None:
+        """Frames committed in a second, those of every pass counted, by the latest commits of this run.
+
+        None until there are enough to go by.
+        """
+        commits = self._recent_commits()
+        seconds = self._seconds_of(commits) if len(commits) >= LEAST_COMMITS else 0.0
+        return (len(commits) - 1) / seconds if seconds else None
+
+    @cached_property
+    def _steps_per_frame(self) -> dict[str, float]:
+        return {task.id: task.steps / len(task.frames) or 1.0 for task in self.tasks}
+
+    def _recent_commits(self) -> list[tuple[float, float]]:
+        """(time, steps planned) of the latest commits of this run, by time."""
         since = self.runs[-1] if self.runs else 0.0
-        commits = sorted(
-            (row.committed, planned[task.id])
+        return sorted(
+            (row.committed, self._steps_per_frame[task.id])
             for task in self.tasks
             for row in self.ledgers.get(task.id, {}).values()
             if row.committed > since
         )[-RECENT_COMMITS:]
-        if len(commits) < LEAST_COMMITS or not left:
-            return None if left else 0.0
-        elapsed = max(self.now, commits[-1][0]) - commits[0][0]
-        return left * elapsed / sum(steps for _, steps in commits[1:])
+
+    def _seconds_of(self, commits: Sequence[tuple[float, float]]) -> float:
+        return max(self.now, commits[-1][0]) - commits[0][0]
+
+
+def in_drivers_time(row: FrameRecord, history: Sequence[Happening]) -> FrameRecord:
+    """The row with its worker's name as the history has it, and with `committed` in the driver's time.
+
+    A worker whose clock is wrong was measured when it joined. Earlier versions of the farm put the film's title before
+    the worker's name.
+    """
+    worker = row.worker.rpartition(" ")[2]
+    committed = row.committed
+    for happening in reversed(history):
+        if happening.kind == "joined" and happening.worker == worker:
+            corrected = row.committed - happening.ahead
+            if corrected >= happening.at - 1.0:
+                committed = corrected
+                break
+    if (worker, committed) == (row.worker, row.committed):
+        return row
+    return row.model_copy(update={"worker": worker, "committed": committed})
 
 
 class JobReader:
@@ -212,6 +284,7 @@ class JobReader:
     def __init__(self, url: str, ask: AskCluster = nobody_asked) -> None:
         self._ask = ask
         self.job = JobDirectory(absolute_path(url))
+        self._heartbeat = Heartbeat()
         self._record: JobRecord | None = None
         self._tasks: list[Task] = []
         self._whole: dict[str, dict[int, FrameRecord]] = {}
@@ -229,6 +302,8 @@ class JobReader:
             self._whole.clear()
         if self._record is None and state is None:
             raise UsageError(f"{job.url} holds no job", "give the job directory, usually the film's name with .farm")
+        silent = silent_seconds(job, state, self._heartbeat)
+        now = self._heartbeat.time_of_driver(time.monotonic())
         return JobFacts(
             url=job.url,
             record=self._record,
@@ -237,8 +312,10 @@ class JobReader:
             history=history,
             forecast=load_forecast(job),
             tasks=self._tasks,
-            ledgers=self._ledgers(),
-            now=time.time(),
+            ledgers=self._ledgers(history),
+            now=time.time() if now is None else now,
+            silent_seconds=silent,
+            request=_request_of(job),
             word=word,
         )
 
@@ -250,7 +327,8 @@ class JobReader:
         summary = load_summary(self.job)
         if summary is None:
             return None
-        state, standing, report = job_standing(self.job, self._ask)
+        state, standing, report = job_standing(self.job, self._ask, heartbeat=self._heartbeat)
+        now = self._heartbeat.time_of_driver(time.monotonic())
         return JobFacts(
             url=self.job.url,
             record=None,
@@ -260,22 +338,37 @@ class JobReader:
             forecast=None,
             tasks=(),
             ledgers={},
-            now=time.time(),
+            now=time.time() if now is None else now,
+            silent_seconds=silent_seconds(self.job, state, self._heartbeat),
+            request=_request_of(self.job),
             summary=summary,
             word=ClusterWord(standing.state) if standing.state == "RUNNING" else None,
         )
 
-    def _ledgers(self) -> dict[str, dict[int, FrameRecord]]:
+    def _ledgers(self, history: Sequence[Happening]) -> dict[str, dict[int, FrameRecord]]:
         """The ledgers of all tasks that can have begun, because the tasks that they need are finished."""
         self.job.forget()
+        joined = [happening for happening in history if happening.kind == "joined"]
         ledgers: dict[str, dict[int, FrameRecord]] = {}
         for task in self._tasks:
             if task.id in self._whole:
                 ledgers[task.id] = self._whole[task.id]
             elif self._whole.keys() >= set(task.needs):
-                rows = {frame: row for frame, row in self.job.ledger(task.id).items() if frame in task.frames}
+                rows = {
+                    frame: in_drivers_time(row, joined)
+                    for frame, row in self.job.ledger(task.id).items()
+                    if frame in task.frames
+                }
                 if rows:
                     ledgers[task.id] = rows
                 if len(rows) == len(task.frames):
                     self._whole[task.id] = rows
         return ledgers
+
+
+def _request_of(job: JobDirectory) -> JobRequest | None:
+    """What was submitted. None where nothing was, or something that this version does not understand."""
+    try:
+        return load_request(job)
+    except StorageError:
+        return None

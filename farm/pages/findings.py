@@ -37,7 +37,8 @@ class Outlier:
 class WorkerTime:
     """One worker of one run, there from `begin` to `end` (seconds since 1970), `lost` where it died.
 
-    It was `busy` for that many seconds, at `frames` frames in `spans`.
+    With `released` it was given back before the end of the run. It was `busy` for that many seconds, at `frames` frames
+    in `spans`.
     """
 
     worker: str
@@ -47,6 +48,7 @@ class WorkerTime:
     busy: float
     frames: int
     lost: bool
+    released: bool
     spans: tuple[Span, ...]
 
     @property
@@ -127,6 +129,7 @@ def time_by_worker(facts: JobFacts) -> list[WorkerTime]:
     joined: dict[str, float] = {}
     host: dict[str, str] = {}
     lost: dict[str, float] = {}
+    released: dict[str, float] = {}
     for happening in facts.history:
         if happening.worker:
             name = facts.worker_label(happening.worker, happening.at)
@@ -135,14 +138,16 @@ def time_by_worker(facts: JobFacts) -> list[WorkerTime]:
                 host[name] = happening.host
             elif happening.kind == "lost":
                 lost[name] = happening.at
+            elif happening.kind == "released":
+                released[name] = happening.at
     workers = []
     for name in {**dict.fromkeys(joined), **dict.fromkeys(by_worker)}:
         spans = tuple(by_worker.get(name, ()))
         if not spans and name not in lost:
             continue
         begin = min([joined.get(name, float("inf")), *(span.begin for span in spans)])
-        end = lost.get(name) or max((span.end for span in spans), default=begin)
-        end = max([end, _work_ended(facts, begin) if name not in lost else end])
+        left = lost.get(name) or released.get(name)
+        end = max([left or _work_ended(facts, begin), *(span.end for span in spans)])
         workers.append(
             WorkerTime(
                 worker=name,
@@ -152,6 +157,7 @@ def time_by_worker(facts: JobFacts) -> list[WorkerTime]:
                 busy=sum(span.busy for span in spans),
                 frames=sum(span.frames for span in spans),
                 lost=name in lost,
+                released=name in released and name not in lost,
                 spans=spans,
             )
         )

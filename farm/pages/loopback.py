@@ -53,4 +53,7 @@ async def only_this_machine(request: web.Request, handler: Callable) -> web.Stre
         answer.headers["X-Content-Type-Options"] = "nosniff"
         answer.headers["Referrer-Policy"] = "no-referrer"
         answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        # Only a header can say it: in a page's own <meta> it counts for nothing.
+        policy = [answer.headers.get("Content-Security-Policy", ""), "frame-ancestors 'none'"]
+        answer.headers["Content-Security-Policy"] = "; ".join(filter(None, policy))
     return answer

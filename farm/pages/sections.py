@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,8 @@ from typing import Any, Protocol
 import yaml
 from markupsafe import Markup
 
+from farm.job.history import Happening
+from farm.job.state import FINISHED
 from farm.pages.document import ENVIRONMENT, asset, content_policy
 from farm.pages.facts import JobFacts, Shown
 from farm.pages.findings import Outlier, WorkerTime, find_outliers, time_by_worker
@@ -27,7 +30,7 @@ from farm.render.detail import AREAS, FIGURES
 from farm.render.job_detail import median_at_rest, spread_of_fine
 from farm.render.steadiness import NEAR
 from farm.spec import RenderSpec
-from farm.spec.frames import evenly
+from farm.spec.frames import evenly, runs
 from farm.spec.load import spec_differences
 from farm.spec.units import format_seconds
 
@@ -64,7 +67,9 @@ SECTIONS = {
 """Sections of the page, top to bottom: (heading, name in the contents). Only the live page has `latest`."""
 WORDS = {
     "joined": "worker joined",
+    "released": "worker given back",
     "lost": "worker lost",
+    "refused": "machine refused",
     "retry": "tried again",
     "failed": "given up",
     "avoided": "node avoided",
@@ -72,6 +77,8 @@ WORDS = {
     "note": "note",
 }
 """What a reader is told of each kind of happening."""
+FAULTS = ("lost", "refused", "retry", "failed", "avoided", "regained")
+"""Kinds of happenings that are no part of a render without faults."""
 
 
 class Pictures(Protocol):
@@ -143,9 +150,28 @@ class Page:
 
     @property
     def title(self) -> str:
-        """Name of the film, or of the job where none is planned yet."""
-        record = self.facts.record
-        return Path(record.spec.output).name if record else self.facts.url.rstrip("/").rpartition("/")[2]
+        """Name of the film, or of the job where nobody says what it will be."""
+        spec = self.spec
+        return Path(spec.output).name if spec else self.facts.url.rstrip("/").rpartition("/")[2]
+
+    @property
+    def spec(self) -> RenderSpec | None:
+        """What is rendered: the job's spec, or the submitted one where the job has not begun."""
+        facts = self.facts
+        return facts.record.spec if facts.record else facts.request.spec if facts.request else None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the job has ended, so that a live page will not change any more."""
+        return self.facts.doing in FINISHED
+
+    @property
+    def log_page(self) -> str:
+        """Address of the job's log in the cluster's dashboard; empty where the job names no http(s) address."""
+        request = self.facts.request
+        if request is None or not request.submissions or not request.dashboard.startswith(("http://", "https://")):
+            return ""
+        return f"{request.dashboard}/#/jobs/{request.submissions[-1]}"
 
     @property
     def size(self) -> tuple[int, int]:
@@ -211,7 +237,30 @@ class Page:
         ratios = [seam.ratio for seam in self.facts.seams if seam.ratio is not None]
         if ratios:
             tiles.append(("Worst seam", f"{max(ratios):.2f}", f"of {len(ratios)}; 1 is none"))
-        return {"tiles": tiles}
+        return {"tiles": self._tiles_of_run() + tiles, "faults": self._faults_of_run(), "words": WORDS}
+
+    def _tiles_of_run(self) -> list[tuple[str, str, str]]:
+        """(name, value, what it means) of a job that runs: when it began, how fast it is, and who is at work."""
+        facts = self.facts
+        if facts.doing != "RUNNING" or not facts.runs:
+            return []
+        began, rate, here = facts.runs[-1], facts.frames_per_second(), facts.workers_here
+        again = f"run {len(facts.runs)}, " if len(facts.runs) > 1 else ""
+        at = datetime.fromtimestamp(began, timezone.utc)
+        tiles = [
+            ("Began", f"{at:%H:%M} UTC", f"{again}{format_seconds(max(facts.now - began, 0.0))} ago, on {at:%d %B}")
+        ]
+        if rate is not None:
+            value = f"{rate:.2g} / s" if rate >= 1 else f"{60 * rate:.2g} / min"
+            tiles.append(("Pace", value, "frames, those of every pass counted"))
+        hosts = ", ".join(sorted({host for host in here.values() if host}))
+        tiles.append(("Workers at work", f"{len(here)}", f"on {hosts}" if hosts else "none is up"))
+        return tiles
+
+    def _faults_of_run(self) -> list[Happening]:
+        """What went wrong in the run at work, the latest first."""
+        kinds = set(FAULTS) - {"regained"}
+        return [one for one in self.facts.this_run if one.kind in kinds][::-1] if not self.is_over else []
 
     def _section_latest(self) -> dict[str, Any]:
         if not self.live or self._pictures is None:
@@ -265,7 +314,10 @@ class Page:
                 )
                 if frame in self.facts.shown
             ]
-            pairs.append({"outlier": outlier, "pictures": [row for row in pictures if row[2]]})
+            heading = f"Frame {outlier.frame}"
+            if outlier.frame - 1 in self.facts.shown:
+                heading = f"Frames {outlier.frame - 1} and {outlier.frame}"
+            pairs.append({"outlier": outlier, "heading": heading, "pictures": [row for row in pictures if row[2]]})
         return {"pairs": pairs}
 
     def _section_paint(self) -> dict[str, Any]:
@@ -301,6 +353,7 @@ class Page:
             "fine detail, moving",
             "seconds",
             "iterations",
+            *(["painted with"] if self._mixed else []),
         ]
         plan = self.facts.record.plan if self.facts.record else None
         seconds = {pass_name: self.facts.values("seconds", pass_name) for pass_name in passes}
@@ -325,6 +378,7 @@ class Page:
                     None if fine is None else round(fine, 2),
                     round(sum(values.get(frame, 0.0) for values in seconds.values()), 2),
                     int(sum(values.get(frame, 0) for values in steps.values())),
+                    *([self._mixed.get(frame, "the job's software")] if self._mixed else []),
                 ]
             )
         summary = [self._shot_summary(shot) for shot in plan.shots[:200]] if plan and plots["wide"] else []
@@ -389,10 +443,10 @@ class Page:
         return [(name, seconds) for name, seconds in parts if seconds]
 
     def _section_faults(self) -> dict[str, Any]:
-        kinds = ("joined", "lost", "retry", "failed", "avoided", "regained", "note")
+        kinds = ("joined", "released", "note", *FAULTS)
         began = self.facts.history[0].at if self.facts.history else 0.0
         rows = [(happening.at - began, happening) for happening in self.facts.history if happening.kind in kinds]
-        trouble = [happening for _, happening in rows if happening.kind not in ("joined", "note")]
+        trouble = [happening for _, happening in rows if happening.kind in FAULTS]
         restarted = sum(shown.record.restarts > 0 for shown in self.facts.shown.values())
         left_out = max(len(rows) - MOST_FAULTS, 0)
         rows = rows[left_out:]
@@ -422,9 +476,36 @@ class Page:
         spec = record.spec.model_dump(mode="json", exclude_none=True)
         return {
             "record": record,
+            "mixed": self._mixed_rows(),
             "yaml": yaml.safe_dump(spec, sort_keys=False, allow_unicode=True, width=100),
             "runtime": record.runtime.model_dump(exclude_none=True),
         }
+
+    @cached_property
+    def _mixed(self) -> dict[int, str]:
+        """By frame: how what it was painted with differs from the job's software, in the passes where it does."""
+        told: dict[int, list[str]] = {}
+        for task in self.facts.tasks:
+            for frame, row in self.facts.ledgers.get(task.id, {}).items():
+                if row.software:
+                    told.setdefault(frame, []).append(f"{task.pass_name}: {row.software}")
+        return {frame: "; ".join(texts) for frame, texts in told.items()}
+
+    def _mixed_rows(self) -> list[tuple[str, str, str, str]]:
+        """(pass, frames, workers, how their software differs from the job's) of the frames where it differs."""
+        frames: dict[tuple[str, str], set[int]] = {}
+        workers: dict[tuple[str, str], set[str]] = {}
+        for task in self.facts.tasks:
+            for frame, row in self.facts.ledgers.get(task.id, {}).items():
+                if row.software:
+                    host = self.facts.host_of(row)
+                    key = (task.pass_name, row.software)
+                    frames.setdefault(key, set()).add(frame)
+                    workers.setdefault(key, set()).add(f"{row.worker} on {host}" if host else row.worker)
+        return [
+            (pass_name, ", ".join(map(str, runs(numbers))), ", ".join(sorted(workers[pass_name, text])), text)
+            for (pass_name, text), numbers in frames.items()
+        ]
 
 
 def _without_output(spec: RenderSpec) -> RenderSpec:

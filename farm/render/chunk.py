@@ -16,6 +16,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
@@ -92,11 +93,12 @@ class ChunkRenderer:
     """Renders the tasks of one job, one after the other. Model, style targets and flows stay loaded.
 
     `worker` is the name in the ledger. `runtime` is how this worker computes; None is what this machine has. The job's
-    precision goes before the worker's. Raises StorageError where the job has no record.
+    precision goes before the worker's. `software` is how this worker's software differs from the job's, which the
+    ledger says of each of its frames. Raises StorageError where the job has no record.
     """
 
     def __init__(self, job_url: str, worker: str = "", runtime: Runtime | None = None) -> None:
-        self.worker = worker
+        self.worker, self.software = worker, ""
         record = JobDirectory(job_url).load_record()
         if record is None:
             raise StorageError(f"job {job_url} has no job.json", "its storage must be visible from every worker")
@@ -119,6 +121,11 @@ class ChunkRenderer:
         job, own = self.record.runtime, self._own_runtime
         runtime = job.on(own or local_runtime(job.precision, threads=None))
         return runtime.model_copy(update={"max_memory": self.spec.max_memory or runtime.max_memory})
+
+    @property
+    def _maker(self) -> dict[str, Any]:
+        """What the ledger says of who made a frame."""
+        return {"worker": self.worker, "software": self.software}
 
     def styler(self, frame: int) -> ShotStyler:
         """The styler of a frame's shot."""
@@ -168,7 +175,7 @@ class ChunkRenderer:
                 image, record = self._make(task, chunk, frame)
                 seconds = round(time.perf_counter() - began, 4)
                 with timed("commit"):
-                    commits.add(image, record.model_copy(update={"seconds": seconds, "worker": self.worker}))
+                    commits.add(image, record.model_copy(update={"seconds": seconds, **self._maker}))
                     records = commits.finish() if wait or seconds > SLOW_FRAME_SECONDS else commits.announced()
                 yield from (FrameReport(task.id, record.frame, record) for record in records)
             with timed("commit"):
@@ -203,7 +210,7 @@ class ChunkRenderer:
         else:
             colors = self._network_colors(self.plan.chunk_of(frame).shot)
             image, record = self._paint_batch(colors, self._read_batch([frame]))[0]
-        work = {"seconds": round(time.perf_counter() - began, 4), "worker": self.worker}
+        work = {"seconds": round(time.perf_counter() - began, 4), **self._maker}
         return FrameReport(task, frame, self.job.commit_frame(task, image, record.model_copy(update=work)))
 
     def _render_independent(self, task: Task) -> Iterator[FrameReport]:
@@ -236,7 +243,7 @@ class ChunkRenderer:
                 for image, source in zip(painted, batch, strict=True)
             ]
         seconds = round((time.perf_counter() - began) / len(batch), 4)
-        records = [FrameRecord(frame=source.frame, sha256="", seconds=seconds, worker=self.worker) for source in batch]
+        records = [FrameRecord(frame=source.frame, sha256="", seconds=seconds, **self._maker) for source in batch]
         return list(zip(pictures, records, strict=True))
 
     @cached_property

@@ -7,23 +7,20 @@ record = prepared.begin(runtime)          # job.json is written here
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
-from farm import __version__
 from farm.errors import FlowFileError
 from farm.flow import external_flow_name
 from farm.job import JobDirectory, JobRecord
+from farm.job.software import installed, used_by
 from farm.media.scan import VideoScan
 from farm.plan import JobRuntime, RenderPlan, Runtime, plan_render
 from farm.render.inputs import Inputs
 from farm.render.regions.files import check_regions
 from farm.spec import RenderSpec
 from farm.spec.choices import Keep
-
-RECORDED_PACKAGES = ("torch", "opencv-contrib-python-headless", "av", "numpy", "ray")
-"""Packages whose versions `job.json` records: those that decide what a frame looks like."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +51,18 @@ class Prepared:
         return dataclasses.replace(self, record=record, plan=record.plan)
 
     def begin(
-        self, runtime: Runtime, *, save_storage: bool = False, threads: int | None = None, keep: Keep = "all"
+        self,
+        runtime: Runtime,
+        *,
+        software: Mapping[str, str] | None = None,
+        save_storage: bool = False,
+        threads: int | None = None,
+        keep: Keep = "all",
     ) -> JobRecord:
         """The job's record: that of an earlier run where there is one, otherwise one that is written now.
 
-        `runtime` is that of the first worker, and `threads` how many each worker was asked to have.
+        `runtime` is that of the first worker, `software` what the job's workers paint with (None is what this process
+        has), and `threads` how many each worker was asked to have.
         """
         if self.record is not None:
             return self.record
@@ -69,7 +73,7 @@ class Prepared:
             cuts=self.scan.cuts,
             plan=self.plan,
             runtime=JobRuntime.of(runtime),
-            versions={"farm": __version__, **{name: _version(name) for name in RECORDED_PACKAGES}},
+            versions=used_by(self.spec, installed() if software is None else software),
             save_storage=save_storage,
             threads=threads,
             keep=keep,
@@ -111,10 +115,3 @@ def _check_flow_files(folder: str, plan: RenderPlan) -> None:
                         f"flow directory {folder} has no {name}",
                         "it needs one file each way for every pair of neighbours, frames counted from 1",
                     )
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"

@@ -142,7 +142,8 @@ class RenderSpec(PaintSpec):
     device: Device = Field(
         default="auto",
         description="What paints: gpu gives each worker a GPU, cpu gives none a GPU, auto takes GPUs where the machine "
-        "or the cluster has one, or the cluster's autoscaler could start one. A job may be resumed with another.",
+        "or the cluster has one, or the cluster's autoscaler could start one. A job may be resumed with "
+        "another and --mixed.",
     )
     allow_truncated: bool = Field(
         default=False, description="Render the frames that decode of a broken or incomplete film."

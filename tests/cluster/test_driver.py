@@ -30,6 +30,7 @@ class Frame:
     number: int
     reused: bool = False
     notes: tuple[str, ...] = ()
+    software: str = ""
 
 
 def committed_before(number: int) -> Frame:
@@ -49,6 +50,7 @@ class Farm:
     share: Callable[[float], int] = lambda now: 1
     nodes: dict[str, str] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
+    differs: dict[str, str] = field(default_factory=dict)
     came: dict[str, float] = field(default_factory=dict)
     interrupted_at: float = float("inf")
     listening_takes: float = 0.0
@@ -84,7 +86,8 @@ class Farm:
         if worker in self.refused:
             self.remove(worker)
             return None
-        self.facts[worker] = SimpleNamespace(node=self.nodes.get(worker, "n1"), host="here")
+        node = self.nodes.get(worker, "n1")
+        self.facts[worker] = SimpleNamespace(node=node, host="here", differs=self.differs.get(worker, ""), ahead=0.0)
         return worker
 
     def since_node_came(self, node: str) -> float | None:
@@ -114,7 +117,15 @@ class Farm:
         self._next(worker, source)
         if not isinstance(answer, Frame):
             return answer
-        record = FrameRecord(frame=answer.number, sha256="", steps=3, restarts=1, seconds=2.0, notes=answer.notes)
+        record = FrameRecord(
+            frame=answer.number,
+            sha256="",
+            steps=3,
+            restarts=1,
+            seconds=2.0,
+            notes=answer.notes,
+            software=answer.software,
+        )
         return FrameReport(self.tasks[source].id, answer.number, record, reused=answer.reused)
 
     def remove(self, worker: str) -> None:
@@ -207,7 +218,7 @@ class History:
         self.farm = farm
 
     def add(self, kind: str, **facts: Any) -> None:
-        self.farm.history.append((kind, *facts.values()))
+        self.farm.history.append((kind, *filter(None, facts.values())))
 
 
 def task(name: str, *needs: str, pass_index: int = 1, steps: int = 1) -> Task:
@@ -235,6 +246,16 @@ def test_a_plain_run():
     assert farm.history == [("joined", "w1", "here")]
     assert farm.counted == {"frame of pass 1": 2, "frame of pass 2": 1}
     assert farm.gauges == (0, 1, 1), "tasks that wait, tasks at work, and workers"
+
+
+def test_frames_of_a_worker_with_other_software_are_counted_and_told():
+    torch = "torch 2.9 instead of 2.8"
+    script = [(1.0, Frame(0, software=torch)), (1.0, Frame(1, reused=True, software=torch)), (1.0, Frame(2))]
+    farm = Farm({"w1": [*script, (0.0, ENDED)]}, differs={"w1": torch})
+    run = farm.drive([task("a")])
+    assert run.mixed == {torch: 1}, "a frame of an earlier run is not one of this run"
+    assert farm.history == [("joined", "w1", "here", torch)]
+    assert farm.notes[0] == f"w1 on here paints with other software than the job: {torch}"
 
 
 def test_what_an_earlier_run_finished_is_not_done_again():
@@ -436,6 +457,7 @@ def test_a_node_where_all_tasks_fail_gets_no_more_of_them():
         ("retry", "c", "MemoryError"),
         ("avoided", "node node-two gets no more tasks: 3 failed there"),
         ("retry", "d", "MemoryError"),
+        ("released", "w2"),
     ]
 
 

@@ -26,7 +26,8 @@ RUN_SECONDS = 75.0
 """Longer than the minute that both rates are taken over."""
 PANELS = json.loads((ROOT / "deploy/grafana/dashboards/farm.json").read_text())["panels"]
 QUERIES = {target["expr"]: panel["title"] for panel in PANELS for target in panel["targets"]}
-ONLY_IN_TROUBLE = ("retries", "lost", "failed")
+NOT_ALWAYS_TOLD = ("retries", "lost", "failed", "gpu", "nodes")
+"""Words in the titles of panels of what there is only in trouble, with GPUs, or as nodes come and go."""
 
 
 @pytest.fixture(scope="module")
@@ -102,5 +103,5 @@ def test_prometheus_and_the_log_tell_the_same_rate(prometheus, ray_nodes, style,
     for measured, said in compared:
         assert measured == pytest.approx(said, rel=0.15)
     silent = {title for query, title in QUERIES.items() if not answers[query]}
-    assert all(any(word in title.lower() for word in ONLY_IN_TROUBLE) for title in silent), silent
+    assert all(any(word in title.lower() for word in NOT_ALWAYS_TOLD) for title in silent), silent
     assert Path(told["job"]).exists()

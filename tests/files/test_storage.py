@@ -147,3 +147,10 @@ def test_a_sweep_leaves_whole_files(storage):
     storage.write("frames/1.png", b"x")
     storage.sweep(["frames", "nothing"])
     assert storage.names("frames") == ["frames/1.png"]
+
+
+def test_the_age_of_a_file_is_told_by_the_storage_and_nothing_is_left(storage):
+    storage.write("state.json", b"x")
+    assert storage.age("state.json") == pytest.approx(0, abs=30)
+    assert storage.age("missing") is None
+    assert storage.names("") == ["state.json"]

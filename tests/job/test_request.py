@@ -21,6 +21,12 @@ def test_the_same_job_has_the_same_id_and_another_one_another():
     assert base != submission_base("/o/out.farm", spec_of(size=64))
 
 
+def test_marks_of_letters_do_not_leave_holes_in_the_id():
+    spec = spec_of(video="/v/Über den Dächern – Straße 3.mp4")
+    assert submission_base("/o/out.farm", spec).startswith("farm-ueber-den-daechern-stras-")
+    assert submission_base("/o/out.farm", spec_of(video="/v/東京.mp4")).count("-") == 1, "no letters, no name"
+
+
 @pytest.mark.parametrize(
     ("taken", "following"),
     [

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import time
 
 import pytest
@@ -10,7 +11,16 @@ from farm.errors import CancelledError, ChunkFailedError, DiskFullError, UsageEr
 from farm.files import Storage
 from farm.job import JobDirectory
 from farm.job.history import History
-from farm.job.state import RESERVE, RESERVE_BYTES, JobState, job_state, load_state, save_state
+from farm.job.state import (
+    RESERVE,
+    RESERVE_BYTES,
+    Heartbeat,
+    JobState,
+    job_state,
+    load_state,
+    save_state,
+    silent_seconds,
+)
 from farm.job.status import current_state, job_status, status_lines
 
 
@@ -21,7 +31,7 @@ from farm.job.status import current_state, job_status, status_lines
         (ChunkFailedError("pass-1/00002 failed", "mend it"), "FAILED", "pass-1/00002 failed; mend it"),
         (ValueError("odd"), "FAILED", "ValueError: odd"),
         (CancelledError("stopped"), "CANCELLED", "stopped"),
-        (KeyboardInterrupt(), "CANCELLED", ""),
+        (KeyboardInterrupt(), "CANCELLED", "it was asked to stop"),
     ],
 )
 def test_how_a_job_ended_is_written(tmp_path, error, state, reason):
@@ -38,10 +48,51 @@ def test_how_a_job_ended_is_written(tmp_path, error, state, reason):
 
 
 @pytest.mark.parametrize(
-    ("state", "age", "silent"), [("RUNNING", 30, 0), ("RUNNING", 200, 200), ("CANCELLED", 200, 0), ("PENDING", 200, 0)]
+    ("state", "ago", "by_storage", "silent"),
+    [
+        ("RUNNING", 30, None, 0),
+        ("RUNNING", 200, None, 200),
+        ("RUNNING", 200, 200, 200),
+        ("RUNNING", 606, 6, 0),  # this machine's clock is ten minutes ahead of the driver's
+        ("RUNNING", -480, 120, 120),  # ... or behind, and the driver is gone
+        ("RUNNING", -480, None, 0),
+        ("CANCELLED", 200, 200, 0),
+        ("PENDING", 200, 200, 0),
+    ],
 )
-def test_a_running_job_that_says_nothing_is_noticed(state, age, silent):
-    assert JobState(state=state, updated=1000.0).silent_for(1000.0 + age) == silent
+def test_a_running_job_that_says_nothing_is_noticed_by_any_clock(state, ago, by_storage, silent):
+    heard = JobState(state=state, updated=1000.0)
+    assert Heartbeat().silent(heard, 1000.0 + ago, 7.0, lambda: by_storage) == silent
+
+
+def test_the_storage_is_asked_only_where_the_clocks_say_that_something_is_wrong():
+    state = JobState(state="RUNNING", updated=1000.0)
+    assert Heartbeat().silent(state, 1030.0, 7.0, lambda: pytest.fail("asked")) == 0
+
+
+def test_who_looks_again_goes_by_the_steady_clock():
+    """An hour ahead of the driver, without a storage that tells: alive as soon as a beat is seen."""
+    heartbeat, state = Heartbeat(), JobState(state="RUNNING", updated=1000.0)
+    assert heartbeat.silent(state, 4600.0, 50.0) == 3600
+    beat = state.model_copy(update={"updated": 1015.0})
+    assert heartbeat.silent(beat, 4615.0, 65.0) == 0
+    assert heartbeat.time_of_driver(75.0) == 1025.0
+    assert heartbeat.silent(beat, 4699.0, 149.0) == 0
+    assert heartbeat.silent(beat, 4715.0, 165.0) == 100
+    over = beat.model_copy(update={"state": "SUCCEEDED"})
+    assert heartbeat.silent(over, 4715.0, 165.0) == 0
+    assert heartbeat.time_of_driver(165.0) is None
+
+
+def test_a_healthy_job_is_not_silent_for_a_machine_whose_clock_is_ahead(tmp_path, monkeypatch):
+    job = JobDirectory(str(tmp_path))
+    save_state(job, JobState(state="RUNNING"))
+    monkeypatch.setattr("farm.job.state.time.time", lambda: 600 + time.time_ns() / 1e9)
+    assert silent_seconds(job, load_state(job)) == 0
+    assert list(tmp_path.iterdir()) == [tmp_path / "state.json"], "what was written to read the clock is removed"
+    long_ago = time.time_ns() / 1e9 - 500
+    os.utime(tmp_path / "state.json", (long_ago, long_ago))
+    assert silent_seconds(job, load_state(job)) == pytest.approx(500, abs=20)
 
 
 def test_the_last_state_is_written_on_a_full_disk_in_the_room_that_was_reserved(tmp_path, monkeypatch):

@@ -116,11 +116,16 @@
     changed.forEach(wake);
     contents.replaceChildren(...[...fresh.querySelector(".contents").childNodes].map((node) => document.importNode(node, true)));
     document.title = fresh.title;
+    badge = fresh.getElementById("live");
+    show();
   }
+
+  let badge = live.cloneNode(true);  // what the server says: live, or ended
+  function show() { live.textContent = badge.textContent; live.className = badge.className; }
 
   const events = new EventSource("events");
   let busy = Promise.resolve();
   events.addEventListener("changed", () => { busy = busy.then(refresh).catch(() => {}); });
-  events.onopen = () => { live.textContent = "live"; live.classList.remove("off"); };
+  events.onopen = show;
   events.onerror = () => { live.textContent = "no answer from farm watch"; live.classList.add("off"); };
 })();
