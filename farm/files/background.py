@@ -72,7 +72,7 @@ class Kept(Generic[K, V]):
     """Values in memory up to a sum of bytes; those used longest ago go first. For any number of threads."""
 
     def __init__(self, most_bytes: int) -> None:
-        self._most_bytes, self._bytes = most_bytes, 0
+        self.most_bytes, self._bytes = most_bytes, 0
         self._values: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -91,11 +91,11 @@ class Kept(Generic[K, V]):
         """Keep a value of `size` bytes, unless it alone is larger than all that may be kept."""
         with self._lock:
             self._bytes -= self._values.pop(key, (value, 0))[1]
-            if size > self._most_bytes:
+            if size > self.most_bytes:
                 return
             self._values[key] = (value, size)
             self._bytes += size
-            while self._bytes > self._most_bytes:
+            while self._bytes > self.most_bytes:
                 self._bytes -= self._values.popitem(last=False)[1][1]
 
     def drop(self, key: K) -> None:

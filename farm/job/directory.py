@@ -79,6 +79,10 @@ class JobDirectory:
         self._held: dict[tuple[str, int], np.ndarray] = {}
         self._coming: Ahead[tuple[str, int], np.ndarray | None] = Ahead(READ_AT_ONCE)
 
+    def __reduce__(self) -> tuple[type[JobDirectory], tuple[str, int]]:
+        """A copy in another process knows the place and reads anew: Ray's tasks return such copies."""
+        return JobDirectory, (self.url, self._pictures.most_bytes)
+
     # the record -------------------------------------------------------------------------------------
 
     def load_record(self) -> JobRecord | None:

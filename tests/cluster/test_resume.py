@@ -22,7 +22,7 @@ def test_resuming_here_or_on_a_cluster_spares_storage_where_the_render_did(clip,
     prepare_job(spec, url).begin(Runtime(device="cpu", precision="fp32", threads=1), save_storage=spare)
     told = []
     monkeypatch.setattr(render_job, "render_job", lambda spec, options, progress: told.append(options.save_storage))
-    monkeypatch.setattr(service, "submit_job", lambda request, job, cluster: told.append(request.save_storage))
+    monkeypatch.setattr(service, "submit_job", lambda request, *_, priority: told.append(request.save_storage))
     monkeypatch.setattr(service, "Cluster", lambda address: None)
     found = find_job(url, None)
     service.resume_job(found, None, NoProgress())

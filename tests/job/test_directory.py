@@ -41,6 +41,12 @@ def test_a_committed_frame_is_read_back_bit_for_bit(job):
     assert again.read_frame(PASS, 8) is None
 
 
+def test_a_copy_in_another_process_reads_the_same_job(job):
+    copy = pickle.loads(pickle.dumps(job))
+    assert copy.url == job.url
+    assert copy.has_frames == job.has_frames
+
+
 def test_a_worker_given_up_for_lost_undoes_nothing_of_its_successor(job):
     slow, successor = JobDirectory(job.url), JobDirectory(job.url)
     slow.commit_frame(PASS, picture(0), FrameRecord(frame=0, sha256=""))

@@ -119,7 +119,7 @@ def test_a_renderer_reads_exactly_what_it_is_said_to_read(clip, style, tmp_path,
 
     monkeypatch.setattr(renderer.job, "read_frame", noted)
     for task in plan_tasks(record.plan):
-        for report in renderer.render(task):
+        for report in renderer.render(task, wait=True):
             assert seen == set(reads(record.plan, spec, task, report.frame)), (task.id, report.frame)
             seen.clear()
 
