@@ -163,7 +163,8 @@ def pace(job: Path) -> dict[str, Any]:
         return {}
 
     def rate(begin: int, end: int) -> float:
-        return (end - begin) / (times[end - 1] - times[begin])
+        # frames of a batch are committed at once, and times are kept to the millisecond
+        return (end - begin) / max(times[end - 1] - times[begin], 0.001)
 
     start, end = rate(tenth, 2 * tenth), rate(len(times) - tenth, len(times))
     tenths = [round(rate(i * tenth, (i + 1) * tenth)) for i in range(10)]

@@ -102,7 +102,10 @@ def render_job(spec: RenderSpec, options: LaunchOptions, progress: Progress) -> 
         if options.address is not None:
             # from the first to the last step, so that the cluster's dashboard shows them all
             session.enter_context(ray_session(options.address))
-        return _render_job(spec, options, LoggedProgress(progress, log), log)
+        report = _render_job(spec, options, LoggedProgress(progress, log), log)
+        for line in summary(report).splitlines():
+            log.line(line)
+        return report
 
 
 def _render_job(spec: RenderSpec, options: LaunchOptions, progress: Progress, log: JobLog) -> dict[str, Any]:

@@ -26,6 +26,15 @@ OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory")
 """Schemes of URLs to which a film can be written."""
 
 
+def without_secrets(url: str) -> str:
+    """A URL as it may be shown: without its query, where signatures are, and without user and password.
+
+    >>> without_secrets("https://me:key@host/film.mp4?Signature=key")
+    'https://host/film.mp4'
+    """
+    return re.sub(r"//[^/@]*@", "//", url.partition("?")[0]) if is_remote(url) else url
+
+
 def check_output_kind(output: str) -> None:
     """Check that `output` is a path, or the URL of an object in an object store. Looks at its text only.
 
@@ -36,11 +45,13 @@ def check_output_kind(output: str) -> None:
     scheme, _, rest = output.partition("://")
     if scheme not in OBJECT_STORES:
         raise OutputError(
-            f"a film cannot be written to {output}: {scheme}:// is no object store",
+            f"a film cannot be written to {without_secrets(output)}: {scheme}:// is no object store",
             "give a path, or s3://bucket/film.mp4",
         )
     if not rest.strip("/").rpartition("/")[0] and scheme != "memory":
-        raise OutputError(f"{output} names no object", f"give the bucket and a name: {scheme}://bucket/film.mp4")
+        raise OutputError(
+            f"{without_secrets(output)} names no object", f"give the bucket and a name: {scheme}://bucket/film.mp4"
+        )
 
 
 def check_can_put(output: str, *, overwrite: bool) -> None:
@@ -56,7 +67,7 @@ def check_can_put(output: str, *, overwrite: bool) -> None:
     try:
         storage, name = _place(output)
         if not overwrite and storage.exists(name):
-            raise OutputError(f"{output} exists already", "give another output path or --overwrite")
+            raise OutputError(f"{without_secrets(output)} exists already", "give another output path or --overwrite")
         trial = f".{name}.{uuid.uuid4().hex[:12]}"
         storage.write(trial, b"")
         storage.remove(trial)
@@ -65,7 +76,7 @@ def check_can_put(output: str, *, overwrite: bool) -> None:
     except FarmError as error:
         reason = re.split("cannot be (?:written|read|used|removed): ", error.problem)[-1]
         raise OutputError(
-            f"a film cannot be written to {output}: {reason}", "check the bucket and the access"
+            f"a film cannot be written to {without_secrets(output)}: {reason}", "check the bucket and the access"
         ) from None
 
 
@@ -85,7 +96,7 @@ def put_when_whole(output: str) -> Iterator[Path]:
         yield path
         storage.upload(path, name)
         if output_size(output) != path.stat().st_size:
-            raise StorageError(f"{output} is not what was written there", "run the same command again")
+            raise StorageError(f"{without_secrets(output)} is not what was written there", "run the same command again")
 
 
 def output_size(output: str) -> int | None:
