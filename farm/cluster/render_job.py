@@ -102,10 +102,7 @@ def render_job(spec: RenderSpec, options: LaunchOptions, progress: Progress) -> 
         if options.address is not None:
             # from the first to the last step, so that the cluster's dashboard shows them all
             session.enter_context(ray_session(options.address))
-        report = _render_job(spec, options, LoggedProgress(progress, log), log)
-        for line in summary(report).splitlines():
-            log.line(line)
-        return report
+        return _render_job(spec, options, LoggedProgress(progress, log), log)
 
 
 def _render_job(spec: RenderSpec, options: LaunchOptions, progress: Progress, log: JobLog) -> dict[str, Any]:
@@ -154,7 +151,10 @@ def _render_and_stitch(prepared: Prepared, running: RunningJob, began: float) ->
 def _run(prepared: Prepared, running: RunningJob, began: float, *, read_all: bool) -> dict[str, Any]:
     with contextlib.ExitStack() as until_the_end:
         rendered = _render_frames(prepared, running, until_the_end, read_all=read_all)
-        return _stitch_and_report(prepared, rendered, running, began)
+        report = _stitch_and_report(prepared, rendered, running, began)
+    for line in summary(report).splitlines():
+        running.log.line(line)
+    return report
 
 
 def _check_output(spec: RenderSpec, job: JobDirectory, *, overwrite: bool) -> None:

@@ -97,7 +97,8 @@ def test_a_job_that_is_resumed_asks_anew_and_keeps_only_threads_that_were_asked_
     """It began on cores; now the autoscaler could start nodes with GPUs."""
     monkeypatch.setattr(sizing, "startable_nodes", lambda: (GPU_TYPE,))
     spec = build_spec({"video": "v.mp4", "output": "/o.mp4", "method": "identity"})
-    record = SimpleNamespace(threads=asked_before, runtime=JobRuntime(precision="fp32", memory_of="cpu"))
+    runtime = JobRuntime(precision="fp32", memory_of="cpu")
+    record = SimpleNamespace(threads=asked_before, runtime=runtime, versions={})
     job, plan = SimpleNamespace(url=str(tmp_path)), SimpleNamespace(chunks=[1, 2])
     prepared = SimpleNamespace(spec=spec, record=record, job=job, plan=plan)
     options = LaunchOptions(job=str(tmp_path), address="auto", threads=asked)
