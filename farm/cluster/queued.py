@@ -1,11 +1,10 @@
 """What the client says of jobs that wait: read from Ray's list of jobs and from the job directory, without Ray.
 
-place_in_queue(submitted)      # where a job of Ray's list stands in the queue; None where it does not wait
+waits(submitted)               # whether a job of Ray's list waits in the queue and has no driver
 """
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from farm.cluster.queue_table import Ticket
@@ -24,20 +23,9 @@ JUDGED_SECONDS = 60.0
 """Seconds after the end of a driver in which the queue decides what becomes of its job."""
 
 
-def place_in_queue(submitted: SubmittedJob) -> Place | None:
-    """Where the job stands in the queue. None where it does not wait, or its place is not known."""
-    row = _row(submitted)
-    return Place(row["number"], row["of"], row["begins"]) if "number" in row else None
-
-
 def waits(submitted: SubmittedJob) -> bool:
     """Whether this job of Ray's list waits in the queue and has no driver."""
     return submitted.active and QUEUE_FIELD in submitted.metadata
-
-
-def listed_state(submitted: SubmittedJob) -> str:
-    """Ray's word for the state of a job, or QUEUED where it waits."""
-    return "QUEUED" if waits(submitted) else submitted.state
 
 
 def is_judged_soon(submitted: SubmittedJob | None, recorded: JobState, request: JobRequest | None, now: float) -> bool:
@@ -73,11 +61,3 @@ def ticket_of(submission: str, job: JobDirectory, request: JobRequest) -> Ticket
 def short_job(request: JobRequest) -> bool:
     """Whether the job is short by what was asked for."""
     return request.spec.frames is not None and is_short(len(request.spec.frames))
-
-
-def _row(submitted: SubmittedJob) -> dict[str, int]:
-    try:
-        row = json.loads(submitted.metadata.get(QUEUE_FIELD, "{}")) if submitted.active else {}
-    except ValueError:
-        return {}
-    return row if isinstance(row, dict) else {}
