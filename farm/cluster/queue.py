@@ -137,7 +137,7 @@ class JobQueue:
                     self._table.progress(job, state.done, state.total, now)
             return
         state = load_state(directory)
-        recorded = state is not None and state.submission == job and state.state in FINISHED
+        recorded = _is_over(job, state)
         if info is None and not recorded:
             self._wait(job, state, "the head was started again", now + AGAIN_SECONDS)
         elif info is None:
@@ -193,8 +193,7 @@ class JobQueue:
                 self._table.wait(job, "", now)
             self._keep()
         if not waiting and info["status"] in ENDED:
-            recorded = state is not None and state.submission == job and state.state in FINISHED
-            self._driver_ended(job, state, _end_of(info, recorded), now)
+            self._driver_ended(job, state, _end_of(info, _is_over(job, state)), now)
             self._settled.add(job)
 
     # the queue ----------------------------------------------------------------------------------------
@@ -213,7 +212,7 @@ class JobQueue:
         directory = JobDirectory(entry.ticket.url)
         state, request = load_state(directory), load_request(directory)
         later = request is not None and request.submissions[-1:] != (job,)
-        if request is None or later or (state is not None and state.submission == job and state.state in FINISHED):
+        if request is None or later or _is_over(job, state):
             how = "its directory is gone" if request is None else "cancelled while it waited"
             show_ended(job, entry.info, "STOPPED", how, now)
             self._drop(job)
@@ -342,6 +341,15 @@ def _end_of(info: dict[str, Any], recorded: bool) -> Ended:
     lines = [line.strip() for line in (info.get("message") or "").splitlines() if line.strip()]
     last = lines[-1] if lines else info["status"]
     return Ended(info["status"], info.get("driver_exit_code"), recorded, last)
+
+
+def _is_over(job: str, state: JobState | None) -> bool:
+    """Whether the directory says that this submission has ended, or that a later one has taken its place.
+
+    A job may be resumed before the queue has looked at how its driver ended: what is recorded there is not to be
+    written over then.
+    """
+    return state is not None and (state.state in FINISHED if state.submission == job else bool(state.submission))
 
 
 def _save(directory: JobDirectory, state: JobState) -> None:

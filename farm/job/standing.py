@@ -77,7 +77,10 @@ def decide(
         return Standing(STATE_OF_RAY[word.state], word.reason or "its driver ended without a word")
     if word is not None and word.state == "QUEUED":
         return Standing("QUEUED", word.reason)
-    if not own or (word is not None and word.state != "ABSENT"):
+    if word is not None and word.state in ("PENDING", "RUNNING"):
+        # Its own driver lives. What is recorded of another submission of the job says nothing of this one.
+        return Standing(recorded.state) if own else Standing("RUNNING" if word.state == "RUNNING" else "PENDING")
+    if not own:
         return Standing(recorded.state, recorded.reason if recorded.state in FINISHED else "")
     age = max(now - recorded.updated, 0.0)
     if word is not None and recorded.submission:

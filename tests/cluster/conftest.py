@@ -63,10 +63,17 @@ def with_two_workers(cluster: Any) -> Any:
     return cluster
 
 
+@pytest.fixture(autouse=True)
+def whole_cluster(request) -> None:
+    """Two workers for each test that uses the cluster: one that failed before may have left it with none."""
+    if "ray_nodes" in request.fixturenames:
+        with_two_workers(request.getfixturevalue("ray_nodes"))
+
+
 @pytest.fixture
-def two_workers(ray_nodes) -> Any:
-    """The cluster, whatever a test before did to its workers."""
-    return with_two_workers(ray_nodes)
+def two_workers(ray_nodes, whole_cluster) -> Any:
+    """The cluster, for a test that changes its workers."""
+    return ray_nodes
 
 
 @pytest.fixture(scope="package")

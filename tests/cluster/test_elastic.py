@@ -30,7 +30,8 @@ def dashboard(path: str) -> Any:
 @pytest.mark.service
 def test_a_short_job_beside_a_film_ends_first_and_both_advance(two_workers, film, style, tmp_path):
     long = make_clip(tmp_path / "long.mp4", frames=240)
-    slow = json.loads(submit(long, style, tmp_path / "slow.mp4").stdout)
+    # so many steps that the film does not end while the short job's driver starts
+    slow = json.loads(submit(long, style, tmp_path / "slow.mp4", "--iterations", "40,20").stdout)
     until(lambda: len(commits(tmp_path / "slow.farm")) >= 8, "the film's eighth commit", slow["job"])
     quick = json.loads(submit(film, style, tmp_path / "quick.mp4").stdout)
     until(lambda: commits(tmp_path / "quick.farm"), "the short job's first commit", quick["job"])

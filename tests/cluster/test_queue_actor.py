@@ -158,6 +158,20 @@ def test_not_after_a_cancel_or_a_fault_of_the_users(two, cluster, status, code, 
     assert cluster.state("farm-a").reason == "its own"
 
 
+@pytest.mark.parametrize("status", ["FAILED", "SUCCEEDED", None])
+def test_a_job_that_was_resumed_before_the_queue_looked_is_left_to_its_new_driver(two, cluster, status):
+    later = JobState(state="PENDING", submission="farm-a-2")
+    if status:
+        cluster.end("farm-a", status, 1, NOW + 20)
+    else:
+        del cluster.jobs["farm-a"]
+    save_state(cluster.directory("farm-a"), later)
+    look_on(two, NOW + 22, 10)
+    state = cluster.state("farm-a")
+    assert (state.state, state.submission) == ("PENDING", "farm-a-2")
+    assert "farm-a" not in json.loads(two.table())["entries"]
+
+
 def test_a_driver_that_fails_before_its_first_word_is_recorded_as_failed(two, cluster):
     cluster.end(
         "farm-a", "FAILED", 1, NOW + 20, "Job entrypoint failed:\nModuleNotFoundError: No module named 'farm'\n"

@@ -73,6 +73,12 @@ def test_an_earlier_submission_of_a_job_that_runs_again(asked, word, expected):
     assert decide(state, word, now=NOW, has_report=False, asked=asked).state == expected
 
 
+@pytest.mark.parametrize(("word", "expected"), [(ACTIVE, "RUNNING"), (WAITING, "PENDING"), (ABSENT, "FAILED")])
+def test_the_end_of_an_earlier_run_is_not_that_of_a_later_one(word, expected):
+    state = JobState(state="FAILED", submission="farm-a", reason="why", updated=NOW)
+    assert decide(state, word, now=NOW, has_report=False, asked="farm-a-2").state == expected
+
+
 def test_a_job_of_this_machine_is_lost_by_its_silence_only():
     state = JobState(state="RUNNING", updated=NOW)
     assert decide(state, None, now=NOW + 30, has_report=False).state == "RUNNING"
