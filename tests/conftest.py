@@ -132,6 +132,23 @@ def no_process_unless_marked(request: pytest.FixtureRequest) -> Iterator[None]:
         assert not started, "mark this test with media, process or cluster, or start nothing"
 
 
+@pytest.fixture(autouse=True)
+def environment_as_before() -> Iterator[None]:
+    """What a test sets in the environment is gone after it: `hide_gpus` in one once kept another from its GPU.
+
+    Ray's own variables stay, because they are read once by a process, and pytest's.
+    """
+    before = dict(os.environ)
+    yield
+    for name in {*before, *os.environ} - {"PYTEST_CURRENT_TEST"}:
+        if name.startswith("RAY_") or os.environ.get(name) == before.get(name):
+            continue
+        if name in before:
+            os.environ[name] = before[name]
+        else:
+            del os.environ[name]
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,7 +101,8 @@ def from_zero(tmp_path) -> Iterator[FromZero]:
     patience = {"RAY_raylet_start_wait_time_s": "240", "RAY_agent_register_timeout_ms": "240000"}
     environment = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1", "PYTHONPATH": str(ROOT), **patience}
     with (tmp_path / "head.log").open("w") as log:
-        head = subprocess.Popen(command, env={**os.environ, **environment}, stdout=log, stderr=log)
+        inherited = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+        head = subprocess.Popen(command, env={**inherited, **environment}, stdout=log, stderr=log)
     try:
         until(lambda: "Ray runtime started" in (tmp_path / "head.log").read_text(), "the start of the head")
         yield FromZero(address)
@@ -108,6 +110,7 @@ def from_zero(tmp_path) -> Iterator[FromZero]:
         head.terminate()
         end_all_of(folder)
         head.wait()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.service
