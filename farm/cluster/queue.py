@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import traceback
-from typing import Any
+from typing import Any, Literal
 
 from farm.cluster.jobs_api import DRIVER_BYTES, ENDED, Cluster
 from farm.cluster.queue_table import Ended, Entry, QueueTable, Ticket
@@ -139,7 +139,7 @@ class JobQueue:
         state = load_state(directory)
         recorded = _is_over(job, state)
         if info is None and not recorded:
-            self._wait(job, state, "the head was started again", now + AGAIN_SECONDS)
+            self._wait(job, state, "the head was started again", now)
         elif info is None:
             self._drop(job)
         else:
@@ -184,13 +184,12 @@ class JobQueue:
         if info["status"] not in ENDED and not waiting and not at_work:
             return  # its driver starts, and is about to ask for a place
         came = (info.get("start_time") or now * 1000) / 1000
-        entry = Entry(ticket_of(job, directory, request), came, state="begun", began=came, info=info)
+        place: Literal["waiting", "begun"] = "waiting" if waiting else "begun"
+        entry = Entry(ticket_of(job, directory, request), came, state=place, began=came, info=info)
         with self._lock:
             if job in self._table.entries:
                 return
             self._table.entries[job] = entry
-            if waiting:
-                self._table.wait(job, "", now)
             self._keep()
         if not waiting and info["status"] in ENDED:
             self._driver_ended(job, state, _end_of(info, _is_over(job, state)), now)
@@ -240,7 +239,7 @@ class JobQueue:
             submit_again(job, shlex.split(entry.info["entrypoint"]), metadata)
         except FarmError as error:
             show_waiting(job, entry.info, str(error), {})
-            self._wait(job, state, f"Ray did not start its driver: {first_line(error)}", now + AGAIN_SECONDS)
+            self._wait(job, state, f"Ray did not start its driver: {first_line(error)}", now)
 
     def _show(self, job: str, place: Place, now: float) -> None:
         """Write a waiting job's place where Ray lists it."""
@@ -255,10 +254,10 @@ class JobQueue:
             row = {"number": place.number, "of": place.of, "begins": place.begins, "reason": entry.reason}
             show_waiting(job, listed or entry.info, message, row)
 
-    def _wait(self, job: str, state: JobState | None, reason: str, ready: float) -> None:
-        """Let a job wait whose driver is gone through no fault of its own."""
+    def _wait(self, job: str, state: JobState | None, reason: str, now: float) -> None:
+        """Let a job wait for AGAIN_SECONDS whose driver is gone through no fault of its own."""
         with self._lock:
-            self._table.wait(job, reason, ready)
+            self._table.wait(job, reason, now, AGAIN_SECONDS)
             url = self._table.entries[job].ticket.url
             self._keep()
         doing = state or JobState(state="PENDING")

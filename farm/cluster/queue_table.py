@@ -25,6 +25,7 @@ from farm.plan.queue import (
     forecast_places,
     is_short,
     next_to_begin,
+    holds_place,
     restart_pause,
     verdict,
 )
@@ -60,7 +61,7 @@ class Entry:
 
     `waiting`: it has no driver. `starting`: Ray was told to start its driver. `begun`: its driver was admitted.
     `info` is what Ray kept of the job when it came: command, metadata and so on. `died` counts the drivers that died,
-    and `reason` says why the job waits, where it is not its first time.
+    and `reason` says why the job waits, where it is not its first time. `holds`: its place is kept for it meanwhile.
     """
 
     ticket: Ticket
@@ -69,6 +70,7 @@ class Entry:
     ready: float = 0.0
     began: float = 0.0
     died: int = 0
+    holds: bool = False
     reason: str = ""
     seconds_left: float | None = None
     info: dict[str, Any] = field(default_factory=dict)
@@ -108,10 +110,11 @@ class QueueTable:
         """Ray is told to start the job's driver."""
         self.entries[job].state, self.entries[job].began = "starting", now
 
-    def wait(self, job: str, reason: str, ready: float) -> None:
-        """The job waits, and does not begin before `ready`."""
+    def wait(self, job: str, reason: str, now: float, pause: float = 0.0) -> None:
+        """The job waits, and does not begin before `pause` seconds are over. One that had begun keeps its place."""
         entry = self.entries[job]
-        entry.state, entry.reason, entry.ready, entry.seconds_left = "waiting", reason, ready, None
+        entry.holds = entry.state != "waiting" and holds_place(pause)
+        entry.state, entry.reason, entry.ready, entry.seconds_left = "waiting", reason, now + pause, None
 
     def ended(self, job: str, end: Ended, now: float) -> Verdict:
         """The driver of a job has ended. The job leaves the table, or waits to be begun again."""
@@ -122,7 +125,7 @@ class QueueTable:
             pause = restart_pause(entry.died)
             entry.died += 1
             reason = f"its driver died ({cause_of_death(end)}); restart {entry.died} of {entry.ticket.restarts}"
-            self.wait(job, reason, now + pause)
+            self.wait(job, reason, now, pause)
         else:
             self._learn(entry, end, now)
             del self.entries[job]
@@ -153,7 +156,7 @@ class QueueTable:
 
     def _waiting(self) -> list[Waiting]:
         return [
-            Waiting(job, entry.ticket.priority, entry.came, entry.ticket.frames, entry.ready)
+            Waiting(job, entry.ticket.priority, entry.came, entry.ticket.frames, entry.ready, entry.holds)
             for job, entry in self.entries.items()
             if entry.state == "waiting"
         ]

@@ -28,6 +28,8 @@ DEFAULT_RESTARTS = 3
 """Times that a job is begun again whose driver died, where the job asks for no other number."""
 FIRST_PAUSE, PAUSE_FACTOR, LONGEST_PAUSE = 5.0, 4.0, 600.0
 """Seconds before the first restart, how many times longer each further pause is, and the longest pause."""
+LONGEST_HELD = 30.0
+"""Longest pause, in seconds, through which a job keeps its place."""
 CORES_OF_A_WORKER = 4
 """Most CPU cores that a worker takes without being asked to."""
 FEW_PLACES = 2
@@ -44,7 +46,8 @@ KILLED = 128
 class Waiting:
     """A job in the queue. `frames` is how many it has to render, None where nobody knows yet.
 
-    It came at `came`, and does not begin before `ready`.
+    It came at `came`, and does not begin before `ready`. `holds`: it had a place, which is kept for it until then,
+    because its driver died (`holds_place`).
     """
 
     job: str
@@ -52,6 +55,7 @@ class Waiting:
     came: float = 0.0
     frames: int | None = None
     ready: float = 0.0
+    holds: bool = False
 
     @property
     def short(self) -> bool:
@@ -95,7 +99,7 @@ def next_to_begin(waiting: Sequence[Waiting], begun: Sequence[Begun], places: in
     ordinary = len(begun) - min(short, reserved)
     chosen = []
     for job in sorted(waiting, key=_order):
-        if job.ready > now:
+        if job.ready > now and not job.holds:
             continue
         if job.short and short < reserved:
             short += 1
@@ -104,12 +108,13 @@ def next_to_begin(waiting: Sequence[Waiting], begun: Sequence[Begun], places: in
             short += job.short
         else:
             continue
-        chosen.append(job.job)
+        if job.ready <= now:
+            chosen.append(job.job)
     return chosen
 
 
-def _order(job: Waiting) -> tuple[int, float, str]:
-    return -job.priority, job.came, job.job
+def _order(job: Waiting) -> tuple[bool, int, float, str]:
+    return not job.holds, -job.priority, job.came, job.job
 
 
 def forecast_places(
@@ -181,6 +186,18 @@ def restart_pause(restarts: int) -> float:
     [5.0, 20.0, 80.0, 320.0]
     """
     return float(min(FIRST_PAUSE * PAUSE_FACTOR**restarts, LONGEST_PAUSE))
+
+
+def holds_place(pause: float) -> bool:
+    """Whether a place is kept for a job that had it, through a pause of so many seconds.
+
+    Why: a film that lost its driver would otherwise wait for the hours of the next one. A long pause is that of a job
+    whose drivers die again and again, and others are not to wait for it.
+
+    >>> [holds_place(restart_pause(restarts)) for restarts in range(4)]
+    [True, True, False, False]
+    """
+    return pause <= LONGEST_HELD
 
 
 def driver_places(nodes: Sequence[Mapping[str, float]], driver_bytes: int, most: int | None = None) -> int:

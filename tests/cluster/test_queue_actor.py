@@ -129,13 +129,18 @@ def test_a_killed_driver_is_started_again_within_seconds_before_those_that_wait(
     assert (waiting.state, waiting.done) == ("QUEUED", 5)
     assert "SIGKILL" in waiting.reason
     assert "restart 1 of 3" in waiting.reason
-    assert cluster.jobs["farm-b"]["status"] == "RUNNING", "the place is not left empty meanwhile"
-    end = look_on(two, NOW + 24, 10)
-    assert cluster.jobs["farm-a"]["status"] == "PENDING"
-    save_state(cluster.directory("farm-b"), JobState(state="SUCCEEDED", submission="farm-b"))
-    cluster.end("farm-b", "SUCCEEDED", 0, end)
-    two.look(end + 2)
-    assert cluster.jobs["farm-a"]["status"] == "RUNNING"
+    look_on(two, NOW + 24, 10)
+    assert cluster.jobs["farm-a"]["status"] == "RUNNING", "its place was kept for it"
+    assert cluster.jobs["farm-b"]["status"] == "PENDING"
+
+
+def test_a_job_whose_drivers_die_again_and_again_gives_its_place_away(two, cluster):
+    clock = look_on(two, NOW, 20)
+    for _ in range(3):
+        cluster.end("farm-a", "FAILED", -9, clock)
+        clock = look_on(two, clock, 30)
+    assert "restart 3 of 3" in cluster.state("farm-a").reason
+    assert cluster.jobs["farm-b"]["status"] == "RUNNING"
 
 
 def test_a_lone_killed_driver_runs_again_within_thirty_seconds(cluster, monkeypatch):

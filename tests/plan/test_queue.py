@@ -31,6 +31,10 @@ MIB = 1 << 20
         ([Waiting("s1", came=1, frames=1), Waiting("s2", came=2, frames=1), Waiting("a", came=3)], [], 1, ["s1", "s2"]),
         ([Waiting("pausing", came=1, ready=11.0), Waiting("a", came=2)], [], 1, ["a"]),
         ([Waiting("pausing", came=1, ready=10.0), Waiting("a", came=2)], [], 1, ["pausing"]),
+        ([Waiting("died", came=2, ready=11.0, holds=True), Waiting("high", 60)], [], 1, []),
+        ([Waiting("died", came=2, ready=11.0, holds=True), Waiting("high", 60)], [], 2, ["high"]),
+        ([Waiting("died", came=2, ready=10.0, holds=True), Waiting("high", 60)], [], 1, ["died"]),
+        ([Waiting("died", came=2, ready=11.0, holds=True), Waiting("still", frames=1)], [], 1, ["still"]),
         ([Waiting("25 frames", came=1, frames=25)], [Begun("x")], 1, []),
     ],
 )
