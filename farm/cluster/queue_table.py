@@ -23,9 +23,9 @@ from farm.plan.queue import (
     Verdict,
     Waiting,
     forecast_places,
+    holds_place,
     is_short,
     next_to_begin,
-    holds_place,
     restart_pause,
     verdict,
 )
