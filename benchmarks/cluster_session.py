@@ -131,13 +131,19 @@ class Session:
         return sum(1 for _ in (self.folder / f"{name}.farm/frames").rglob("[0-9]*.png"))
 
     def end(self) -> None:
-        """End all processes of the cluster."""
+        """End all processes of the cluster: the nodes, and the drivers, which have no node above them any more."""
+        below = [pid for process in self.nodes.values() for pid in (process.pid, *descendants(process.pid))]
         for process in self.nodes.values():
-            pids = [process.pid, *descendants(process.pid)]
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(30)
-            send(pids, signal.SIGKILL)
+        send([*below, *self.drivers()], signal.SIGKILL)
+
+    def drivers(self, name: str = "") -> list[int]:
+        """Process ids of the drivers of all jobs here, or of one."""
+        pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        job = f"{self.folder}/{name}"
+        return [pid for pid in pids if "jobs.render" in (command := command_of(pid)) and job in command]
 
 
 def make_film(path: Path, frames: int, seed: int) -> None:
@@ -173,13 +179,8 @@ def kill_a_driver(session: Session) -> None:
     """SIGKILL to the driver of a job at work."""
     session.until(lambda: session.committed("one") >= 6, "six frames of the first job")
     before = session.committed("one")
-    pids = [
-        int(entry.name)
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdigit() and "jobs.render" in (line := command_of(int(entry.name))) and "one.farm" in line
-    ]
     session.say(f"SIGKILL to the driver of the first job, which has committed {before} frames")
-    send(pids, signal.SIGKILL)
+    send(session.drivers("one.farm"), signal.SIGKILL)
     began = time.monotonic()
     session.until(lambda: session.states().get("one", {}).get("state") == "QUEUED", "the queue has seen it", 60)
     session.farm("status", "one.farm")
