@@ -37,6 +37,8 @@ from farm.render.committed import frame_of_pass
 
 ROOT = Path(__file__).parents[1]
 WAIT_SECONDS = 600.0
+START_ATTEMPTS = 3
+"""Ray gives up a node that does not find its own entry in the GCS in time, which happens on a busy machine."""
 RESTART_SECONDS = 30.0
 """Seconds within which a job whose driver was killed has to be at work again."""
 PRIORITIES = {"one": 1, "two": 1, "three": 1, "four": 1, "urgent": 10}
@@ -75,12 +77,18 @@ class Session:
             print(f"{time.monotonic() - self.begin:6.0f}  {line}", flush=True)
 
     def start(self, name: str, *arguments: str) -> None:
-        """Start a node of Ray in a process group of its own."""
+        """Start a node of Ray in a process group of its own, and wait until it is up."""
         command = [str(Path(sys.executable).with_name("ray")), "start", "--block", *arguments]
-        with (self.folder / f"{name}.log").open("ab") as log:
-            self.nodes[name] = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=self.folder, start_new_session=True
-            )
+        for attempt in range(START_ATTEMPTS):
+            path = self.folder / f"{name} {attempt}.log"
+            with path.open("wb") as log:
+                node = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, start_new_session=True)
+            while node.poll() is None and "Ray runtime started" not in path.read_text(errors="replace"):
+                time.sleep(0.5)
+            if node.poll() is None:
+                self.nodes[name] = node
+                return
+        raise SystemExit(f"the {name} does not start: {path.read_text(errors='replace').splitlines()[-1]}")
 
     def start_all(self) -> None:
         """Start the head and two workers, and wait until a job could be submitted."""
@@ -91,7 +99,7 @@ class Session:
         for number in (1, 2):
             worker = [f"--address=127.0.0.2:{self.port}", f"--node-ip-address=127.0.0.{2 + number}", "--num-cpus=1"]
             self.start(f"worker {number}", *worker, f"--dashboard-agent-listen-port={self.port + 1 + number}")
-        self.until(lambda: self.farm("list", show=False).returncode == 0, "the cluster answers")
+        self.until(lambda: "no cluster" not in self.farm("list", show=False).stderr, "the cluster answers")
 
     def farm(self, *arguments: str, show: bool = True) -> subprocess.CompletedProcess[str]:
         """Give a command of the farm."""
@@ -188,19 +196,23 @@ def kill_a_driver(session: Session) -> None:
     running = time.monotonic() - began
     session.until(lambda: session.committed("one") > before, "the next frame")
     seconds = time.monotonic() - began
-    right = seconds <= RESTART_SECONDS
+    right = running <= RESTART_SECONDS
     value = f"at work after {running:.0f} s, next frame after {seconds:.0f} s"
     session.check(f"a job whose driver was killed goes on by itself within {RESTART_SECONDS:.0f} s", right, value)
 
 
 def kill_the_head(session: Session) -> None:
     """SIGKILL to all processes of the head; what the commands say meanwhile; the head started again."""
-    session.until(lambda: "SUCCEEDED" in map(session.state, PRIORITIES), "the first job is done")
+
+    def at_work() -> list[str]:
+        return [name for name in PRIORITIES if session.state(name) == "RUNNING" and session.committed(name) >= 12]
+
+    session.until(lambda: "SUCCEEDED" in map(session.state, PRIORITIES) and at_work(), "one job is done, one at work")
+    unfinished = at_work()[0]
     head = session.nodes.pop("head")
     session.say("SIGKILL to the head and all its processes")
     send([head.pid, *descendants(head.pid)], signal.SIGKILL)
     head.wait()
-    unfinished = next(name for name in PRIORITIES if session.state(name) not in ("SUCCEEDED", "QUEUED"))
     listed = session.farm("list")
     session.check("list answers without a head", listed.returncode == 0 and "SUCCEEDED" in listed.stdout, "exit 0")
     session.farm("status", f"{unfinished}.farm")
