@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from farm.cluster.dashboard_http import same_dashboard
@@ -74,6 +74,10 @@ def _known_jobs(by_id: Mapping[str, SubmittedJob]) -> list[_Known]:
     noted = [_Known(entry.job, entry.submission, entry.submitted, {}) for entry in submitted_jobs(os.environ)]
     listed = [_Known(job.metadata["farm_job"], job.id, job.started, job.metadata) for job in by_id.values()]
     for one in sorted([*listed, *noted], key=lambda one: one.submitted):
+        earlier = known.get(one.job)
+        # The queue submits a job to Ray once more, under its id, when its turn comes or its driver died.
+        if earlier is not None and earlier.submission == one.submission:
+            one = replace(one, submitted=earlier.submitted, metadata=one.metadata or earlier.metadata)
         known[one.job] = one
     return sorted(known.values(), key=lambda one: one.submitted, reverse=True)
 

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from farm.cluster.listing import _short_bytes, row_lines
+from farm.cluster.jobs_api import SubmittedJob
+from farm.cluster.listing import _known_jobs, _short_bytes, row_lines
 from farm.job import JobDirectory
 from farm.job.registry import note_submission
 from farm.job.request import JobRequest, save_request
@@ -41,6 +42,15 @@ def rows(*arguments: str) -> dict[str, dict[str, object]]:
     done = farm("list", "--json", *arguments)
     assert done.returncode == 0, done.stderr
     return {row["id"]: row for row in json.loads(done.stdout)}
+
+
+def test_a_job_that_the_queue_began_again_is_as_old_as_its_submission(registry, tmp_path):
+    url = make(tmp_path, registry, "again", "RUNNING", "http://127.0.0.1:9")
+    (before,) = _known_jobs({})
+    metadata = {"farm_job": url, "owner": "ann"}
+    begun_again = SubmittedJob("farm-again", "RUNNING", "", metadata, started=before.submitted + 500, ended=0)
+    (known,) = _known_jobs({"farm-again": begun_again})
+    assert (known.submitted, known.metadata) == (before.submitted, metadata)
 
 
 @pytest.mark.process
