@@ -48,8 +48,8 @@ PRIORITIES = {"one": 1, "two": 1, "three": 1, "four": 1, "urgent": 10}
 class Session:
     """The processes of the cluster, its folder and its clock."""
 
-    def __init__(self, folder: Path, port: int, dashboard: int, frames: int) -> None:
-        self.folder, self.port, self.dashboard, self.frames = folder, port, dashboard, frames
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder, self.port, self.dashboard = folder, port, port + 4
         self.begin = time.monotonic()
         self.rows: list[dict[str, Any]] = []
         self.nodes: dict[str, subprocess.Popen[bytes]] = {}
@@ -64,7 +64,7 @@ class Session:
             "RAY_process_group_cleanup_enabled": "1",
             "RAY_raylet_start_wait_time_s": "180",
             "RAY_worker_niceness": "0",
-            "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{dashboard}",
+            "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{self.dashboard}",
             "FARM_REGISTRY": str(folder / "registry"),
             "FARM_QUEUE": str(folder / "queue"),
             "FARM_DRIVERS": "2",
@@ -219,7 +219,11 @@ def kill_the_head(session: Session) -> None:
     logs = session.farm("logs", f"{unfinished}.farm", show=False)
     session.check("logs are there without a head", "done:" in logs.stdout, f"{len(logs.stdout.splitlines())} lines")
     waited = session.farm("wait", f"{unfinished}.farm", "--timeout", "20")
-    session.check("wait ends in time, with 4 for its timeout or 1 for a lost job", waited.returncode in (1, 4), "")
+    session.check(
+        "wait ends in time, with 4 for its timeout or 1 for a lost job",
+        waited.returncode in (1, 4),
+        f"exit {waited.returncode}",
+    )
     for name in list(session.nodes):  # Ray's workers end by themselves once they have noticed
         session.nodes[name].terminate()
         session.nodes.pop(name).wait(60)
@@ -259,12 +263,11 @@ def main() -> int:
     """Run the session, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=48)
-    parser.add_argument("--port", type=int, default=26379)
-    parser.add_argument("--dashboard", type=int, default=28265)
+    parser.add_argument("--port", type=int, default=26379, help="this one and the four after it are used")
     parser.add_argument("--output", "-o", type=Path, default=Path("session"))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="farm-s-", dir="/tmp") as name:  # short: Ray's sockets are in it
-        session = Session(Path(name), given.port, given.dashboard, given.frames)
+        session = Session(Path(name), given.port)
         for seed, film in enumerate(PRIORITIES):
             make_film(session.folder / f"{film}.avi", given.frames, seed)
         strokes = np.random.default_rng(9).integers(0, 255, (24, 24, 3), np.uint8)

@@ -84,6 +84,9 @@ CASES: dict[str, Case] = {
         "chaos.json",
         {"fault", "codes", "recovery", "twice", "identical"},
     ),
+    "cluster_session": Case(
+        lambda _, out: ["--frames", "12", "-o", str(out)], "session.json", {"what", "right", "value"}
+    ),
     "flow_error": Case(
         lambda files, _: [
             "--pair",
