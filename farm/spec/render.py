@@ -121,7 +121,7 @@ class RenderSpec(PaintSpec):
         default=1.0, ge=0, description="How strongly later passes draw a frame towards its neighbours; 0 does not."
     )
     follow_change: float = Field(
-        default=0.6,
+        default=1.0,
         ge=0,
         le=1,
         description="How far the paint takes on what changes in the picture beyond its motion, such as a head that "
