@@ -52,7 +52,6 @@ from farm.render.regions.masks import RegionMasks
 from farm.render.source_frames import SourceFrames, open_flow_store
 from farm.render.temporal import (
     blended_start,
-    color_change,
     looks_alike,
     nearest_visible,
     painted_alike,
@@ -329,8 +328,7 @@ class ChunkRenderer:
             if not self._carries_paint:
                 return CarriedPaint(TemporalTie(warp_sharp(image, match.flow), weight), np.zeros_like(weight))
             content, source = self.source(frame), self.source(other)
-            change = follow * color_change(source, image) if follow else None
-            carried = carry(image, match, weight, content, source, change)
+            carried = carry(image, match, weight, content, source, follow)
             if not self._evens_strokes:
                 return carried
             even = even_strokes(carried.tie.image, content, carried.moving)

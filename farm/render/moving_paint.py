@@ -1,10 +1,10 @@
 """Paint that is carried to where the film moves: it keeps its strokes and takes on the film's shapes. Pure.
 
-    carried = carry(painted, match, match.weight, content, source, change)
+    carried = carry(painted, match, match.weight, content, source, change, follow=1.0)
     even = even_strokes(carried.tie.image, content, carried.moving)
     tie = mean_tie([left, right])                     # of both neighbours, in later passes
 
-Three things take the paint, or the shape, from what moves. Each has its remedy here, and none takes a step of the
+Four things take the paint, or the shape, from what moves. Each has its remedy here, and none takes a step of the
 optimiser:
 
 - *Resampling.* Forty warps and averages in a row are a low-pass. `keep_detail` gives detail most of the energy back
@@ -13,6 +13,8 @@ optimiser:
   loss then holds the old shape. `follow_change` adds the difference between the film's frame and its warped neighbour,
   as it would look in paint, so that both the start and the tie have the new shape. ReCoNet (Gao et al. 2018, section
   3.3) has the same thought in its loss, for luminance.
+- *Old colours.* What such differences add up to drifts, and what came out of the shade stays dark. `toward_colors`
+  draws the colours of what moves, a little in each frame, to those that the film's frame has in paint.
 - *One Gram matrix for the whole picture.* It hardly notices when a tenth of the picture loses its strokes.
   `even_strokes` brings them up to what the resting part of the picture has where the film is as detailed.
 
@@ -30,6 +32,7 @@ import numpy as np
 
 from farm.flow import Match, warp, warp_sharp
 from farm.paint.losses.objective import TemporalTie
+from farm.render.temporal import color_change
 
 BANDS = (1.2, 4.0)
 """Standard deviations in pixels of the Gaussians that part a picture into bands of detail: what the first takes away is
@@ -66,6 +69,12 @@ every frame at another place.
 """
 SOFT_CHANGE = 2.0
 """Standard deviation in pixels of the Gaussian that soft change is what remains of."""
+COLORS_FOLLOWED = 0.15
+"""Share of what the colours of moving paint are off by that is mended in each frame: most of it in ten frames."""
+COLOR_REACH = 5.0
+"""Standard deviation in pixels of the Gaussian that colours are compared by."""
+LEAST_AROUND = 0.05
+"""Weight around a pixel below which its colours are drawn less."""
 SOFT_EDGE = 2.0
 """Standard deviation in pixels of the soft edge of what moves."""
 CAMERA_POINTS, FEWEST_POINTS = 4096, 16
@@ -140,19 +149,20 @@ def carry(
     weight: np.ndarray,
     content: np.ndarray,
     source: np.ndarray,
-    change: np.ndarray | None,
+    follow: float,
 ) -> CarriedPaint:
     """The painted frame `painted`, carried to the frame `content`, with the film's change and the strokes that it had.
 
-    `source` is the film's frame that `painted` was painted from, and `match` leads there from `content`. `weight`
-    (H, W) becomes the tie's. `change` is the matrix of `farm.render.temporal.color_change` from source to paint, times
-    how far the film is followed (0..1), or None where it is not followed.
+    `source` is the film's frame that `painted` was painted from, both uint8, and `match` leads there from `content`.
+    `weight` (H, W) becomes the tie's. `follow` in 0..1 says how far the film's change and colours are followed.
     """
     warped_source = warp_sharp(source, match.flow)
     moving = moving_weight(match, content, warped_source)
     carried = keep_detail(warp_sharp(painted, match.flow), warp(detail_energy(painted), match.flow), MOST_KEPT)
-    if change is not None:
-        carried = follow_change(carried, content, warped_source, change, moving)
+    if follow:
+        change = color_change(source, painted)
+        carried = follow_change(carried, content, warped_source, change, follow * moving)
+        carried = toward_colors(carried, painted_colors(content, source, painted, change), follow * moving)
     return CarriedPaint(TemporalTie(carried, weight), moving)
 
 
@@ -203,6 +213,30 @@ def follow_change(
     difference = weight[..., None] * (content.astype(np.float32) - warped_source)
     soft = cv2.GaussianBlur(difference, (0, 0), SOFT_CHANGE)
     return np.clip(carried + (soft + FINE_FOLLOWED * (difference - soft)) @ change, 0, 255)
+
+
+def painted_colors(content: np.ndarray, source: np.ndarray, painted: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """The colours that the film's frame `content` would have in paint: (H, W, 3) float32.
+
+    They are `mean(p) + (c - mean(s)) @ A`. `source` s and its painting `painted` p are another frame of the shot, uint8, and `change` is A. The means are of
+    integers, so that they do not depend on the order in which pixels are added up.
+    """
+    mean_source, mean_painted = (
+        (picture.reshape(-1, 3).sum(axis=0, dtype=np.int64) / (picture.size // 3)).astype(np.float32)
+        for picture in (source, painted)
+    )
+    colors: np.ndarray = mean_painted + (content.astype(np.float32) - mean_source) @ change
+    return colors
+
+
+def toward_colors(carried: np.ndarray, colors: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """`carried` with its soft colours drawn to `colors` (H, W, 3) by COLORS_FOLLOWED, where `weight` (H, W) is.
+
+    Only means over COLOR_REACH pixels of what has weight are compared, so that strokes stay as they are.
+    """
+    off = cv2.GaussianBlur((weight[..., None] * (colors - carried)).astype(np.float32), (0, 0), COLOR_REACH)
+    off /= np.maximum(cv2.GaussianBlur(weight, (0, 0), COLOR_REACH), LEAST_AROUND)[..., None]
+    return np.clip(carried + COLORS_FOLLOWED * weight[..., None] * off, 0, 255).astype(np.float32)
 
 
 def even_strokes(painted: np.ndarray, content: np.ndarray, moving: np.ndarray) -> np.ndarray:

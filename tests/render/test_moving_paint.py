@@ -10,6 +10,7 @@ from farm.plan.render_plan import plan_render
 from farm.render.chunk import carries_paint
 from farm.render.moving_paint import (
     BANDS,
+    COLORS_FOLLOWED,
     EVENED_TO,
     FINE_FOLLOWED,
     KEPT_SHARE,
@@ -23,6 +24,8 @@ from farm.render.moving_paint import (
     keep_detail,
     mean_tie,
     moving_weight,
+    painted_colors,
+    toward_colors,
 )
 from tests.plan.test_render_plan import make_probe, make_spec
 
@@ -225,21 +228,41 @@ def test_where_the_painter_leaves_flat_what_is_flat_in_the_film_nothing_is_raise
 def test_what_neither_moves_nor_changes_is_carried_as_it_is():
     painted = np.rint(strokes(20)).astype(np.uint8)
     content = np.rint(flat(90)).astype(np.uint8)
-    carried = carry(painted, STILL, TRUSTED, content, content, IDENTITY)
+    carried = carry(painted, STILL, TRUSTED, content, content, follow=1.0)
     assert np.array_equal(carried.tie.image, painted.astype(np.float32))
     assert carried.tie.weight is TRUSTED
     assert not carried.moving.any()
 
 
 def test_what_changes_on_one_side_only_is_followed_from_that_side():
-    """A lamp goes on between two frames. Paint carried from the dark one takes it on, whichever of them is later."""
-    dark, lit = flat(90).astype(np.uint8), flat(90).astype(np.uint8)
-    lit[16:48, 16:48] = 150
-    painted = flat(60).astype(np.uint8)
-    for content, source, seen in ((lit, dark, 120), (dark, lit, 0), (dark, dark, 60)):
-        carried = carry(painted, STILL, TRUSTED, content, source, IDENTITY)
-        assert carried.tie.image[32, 32] == pytest.approx([seen] * 3, abs=0.5)
-        assert carried.tie.image[32, 90] == pytest.approx([60] * 3)
+    """A lamp goes on between two frames. Paint that is carried from either of them shows it, or stays as it was."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    dark = np.repeat((60 + x + 0 * y)[..., None], 3, axis=2).astype(np.uint8)  # a slope, for colours to be fitted to
+    lit = dark.copy()
+    lit[16:48, 16:48] += 60
+    for content, source in ((lit, dark), (dark, lit), (dark, dark)):
+        followed = carry(source - 30, STILL, TRUSTED, content, source, follow=1.0).tie.image
+        kept = carry(source - 30, STILL, TRUSTED, content, source, follow=0.0).tie.image
+        assert np.abs(followed - (content - 30.0))[24:40, 24:40].max() < 6
+        assert np.abs(followed - (content - 30.0))[:, 80:].max() < 1
+        assert np.array_equal(kept, source - 30)
+
+
+# old colours are mended ------------------------------------------------------------------------------
+
+
+def test_colours_are_drawn_by_a_share_in_each_frame_and_strokes_stay():
+    carried = strokes(10)
+    drawn = toward_colors(carried, carried + 40, left_half())
+    assert np.allclose((drawn - carried)[:, 8:40], 40 * COLORS_FOLLOWED, atol=0.2)
+    assert not (drawn - carried)[:, 60:].any()
+    ripple = np.where((np.arange(WIDTH) % 2 == 0)[None, :, None], 40.0, -40.0)
+    assert np.abs(toward_colors(carried, carried + ripple, TRUSTED) - carried).max() < 1, "only soft colours count"
+
+
+def test_the_colours_of_a_frame_in_paint_follow_from_another_frame_and_its_painting():
+    source, painted = flat(90).astype(np.uint8), flat(60).astype(np.uint8)
+    assert np.allclose(painted_colors(flat(110).astype(np.uint8), source, painted, 0.5 * IDENTITY), 70)
 
 
 @pytest.mark.parametrize(
