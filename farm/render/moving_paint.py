@@ -218,8 +218,9 @@ def follow_change(
 def painted_colors(content: np.ndarray, source: np.ndarray, painted: np.ndarray, change: np.ndarray) -> np.ndarray:
     """The colours that the film's frame `content` would have in paint: (H, W, 3) float32.
 
-    They are `mean(p) + (c - mean(s)) @ A`. `source` s and its painting `painted` p are another frame of the shot, uint8, and `change` is A. The means are of
-    integers, so that they do not depend on the order in which pixels are added up.
+    They are `mean(p) + (c - mean(s)) @ A`. `source` s and its painting `painted` p are another frame of the shot,
+    uint8, and `change` is A. The means are of integers, so that they do not depend on the order in which pixels are
+    added up.
     """
     mean_source, mean_painted = (
         (picture.reshape(-1, 3).sum(axis=0, dtype=np.int64) / (picture.size // 3)).astype(np.float32)
