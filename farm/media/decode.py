@@ -8,6 +8,7 @@ on two machines cannot disagree on which picture is frame 1234.
 from __future__ import annotations
 
 import bisect
+import collections
 from collections.abc import Collection, Iterator
 from types import TracebackType
 
@@ -18,8 +19,9 @@ from av.filter import Graph
 from av.video.stream import VideoStream
 
 from farm.errors import VideoError
-from farm.media.color import yuv_coding
+from farm.media.color import with_known_tags, yuv_coding
 from farm.media.orientation import Orientation, set_upright
+from farm.media.packets import decode, demux
 from farm.media.source import display_name, open_source
 from farm.media.tonemap import tone_map
 from farm.plan import VideoProbe
@@ -51,6 +53,16 @@ class FrameReader:
         self._container: InputContainer | None = None
         self._pictures: Iterator[np.ndarray] = iter(())
         self._next = -1
+        self._stamps = probe.stamps or probe.pts
+        """The times of all frames in the file, as the decoder gives them."""
+        repeated = {stamp for stamp, count in collections.Counter(self._stamps).items() if count > 1}
+        self._index_of = {
+            stamp: index
+            for index, stamp in enumerate(self._stamps)
+            if stamp is not None and stamp not in repeated
+        }
+        self._anchors = [k for k in probe.keyframes if probe.seekable and self._stamps[k] in self._index_of]
+        """Key frames that can be told by their time."""
 
     def __enter__(self) -> FrameReader:
         return self
@@ -133,7 +145,7 @@ class FrameReader:
     def _starting_points(self, start: int) -> Iterator[int | None]:
         """Key frames to seek to, nearest first; None stands for the beginning of the file, without a seek."""
         if self._probe.seekable:
-            known = self._probe.keyframes
+            known = self._anchors
             end = bisect.bisect_right(known, start)
             yield from (k for k in reversed(known[max(end - _SEEK_ATTEMPTS, 0) : end]) if k > 0)
         yield None
@@ -141,17 +153,21 @@ class FrameReader:
     def _decode_from(self, keyframe: int | None) -> Iterator[tuple[int, av.VideoFrame]]:
         """(index, frame) in presentation order, from a key frame at or before `keyframe` on."""
         container, stream = self._rewind() if keyframe is None else self._seek(keyframe)
-        frames = _decode_tolerantly(container, stream)
+        frames = _decode_tolerantly(container, stream, self._probe.path)
         if not self._probe.seekable:
             yield from enumerate(frames)
             return
         # Until a key frame, what comes out after a seek may be built on references that were never decoded.
         anchored = keyframe is None
+        following = 0 if keyframe is None else -1
         for frame in frames:
-            index = None if frame.pts is None else self._index_of.get(frame.pts)
+            index = self._index_of.get(frame.pts) if frame.pts is not None else None
+            if 0 <= following < len(self._stamps) and frame.pts == self._stamps[following]:
+                index = following  # also where the time is missing, or another frame has the same
             anchored = anchored or (frame.key_frame and index is not None)
             if anchored and index is not None:
                 yield index, frame
+                following = index + 1
 
     def _rewind(self) -> tuple[InputContainer, VideoStream]:
         if self._container is not None:
@@ -161,7 +177,6 @@ class FrameReader:
         assert isinstance(stream, VideoStream)
         # A damaged file is decoded as the probe did it: threads lose good frames beside a bad one.
         stream.thread_type = "NONE" if self._probe.missing_frames else "AUTO"
-        self._index_of = {pts: index for index, pts in enumerate(self._probe.pts)}
         return self._container, stream
 
     def _seek(self, keyframe: int) -> tuple[InputContainer, VideoStream]:
@@ -172,16 +187,14 @@ class FrameReader:
         stream = container.streams[self._probe.stream_index]
         assert isinstance(stream, VideoStream)
         try:
-            container.seek(self._probe.pts[keyframe], stream=stream, backward=True)
+            container.seek(self._stamps[keyframe] or 0, stream=stream, backward=True)
         except av.FFmpegError:
             return self._rewind()
         return container, stream
 
     def _keyframe_before(self, frame: int) -> int:
-        if not self._probe.seekable:
-            return 0
-        before = bisect.bisect_right(self._probe.keyframes, frame)
-        return self._probe.keyframes[before - 1] if before else 0
+        before = bisect.bisect_right(self._anchors, frame)
+        return self._anchors[before - 1] if before else 0
 
     def picture_graph(self, frame: av.VideoFrame) -> Graph:
         """A filter graph for frames like `frame`: deinterlace, convert, scale.
@@ -219,16 +232,10 @@ class FrameReader:
         return set_upright(pixels, self._orientation)
 
 
-def _decode_tolerantly(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+def _decode_tolerantly(container: InputContainer, stream: VideoStream, path: str) -> Iterator[av.VideoFrame]:
     """All frames that decode. The caller checks whether the ones it needs are among them."""
-    for packet in container.demux(stream):
-        try:
-            frames = packet.decode()
-        except av.FFmpegError:
-            continue
-        for frame in frames:
-            assert isinstance(frame, av.VideoFrame)
-            yield frame
+    for packet in demux(container, display_name(path), stream):
+        yield from (with_known_tags(frame) for frame in decode(packet) or [])
 
 
 def pull_all(graph: Graph) -> Iterator[av.VideoFrame]:

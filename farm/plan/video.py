@@ -43,7 +43,11 @@ class VideoProbe(Model):
     `stream_index` is the video stream among all streams. `start_time` is where the container's earliest stream
     begins, in seconds. `keyframes` are the frames at which decoding can start. Where `seekable` is false, the file's
     own time stamps are absent or contradictory, `pts` was made up from `frame_rate`, and a frame can only be found
-    by counting from the first. `content_hash` is the SHA-256 of the file (see `farm.media.source.content_hash`).
+    by counting from the first. `stamps` are the file's own times, by which a frame is recognised, in units of the
+    file's own tick, `tick_ratio` times `time_base`; it is empty where they are those in `pts`. Where recordings were
+    joined, `breaks` are the first frames of those with another clock, and `shifts` the seconds that were added to their
+    times (see `farm.media.times`). `notes` are lines for the user about what is odd in the file and how it was taken.
+    `content_hash` is the SHA-256 of the file (see `farm.media.source.content_hash`).
     """
 
     path: str
@@ -71,6 +75,11 @@ class VideoProbe(Model):
     start_time: Fraction = Fraction(0)
     keyframes: tuple[int, ...] = (0,)
     seekable: bool = True
+    stamps: tuple[int | None, ...] = ()
+    tick_ratio: int = 1
+    breaks: tuple[int, ...] = ()
+    shifts: tuple[Fraction, ...] = ()
+    notes: tuple[str, ...] = ()
     language: str | None = None
     title: str | None = None
 

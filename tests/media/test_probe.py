@@ -12,7 +12,7 @@ import pytest
 
 from farm.errors import VideoError
 from farm.media.decode import FrameReader
-from farm.media.probe import probe_video, repair_pts
+from farm.media.probe import probe_video
 from farm.plan.video import ColorTags
 from farm.spec import FrameRange
 from tests.media.clips import numbered, read_number, write_clip
@@ -130,22 +130,6 @@ def test_what_is_left_of_a_truncated_film(clips: dict[str, Path]) -> None:
         # The last frame may be half a picture, concealed by the decoder; the ones before are whole.
         numbers = [read_number(p) for p in reader.read(FrameRange(0, probe.frame_count))]
     assert numbers[:-1] == list(range(probe.frame_count - 1))
-
-
-@pytest.mark.parametrize(
-    ("decoded", "expected"),
-    [
-        ([0, 100, 250], ((0, 100, 250), True)),
-        ([-200, 0], ((-200, 0), True)),
-        ([5], ((5,), True)),
-        ([None, None, None], ((0, 40, 80), False)),
-        ([10, None, 90], ((10, 50, 90), False)),
-        ([0, 40, 40, 120], ((0, 40, 80, 120), False)),
-        ([0, 80, 40], ((0, 40, 80), False)),
-    ],
-)
-def test_repair_pts(decoded: list[int | None], expected: tuple[tuple[int, ...], bool]) -> None:
-    assert repair_pts(decoded, Fraction(25), Fraction(1, 1000)) == expected
 
 
 def test_progress_counts_frames(clips: dict[str, Path]) -> None:
