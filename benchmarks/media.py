@@ -193,6 +193,8 @@ def decoded(probe: VideoProbe, *, deinterlace: bool) -> np.ndarray:
     rgb = probe.color.space == "gbr" or probe.pixel_format.startswith(("bgr", "rgb", "argb", "gbr"))
     read = "" if rgb else f":in_color_matrix={coding.matrix}:in_range={coding.range}"
     filters = ["bwdif=mode=send_frame:deint=interlaced"] if deinterlace else []
+    if not rgb:  # the scaler refuses pictures with tags that it does not know
+        filters.append("setparams=colorspace=unknown:color_primaries=unknown:color_trc=unknown")
     filters.append(f"scale=flags=lanczos+accurate_rnd+full_chroma_int+full_chroma_inp{read}")
     filters.append(f"format=rgb24,scale={width}:{height}:flags=area+accurate_rnd")
     if probe.has_alpha and probe.pixel_format.endswith(("argb", "rgba")):

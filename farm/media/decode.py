@@ -57,9 +57,7 @@ class FrameReader:
         """The times of all frames in the file, as the decoder gives them."""
         repeated = {stamp for stamp, count in collections.Counter(self._stamps).items() if count > 1}
         self._index_of = {
-            stamp: index
-            for index, stamp in enumerate(self._stamps)
-            if stamp is not None and stamp not in repeated
+            stamp: index for index, stamp in enumerate(self._stamps) if stamp is not None and stamp not in repeated
         }
         self._anchors = [k for k in probe.keyframes if probe.seekable and self._stamps[k] in self._index_of]
         """Key frames that can be told by their time."""

@@ -7,7 +7,6 @@ recorded are those of frames that really came out of the decoder, in the order f
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -105,7 +104,6 @@ def _times(walk: _Walk, probe: VideoProbe) -> dict[str, Any]:
     tick = probe.time_base
     frame = max(1 / (probe.frame_rate * tick), Fraction(1))
     times = settle_times(stamps, Clock(frame, 1 / tick, walk.joinable))
-    shifts = itertools.accumulate(times.shifts)
     return {
         "pts": times.pts,
         "time_base": tick / times.finer,
@@ -114,7 +112,7 @@ def _times(walk: _Walk, probe: VideoProbe) -> dict[str, Any]:
         "stamps": () if list(times.pts) == walk.pts else tuple(walk.pts),
         "tick_ratio": times.finer,
         "breaks": times.breaks,
-        "shifts": tuple(shift * tick for shift in itertools.chain([0], shifts))[1:],
+        "shifts": tuple(shift * tick for shift in times.shifts),
         "notes": tuple(_notes(walk, times, probe)),
     }
 

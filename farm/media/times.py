@@ -27,6 +27,7 @@ FAR_BEHIND = {True: Fraction(1, 10), False: Fraction(1, 2)}
 Why half a second where it may not: times that were given in the order of decoding go back by less.
 """
 
+
 class Clock(NamedTuple):
     """How a file counts time: ticks of a frame at the frame rate, ticks of a second, and whether it may be joined."""
 
@@ -128,7 +129,7 @@ def find_breaks(stamps: Sequence[int | None], clock: Clock) -> tuple[list[int], 
                     breaks.append(frame)
                     part = []
                 jumped = -1
-            elif ahead > FAR_AHEAD * clock.second:
+            elif ahead > behind:
                 jumped = len(part)
         part.append((frame, stamp))
     return breaks, strays
