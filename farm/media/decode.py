@@ -30,6 +30,9 @@ from farm.spec import FrameRange
 _SEEK_ATTEMPTS = 3
 """Key frames tried, each earlier than the one before, until decoding starts over at the first frame."""
 
+_ON_WHITE = ("gif", "apng", "webp")
+"""Containers of pictures for pages, which have a white ground."""
+
 
 class FrameReader:
     """Decodes ranges of frames of a probed video; a context manager, for one thread.
@@ -37,9 +40,10 @@ class FrameReader:
     `size` is (width, height) of the upright frames; the source's own by default. Colours are converted with
     the stream's own matrix and range (see `farm.media.color`), scaling is Lanczos, deeper samples become
     8 bit. Interlaced frames are deinterlaced (bwdif, one picture per frame). A picture with an alpha
-    channel is put on black; the separate alpha layer of VP8 and VP9 is ignored. HLG and PQ become BT.709
-    (see `farm.media.tonemap`). The pixel aspect is not applied. `as_stored` may name what is left out of this:
-    "interlaced" frames stay as they are, "hdr" pictures keep their transfer function.
+    channel is put on black, that of a GIF, an APNG or a WebP on white as a still is; the separate alpha layer of VP8
+    and VP9 is ignored. HLG and PQ become BT.709 (see `farm.media.tonemap`). The pixel aspect is not applied.
+    `as_stored` may name what is left out of this: "interlaced" frames stay as they are, "hdr" pictures keep their
+    transfer function.
 
     Memory holds a few decoded frames, whatever the range. Reading on where the last range ended costs no seek.
     """
@@ -208,6 +212,10 @@ class FrameReader:
         ]
         if self._deinterlaced:
             nodes.append(graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced"))
+        if any(self._probe.crop):
+            left, top, right, bottom = self._probe.crop
+            shown = (frame.width - left - right, frame.height - top - bottom)
+            nodes.append(graph.add("crop", f"{shown[0]}:{shown[1]}:{left}:{top}:exact=1"))
         nodes += [
             graph.add(
                 "scale",
@@ -226,7 +234,8 @@ class FrameReader:
             pixels = tone_map(pixels, self._probe.color)
         elif pixels.shape[2] == 4:
             alpha = pixels[:, :, 3:].astype(np.uint16)
-            pixels = ((pixels[:, :, :3] * alpha + 127) // 255).astype(np.uint8)
+            behind = 255 if self._probe.container in _ON_WHITE else 0
+            pixels = ((pixels[:, :, :3] * alpha + behind * (255 - alpha) + 127) // 255).astype(np.uint8)
         return set_upright(pixels, self._orientation)
 
 

@@ -27,7 +27,7 @@ from farm.files.storage import again
 from farm.media.encode import SUFFIX, Pipe, encode_segment, packets_in_order, wrong_count
 from farm.media.ffmpeg import FfmpegProcess, ffmpeg_binary, reason_of_failure
 from farm.media.one_clock import write_on_one_clock
-from farm.media.source import ffmpeg_url, open_source, reading_limits
+from farm.media.source import ffmpeg_url, open_source, reading_limits, stand_in
 from farm.media.tracks import audio_tracks, check_video_encoder, container_extension, subtitle_tracks
 from farm.media.verify import sounding_streams, verify_film
 from farm.plan import VideoProbe
@@ -165,6 +165,9 @@ def join_segments(
         beside = probe if source is None else probe.model_copy(update={"path": str(source)})
         if probe.breaks:
             beside = write_on_one_clock(beside, joined)
+        elif (readable := stand_in(beside.path)) is not None:
+            joined.write_bytes(readable)
+            beside = beside.model_copy(update={"path": str(joined)})
         command, notes = film_command(ffmpeg_binary(), beside, frame_range, temporary, settings)
         _pipe_packets(command, segments, probe, frame_range, times, settings, progress)
         copied = {s.index for s in beside.audio} if settings.audio == "copy" else set()
@@ -195,7 +198,7 @@ def film_command(
     extension = container_extension(str(output))
     times = film_times(probe, frame_range)
     picture = ffmpeg.input("pipe:0", format=_pipe_format(settings)[0], **_picture_input_options(times))
-    source = ffmpeg.input(ffmpeg_url(probe.path), **reading_limits(), **_source_input_options(times))
+    source = ffmpeg.input(ffmpeg_url(probe.path), **reading_limits(probe.container), **_source_input_options(times))
     # The last map matches nothing. It makes ffmpeg-python list the source, whose metadata is wanted in any case.
     streams = [picture["v:0"], source[_NO_STREAM]]
     options = {"c:v": "copy", **_clock_options(probe, times, extension)}
@@ -221,15 +224,19 @@ def film_command(
         for number, track in enumerate(subtitles):
             streams.append(source[str(track.stream.index)])
             options[f"c:s:{number}"] = track.codec
+        if probe.attachments and extension == ".mkv":
+            streams.append(source["t"])  # fonts of the subtitles
+            options["c:t"] = "copy"
     elif probe.subtitles:
         # ffmpeg does not cut a subtitle that is being shown where the range begins, it moves the film instead.
         notes.append("subtitles are left out of a part of a film")
     options["map_metadata"] = 1
     options["map_chapters"] = 1 if whole else -1
-    # Two spellings of the same stream, because an option can be given only once here.
+    # Three spellings of the same stream, because an option can be given only once here.
     for option, key, value in (
         ("metadata:s:v:0", "language", probe.language),
         ("metadata:s:v", "title", probe.title),
+        ("metadata:s:0", "timecode", probe.timecode if frame_range.start == 0 else None),
     ):
         if value:
             options[option] = f"{key}={value}"

@@ -32,7 +32,8 @@ class _Sent(NamedTuple):
 def write_on_one_clock(probe: VideoProbe, path: Path) -> VideoProbe:
     """Write sound and subtitles of a film with `breaks` to `path`, a NUT file. Returns the probe with them in it.
 
-    Streams keep their order, and get other indices. Raises EncodeError where a stream cannot be copied, and VideoError.
+    Streams keep their indices: in the place of those that are not copied are empty ones. Raises EncodeError where a
+    stream cannot be copied, and VideoError.
     """
     name = display_name(probe.path)
     order = [probe.stream_index, *(s.index for s in (*probe.audio, *probe.subtitles))]
@@ -40,7 +41,11 @@ def write_on_one_clock(probe: VideoProbe, path: Path) -> VideoProbe:
     done: dict[int, int] = defaultdict(int)
     with open_source(probe.path) as source, av.open(str(path), "w", format="nut") as written:
         try:
-            streams = {index: written.add_stream_from_template(source.streams[index]) for index in order}
+            for index in range(max(order) + 1):
+                if index in order:
+                    written.add_stream_from_template(source.streams[index])
+                else:
+                    written.add_stream("pcm_s16le", rate=8000)
             for packet in demux(source, name, *(source.streams[index] for index in order)):
                 if is_flush(packet) or packet.dts is None:
                     continue
@@ -51,19 +56,11 @@ def write_on_one_clock(probe: VideoProbe, path: Path) -> VideoProbe:
                 if dts is None or (index == probe.stream_index and done[index] > 1):
                     continue
                 packet.pts, packet.dts = dts + max((packet.pts or packet.dts) - packet.dts, 0), dts
-                packet.stream = streams[index]
+                packet.stream = written.streams[index]
                 written.mux(packet)
         except (av.FFmpegError, ValueError) as error:
             raise EncodeError(f"the sound of {name} cannot be copied: {first_line(error)}") from error
-        new_index = {index: streams[index].index for index in order}
-    return probe.model_copy(
-        update={
-            "path": str(path),
-            "stream_index": new_index[probe.stream_index],
-            "audio": tuple(s.model_copy(update={"index": new_index[s.index]}) for s in probe.audio),
-            "subtitles": tuple(s.model_copy(update={"index": new_index[s.index]}) for s in probe.subtitles),
-        }
-    )
+    return probe.model_copy(update={"path": str(path)})
 
 
 def _times(probe: VideoProbe, order: list[int]) -> dict[int, list[int | None]]:

@@ -1,12 +1,7 @@
-"""Packets of a film, and the frames in them. Here errors of PyAV become the farm's own.
-
-PyAV raises its own FFmpegError for most of what is wrong with a file. But where a file holds what PyAV has no name for,
-it raises what Python does: ValueError, AttributeError, and others. So everything that it raises counts.
-"""
+"""Packets of a film, and the frames in them."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
 import av
@@ -14,19 +9,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from farm.errors import FarmError, VideoError, first_line
-
-
-@contextlib.contextmanager
-def reading(name: str) -> Iterator[None]:
-    """Whatever a library raises inside about the film `name` is raised as VideoError. The farm's errors pass."""
-    try:
-        yield
-    except FarmError:
-        raise
-    except Exception as error:
-        reason = error.strerror if isinstance(error, av.FFmpegError) else first_line(error)
-        raise VideoError(f"{name} cannot be read: {reason}", "convert it to H.264 in MP4 first") from error
+from farm.media.foreign import reading
 
 
 def demux(container: InputContainer, name: str, *streams: Stream) -> Iterator[Packet]:

@@ -22,9 +22,11 @@ from av.video.stream import VideoStream
 
 from farm.errors import VideoError
 from farm.media.color import color_tags, with_known_tags
+from farm.media.foreign import reading
+from farm.media.header import PictureHeader, is_scrambled, read_header
 from farm.media.orientation import Orientation, orientation_of_matrix
-from farm.media.packets import decode, demux, is_flush, reading, repeats_a_picture
-from farm.media.source import content_hash, display_name, open_source, pick_video_stream
+from farm.media.packets import decode, demux, is_flush, repeats_a_picture
+from farm.media.source import container_name, content_hash, display_name, encrypted, open_source, pick_video_stream
 from farm.media.times import Clock, FrameTimes, settle_times
 from farm.plan import VideoProbe
 from farm.plan.video import StreamInfo
@@ -35,6 +37,8 @@ DEFAULT_RATE = Fraction(25)
 _SHORTFALL_SECONDS = Fraction(1, 2)
 """How much earlier than its header says a Matroska or FLV file may end before it counts as cut short."""
 
+_IPT = 15
+"""H.273's code point of the IPT colours of Dolby Vision."""
 Progress = Callable[[int], None]
 """Called with the number of frames done so far."""
 
@@ -73,6 +77,8 @@ def walk_video(
         visitor = new_visitor()
         walk = _walk(path, visitor, threaded=False, progress=progress)
     missing = walk.missing_frames
+    if (walk.encrypted and (walk.damaged or not walk.pts)) or (not walk.pts and is_scrambled(path)):
+        raise encrypted(path)
     if not walk.pts:
         raise VideoError(f"no frame of {display_name(path)} decodes", "copy or download the file again")
     if walk.damaged and not allow_truncated:
@@ -81,20 +87,22 @@ def walk_video(
             "copy the file again, or use what is there with --allow-truncated",
         )
     assert walk.probe is not None
+    times, fields = _times(walk, walk.probe)
     probe = walk.probe.model_copy(
         update={
-            **_times(walk, walk.probe),
+            **fields,
             "keyframes": tuple(walk.keyframes) if walk.keyframes[:1] == [0] else (0, *walk.keyframes),
             "interlaced": walk.interlaced,
             "missing_frames": missing,
             "content_hash": content_hash(path),
+            "notes": (*walk.probe.notes, *_notes(walk, times, walk.probe)),
         }
     )
     return probe, visitor
 
 
-def _times(walk: _Walk, probe: VideoProbe) -> dict[str, Any]:
-    """The fields of a probe that say when its frames are shown."""
+def _times(walk: _Walk, probe: VideoProbe) -> tuple[FrameTimes, dict[str, Any]]:
+    """The times of all frames, and the fields of a probe that say when its frames are shown."""
     stamps = walk.pts
     decoding_times = [dts for dts in walk.dts if dts is not None]
     if all(stamp is None for stamp in stamps) and decoding_times:
@@ -104,7 +112,7 @@ def _times(walk: _Walk, probe: VideoProbe) -> dict[str, Any]:
     tick = probe.time_base
     frame = max(1 / (probe.frame_rate * tick), Fraction(1))
     times = settle_times(stamps, Clock(frame, 1 / tick, walk.joinable))
-    return {
+    return times, {
         "pts": times.pts,
         "time_base": tick / times.finer,
         "last_duration": _last_duration(walk, probe) * times.finer,
@@ -113,7 +121,6 @@ def _times(walk: _Walk, probe: VideoProbe) -> dict[str, Any]:
         "tick_ratio": times.finer,
         "breaks": times.breaks,
         "shifts": tuple(shift * tick for shift in times.shifts),
-        "notes": tuple(_notes(walk, times, probe)),
     }
 
 
@@ -157,6 +164,7 @@ class _Walk:
     """Frames that the decoder says have errors in them."""
     promised: int = 0
     packets: int = 0
+    encrypted: bool = False
     undecoded: int = 0
     """Packets of which nothing came out of the decoder."""
     doubtful: list[int | None] = field(default_factory=list)
@@ -232,6 +240,7 @@ def _note_packet(walk: _Walk, packet: Packet) -> list[av.VideoFrame]:
     if is_flush(packet):
         return known
     walk.packets += not packet.is_discard
+    walk.encrypted = walk.encrypted or packet.has_sidedata("encryption_info")
     if repeats_a_picture(packet):
         walk.repeated_until = None if packet.pts is None else packet.pts + (packet.duration or 0)
     else:
@@ -250,10 +259,11 @@ def _note_frame(walk: _Walk, frame: av.VideoFrame, container: InputContainer, st
         with reading(display_name(path)):
             walk.probe = describe(frame, container, stream, path)
     width, height = walk.probe.stored_size
-    if (frame.width, frame.height) != (width, height):
+    left, top, right, bottom = walk.probe.crop
+    now = (frame.width - left - right, frame.height - top - bottom)
+    if now != (width, height):
         raise VideoError(
-            f"{display_name(path)} changes size at frame {len(walk.pts)}, "
-            f"from {width}x{height} to {frame.width}x{frame.height}",
+            f"{display_name(path)} changes size at frame {len(walk.pts)}, from {width}x{height} to {now[0]}x{now[1]}",
             "cut it where the size changes and render the pieces",
         )
     if frame.format.name != walk.probe.pixel_format:
@@ -277,15 +287,20 @@ def describe(frame: av.VideoFrame, container: InputContainer, stream: VideoStrea
     aspect = stream.sample_aspect_ratio or Fraction(1)
     sideways = turn.rotation % 180 != 0
     components = frame.format.components
+    header = _shown(frame, container, stream, path)
+    left, top, right, bottom = header.crop
+    width, height = frame.width - left - right, frame.height - top - bottom
     assert stream.time_base is not None
     return VideoProbe(
         path=path,
-        container=container.format.name,
+        container=container_name(container, path),
         codec=stream.codec_context.codec.canonical_name,
         pixel_format=frame.format.name,
         bit_depth=max(component.bits for component in components),
-        width=frame.height if sideways else frame.width,
-        height=frame.width if sideways else frame.height,
+        width=height if sideways else width,
+        height=width if sideways else height,
+        crop=header.crop,
+        notes=("it holds a picture for each eye, and the first one is used",) if header.stereo else (),
         rotation=turn.rotation,
         mirrored=turn.mirrored,
         pixel_aspect=1 / aspect if sideways else aspect,
@@ -306,7 +321,24 @@ def describe(frame: av.VideoFrame, container: InputContainer, stream: VideoStrea
         start_time=Fraction(container.start_time or 0, av.time_base),
         language=_tag(stream, "language"),
         title=_tag(stream, "title"),
+        timecode=_tag(stream, "timecode") or container.metadata.get("timecode"),
+        attachments=len(container.streams.attachments),
     )
+
+
+def _shown(frame: av.VideoFrame, container: InputContainer, stream: VideoStream, path: str) -> PictureHeader:
+    """What the header says about the picture. Raises VideoError where its colours cannot be converted."""
+    number = [s.index for s in container.streams.video].index(stream.index)
+    header = read_header(path, stream.id, number)
+    if header.dolby_profile == 5 or int(frame.colorspace) == _IPT:
+        raise VideoError(
+            f"{display_name(path)} is Dolby Vision of profile 5, whose colours no library here can convert",
+            "convert it to HDR10 or SDR first, for example with ffmpeg's filter libplacebo on a GPU",
+        )
+    left, top, right, bottom = header.crop
+    if left + right >= frame.width or top + bottom >= frame.height:
+        return PictureHeader(dolby_profile=header.dolby_profile, stereo=header.stereo)
+    return header
 
 
 def _orientation(frame: av.VideoFrame) -> Orientation:

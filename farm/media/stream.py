@@ -24,7 +24,8 @@ from av.video.stream import VideoStream
 from farm.errors import EncodeError, UsageError, VideoError
 from farm.media.color import with_known_tags
 from farm.media.decode import FrameReader, pull_all
-from farm.media.packets import decode, demux, reading
+from farm.media.foreign import reading
+from farm.media.packets import decode, demux
 from farm.media.probe import describe
 from farm.media.source import display_name, open_source, pick_video_stream
 

@@ -34,8 +34,10 @@ class VideoProbe(Model):
     """One video file as the farm sees it.
 
     `width`, `height` and `pixel_aspect` are those of the upright picture: stored pixels (what is decoded)
-    after mirroring and rotation, before the pixel aspect is applied. A stored frame is made upright by
+    after `crop`, mirroring and rotation, before the pixel aspect is applied. A stored frame is made upright by
     flipping it left to right where `mirrored`, then turning it clockwise by `rotation` (0, 90, 180 or 270).
+    `timecode` is that of the first frame, and `attachments` counts files in it, such as fonts of subtitles.
+    `crop` are the columns and rows of a decoded frame that players do not show: left, top, right, bottom.
     `pts` has the presentation time of every frame that decodes, in units of `time_base` seconds, strictly
     increasing; `last_duration` is that of the last frame, in the same units. `missing_frames` counts frames that
     the container promises and that do not decode.
@@ -75,6 +77,7 @@ class VideoProbe(Model):
     start_time: Fraction = Fraction(0)
     keyframes: tuple[int, ...] = (0,)
     seekable: bool = True
+    crop: tuple[int, int, int, int] = (0, 0, 0, 0)
     stamps: tuple[int | None, ...] = ()
     tick_ratio: int = 1
     breaks: tuple[int, ...] = ()
@@ -82,6 +85,8 @@ class VideoProbe(Model):
     notes: tuple[str, ...] = ()
     language: str | None = None
     title: str | None = None
+    timecode: str | None = None
+    attachments: int = 0
 
     @property
     def frame_count(self) -> int:
@@ -95,7 +100,7 @@ class VideoProbe(Model):
 
     @property
     def stored_size(self) -> tuple[int, int]:
-        """(width, height) as decoded, before the picture is set upright."""
+        """(width, height) as decoded and cropped, before the picture is set upright."""
         return (self.height, self.width) if self.rotation % 180 else (self.width, self.height)
 
     def presentation_time(self, frame: int) -> Fraction:
