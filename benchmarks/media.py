@@ -108,8 +108,8 @@ def _faults(check: Callable[[VideoProbe, VideoProbe], list[str]], source: VideoP
 def check_given(path: Path, folder: Path) -> Row:
     """A film that was given; or a picture whose name begins with "style", which is read as the one of a style is."""
     if not path.name.startswith("style"):
-        return check_film("given", path, folder)
-    row = Row("style", path.name)
+        return check_film(path.name, path, folder)
+    row = Row(path.name, path.name)
     try:
         height, width = read_picture(path).shape[:2]
         row.result = f"{width}x{height}"

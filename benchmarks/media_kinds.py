@@ -18,6 +18,7 @@ FFV1 = ("-c:v", "ffv1")
 HEVC10 = ("-c:v", "libx265", "-preset", "ultrafast", "-crf", "10", "-pix_fmt", "yuv420p10le")
 QUIET = ("-x265-params", "log-level=none")
 MPEG2 = ("-c:v", "mpeg2video", "-q:v", "2", "-pix_fmt", "yuv420p")
+DV = ("-c:v", "dvvideo", "-pix_fmt", "yuv420p", "-r", "25", "-frames:v", "6")
 MPEG4 = ("-c:v", "mpeg4", "-q:v", "2", "-bf", "0")
 HOLE = "geq=r='r(X,Y)':g='g(X,Y)':b='b(X,Y)':a='255*gt(X,40)'"
 """Makes the left of a picture transparent."""
@@ -221,7 +222,8 @@ def _attachments(path: Path) -> None:
 
 GAPS = ("-vf", "select='not(between(n,3,6)+eq(n,20))'", "-fps_mode", "passthrough")
 """Leaves frames out, for which containers without times of their own write empty packets."""
-RESERVED = "colour_primaries=3:transfer_characteristics=3:matrix_coefficients=3"
+MEANINGLESS = "colour_primaries=0:transfer_characteristics=3:matrix_coefficients=0"
+"""Reserved code points, and the tag of RGB, on a picture of luma and chroma."""
 ENCRYPTED = ("-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "0" * 31 + "1", "-encryption_kid", "0" * 31 + "2")
 REFUSED = "refused"
 """What is expected of films that the farm must refuse."""
@@ -254,14 +256,17 @@ KINDS: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "no time stamps": ("no_pts.avi", silent("-c:v", "mpeg4", "-bf", "2", "-q:v", "2"), ""),
     "empty chunks": ("gaps.avi", plain("-c:v", "mjpeg", "-q:v", "2", *GAPS), ""),
     "empty chunks, B-frames": ("xvid.avi", plain("-c:v", "mpeg4", "-vtag", "XVID", "-bf", "2", "-q:v", "2", *GAPS), ""),
-    "DV in AVI": ("dv.avi", silent("-c:v", "dvvideo", "-pix_fmt", "yuv420p", "-r", "25", size="720x576"), ""),
+    "DV in AVI": (
+        "dv.avi",
+        silent("-c:v", "dvvideo", "-pix_fmt", "yuv420p", "-r", "25", "-frames:v", "6", size="720x576"),
+        "",
+    ),
     "MP3 in AVI": ("mp3.avi", lambda path: ffmpeg(*picture(), *noise(), *MPEG4, "-c:a", "libmp3lame", path), ""),
     "repeats in Theora": ("gaps.ogv", silent("-c:v", "libtheora", "-q:v", "9", *GAPS), ""),
-    "reserved colour tags": ("tags.m2v", silent(*MPEG2, "-bsf:v", f"mpeg2_metadata={RESERVED}"), ""),
-    "RGB tag on YUV": ("rgb_tag.mp4", plain(*X264, "-bsf:v", "h264_metadata=matrix_coefficients=0"), ""),
+    "colour tags without a meaning": ("tags.mp4", plain(*X264, "-bsf:v", f"h264_metadata={MEANINGLESS}"), ""),
     "joined recordings": ("joined.ts", _joined, ""),
     "animated AVIF": ("animated.avif", silent("-c:v", "libaom-av1", "-cpu-used", "8", "-crf", "10"), ""),
-    "animated WebP": ("animated.webp", silent("-c:v", "libwebp_anim", "-lossless", "1", "-r", "25"), ""),
+    "animated WebP": ("animated.webp", silent("-c:v", "libwebp_anim", "-lossless", "1", "-r", "25", size="64x48"), ""),
     "animated PNG": ("animated.apng", silent("-c:v", "apng", "-r", "25"), ""),
     "GIF": ("animated.gif", silent("-r", "25"), ""),
     "transparent GIF": ("clear.gif", silent("-r", "25", "-vf", f"format=rgba,{HOLE},{PALETTE}"), ""),

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 
 from farm.errors import VideoError
 from farm.media.color import with_known_tags, yuv_coding
+from farm.media.foreign import reading
 from farm.media.orientation import Orientation, set_upright
 from farm.media.packets import decode, demux
 from farm.media.source import display_name, open_source
@@ -112,19 +113,20 @@ class FrameReader:
         first = max(start - 1, 0) if self._deinterlaced else start
         skip = start - first
         graph: Graph | None = None
-        for frame in self._decode_frames(first):
-            if graph is None:
-                graph = self.picture_graph(frame)
-            graph.push(frame)
-            for picture in pull_all(graph):
-                if skip:
-                    skip -= 1
-                else:
+        with reading(display_name(self._probe.path)):
+            for frame in self._decode_frames(first):
+                if graph is None:
+                    graph = self.picture_graph(frame)
+                graph.push(frame)
+                for picture in pull_all(graph):
+                    if skip:
+                        skip -= 1
+                    else:
+                        yield self.finish(picture)
+            if graph is not None:
+                graph.push(None)
+                for picture in pull_all(graph):
                     yield self.finish(picture)
-        if graph is not None:
-            graph.push(None)
-            for picture in pull_all(graph):
-                yield self.finish(picture)
 
     def _decode_frames(self, start: int) -> Iterator[av.VideoFrame]:
         """Decoded frames from `start` to the end, each one's time checked; a failed seek is retried earlier."""

@@ -221,7 +221,8 @@ def _walk(path: str, visitor: FrameVisitor, *, threaded: bool, progress: Progres
                 frames = _note_packet(walk, packet)
                 for frame in frames:
                     _note_frame(walk, frame, container, stream, path)
-                    visitor.visit(frame)
+                    with reading(name):
+                        visitor.visit(frame)
                     if progress:
                         progress(len(walk.pts))
         if walk.probe:
