@@ -81,24 +81,28 @@ def restamp_ts(data: bytes, stamp: Stamp) -> bytes:
 
 
 def _read_pts(data: bytes, at: int) -> int:
-    high, middle, low = data[at] >> 1 & 7, int.from_bytes(data[at + 1 : at + 3]) >> 1, data[at + 3 : at + 5]
-    return high << 30 | middle << 15 | int.from_bytes(low) >> 1
+    high, middle, low = data[at] >> 1 & 7, int.from_bytes(data[at + 1 : at + 3], "big") >> 1, data[at + 3 : at + 5]
+    return high << 30 | middle << 15 | int.from_bytes(low, "big") >> 1
 
 
 def _write_pts(pts: int, prefix: int) -> bytes:
     pts %= 1 << 33
     high = prefix << 4 | (pts >> 30) << 1 | 1
-    return bytes([high]) + ((pts >> 15 & 0x7FFF) << 1 | 1).to_bytes(2) + ((pts & 0x7FFF) << 1 | 1).to_bytes(2)
+    return (
+        bytes([high])
+        + ((pts >> 15 & 0x7FFF) << 1 | 1).to_bytes(2, "big")
+        + ((pts & 0x7FFF) << 1 | 1).to_bytes(2, "big")
+    )
 
 
 def restamp_flv(data: bytes, stamp: Stamp) -> bytes:
     """FLV with other times of its picture, ticks of 1/1000 s."""
     changed, number, at = bytearray(data), 0, 13
     while at + 11 < len(data):
-        size = int.from_bytes(data[at + 1 : at + 4])
+        size = int.from_bytes(data[at + 1 : at + 4], "big")
         if data[at] == 9 and data[at + 12] == 1:  # a coded picture, and not a header
-            time = stamp(number, data[at + 7] << 24 | int.from_bytes(data[at + 4 : at + 7]))
-            changed[at + 4 : at + 8] = ((time or 0) & 0xFFFFFF).to_bytes(3) + bytes([(time or 0) >> 24 & 0xFF])
+            time = stamp(number, data[at + 7] << 24 | int.from_bytes(data[at + 4 : at + 7], "big"))
+            changed[at + 4 : at + 8] = ((time or 0) & 0xFFFFFF).to_bytes(3, "big") + bytes([(time or 0) >> 24 & 0xFF])
             number += 1
         at += 15 + size
     return bytes(changed)
@@ -109,11 +113,11 @@ def restamp_mkv(data: bytes, stamp: Stamp) -> bytes:
     changed, number, cluster = bytearray(data), 0, 0
     for identity_, begin, end in ebml(data, 0, len(data)):
         if identity_ == 0xE7:
-            cluster = int.from_bytes(data[begin:end])
+            cluster = int.from_bytes(data[begin:end], "big")
         if identity_ in (0xA3, 0xA1) and data[begin] == 0x81:
-            time = int.from_bytes(data[begin + 1 : begin + 3], signed=True)
+            time = int.from_bytes(data[begin + 1 : begin + 3], "big", signed=True)
             moved = stamp(number, cluster + time)
-            changed[begin + 1 : begin + 3] = ((moved or 0) - cluster).to_bytes(2, signed=True)
+            changed[begin + 1 : begin + 3] = ((moved or 0) - cluster).to_bytes(2, "big", signed=True)
             number += 1
     return bytes(changed)
 
@@ -125,10 +129,10 @@ def ebml(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
     """(identity, begin, end) of elements of Matroska, those of the segment, clusters and block groups one by one."""
     while at < end:
         length = 9 - data[at].bit_length()
-        identity_ = int.from_bytes(data[at : at + length])
+        identity_ = int.from_bytes(data[at : at + length], "big")
         at += length
         length = 9 - data[at].bit_length()
-        size = int.from_bytes(data[at : at + length]) & ~(1 << 7 * length)
+        size = int.from_bytes(data[at : at + length], "big") & ~(1 << 7 * length)
         at += length
         if size == (1 << 7 * length) - 1:
             size = end - at
@@ -159,7 +163,12 @@ def damaged(change: Change, suffix: str, *, variable: bool = False) -> Make:
     def make(path: Path, chance: random.Random) -> float:
         data = plain(path, *((*X264, "-bf", "0", *UNEVEN) if variable else ()))
         times: list[int] = []
-        RESTAMP[suffix](data, lambda _, time: times.append(time) or time)
+
+        def note(_: int, time: int) -> int:
+            times.append(time)
+            return time
+
+        RESTAMP[suffix](data, note)
         changed = change(chance, times)
         path.write_bytes(RESTAMP[suffix](data, lambda number, _: changed[number]))
         return VARIABLE_SECONDS if variable else SECONDS

@@ -25,7 +25,8 @@ def webp_as_matroska(data: bytes) -> bytes:
     written = io.BytesIO()
     with Image.open(io.BytesIO(data), formats=["WEBP"]) as picture, av.open(written, "w", format="matroska") as film:
         stream = film.add_stream("ffv1", rate=Fraction(1000))
-        stream.width, stream.height, stream.pix_fmt = *picture.size, "bgra"
+        width, height = picture.size
+        stream.width, stream.height, stream.pix_fmt = width, height, "bgra"
         stream.time_base = stream.codec_context.time_base = MILLISECONDS
         shown = 0
         for number in range(getattr(picture, "n_frames", 1)):

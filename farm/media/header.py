@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import IO, Any
 
 from farm.errors import InputError
@@ -37,7 +38,7 @@ def read_header(path: str, stream_id: int, number: int) -> PictureHeader:
     counts as one that says nothing: whether the film can be read at all is for the demuxer to say.
     """
     try:
-        with open_remote(path) if is_remote(path) else open(path, "rb") as file:  # noqa: PTH123  both are files
+        with _opened(path) as file:
             head = file.read(12)
             end = file.seek(0, 2)
             if head[:4] == b"\x1a\x45\xdf\xa3":
@@ -49,17 +50,36 @@ def read_header(path: str, stream_id: int, number: int) -> PictureHeader:
     return PictureHeader()
 
 
+def _opened(path: str) -> Any:
+    return open_remote(path) if is_remote(path) else Path(path).open("rb")
+
+
 _TS_PACKET, _SYNC, _TS_PACKETS_READ = 188, 0x47, 4096
 
 
 def is_scrambled(path: str) -> bool:
     """Whether most packets at the beginning of an MPEG transport stream say that they are (ISO/IEC 13818-1, 2.4.3)."""
     with contextlib.suppress(OSError, InputError):
-        with open_remote(path) if is_remote(path) else open(path, "rb") as file:  # noqa: PTH123  both are files
+        with _opened(path) as file:
             data = file.read(_TS_PACKET * _TS_PACKETS_READ)
         heads = [data[at : at + 4] for at in range(0, len(data) - 3, _TS_PACKET)]
         scrambled = sum(head[3] >> 6 in (2, 3) for head in heads)
         return all(head[0] == _SYNC for head in heads) and scrambled > len(heads) / 2
+    return False
+
+
+def is_whole_riff(path: str) -> bool:
+    """Whether all parts of an AVI end within the file (OpenDML files have several), so that its index is all there."""
+    with contextlib.suppress(OSError, InputError, struct.error), _opened(path) as file:
+        end = file.seek(0, 2)
+        at = 0
+        while at + 8 <= end:
+            file.seek(at)
+            name, size = struct.unpack("<4sI", file.read(8))
+            at += 8 + size + size % 2
+            if name != b"RIFF" or not size:
+                break
+        return bool(at and at <= end)
     return False
 
 

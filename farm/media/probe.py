@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 from farm.errors import VideoError
 from farm.media.color import color_tags, with_known_tags
 from farm.media.foreign import reading
-from farm.media.header import PictureHeader, is_scrambled, read_header
+from farm.media.header import PictureHeader, is_scrambled, is_whole_riff, read_header
 from farm.media.orientation import Orientation, orientation_of_matrix
 from farm.media.packets import decode, demux, is_flush, repeats_a_picture
 from farm.media.source import container_name, content_hash, display_name, encrypted, open_source, pick_video_stream
@@ -202,7 +202,7 @@ def _walk(path: str, visitor: FrameVisitor, *, threaded: bool, progress: Progres
         stream = pick_video_stream(container, path)
         stream.thread_type = "AUTO" if threaded else "NONE"
         walk.joinable = bool(container.format.flags & Flags.ts_discont.value)
-        walk.promised = _promised_frames(container, stream)
+        walk.promised = _promised_frames(container, stream, path)
         furthest = Fraction(0)
         packets = demux(container, name)
         while True:
@@ -227,7 +227,7 @@ def _walk(path: str, visitor: FrameVisitor, *, threaded: bool, progress: Progres
                         progress(len(walk.pts))
         if walk.probe:
             walk.estimated_shortfall = _estimated_shortfall(container, walk, furthest)
-            if container.format.name == "avi" and stream.index_entries:
+            if container.format.name == "avi" and walk.promised:
                 walk.repeated_until = max(stream.frames, walk.repeated_until or 0)
     return walk
 
@@ -363,7 +363,7 @@ def _tag(stream: Stream, key: str) -> str | None:
     return value if value and value != "und" else None
 
 
-def _promised_frames(container: InputContainer, stream: VideoStream) -> int:
+def _promised_frames(container: InputContainer, stream: VideoStream, path: str) -> int:
     """How many samples the container lists, without those that an edit list hides; 0 where it lists none.
 
     The index of an AVI does not list empty chunks, which repeat a picture. The number in its header counts them.
@@ -371,7 +371,7 @@ def _promised_frames(container: InputContainer, stream: VideoStream) -> int:
     name = container.format.name
     if "mp4" in name:
         return sum(not entry.is_discard for entry in stream.index_entries)
-    return len(stream.index_entries) if name == "avi" else 0
+    return len(stream.index_entries) if name == "avi" and is_whole_riff(path) else 0
 
 
 def _estimated_shortfall(container: InputContainer, walk: _Walk, furthest: Fraction) -> int:

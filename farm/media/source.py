@@ -81,7 +81,7 @@ def open_source(path: str) -> InputContainer:
     name = display_name(path)
     with reading(name):
         if is_animated_webp(head):
-            return av.open(io.BytesIO(stand_in(path) or b""), container_options=reading_limits())
+            return av.open(io.BytesIO(stand_in(path) or b""), "r", container_options=reading_limits())
         try:
             return av.open(source, metadata_errors="replace", container_options=reading_limits())
         except av.FFmpegError as error:
