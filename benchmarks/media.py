@@ -208,10 +208,11 @@ def check_beside(source: VideoProbe, film: VideoProbe) -> list[str]:
     if len(source.subtitles) != len(film.subtitles):
         faults.append(f"{len(film.subtitles)} subtitle streams, not {len(source.subtitles)}")
     before, after = (chapters(one.path) for one in (source, film))
-    if source.attachments != film.attachments and film.container == "matroska,webm":
-        faults.append(f"{film.attachments} attachments, not {source.attachments}")
-    if source.timecode != film.timecode:
-        faults.append(f"the timecode is {film.timecode}, not {source.timecode}")
+    (fonts, timecode), (kept, shown) = (attached(one.path) for one in (source, film))
+    if fonts != kept and film.container == "matroska,webm":
+        faults.append(f"{kept} attachments, not {fonts}")
+    if timecode != shown:
+        faults.append(f"the timecode is {shown}, not {timecode}")
     return faults + ([] if before == after else [f"chapters {after}, not {before}"])
 
 
@@ -263,6 +264,14 @@ def chapters(path: str) -> list[tuple[float, float]]:
             (round(float(c["start"] * c["time_base"]), 2), round(float(c["end"] * c["time_base"]), 2))
             for c in container.chapters()
         ]
+
+
+def attached(path: str) -> tuple[int, str | None]:
+    """The number of files in a film, such as fonts, and the timecode of its first frame."""
+    with av.open(ffmpeg_url(path)) as container:
+        places = [container.metadata, *(stream.metadata for stream in container.streams)]
+        labels = [value for tags in places for key, value in tags.items() if key.lower() == "timecode"]
+        return len(container.streams.attachments), labels[0] if labels else None
 
 
 def _output(probe: VideoProbe, stream: str, *options: str) -> bytes:

@@ -224,19 +224,15 @@ def film_command(
         for number, track in enumerate(subtitles):
             streams.append(source[str(track.stream.index)])
             options[f"c:s:{number}"] = track.codec
-        if probe.attachments and extension == ".mkv":
-            streams.append(source["t"])  # fonts of the subtitles
-            options["c:t"] = "copy"
     elif probe.subtitles:
         # ffmpeg does not cut a subtitle that is being shown where the range begins, it moves the film instead.
         notes.append("subtitles are left out of a part of a film")
     options["map_metadata"] = 1
     options["map_chapters"] = 1 if whole else -1
-    # Three spellings of the same stream, because an option can be given only once here.
+    # Two spellings of the same stream, because an option can be given only once here.
     for option, key, value in (
         ("metadata:s:v:0", "language", probe.language),
         ("metadata:s:v", "title", probe.title),
-        ("metadata:s:0", "timecode", probe.timecode if frame_range.start == 0 else None),
     ):
         if value:
             options[option] = f"{key}={value}"

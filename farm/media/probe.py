@@ -322,8 +322,6 @@ def describe(frame: av.VideoFrame, container: InputContainer, stream: VideoStrea
         start_time=Fraction(container.start_time or 0, av.time_base),
         language=_tag(stream, "language"),
         title=_tag(stream, "title"),
-        timecode=_tag(stream, "timecode") or container.metadata.get("timecode"),
-        attachments=len(container.streams.attachments),
     )
 
 

@@ -36,7 +36,6 @@ class VideoProbe(Model):
     `width`, `height` and `pixel_aspect` are those of the upright picture: stored pixels (what is decoded)
     after `crop`, mirroring and rotation, before the pixel aspect is applied. A stored frame is made upright by
     flipping it left to right where `mirrored`, then turning it clockwise by `rotation` (0, 90, 180 or 270).
-    `timecode` is that of the first frame, and `attachments` counts files in it, such as fonts of subtitles.
     `crop` are the columns and rows of a decoded frame that players do not show: left, top, right, bottom.
     `pts` has the presentation time of every frame that decodes, in units of `time_base` seconds, strictly
     increasing; `last_duration` is that of the last frame, in the same units. `missing_frames` counts frames that
@@ -85,8 +84,6 @@ class VideoProbe(Model):
     notes: tuple[str, ...] = ()
     language: str | None = None
     title: str | None = None
-    timecode: str | None = None
-    attachments: int = 0
 
     @property
     def frame_count(self) -> int:
