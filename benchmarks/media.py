@@ -1,7 +1,8 @@
 """Does every kind of film come out of the farm as it went in? An identity render of each, compared with the source.
 
     python -m benchmarks.media                    every odd kind in media_kinds.py, made by ffmpeg: make test-media
-    python -m benchmarks.media clip.mov ...       your own films
+    python -m benchmarks.media clip.mov ...       your own films, and all files of folders
+    python -m benchmarks.media --kinds GIF ...    some of the odd kinds
 
 Prints a row for each film: its kind, the source, what came out, and the verdict, which is `right` or what is wrong.
 Writes media.json, and exits with 1 if a film is wrong. Compared are the number and the times of the frames; pictures
@@ -17,6 +18,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -25,10 +27,11 @@ import av
 import numpy as np
 
 from benchmarks.media_kinds import KINDS, REFUSED
-from farm.errors import FarmError
+from farm.errors import FarmError, first_line
 from farm.job import JobRecord
 from farm.media.color import yuv_coding
-from farm.media.ffmpeg import ffmpeg_binary
+from farm.media.ffmpeg import ffmpeg_binary, reason_of_failure
+from farm.media.pictures import read_picture
 from farm.media.probe import probe_video
 from farm.media.source import ffmpeg_url
 from farm.plan import Runtime, VideoProbe, plan_tasks
@@ -76,23 +79,45 @@ def check_film(kind: str, path: Path, folder: Path, expected: str = "") -> Row:
     row = Row(kind, path.name)
     try:
         record = identity(path, output)
+        source, film = record.probe, probe_video(str(output))
     except FarmError as error:
         row.result = f"refused: {error}"
         row.faults = () if expected == REFUSED or (not expected and error.remedy) else ("must not be refused",)
         if not error.remedy:
             row.faults = ("is refused without saying what to do",)
         return row
+    except Exception as error:  # a traceback of the farm is a fault like any other
+        row.faults = (f"{type(error).__name__}: {first_line(error)}",)
+        return row
+    row.source, row.result = describe(source), describe(film)
     if expected == REFUSED:
         row.faults = ("must be refused",)
         return row
-    source, film = record.probe, probe_video(str(output))
-    row.source = describe(source)
-    row.result = describe(film)
-    row.faults = tuple(
-        fault
-        for check in (check_times, check_pictures, check_aspect, check_sound, check_beside)
-        for fault in check(source, film)
-    )
+    checks = (check_times, check_pictures, check_aspect, check_sound, check_beside)
+    row.faults = tuple(fault for check in checks for fault in _faults(check, source, film))
+    return row
+
+
+def _faults(check: Callable[[VideoProbe, VideoProbe], list[str]], source: VideoProbe, film: VideoProbe) -> list[str]:
+    try:
+        return check(source, film)
+    except subprocess.CalledProcessError as error:
+        return [f"ffmpeg fails: {reason_of_failure(error.stderr.decode(errors='replace'))}"]
+
+
+def check_given(path: Path, folder: Path) -> Row:
+    """A film that was given; or a picture whose name begins with "style", which is read as the one of a style is."""
+    if not path.name.startswith("style"):
+        return check_film(path.name, path, folder)
+    row = Row(path.name, path.name)
+    try:
+        height, width = read_picture(path).shape[:2]
+        row.result = f"{width}x{height}"
+    except FarmError as error:
+        row.result = f"refused: {error}"
+        row.faults = () if error.remedy else ("is refused without saying what to do",)
+    except Exception as error:
+        row.faults = (f"{type(error).__name__}: {first_line(error)}",)
     return row
 
 
@@ -183,6 +208,11 @@ def check_beside(source: VideoProbe, film: VideoProbe) -> list[str]:
     if len(source.subtitles) != len(film.subtitles):
         faults.append(f"{len(film.subtitles)} subtitle streams, not {len(source.subtitles)}")
     before, after = (chapters(one.path) for one in (source, film))
+    (fonts, timecode), (kept, shown) = (attached(one.path) for one in (source, film))
+    if fonts != kept and film.container == "matroska,webm":
+        faults.append(f"{kept} attachments, not {fonts}")
+    if timecode != shown:
+        faults.append(f"the timecode is {shown}, not {timecode}")
     return faults + ([] if before == after else [f"chapters {after}, not {before}"])
 
 
@@ -193,9 +223,14 @@ def decoded(probe: VideoProbe, *, deinterlace: bool) -> np.ndarray:
     rgb = probe.color.space == "gbr" or probe.pixel_format.startswith(("bgr", "rgb", "argb", "gbr"))
     read = "" if rgb else f":in_color_matrix={coding.matrix}:in_range={coding.range}"
     filters = ["bwdif=mode=send_frame:deint=interlaced"] if deinterlace else []
+    if not rgb:  # the scaler refuses pictures with tags that it does not know
+        filters.append("setparams=colorspace=unknown:color_primaries=unknown:color_trc=unknown")
     filters.append(f"scale=flags=lanczos+accurate_rnd+full_chroma_int+full_chroma_inp{read}")
     filters.append(f"format=rgb24,scale={width}:{height}:flags=area+accurate_rnd")
-    if probe.has_alpha and probe.pixel_format.endswith(("argb", "rgba")):
+    if probe.has_alpha and probe.container in ("gif", "apng", "webp"):
+        white = "[a]drawbox=color=white:thickness=fill:replace=1[w];[w][b]overlay=format=gbrp"
+        filters = [f"format=rgba,split[a][b];{white}", *filters]
+    elif probe.has_alpha and probe.pixel_format.endswith(("argb", "rgba")):
         filters = ["format=gbrap,premultiply=inplace=1", *filters]
     raw = _output(probe, f"0:{probe.stream_index}", "-vf", ",".join(filters), "-fps_mode", "passthrough",
                   "-f", "rawvideo", "-pix_fmt", "rgb24")  # fmt: skip
@@ -231,6 +266,14 @@ def chapters(path: str) -> list[tuple[float, float]]:
         ]
 
 
+def attached(path: str) -> tuple[int, str | None]:
+    """The number of files in a film, such as fonts, and the timecode of its first frame."""
+    with av.open(ffmpeg_url(path)) as container:
+        places = [container.metadata, *(stream.metadata for stream in container.streams)]
+        labels = [value for tags in places for key, value in tags.items() if key.lower() == "timecode"]
+        return len(container.streams.attachments), labels[0] if labels else None
+
+
 def _output(probe: VideoProbe, stream: str, *options: str) -> bytes:
     command = [ffmpeg_binary(), "-v", "error", "-nostdin", "-i", ffmpeg_url(probe.path), "-map", stream, *options, "-"]
     return subprocess.run(command, capture_output=True, check=True).stdout
@@ -245,16 +288,20 @@ def table(rows: list[Row]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("films", nargs="*", type=Path)
+    parser.add_argument("--kinds", nargs="+", help="Names of kinds in media_kinds.py.")
     parser.add_argument("--output", "-o", type=Path, default=Path("media.json"))
     options = parser.parse_args()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="farm-media-") as name:
         folder = Path(name)
-        for kind, (file, make, expected) in () if options.films else KINDS.items():
+        chosen = options.kinds if options.kinds else () if options.films else KINDS
+        for kind in chosen:
+            file, make, expected = KINDS[kind]
             make(folder / file)
             rows.append(check_film(kind, folder / file, folder / str(len(rows)), expected))
-        for film in options.films:
-            rows.append(check_film("given", film, folder / str(len(rows))))
+        for given in options.films:
+            for film in sorted(given.iterdir()) if given.is_dir() else [given]:
+                rows.append(check_given(film, folder / str(len(rows))))
     print(table(rows))
     options.output.write_text(
         json.dumps([dataclasses.asdict(row) | {"verdict": row.verdict} for row in rows], indent=1)

@@ -17,6 +17,8 @@ def plan_lines(plan: RenderPlan, work: WorkEstimate, storage: StorageEstimate, p
     """Shots and chunks, the work in optimiser steps, and the storage of a job directory."""
     rate = float(probe.frame_rate)
     yield f"{probe.path}: {len(plan.frames)} frames at {rate:.3f}/s, rendered at {plan.width}x{plan.height}"
+    for note in probe.notes:
+        yield f"note     {note}"
     yield f"{len(plan.shots)} shots, {len(plan.chunks)} chunks, {plan.passes} passes"
     for shot in plan.shots[:SHOTS_LISTED]:
         count = sum(chunk.shot == shot.index for chunk in plan.chunks)

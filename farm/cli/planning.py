@@ -35,6 +35,7 @@ def plan_film(options: Mapping[str, Any], workers: int | None) -> tuple[RenderSp
     warning = space_warning(storage.total, free, "the job")
     report = {
         **plan.model_dump(mode="json"),
+        "notes": list(scan.probe.notes),
         "work": {**work.model_dump(), "chunking_overhead": work.chunking_overhead},
         "storage": {**storage.model_dump(), "warning": warning},
     }

@@ -411,7 +411,7 @@ def _report_of(
         "output_bytes": film["bytes"],
         "output_sha256": film["file"],
         "keep": keep,
-        "notes": notes,
+        "notes": [*prepared.scan.probe.notes, *notes],
         **figures,
     }
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import av
+
 from farm.plan.video import ColorTags
 
 _RANGE = {1: "tv", 2: "pc"}
@@ -56,6 +58,8 @@ _TRANSFER = {
     17: "smpte428",
     18: "arib-std-b67",
 }
+_UNSPECIFIED = 2
+"""The code point of a missing tag."""
 _SCALER_MATRIX = {
     "bt709": "bt709",
     "fcc": "fcc",
@@ -91,6 +95,21 @@ def color_tags(
         primaries=_PRIMARIES.get(int(primaries or 2)),
         transfer=_TRANSFER.get(int(transfer or 2)),
     )
+
+
+def with_known_tags(frame: av.VideoFrame) -> av.VideoFrame:
+    """The frame, without tags that mean nothing to ffmpeg's scaler: it refuses frames that have them.
+
+    These are reserved code points, and the tag of RGB on a picture of luma and chroma.
+    """
+    space, primaries, transfer = int(frame.colorspace), int(frame.color_primaries), int(frame.color_trc)
+    if space not in (2, *_SPACE) or (space == 0 and not frame.format.is_rgb):
+        frame.colorspace = _UNSPECIFIED
+    if primaries not in _PRIMARIES:
+        frame.color_primaries = _UNSPECIFIED
+    if transfer not in _TRANSFER:
+        frame.color_trc = _UNSPECIFIED
+    return frame
 
 
 def yuv_coding(tags: ColorTags, stored_height: int) -> YuvCoding:

@@ -8,6 +8,7 @@ on two machines cannot disagree on which picture is frame 1234.
 from __future__ import annotations
 
 import bisect
+import collections
 from collections.abc import Collection, Iterator
 from types import TracebackType
 
@@ -18,8 +19,10 @@ from av.filter import Graph
 from av.video.stream import VideoStream
 
 from farm.errors import VideoError
-from farm.media.color import yuv_coding
+from farm.media.color import with_known_tags, yuv_coding
+from farm.media.foreign import reading
 from farm.media.orientation import Orientation, set_upright
+from farm.media.packets import decode, demux
 from farm.media.source import display_name, open_source
 from farm.media.tonemap import tone_map
 from farm.plan import VideoProbe
@@ -28,6 +31,9 @@ from farm.spec import FrameRange
 _SEEK_ATTEMPTS = 3
 """Key frames tried, each earlier than the one before, until decoding starts over at the first frame."""
 
+_ON_WHITE = ("gif", "apng", "webp")
+"""Containers of pictures for pages, which have a white ground."""
+
 
 class FrameReader:
     """Decodes ranges of frames of a probed video; a context manager, for one thread.
@@ -35,9 +41,10 @@ class FrameReader:
     `size` is (width, height) of the upright frames; the source's own by default. Colours are converted with
     the stream's own matrix and range (see `farm.media.color`), scaling is Lanczos, deeper samples become
     8 bit. Interlaced frames are deinterlaced (bwdif, one picture per frame). A picture with an alpha
-    channel is put on black; the separate alpha layer of VP8 and VP9 is ignored. HLG and PQ become BT.709
-    (see `farm.media.tonemap`). The pixel aspect is not applied. `as_stored` may name what is left out of this:
-    "interlaced" frames stay as they are, "hdr" pictures keep their transfer function.
+    channel is put on black, that of a GIF, an APNG or a WebP on white as a still is; the separate alpha layer of VP8
+    and VP9 is ignored. HLG and PQ become BT.709 (see `farm.media.tonemap`). The pixel aspect is not applied.
+    `as_stored` may name what is left out of this: "interlaced" frames stay as they are, "hdr" pictures keep their
+    transfer function.
 
     Memory holds a few decoded frames, whatever the range. Reading on where the last range ended costs no seek.
     """
@@ -51,6 +58,14 @@ class FrameReader:
         self._container: InputContainer | None = None
         self._pictures: Iterator[np.ndarray] = iter(())
         self._next = -1
+        self._stamps = probe.stamps or probe.pts
+        """The times of all frames in the file, as the decoder gives them."""
+        repeated = {stamp for stamp, count in collections.Counter(self._stamps).items() if count > 1}
+        self._index_of = {
+            stamp: index for index, stamp in enumerate(self._stamps) if stamp is not None and stamp not in repeated
+        }
+        self._anchors = [k for k in probe.keyframes if probe.seekable and self._stamps[k] in self._index_of]
+        """Key frames that can be told by their time."""
 
     def __enter__(self) -> FrameReader:
         return self
@@ -98,19 +113,20 @@ class FrameReader:
         first = max(start - 1, 0) if self._deinterlaced else start
         skip = start - first
         graph: Graph | None = None
-        for frame in self._decode_frames(first):
-            if graph is None:
-                graph = self.picture_graph(frame)
-            graph.push(frame)
-            for picture in pull_all(graph):
-                if skip:
-                    skip -= 1
-                else:
+        with reading(display_name(self._probe.path)):
+            for frame in self._decode_frames(first):
+                if graph is None:
+                    graph = self.picture_graph(frame)
+                graph.push(frame)
+                for picture in pull_all(graph):
+                    if skip:
+                        skip -= 1
+                    else:
+                        yield self.finish(picture)
+            if graph is not None:
+                graph.push(None)
+                for picture in pull_all(graph):
                     yield self.finish(picture)
-        if graph is not None:
-            graph.push(None)
-            for picture in pull_all(graph):
-                yield self.finish(picture)
 
     def _decode_frames(self, start: int) -> Iterator[av.VideoFrame]:
         """Decoded frames from `start` to the end, each one's time checked; a failed seek is retried earlier."""
@@ -133,7 +149,7 @@ class FrameReader:
     def _starting_points(self, start: int) -> Iterator[int | None]:
         """Key frames to seek to, nearest first; None stands for the beginning of the file, without a seek."""
         if self._probe.seekable:
-            known = self._probe.keyframes
+            known = self._anchors
             end = bisect.bisect_right(known, start)
             yield from (k for k in reversed(known[max(end - _SEEK_ATTEMPTS, 0) : end]) if k > 0)
         yield None
@@ -141,17 +157,21 @@ class FrameReader:
     def _decode_from(self, keyframe: int | None) -> Iterator[tuple[int, av.VideoFrame]]:
         """(index, frame) in presentation order, from a key frame at or before `keyframe` on."""
         container, stream = self._rewind() if keyframe is None else self._seek(keyframe)
-        frames = _decode_tolerantly(container, stream)
+        frames = _decode_tolerantly(container, stream, self._probe.path)
         if not self._probe.seekable:
             yield from enumerate(frames)
             return
         # Until a key frame, what comes out after a seek may be built on references that were never decoded.
         anchored = keyframe is None
+        following = 0 if keyframe is None else -1
         for frame in frames:
-            index = None if frame.pts is None else self._index_of.get(frame.pts)
+            index = self._index_of.get(frame.pts) if frame.pts is not None else None
+            if 0 <= following < len(self._stamps) and frame.pts == self._stamps[following]:
+                index = following  # also where the time is missing, or another frame has the same
             anchored = anchored or (frame.key_frame and index is not None)
             if anchored and index is not None:
                 yield index, frame
+                following = index + 1
 
     def _rewind(self) -> tuple[InputContainer, VideoStream]:
         if self._container is not None:
@@ -161,7 +181,6 @@ class FrameReader:
         assert isinstance(stream, VideoStream)
         # A damaged file is decoded as the probe did it: threads lose good frames beside a bad one.
         stream.thread_type = "NONE" if self._probe.missing_frames else "AUTO"
-        self._index_of = {pts: index for index, pts in enumerate(self._probe.pts)}
         return self._container, stream
 
     def _seek(self, keyframe: int) -> tuple[InputContainer, VideoStream]:
@@ -172,16 +191,14 @@ class FrameReader:
         stream = container.streams[self._probe.stream_index]
         assert isinstance(stream, VideoStream)
         try:
-            container.seek(self._probe.pts[keyframe], stream=stream, backward=True)
+            container.seek(self._stamps[keyframe] or 0, stream=stream, backward=True)
         except av.FFmpegError:
             return self._rewind()
         return container, stream
 
     def _keyframe_before(self, frame: int) -> int:
-        if not self._probe.seekable:
-            return 0
-        before = bisect.bisect_right(self._probe.keyframes, frame)
-        return self._probe.keyframes[before - 1] if before else 0
+        before = bisect.bisect_right(self._anchors, frame)
+        return self._anchors[before - 1] if before else 0
 
     def picture_graph(self, frame: av.VideoFrame) -> Graph:
         """A filter graph for frames like `frame`: deinterlace, convert, scale.
@@ -197,6 +214,10 @@ class FrameReader:
         ]
         if self._deinterlaced:
             nodes.append(graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced"))
+        if any(self._probe.crop):
+            left, top, right, bottom = self._probe.crop
+            shown = (frame.width - left - right, frame.height - top - bottom)
+            nodes.append(graph.add("crop", f"{shown[0]}:{shown[1]}:{left}:{top}:exact=1"))
         nodes += [
             graph.add(
                 "scale",
@@ -215,20 +236,15 @@ class FrameReader:
             pixels = tone_map(pixels, self._probe.color)
         elif pixels.shape[2] == 4:
             alpha = pixels[:, :, 3:].astype(np.uint16)
-            pixels = ((pixels[:, :, :3] * alpha + 127) // 255).astype(np.uint8)
+            behind = 255 if self._probe.container in _ON_WHITE else 0
+            pixels = ((pixels[:, :, :3] * alpha + behind * (255 - alpha) + 127) // 255).astype(np.uint8)
         return set_upright(pixels, self._orientation)
 
 
-def _decode_tolerantly(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+def _decode_tolerantly(container: InputContainer, stream: VideoStream, path: str) -> Iterator[av.VideoFrame]:
     """All frames that decode. The caller checks whether the ones it needs are among them."""
-    for packet in container.demux(stream):
-        try:
-            frames = packet.decode()
-        except av.FFmpegError:
-            continue
-        for frame in frames:
-            assert isinstance(frame, av.VideoFrame)
-            yield frame
+    for packet in demux(container, display_name(path), stream):
+        yield from (with_known_tags(frame) for frame in decode(packet) or [])
 
 
 def pull_all(graph: Graph) -> Iterator[av.VideoFrame]:

@@ -26,7 +26,8 @@ from farm.files.remote import fetch, is_remote
 from farm.files.storage import again
 from farm.media.encode import SUFFIX, Pipe, encode_segment, packets_in_order, wrong_count
 from farm.media.ffmpeg import FfmpegProcess, ffmpeg_binary, reason_of_failure
-from farm.media.source import ffmpeg_url, open_source, reading_limits
+from farm.media.one_clock import write_on_one_clock
+from farm.media.source import ffmpeg_url, open_source, reading_limits, stand_in
 from farm.media.tracks import audio_tracks, check_video_encoder, container_extension, subtitle_tracks
 from farm.media.verify import sounding_streams, verify_film
 from farm.plan import VideoProbe
@@ -52,6 +53,9 @@ class FilmTimes(NamedTuple):
     """Seconds after the container's start at which the other streams are entered; None from their beginning."""
     cut_length: Fraction | None
     """Seconds of the other streams that are taken; None to their end."""
+    others_later: Fraction = Fraction(0)
+    """Seconds by which all other streams are later than that clock says: the picture begins before the first time
+    that the container has, because its first frames have none."""
 
 
 def film_times(probe: VideoProbe, frames: FrameRange) -> FilmTimes:
@@ -65,6 +69,7 @@ def film_times(probe: VideoProbe, frames: FrameRange) -> FilmTimes:
         offsets=tuple(pts - first for pts in probe.pts[frames.start : frames.stop]),
         last_duration=probe.last_duration if whole_end else probe.pts[frames.stop] - probe.pts[frames.stop - 1],
         first_frame=max(begin, Fraction(0)) if whole_beginning else Fraction(0),
+        others_later=-begin if whole_beginning and -begin * probe.frame_rate > 1 else Fraction(0),
         cut_from=None if whole_beginning else begin,
         cut_length=None if whole_end else end - entered,
     )
@@ -153,14 +158,20 @@ def join_segments(
     temporary = output.with_name(f".{output.stem}.{uuid.uuid4().hex[:12]}{extension}")
     # The ffmpeg program cannot read object storage. A web address would show a signature in `ps`, and is not checked.
     source = output.with_name(f".{output.stem}.{uuid.uuid4().hex[:12]}.source") if is_remote(probe.path) else None
+    joined = output.with_name(f".{output.stem}.{uuid.uuid4().hex[:12]}.nut")
     try:
         if source is not None:
             fetch(probe.path, source)
         beside = probe if source is None else probe.model_copy(update={"path": str(source)})
+        if probe.breaks:
+            beside = write_on_one_clock(beside, joined)
+        elif (readable := stand_in(beside.path)) is not None:
+            joined.write_bytes(readable)
+            beside = beside.model_copy(update={"path": str(joined)})
         command, notes = film_command(ffmpeg_binary(), beside, frame_range, temporary, settings)
         _pipe_packets(command, segments, probe, frame_range, times, settings, progress)
-        copied = {s.index for s in probe.audio} if settings.audio == "copy" else set()
-        sounding = sounding_streams(probe, times.cut_from, times.cut_length) & copied
+        copied = {s.index for s in beside.audio} if settings.audio == "copy" else set()
+        sounding = sounding_streams(beside, times.cut_from, times.cut_length) & copied
         notes += tuple(f"audio stream {i} has no sound in this part of the film" for i in sorted(copied - sounding))
         verify_film(
             temporary,
@@ -171,9 +182,8 @@ def join_segments(
         before_it_is_there(temporary)
         _move_into_place(temporary, output)
     finally:
-        temporary.unlink(missing_ok=True)
-        if source is not None:
-            source.unlink(missing_ok=True)
+        for path in (temporary, joined, *([source] if source is not None else [])):
+            path.unlink(missing_ok=True)
     return notes
 
 
@@ -188,7 +198,7 @@ def film_command(
     extension = container_extension(str(output))
     times = film_times(probe, frame_range)
     picture = ffmpeg.input("pipe:0", format=_pipe_format(settings)[0], **_picture_input_options(times))
-    source = ffmpeg.input(ffmpeg_url(probe.path), **reading_limits(), **_source_input_options(times))
+    source = ffmpeg.input(ffmpeg_url(probe.path), **reading_limits(probe.container), **_source_input_options(times))
     # The last map matches nothing. It makes ffmpeg-python list the source, whose metadata is wanted in any case.
     streams = [picture["v:0"], source[_NO_STREAM]]
     options = {"c:v": "copy", **_clock_options(probe, times, extension)}
@@ -302,7 +312,7 @@ def _picture_input_options(times: FilmTimes) -> dict[str, Any]:
 
 
 def _source_input_options(times: FilmTimes) -> dict[str, Any]:
-    options = {}
+    options = {"itsoffset": _seconds(times.others_later)} if times.others_later else {}
     if times.cut_from is not None:
         options["ss"] = _seconds(times.cut_from)
     if times.cut_length is not None:

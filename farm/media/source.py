@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
+import itertools
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -18,14 +21,22 @@ from av.video.stream import VideoStream
 
 from farm.errors import InputError, VideoError
 from farm.files.remote import is_remote, is_web, open_remote, remote_identity
+from farm.media.animated import is_animated_webp, webp_as_matroska
+from farm.media.foreign import reading
+from farm.media.header import is_scrambled
 
 HASHED_URL_BYTES = 1 << 16
 """Bytes at the beginning of a film at a URL that its hash is made from."""
 _READ_BYTES = 1 << 20
+_HEAD_BYTES = 32
+_JPEG = b"\xff\xd8\xff"
+_MOTION_JPEG_SUFFIXES = (".mjpeg", ".mjpg", ".mjp")
+_FILM_JPEGS = 4
+"""JPEGs in a row, above which a file is taken for a film whatever its name is."""
 
 FILM_FORMATS = (
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,vvc,av1,obu,ivf,flv,live_flv,asf,ogg,nut,mxf,mxf_opatom,gxf,"
-    "rm,dv,vc1,yuv4mpegpipe,gif,apng,swf,nsv,wtv,ty,cdxl,flic,roq,bink,smk,dirac,3dostr,mlv,r3d"
+    "rm,dv,vc1,yuv4mpegpipe,gif,apng,mjpeg,swf,nsv,wtv,ty,cdxl,flic,roq,bink,smk,dirac,3dostr,mlv,r3d"
 )
 """libavformat's names of the formats that are opened.
 
@@ -44,9 +55,13 @@ def ffmpeg_url(path: str) -> str:
     return f"file:{path}"
 
 
-def reading_limits() -> dict[str, str]:
-    """Options with which libavformat, or the ffmpeg program before its `-i`, opens a file and nothing else."""
-    return {"protocol_whitelist": "file", "format_whitelist": FILM_FORMATS}
+def reading_limits(container: str = "") -> dict[str, str]:
+    """Options with which libavformat, or the ffmpeg program before its `-i`, opens a file and nothing else.
+
+    `container` is the probe's. Motion JPEG is named, because it would be taken for a picture otherwise.
+    """
+    limits = {"protocol_whitelist": "file", "format_whitelist": FILM_FORMATS}
+    return limits | ({"format": "mjpeg"} if container == "mjpeg" else {})
 
 
 def display_name(path: str) -> str:
@@ -59,14 +74,64 @@ def open_source(path: str) -> InputContainer:
     if not is_remote(path):
         _check_local(path)
     try:
-        source = open_remote(path) if is_remote(path) else ffmpeg_url(path)
+        source = _for_libavformat(path)
+        head = _head(path, source)
     except InputError as error:
         raise VideoError(error.problem, error.remedy) from None
-    try:
-        container = av.open(source, metadata_errors="replace", container_options=reading_limits())
-    except av.FFmpegError as error:
-        raise _open_error(path, error) from error
-    return container
+    name = display_name(path)
+    with reading(name):
+        if is_animated_webp(head):
+            return av.open(io.BytesIO(stand_in(path) or b""), "r", container_options=reading_limits())
+        try:
+            return av.open(source, metadata_errors="replace", container_options=reading_limits())
+        except av.FFmpegError as error:
+            if error.errno == errno.EINVAL and head.startswith(_JPEG) and _is_motion_jpeg(path):
+                return av.open(_for_libavformat(path), format="mjpeg", container_options=reading_limits())
+            raise _open_error(path, error) from error
+
+
+def stand_in(path: str) -> bytes | None:
+    """A film in a container that libavformat reads, for a file that it does not read; None where it does.
+
+    Raises VideoError.
+    """
+    if not is_animated_webp(_head(path)):
+        return None
+    with reading(display_name(path)), _opened(path) as file:
+        return webp_as_matroska(file.read())
+
+
+def container_name(container: InputContainer, path: str) -> str:
+    """Libavformat's name of the format of the file itself."""
+    name = str(container.format.name)
+    return "webp" if "matroska" in name and is_animated_webp(_head(path)) else name
+
+
+def _opened(path: str) -> Any:
+    return open_remote(path) if is_remote(path) else Path(path).open("rb")
+
+
+def _for_libavformat(path: str) -> Any:
+    return open_remote(path) if is_remote(path) else ffmpeg_url(path)
+
+
+def _head(path: str, remote: Any = None) -> bytes:
+    """The first bytes of a file; of a remote one that is open already, where it is given."""
+    if remote is not None and is_remote(path):
+        head = bytes(remote.read(_HEAD_BYTES))
+        remote.seek(0)
+        return head
+    with _opened(path) as file:
+        return bytes(file.read(_HEAD_BYTES))
+
+
+def _is_motion_jpeg(path: str) -> bool:
+    """Whether a file of JPEGs is a film. A still may have another behind it, such as a depth map or a gain map."""
+    if path.lower().endswith(_MOTION_JPEG_SUFFIXES):
+        return True
+    with av.open(_for_libavformat(path), format="mjpeg", container_options=reading_limits()) as container:
+        pictures = itertools.islice(container.demux(video=0), _FILM_JPEGS)
+        return sum(packet.size > 0 for packet in pictures) == _FILM_JPEGS
 
 
 def pick_video_stream(container: InputContainer, path: str) -> VideoStream:
@@ -74,22 +139,35 @@ def pick_video_stream(container: InputContainer, path: str) -> VideoStream:
 
     Raises VideoError where there is none, it cannot be decoded, or its frames are larger than LARGEST_FRAME.
     """
-    films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    with reading(display_name(path)):
+        films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not films:
         what = "only a cover picture" if container.streams.video else "no video stream"
         also = ", only sound" if container.streams.audio else ""
         raise VideoError(f"{display_name(path)} has {what}{also}", "give a file with moving pictures in it")
-    stream = max(films, key=lambda s: (bool(s.disposition & Disposition.default), (s.width or 0) * (s.height or 0)))
-    if stream.codec_context is None:
+    # One whose codec libavcodec does not know has no sides.
+    films = [s for s in films if s.codec_context is not None]
+    if not films:
         raise VideoError(
-            f"{display_name(path)} is coded in a way this ffmpeg cannot decode", "convert it to H.264 first"
+            f"{display_name(path)} is coded in a way this ffmpeg cannot decode",
+            "convert it to H.264 first; a film from a shop may be encrypted, and cannot be used then",
         )
+    # A stream of one picture beside one of several is the still of an animated AVIF.
+    stream = max(
+        films,
+        key=lambda s: (s.frames != 1, bool(s.disposition & Disposition.default), (s.width or 0) * (s.height or 0)),
+    )
     if (stream.width or 0) * (stream.height or 0) > LARGEST_FRAME:
         raise VideoError(
             f"{display_name(path)} says that its frames are {stream.width}x{stream.height} pixels",
             "scale it down first",
         )
     return stream
+
+
+def encrypted(path: str) -> VideoError:
+    """The error for a film whose picture is encrypted."""
+    return VideoError(f"{display_name(path)} is encrypted", "give a copy without protection")
 
 
 def content_hash(path: str) -> str:
@@ -135,6 +213,8 @@ def _open_error(path: str, error: av.FFmpegError) -> VideoError:
             f"{name} is not a film but text, a picture, or a list of other files",
             "give the film itself (MP4, MOV, MKV, WebM, AVI, MPEG-TS, ...); farm stylize paints a picture",
         )
+    if is_scrambled(path):
+        return encrypted(path)
     if isinstance(error, av.error.InvalidDataError):
         if not is_remote(path) and _looks_like_mp4(path):
             return VideoError(

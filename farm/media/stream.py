@@ -22,7 +22,10 @@ from av.filter import Graph
 from av.video.stream import VideoStream
 
 from farm.errors import EncodeError, UsageError, VideoError
+from farm.media.color import with_known_tags
 from farm.media.decode import FrameReader, pull_all
+from farm.media.foreign import reading
+from farm.media.packets import decode, demux
 from farm.media.probe import describe
 from farm.media.source import display_name, open_source, pick_video_stream
 
@@ -40,6 +43,7 @@ class LiveFilm:
     """
 
     def __init__(self, path: str, longest: int | None = None) -> None:
+        self._path = path
         self._container = open_source(path)
         self._stream = pick_video_stream(self._container, path)
         self._stream.thread_type = "AUTO"
@@ -48,7 +52,8 @@ class LiveFilm:
         if first is None:
             raise VideoError(f"nothing in {display_name(path)} can be decoded", "is the file whole?")
         self._first: av.VideoFrame | None = first
-        probe = describe(first, self._container, self._stream, path)
+        with reading(display_name(path)):
+            probe = describe(first, self._container, self._stream, path)
         scale = min(1.0, (longest or max(probe.width, probe.height)) / max(probe.width, probe.height))
         size = (max(16, round(probe.width * scale)), max(16, round(probe.height * scale)))
         self._reader = FrameReader(probe, size, as_stored=("interlaced",))
@@ -78,11 +83,8 @@ class LiveFilm:
         self._container.close()
 
     def _decode(self) -> Iterator[av.VideoFrame]:
-        for packet in self._container.demux(self._stream):
-            try:
-                yield from (frame for frame in packet.decode() if isinstance(frame, av.VideoFrame))
-            except av.FFmpegError:
-                continue
+        for packet in demux(self._container, display_name(self._path), self._stream):
+            yield from (with_known_tags(frame) for frame in decode(packet) or [])
 
 
 class LiveWriter:

@@ -34,8 +34,9 @@ class VideoProbe(Model):
     """One video file as the farm sees it.
 
     `width`, `height` and `pixel_aspect` are those of the upright picture: stored pixels (what is decoded)
-    after mirroring and rotation, before the pixel aspect is applied. A stored frame is made upright by
+    after `crop`, mirroring and rotation, before the pixel aspect is applied. A stored frame is made upright by
     flipping it left to right where `mirrored`, then turning it clockwise by `rotation` (0, 90, 180 or 270).
+    `crop` are the columns and rows of a decoded frame that players do not show: left, top, right, bottom.
     `pts` has the presentation time of every frame that decodes, in units of `time_base` seconds, strictly
     increasing; `last_duration` is that of the last frame, in the same units. `missing_frames` counts frames that
     the container promises and that do not decode.
@@ -43,7 +44,11 @@ class VideoProbe(Model):
     `stream_index` is the video stream among all streams. `start_time` is where the container's earliest stream
     begins, in seconds. `keyframes` are the frames at which decoding can start. Where `seekable` is false, the file's
     own time stamps are absent or contradictory, `pts` was made up from `frame_rate`, and a frame can only be found
-    by counting from the first. `content_hash` is the SHA-256 of the file (see `farm.media.source.content_hash`).
+    by counting from the first. `stamps` are the file's own times, by which a frame is recognised, in units of the
+    file's own tick, `tick_ratio` times `time_base`; it is empty where they are those in `pts`. Where recordings were
+    joined, `breaks` are the first frames of those with another clock, and `shifts` the seconds that were added to their
+    times (see `farm.media.times`). `notes` are lines for the user about what is odd in the file and how it was taken.
+    `content_hash` is the SHA-256 of the file (see `farm.media.source.content_hash`).
     """
 
     path: str
@@ -71,6 +76,12 @@ class VideoProbe(Model):
     start_time: Fraction = Fraction(0)
     keyframes: tuple[int, ...] = (0,)
     seekable: bool = True
+    crop: tuple[int, int, int, int] = (0, 0, 0, 0)
+    stamps: tuple[int | None, ...] = ()
+    tick_ratio: int = 1
+    breaks: tuple[int, ...] = ()
+    shifts: tuple[Fraction, ...] = ()
+    notes: tuple[str, ...] = ()
     language: str | None = None
     title: str | None = None
 
@@ -86,7 +97,7 @@ class VideoProbe(Model):
 
     @property
     def stored_size(self) -> tuple[int, int]:
-        """(width, height) as decoded, before the picture is set upright."""
+        """(width, height) as decoded and cropped, before the picture is set upright."""
         return (self.height, self.width) if self.rotation % 180 else (self.width, self.height)
 
     def presentation_time(self, frame: int) -> Fraction:

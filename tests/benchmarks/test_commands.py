@@ -151,6 +151,11 @@ CASES: dict[str, Case] = {
         "longjob.json",
         {"what", "cpu_seconds", "seconds", "mib"},
     ),
+    "media_times": Case(
+        lambda _, out: ["repeated.flv", "-o", str(out / "media_times.json")],
+        "media_times.json",
+        {"film", "made", "by_ffmpeg", "result", "verdict"},
+    ),
     "media": Case(
         lambda files, out: [files["clip.mp4"], "-o", str(out / "media.json")],
         "media.json",

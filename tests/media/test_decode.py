@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from fractions import Fraction
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from benchmarks import media_times
 from farm.errors import VideoError
 from farm.media.decode import FrameReader
 from farm.media.probe import probe_video
@@ -35,6 +37,27 @@ def test_any_range_is_the_same_frames_as_decoding_everything(clips: dict[str, Pa
             assert len(part) == stop - start
             for offset, picture in enumerate(part):
                 assert np.array_equal(picture, whole[start + offset]), start + offset
+
+
+@pytest.mark.media
+@pytest.mark.parametrize("damage", ["repeated", "joined", "before zero"])
+def test_a_film_with_bad_times_is_read_from_its_key_frames(tmp_path: Path, damage: str) -> None:
+    film = tmp_path / ("film.ts" if damage == "joined" else "film.mkv")
+    if damage == "joined":
+        media_times.joined(3, 1)(film, random.Random(1))
+    elif damage == "repeated":
+        media_times.damaged(media_times.repeated, ".mkv", variable=True)(film, random.Random(1))
+    else:
+        media_times.before_zero(film, random.Random(1))
+    probe = probe_video(str(film))
+    whole = _all(probe)
+    assert probe.seekable
+    assert probe.notes
+    assert list(probe.pts) != list(probe.stamps)
+    with FrameReader(probe) as reader:
+        for start in (probe.frame_count - 3, 12, 30, 0, 25):
+            for picture, expected in zip(reader.read(FrameRange(start, start + 3)), whole[start:], strict=False):
+                assert np.array_equal(picture, expected)
 
 
 def test_open_gop_really_has_frames_before_their_key_frame(clips: dict[str, Path]) -> None:

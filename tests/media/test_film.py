@@ -103,7 +103,13 @@ def test_the_command_for_a_part_without_sound() -> None:
     ],
 )
 def test_film_times(frames: FrameRange, expected: tuple[object, ...]) -> None:
-    assert tuple(film_times(PROBE, frames)) == expected
+    assert tuple(film_times(PROBE, frames)) == (*expected, Fraction(0))
+
+
+def test_sound_is_later_where_the_picture_begins_before_all_times_of_the_container() -> None:
+    early = PROBE.model_copy(update={"start_time": PROBE.presentation_time(0) + 1})
+    times = film_times(early, FrameRange(0, 4))
+    assert (times.first_frame, times.others_later) == (0, 1)
 
 
 @pytest.mark.parametrize(

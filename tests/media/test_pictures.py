@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from farm.errors import OutputError, PictureError
 from farm.media.pictures import read_picture, resize, to_16_bits, write_picture
@@ -214,6 +215,65 @@ def test_a_cmyk_profile_on_an_rgb_picture_is_ignored(tmp_path):
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     Image.fromarray(quadrants()).save(tmp_path / "wrong.png", icc_profile=lab)
     assert np.array_equal(read_picture(tmp_path / "wrong.png"), quadrants())
+
+
+@pytest.mark.parametrize("damage", ["text", "tag"])
+def test_a_damaged_exif_is_ignored(tmp_path, damage):
+    path = tmp_path / "exif.png"
+    text = PngInfo()
+    if damage == "text":
+        text.add_text("Raw profile type exif", "\nexif\n      20\nthis is no hexadecimal\n")
+    Image.fromarray(quadrants()).save(path, pnginfo=text, exif=b"Exif\0\0II*\0\xff\xff" if damage == "tag" else None)
+    assert np.array_equal(read_picture(path), quadrants())
+
+
+@pytest.mark.parametrize(("gamma", "middle"), [(1.0, 188), (0.45455, 128), (1 / 1.8, 146)])
+def test_a_png_with_a_gamma_of_its_own_becomes_srgb(tmp_path, gamma, middle):
+    path = tmp_path / "gamma.png"
+    chunk = PngInfo()
+    chunk.add(b"gAMA", struct.pack(">I", round(gamma * 100_000)))
+    Image.fromarray(np.full((4, 4, 3), 128, np.uint8)).save(path, pnginfo=chunk)
+    assert np.abs(read_picture(path).astype(int) - middle).max() <= 1
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_white_of_a_16_bit_jpeg_2000_stays_white(tmp_path, alpha):
+    path = tmp_path / "deep.jp2"
+    picture = np.full((32, 32, 4 if alpha else 3), 65535, np.uint16)
+    picture[:, 16:, :3] = 65535 // 4
+    cv2.imwrite(str(path), picture)
+    found = read_picture(path)
+    assert np.abs(found[:, :14].astype(int) - 255).max() <= 2
+    assert np.abs(found[:, 18:].astype(int) - 64).max() <= 2
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_a_tiff_of_floating_point_in_colour(tmp_path, kind):
+    path = tmp_path / "float.tiff"
+    cv2.imwrite(str(path), (quadrants()[..., ::-1] / 255).astype(kind))
+    assert np.array_equal(read_picture(path), quadrants())
+
+
+def test_heic_is_read_with_the_extra_and_named_without(tmp_path):
+    path = tmp_path / "phone.heic"
+    path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(64))
+    with pytest.raises(PictureError, match=r"HEIC picture; pip install 'farm\[heif\]'|cannot be decoded"):
+        read_picture(path)
+    heif = pytest.importorskip("pillow_heif")
+    heif.register_heif_opener()
+    Image.fromarray(quadrants(64, 64)).save(path, format="HEIF", quality=95)
+    assert np.abs(read_picture(path).astype(int) - quadrants(64, 64)).mean() < 6
+
+
+def test_whatever_a_decoder_raises_is_said_in_a_line(tmp_path, monkeypatch):
+    def fails(picture):
+        raise RuntimeError("Failed to decode image: Invalid image grid\nand more")
+
+    Image.fromarray(quadrants()).save(tmp_path / "style.png")
+    monkeypatch.setattr(PngImageFile, "load", fails)
+    with pytest.raises(PictureError, match=r"cannot be decoded .*Invalid image grid") as caught:
+        read_picture(tmp_path / "style.png")
+    assert "and more" not in str(caught.value)
 
 
 def test_first_frame_of_an_animation(tmp_path):

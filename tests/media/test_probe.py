@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from farm.errors import VideoError
+from farm.media import probe as probing
 from farm.media.decode import FrameReader
-from farm.media.probe import probe_video, repair_pts
+from farm.media.probe import probe_video
 from farm.plan.video import ColorTags
 from farm.spec import FrameRange
 from tests.media.clips import numbered, read_number, write_clip
@@ -132,26 +133,37 @@ def test_what_is_left_of_a_truncated_film(clips: dict[str, Path]) -> None:
     assert numbers[:-1] == list(range(probe.frame_count - 1))
 
 
-@pytest.mark.parametrize(
-    ("decoded", "expected"),
-    [
-        ([0, 100, 250], ((0, 100, 250), True)),
-        ([-200, 0], ((-200, 0), True)),
-        ([5], ((5,), True)),
-        ([None, None, None], ((0, 40, 80), False)),
-        ([10, None, 90], ((10, 50, 90), False)),
-        ([0, 40, 40, 120], ((0, 40, 80, 120), False)),
-        ([0, 80, 40], ((0, 40, 80), False)),
-    ],
-)
-def test_repair_pts(decoded: list[int | None], expected: tuple[tuple[int, ...], bool]) -> None:
-    assert repair_pts(decoded, Fraction(25), Fraction(1, 1000)) == expected
-
-
 def test_progress_counts_frames(clips: dict[str, Path]) -> None:
     seen: list[int] = []
     probe_video(str(clips["faststart"]), progress=seen.append)
     assert seen == list(range(1, 49))
+
+
+def test_an_avi_whose_end_is_cut_off_is_damaged(clips: dict[str, Path], tmp_path: Path) -> None:
+    whole = clips["no_pts"].read_bytes()
+    (tmp_path / "short.avi").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(VideoError, match=r"cut short or damaged: \d+ frames decode, about \d+ do not"):
+        probe_video(str(tmp_path / "short.avi"))
+
+
+@pytest.mark.media
+def test_empty_chunks_at_the_end_show_the_last_picture_longer(tmp_path: Path) -> None:
+    kept = "select='not(gte(n,10)*lt(n,14)+gte(n,20))'"
+    film = write_clip(tmp_path / "still.avi", [numbered(i) for i in range(24)], "-c:v", "mjpeg", "-vf", kept)
+    probe = probe_video(str(film))
+    assert [round(pts * probe.time_base * NTSC) for pts in probe.pts] == [*range(10), *range(14, 20)]
+    assert probe.missing_frames == 0
+
+
+def test_what_a_decoder_raises_in_python_is_said_in_a_line(
+    clips: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise ValueError("29 is not a valid Type")
+
+    monkeypatch.setattr(probing, "_stream_info", fails)
+    with pytest.raises(VideoError, match=r"two_sounds.mp4 cannot be read: 29 is not a valid Type"):
+        probe_video(str(clips["two_sounds"]))
 
 
 @pytest.fixture

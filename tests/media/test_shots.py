@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,59 @@ def test_every_hard_cut_is_found(tmp_path: Path) -> None:
     film = [picture for seed, length in enumerate(lengths) for picture in _scene(seed + 10, length)]
     path = write_clip(tmp_path / "cuts.mkv", film, "-c:v", "ffv1")
     assert scan_video(str(path)).cuts == (12, 17, 34)
+
+
+def _slides(seed: int, *lengths: int) -> list[np.ndarray]:
+    """Thumbnails of pictures that have nothing in common, each for so many frames."""
+    rng = np.random.default_rng(seed)
+    slides = []
+    for length in lengths:
+        coarse = rng.integers(0, 256, (6, 8)).astype(np.uint8)
+        slides += [np.kron(coarse, np.ones((3, 4), np.uint8))] * length
+    return slides
+
+
+def _scored(pictures: list[np.ndarray]) -> tuple[int, ...]:
+    """The cuts of these thumbnails, with the scores that ffmpeg would give them."""
+    steps = [0.0, *(float(np.abs(b.astype(int) - a).mean()) for a, b in itertools.pairwise(pictures))]
+    scores = [min(step, abs(step - before)) / 100 for before, step in itertools.pairwise([0.0, *steps])]
+    return find_cuts(scores, np.stack(pictures))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "cuts"),
+    [
+        ((8, 1, 8), (8, 9)),
+        ((8, 1, 1, 1, 8), (8, 9, 10, 11)),
+        ((1, 1, 1, 1, 1, 1), (1, 2, 3, 4, 5)),
+        ((8, 2, 1, 3), (8, 10, 11)),
+    ],
+)
+def test_shots_of_one_frame_are_found(lengths: tuple[int, ...], cuts: tuple[int, ...]) -> None:
+    assert _scored(_slides(1, *lengths)) == cuts
+
+
+def test_a_black_frame_between_two_shots_is_a_shot() -> None:
+    one, other = _slides(2, 8, 8)[:8], _slides(2, 8, 8)[8:]
+    assert _scored([*one, np.zeros_like(one[0]), *other]) == (8, 9)
+
+
+def test_a_strobe_a_quick_fade_and_a_fast_pan_are_no_cuts() -> None:
+    still = _slides(3, 8)
+    white, black = np.full_like(still[0], 255), np.zeros_like(still[0])
+    assert _scored([*still, white, still[0], white, still[0], *still]) == ()
+    shares = (0.08, 0.28, 0.52, 0.76, 1.0)
+    fade = [(still[0] * (1 - share) + black * share).astype(np.uint8) for share in shares]
+    assert _scored([*still, *fade, *[black] * 12]) == ()
+    wide = np.kron(np.random.default_rng(4).integers(0, 256, (6, 40)).astype(np.uint8), np.ones((3, 4), np.uint8))
+    assert _scored([wide[:, 6 * step : 6 * step + 32] for step in range(20)]) == ()
+
+
+@pytest.mark.media
+def test_a_slideshow_of_one_frame_each(tmp_path: Path) -> None:
+    film = [picture for seed in range(6) for picture in _scene(seed + 20, 1)]
+    path = write_clip(tmp_path / "slides.mkv", film, "-c:v", "ffv1")
+    assert scan_video(str(path)).cuts == (1, 2, 3, 4, 5)
 
 
 def test_a_film_of_one_frame(clips: dict[str, Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +30,8 @@ def read_mask_picture(
     Raises PictureError, also for a mask that is black all over.
     """
     grey = read_picture(path, data=data).mean(axis=2)
-    with Image.open(path if data is None else io.BytesIO(data)) as picture:
+    # What Pillow does not read, or has a damaged EXIF, was read by other means, and counts as opaque.
+    with contextlib.suppress(Exception), Image.open(path if data is None else io.BytesIO(data)) as picture:
         if "A" in picture.getbands():
             upright = ImageOps.exif_transpose(picture)  # as read_picture turns the rest of it
             grey = grey * (np.asarray(upright.getchannel("A"), np.float32) / 255)
