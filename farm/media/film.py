@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import subprocess
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import av
 import ffmpeg
@@ -26,48 +27,16 @@ from farm.files.remote import fetch, is_remote
 from farm.files.storage import again
 from farm.media.encode import SUFFIX, Pipe, encode_segment, packets_in_order, wrong_count
 from farm.media.ffmpeg import FfmpegProcess, ffmpeg_binary, reason_of_failure
+from farm.media.film_times import FilmTimes, film_times, seconds, source_options
+from farm.media.settle import settle_tracks, track_notes
 from farm.media.source import ffmpeg_url, open_source, reading_limits
-from farm.media.tracks import audio_tracks, check_video_encoder, container_extension, subtitle_tracks
+from farm.media.tracks import Track, check_video_encoder, container_extension
 from farm.media.verify import sounding_streams, verify_film
 from farm.plan import VideoProbe
 from farm.spec import FrameRange
 from farm.spec.render import EncodeSettings
 
 _NO_STREAM = "v:999?"
-
-
-class FilmTimes(NamedTuple):
-    """Where a range of frames lies on the output's clock and in the source; all exact.
-
-    The output's zero is the container's start for a range from frame 0, as in any transcode, so that sound
-    that begins before or after the picture keeps its distance; otherwise it is the first frame of the range.
-    """
-
-    offsets: tuple[int, ...]
-    """Presentation times relative to the first frame, in ticks of the source's time base."""
-    last_duration: int
-    first_frame: Fraction
-    """Seconds at which the first frame appears in the output."""
-    cut_from: Fraction | None
-    """Seconds after the container's start at which the other streams are entered; None from their beginning."""
-    cut_length: Fraction | None
-    """Seconds of the other streams that are taken; None to their end."""
-
-
-def film_times(probe: VideoProbe, frames: FrameRange) -> FilmTimes:
-    """The times of `frames`: the picture's own, and the same interval of the streams beside it."""
-    first = probe.pts[frames.start]
-    begin = probe.presentation_time(frames.start) - probe.start_time
-    end = probe.presentation_time(frames.stop) - probe.start_time
-    whole_beginning, whole_end = frames.start == 0, frames.stop == probe.frame_count
-    entered = Fraction(0) if whole_beginning else begin
-    return FilmTimes(
-        offsets=tuple(pts - first for pts in probe.pts[frames.start : frames.stop]),
-        last_duration=probe.last_duration if whole_end else probe.pts[frames.stop] - probe.pts[frames.stop - 1],
-        first_frame=max(begin, Fraction(0)) if whole_beginning else Fraction(0),
-        cut_from=None if whole_beginning else begin,
-        cut_length=None if whole_end else end - entered,
-    )
 
 
 def check_output_writable(path: str | Path, overwrite: bool) -> None:
@@ -109,6 +78,7 @@ def encode_film(
     output: str | Path,
     settings: EncodeSettings,
     progress: Callable[[int], None] | None = None,
+    tracks: Sequence[Track] | None = None,
 ) -> tuple[str, ...]:
     """Encode frames, uint8 RGB (H, W, 3), all of one size, and write the film: `encode_segment`, then `join_segments`.
 
@@ -117,10 +87,12 @@ def encode_film(
     """
     output = Path(output)
     check_video_encoder(settings.codec, container_extension(str(output)))
+    if tracks is None:
+        tracks = settle_tracks(probe, frame_range, container_extension(str(output)), settings)
     segment = output.with_name(f".{output.stem}.{uuid.uuid4().hex[:12]}{SUFFIX}")
     try:
         encode_segment(frames, probe, frame_range, segment, settings, progress)
-        return join_segments([segment], probe, frame_range, output, settings)
+        return join_segments([segment], probe, frame_range, output, settings, tracks)
     finally:
         segment.unlink(missing_ok=True)
 
@@ -131,11 +103,13 @@ def join_segments(
     frame_range: FrameRange,
     output: str | Path,
     settings: EncodeSettings,
+    tracks: Sequence[Track],
     progress: Callable[[int], None] | None = None,
     before_it_is_there: Callable[[Path], None] = lambda _: None,
 ) -> tuple[str, ...]:
     """Write the film and return notes on what could not be kept. `segments`, in order, are all of `frame_range`; each
-    is asked for when the one before is through, and no two are open at the same time.
+    is asked for when the one before is through, and no two are open at the same time. `tracks` are those of
+    `farm.media.settle`.
 
     Frame count and presentation times are those of `frame_range` in the source, audio is cut to the same
     interval, the picture is upright without a rotation tag. Times keep the source's time base in MP4 and MOV;
@@ -157,16 +131,15 @@ def join_segments(
         if source is not None:
             fetch(probe.path, source)
         beside = probe if source is None else probe.model_copy(update={"path": str(source)})
-        command, notes = film_command(ffmpeg_binary(), beside, frame_range, temporary, settings)
+        command = film_command(ffmpeg_binary(), beside, frame_range, temporary, settings, tracks)
         _pipe_packets(command, segments, probe, frame_range, times, settings, progress)
-        copied = {s.index for s in probe.audio} if settings.audio == "copy" else set()
-        sounding = sounding_streams(probe, times.cut_from, times.cut_length) & copied
-        notes += tuple(f"audio stream {i} has no sound in this part of the film" for i in sorted(copied - sounding))
+        sound = {track.stream.index for track in tracks if track.kind == "sound" and track.kept}
+        sounding = sounding_streams(probe, times.cut_from, times.cut_length) & sound if sound else set()
         verify_film(
             temporary,
             pts_seconds=[times.first_frame + offset * probe.time_base for offset in times.offsets],
             last_duration=times.last_duration * probe.time_base,
-            audio_streams=range(len(sounding), len(copied) + 1),
+            audio_streams=range(len(sounding), len(sound) + 1),
         )
         before_it_is_there(temporary)
         _move_into_place(temporary, output)
@@ -174,7 +147,7 @@ def join_segments(
         temporary.unlink(missing_ok=True)
         if source is not None:
             source.unlink(missing_ok=True)
-    return notes
+    return track_notes(tracks)
 
 
 def film_command(
@@ -183,40 +156,28 @@ def film_command(
     frame_range: FrameRange,
     output: Path,
     settings: EncodeSettings,
-) -> tuple[list[str], tuple[str, ...]]:
-    """(argument list, notes) of the ffmpeg that reads encoded pictures from its stdin. Raises OutputError."""
+    tracks: Sequence[Track],
+) -> list[str]:
+    """The argument list of the ffmpeg that reads encoded pictures from its stdin. Raises OutputError."""
     extension = container_extension(str(output))
     times = film_times(probe, frame_range)
     picture = ffmpeg.input("pipe:0", format=_pipe_format(settings)[0], **_picture_input_options(times))
-    source = ffmpeg.input(ffmpeg_url(probe.path), **reading_limits(), **_source_input_options(times))
+    source = ffmpeg.input(ffmpeg_url(probe.path), **reading_limits(), **source_options(times))
     # The last map matches nothing. It makes ffmpeg-python list the source, whose metadata is wanted in any case.
     streams = [picture["v:0"], source[_NO_STREAM]]
     options = {"c:v": "copy", **_clock_options(probe, times, extension)}
     if settings.codec in ("libx265", "hevc_nvenc") and extension in (".mp4", ".mov"):
         options["tag:v"] = "hvc1"  # QuickTime plays no other
-    notes: list[str] = []
-    if settings.audio == "copy":
-        for number, track in enumerate(audio_tracks(probe.audio, extension)):
+    places: Counter[str] = Counter()
+    for track in tracks:
+        if track.kept:
             streams.append(source[str(track.stream.index)])
-            options[f"c:a:{number}"] = track.codec
-            if track.codec != "copy":
-                notes.append(
-                    f"audio stream {track.stream.index} ({track.stream.codec}) does not fit into {extension}, "
-                    f"encoded as {track.codec}"
-                )
-        if times.cut_from is not None and probe.audio:
-            # Packets between the key frame that a seek lands on and the cut are dropped, not hidden.
-            options["copypriorss:a"] = 0
+            options |= track.options(places[track.kind])
+            places[track.kind] += 1
+    if times.cut_from is not None and places["sound"]:
+        # Packets between the key frame that a seek lands on and the cut are dropped, not hidden.
+        options["copypriorss:a"] = 0
     whole = len(times.offsets) == probe.frame_count
-    if whole:
-        subtitles, dropped = subtitle_tracks(probe.subtitles, extension)
-        notes += dropped
-        for number, track in enumerate(subtitles):
-            streams.append(source[str(track.stream.index)])
-            options[f"c:s:{number}"] = track.codec
-    elif probe.subtitles:
-        # ffmpeg does not cut a subtitle that is being shown where the range begins, it moves the film instead.
-        notes.append("subtitles are left out of a part of a film")
     options["map_metadata"] = 1
     options["map_chapters"] = 1 if whole else -1
     # Two spellings of the same stream, because an option can be given only once here.
@@ -228,7 +189,7 @@ def film_command(
             options[option] = f"{key}={value}"
     node = ffmpeg.output(*streams, ffmpeg_url(str(output)), **options)
     node = node.global_args("-hide_banner", "-nostats", "-loglevel", "error")
-    return ffmpeg.compile(node, cmd=binary, overwrite_output=True), tuple(notes)
+    return ffmpeg.compile(node, cmd=binary, overwrite_output=True)
 
 
 def _pipe_packets(
@@ -298,16 +259,7 @@ def _decoding_time(offsets: Sequence[int], number: int) -> int:
 
 
 def _picture_input_options(times: FilmTimes) -> dict[str, Any]:
-    return {"itsoffset": _seconds(times.first_frame)} if times.first_frame else {}
-
-
-def _source_input_options(times: FilmTimes) -> dict[str, Any]:
-    options = {}
-    if times.cut_from is not None:
-        options["ss"] = _seconds(times.cut_from)
-    if times.cut_length is not None:
-        options["t"] = _seconds(times.cut_length)
-    return options
+    return {"itsoffset": seconds(times.first_frame)} if times.first_frame else {}
 
 
 def _clock_options(probe: VideoProbe, times: FilmTimes, extension: str) -> dict[str, Any]:
@@ -330,12 +282,6 @@ def _last_duration_filter(times: FilmTimes, tick: Fraction) -> str:
     lasts = times.last_duration * tick
     duration = f"round({lasts.numerator}/{lasts.denominator}/TB)"
     return rf"setts=pts=PTS:dts=DTS:duration=if(gte(PTS*TB\,{threshold:.9f})\,{duration}\,DURATION)"
-
-
-def _seconds(time: Fraction) -> str:
-    """Decimal seconds to the microsecond, which is ffmpeg's own resolution."""
-    whole, micro = divmod(round(time * 1_000_000), 1_000_000)
-    return f"{whole}.{micro:06d}"
 
 
 def _move_into_place(temporary: Path, output: Path) -> None:

@@ -8,7 +8,8 @@ recorded are those of frames that really came out of the decoder, in the order f
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Protocol, TypeVar
@@ -88,6 +89,8 @@ def walk_video(
             "interlaced": walk.interlaced,
             "missing_frames": missing,
             "content_hash": content_hash(path),
+            "audio": tuple(_with_packets(stream, walk.beside) for stream in walk.probe.audio),
+            "subtitles": tuple(_with_packets(stream, walk.beside) for stream in walk.probe.subtitles),
         }
     )
     return probe, visitor
@@ -120,6 +123,8 @@ class _Walk:
     packets: int = 0
     bad_packets: int = 0
     estimated_shortfall: int = 0
+    beside: Counter[int] = field(default_factory=Counter)
+    """Packets of the other streams, by the stream's index."""
 
     @property
     def damaged(self) -> bool:
@@ -151,6 +156,7 @@ def _walk(path: str, visitor: FrameVisitor, *, threaded: bool, progress: Progres
                 if packet.pts is not None and packet.time_base:
                     furthest = max(furthest, (packet.pts + (packet.duration or 0)) * packet.time_base)
                 if packet.stream.index != stream.index:
+                    walk.beside[packet.stream.index] += packet.size > 0
                     continue
                 flush = packet.size == 0 and packet.dts is None
                 walk.packets += not flush and not packet.is_discard
@@ -229,6 +235,7 @@ def describe(frame: av.VideoFrame, container: InputContainer, stream: VideoStrea
         ),
         audio=tuple(_stream_info(s) for s in container.streams.audio),
         subtitles=tuple(_stream_info(s) for s in container.streams.subtitles),
+        attachments=tuple(_stream_info(s) for s in container.streams.attachments),
         missing_frames=0,
         content_hash="",
         stream_index=stream.index,
@@ -242,7 +249,20 @@ def _stream_info(stream: Stream) -> StreamInfo:
     # A codec that this libavcodec does not know has no context; it can still be named by none, never copied blindly.
     context = stream.codec_context
     codec = context.codec.canonical_name if context is not None else "unknown"
-    return StreamInfo(index=stream.index, codec=codec, language=_tag(stream, "language"), title=_tag(stream, "title"))
+    layout = getattr(context, "layout", None)
+    channels = tuple(channel.name for channel in layout.channels) if layout is not None else ()
+    return StreamInfo(
+        index=stream.index,
+        codec=codec,
+        language=_tag(stream, "language"),
+        title=_tag(stream, "title") or _tag(stream, "filename"),
+        layout=layout.name if channels and layout is not None else "",
+        channels=channels,
+    )
+
+
+def _with_packets(stream: StreamInfo, packets: Mapping[int, int]) -> StreamInfo:
+    return stream.model_copy(update={"packets": packets.get(stream.index, 0)})
 
 
 def _tag(stream: Stream, key: str) -> str | None:

@@ -22,12 +22,19 @@ class ColorTags(Model):
 
 
 class StreamInfo(Model):
-    """An audio or subtitle stream. `index` counts all streams of the container, as ffmpeg's `0:index`."""
+    """An audio, subtitle or attachment stream. `index` counts all streams of the container, as ffmpeg's `0:index`.
+
+    `layout` and `channels` are those of sound, in ffmpeg's names (`5.1(side)`, `FL`); channels that the file does not
+    name are `NONE`. `packets` is how many the stream has, or None where they were not counted.
+    """
 
     index: int
     codec: str
     language: str | None = None
     title: str | None = None
+    layout: str = ""
+    channels: tuple[str, ...] = ()
+    packets: int | None = None
 
 
 class VideoProbe(Model):
@@ -65,6 +72,7 @@ class VideoProbe(Model):
     color: ColorTags
     audio: tuple[StreamInfo, ...]
     subtitles: tuple[StreamInfo, ...]
+    attachments: tuple[StreamInfo, ...] = ()
     missing_frames: int
     content_hash: str
     stream_index: int = 0
