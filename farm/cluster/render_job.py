@@ -117,6 +117,7 @@ def _render_job(spec: RenderSpec, options: LaunchOptions, progress: Progress, lo
     if (report := _finished_report(prepared.spec, prepared.job)) is not None:
         return _noted(report, progress)
     prepared.job.check_writable()
+    prepared.rehearse()
     prepared = prepared.with_tracks()
     for note in track_notes(prepared.tracks or ()):
         progress.note(note)

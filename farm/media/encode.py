@@ -17,7 +17,7 @@ import ffmpeg
 import numpy as np
 
 from farm.errors import EncodeError
-from farm.media.color import YuvCoding, output_tags, yuv_coding
+from farm.media.color import RGB_FORMATS, coded_tags, film_coding
 from farm.media.ffmpeg import FfmpegProcess, ffmpeg_binary
 from farm.media.source import ffmpeg_url, open_source
 from farm.plan import VideoProbe
@@ -29,8 +29,6 @@ SUFFIX = ".mkv"
 
 _ANY_SIZE = frozenset({"libvpx", "libvpx-vp9", "libaom-av1", "ffv1"})
 """Encoders that take odd sizes with subsampled chroma; for the others the last row or column is doubled."""
-
-_RGB_FORMATS = ("rgb", "bgr", "gbr")
 
 
 def encode_segment(
@@ -180,29 +178,34 @@ def _video_options(probe: VideoProbe, size: tuple[int, int], settings: EncodeSet
                 options |= {"bf": 0, "x264-params": "mbtree=0"}
         case "h264_nvenc" | "hevc_nvenc" | "av1_nvenc":
             options |= {"rc": "vbr", "cq": settings.crf, "b:v": 0}
+            if settings.codec == "h264_nvenc":
+                options |= {"bf": 0}
         case "libvpx-vp9":
             options |= {"crf": settings.crf, "b:v": 0, "row-mt": 1}
         case "libvpx":
             options |= {"crf": settings.crf, "b:v": "50M"}  # VP8 reads crf as a floor below a bit rate
         case "libsvtav1" | "libaom-av1":
             options |= {"crf": settings.crf}
-    options["vf"] = _video_filters(probe, size, settings.pixel_format)
+    options["vf"] = _video_filters(probe, size, settings)
     return options
 
 
-def _video_filters(probe: VideoProbe, size: tuple[int, int], pixel_format: str) -> str:
+def _video_filters(probe: VideoProbe, size: tuple[int, int], settings: EncodeSettings) -> str:
     """RGB to the matrix and range that the tags will name, then the tags and the pixel aspect themselves."""
     aspect = output_pixel_aspect(probe, size)
+    height, pixel_format = probe.stored_size[1], settings.pixel_format
+    tags = coded_tags(probe.color, height, settings.codec, pixel_format)
     filters = []
-    if not pixel_format.startswith(_RGB_FORMATS):
-        coding: YuvCoding = yuv_coding(probe.color, probe.stored_size[1])
-        tags = output_tags(probe.color, coding)
+    if not pixel_format.startswith(RGB_FORMATS):
+        coding = film_coding(probe.color, height, settings.codec)
         filters += [
             f"scale=flags=lanczos+accurate_rnd+full_chroma_inp:in_range=pc"
             f":out_color_matrix={coding.matrix}:out_range={coding.range}",
-            f"format={pixel_format}",
-            f"setparams=range={tags.range}:colorspace={tags.space}"
-            f":color_primaries={tags.primaries or 'unknown'}:color_trc={tags.transfer or 'unknown'}",
         ]
+    filters += [
+        f"format={pixel_format}",
+        f"setparams=range={tags.range}:colorspace={tags.space}"
+        f":color_primaries={tags.primaries or 'unknown'}:color_trc={tags.transfer or 'unknown'}",
+    ]
     filters.append(f"setsar=sar={aspect.numerator}/{aspect.denominator}:max={2**24}")
     return ",".join(filters)

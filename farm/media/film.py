@@ -8,6 +8,8 @@ final name, checked by `verify_film`, flushed to disk and renamed, so that the o
 
 from __future__ import annotations
 
+import itertools
+import math
 import subprocess
 import uuid
 from collections import Counter
@@ -25,6 +27,7 @@ from farm.files.atomic import move_into_place
 from farm.files.output import check_can_put, check_output_kind
 from farm.files.remote import fetch, is_remote
 from farm.files.storage import again
+from farm.media.color import code_points, coded_tags
 from farm.media.encode import SUFFIX, Pipe, encode_segment, packets_in_order, wrong_count
 from farm.media.ffmpeg import FfmpegProcess, ffmpeg_binary, reason_of_failure
 from farm.media.film_times import FilmTimes, film_times, seconds, source_options
@@ -37,6 +40,12 @@ from farm.spec import FrameRange
 from farm.spec.render import EncodeSettings
 
 _NO_STREAM = "v:999?"
+_REORDERING = frozenset({"libx265", "hevc_nvenc"})
+"""Encoders whose packets are not in the order in which their frames are shown."""
+_MOST_TICKS = 2**31 - 1
+"""Ticks between two frames above which the MP4 muxer drops a time."""
+_SCALES = (1_000_000, 90_000, 48_000, 30_000, 10_000, 1_000, 600, 100, 10, 1)
+"""Ticks a second of MP4 and MOV to choose from where the source's own are too fine."""
 
 
 def check_output_writable(path: str | Path, overwrite: bool) -> None:
@@ -66,7 +75,10 @@ def check_encoding(output: str | Path, settings: EncodeSettings) -> None:
         check=False,
     )
     if "ncompatible pixel format" in done.stderr or "Unknown pixel format" in done.stderr:
-        raise UsageError(f"{settings.codec} does not take pixel format {settings.pixel_format}", "try yuv420p")
+        fitting = "yuv422p10le" if settings.codec == "prores_ks" else "yuv420p"
+        raise UsageError(
+            f"{settings.codec} does not take pixel format {settings.pixel_format}", f"try --pixel-format {fitting}"
+        )
     if done.returncode != 0:
         raise UsageError(f"this ffmpeg cannot encode with {settings.codec}: {reason_of_failure(done.stderr)}")
 
@@ -165,7 +177,9 @@ def film_command(
     source = ffmpeg.input(ffmpeg_url(probe.path), **reading_limits(), **source_options(times))
     # The last map matches nothing. It makes ffmpeg-python list the source, whose metadata is wanted in any case.
     streams = [picture["v:0"], source[_NO_STREAM]]
-    options = {"c:v": "copy", **_clock_options(probe, times, extension)}
+    options = {"c:v": "copy", **_clock_options(probe, times, extension, settings.codec)}
+    # Where the pipe does not carry the tags of the colours, the container would not have them either.
+    options |= code_points(coded_tags(probe.color, probe.stored_size[1], settings.codec, settings.pixel_format))
     if settings.codec in ("libx265", "hevc_nvenc") and extension in (".mp4", ".mov"):
         options["tag:v"] = "hvc1"  # QuickTime plays no other
     places: Counter[str] = Counter()
@@ -216,7 +230,8 @@ def _pipe_packets(
                     coded = segment.streams.video[0]
                     coding = bytes(coded.codec_context.extradata or b"")
                     if stream is None:
-                        stream = piped.add_stream_from_template(coded)
+                        # opaque: PyAV would look for an encoder by the name of the decoder, which AV1's has not
+                        stream = piped.add_stream_from_template(coded, opaque=True)
                         stream.time_base = probe.time_base
                         coded_as = coding
                 if coding != coded_as:
@@ -262,17 +277,34 @@ def _picture_input_options(times: FilmTimes) -> dict[str, Any]:
     return {"itsoffset": seconds(times.first_frame)} if times.first_frame else {}
 
 
-def _clock_options(probe: VideoProbe, times: FilmTimes, extension: str) -> dict[str, Any]:
+def _clock_options(probe: VideoProbe, times: FilmTimes, extension: str, codec: str) -> dict[str, Any]:
     """Every frame at its own time, in the source's time base, the last one as long as in the source."""
-    tick = probe.time_base
-    options: dict[str, Any] = {"bsf:v": _last_duration_filter(times, tick)}
+    options: dict[str, Any] = {"bsf:v": _times_filter(times, probe.time_base, in_order=codec not in _REORDERING)}
     if extension in (".mp4", ".mov"):
-        options |= {"video_track_timescale": tick.denominator, "movflags": "+faststart"}
+        options |= {"video_track_timescale": track_timescale(times, probe.time_base), "movflags": "+faststart"}
     return options
 
 
-def _last_duration_filter(times: FilmTimes, tick: Fraction) -> str:
+def track_timescale(times: FilmTimes, tick: Fraction) -> int:
+    """Ticks a second of an MP4 track with these times: the source's own, `1 / tick`, or coarser ones.
+
+    The muxer drops every time after a pause of 2^31 ticks: 2.1 s of nanoseconds. Then the coarsest ticks that keep all
+    times exactly are taken, and where those are still too fine, the finest of `_SCALES` that is not.
+    """
+    gaps = [after - before for before, after in itertools.pairwise(times.offsets)] + [times.last_duration]
+    longest = max(max(gaps) * tick, times.first_frame)
+    if max(longest * tick.denominator, tick.denominator) <= _MOST_TICKS:
+        return tick.denominator
+    exact = 1 / (max(math.gcd(*times.offsets, times.last_duration), 1) * tick)
+    scales = [exact.denominator * exact, *map(Fraction, _SCALES)]
+    return int(next(scale for scale in scales if scale * max(longest, 1) <= _MOST_TICKS))
+
+
+def _times_filter(times: FilmTimes, tick: Fraction, *, in_order: bool) -> str:
     """A bitstream filter: the pipe carries no durations, so the last frame's would be guessed.
+
+    It carries no decoding times either. Those of H.264 are guessed as well, wrongly for a film of seven frames; where
+    packets are `in_order` they are the times of presentation.
 
     In seconds, because the pipe's clock may be a multiple of the source's; half-way to the frame before, because a
     delayed start is rounded to microseconds on its way.
@@ -281,7 +313,8 @@ def _last_duration_filter(times: FilmTimes, tick: Fraction) -> str:
     threshold = float(times.first_frame + (times.offsets[-1] - Fraction(gap, 2)) * tick)
     lasts = times.last_duration * tick
     duration = f"round({lasts.numerator}/{lasts.denominator}/TB)"
-    return rf"setts=pts=PTS:dts=DTS:duration=if(gte(PTS*TB\,{threshold:.9f})\,{duration}\,DURATION)"
+    decoding = "PTS" if in_order else "DTS"
+    return rf"setts=pts=PTS:dts={decoding}:duration=if(gte(PTS*TB\,{threshold:.9f})\,{duration}\,DURATION)"
 
 
 def _move_into_place(temporary: Path, output: Path) -> None:

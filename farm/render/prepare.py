@@ -15,12 +15,14 @@ from farm.errors import FlowFileError
 from farm.flow import external_flow_name
 from farm.job import JobDirectory, JobRecord
 from farm.job.software import installed, used_by
+from farm.media.rehearse import rehearse_film
 from farm.media.scan import VideoScan
 from farm.media.settle import settle_tracks
 from farm.media.tracks import Track, container_extension
 from farm.plan import JobRuntime, RenderPlan, Runtime, plan_render
 from farm.render.inputs import Inputs
 from farm.render.regions.files import check_regions
+from farm.render.stitch import encode_settings, shown_probe
 from farm.spec import RenderSpec
 from farm.spec.choices import Keep
 from farm.spec.load import with_join_of
@@ -50,6 +52,12 @@ class Prepared:
         return dataclasses.replace(
             self, tracks=settle_tracks(self.scan.probe, self.plan.frames, extension, self.spec.encode)
         )
+
+    def rehearse(self) -> None:
+        """Make a film of three grey frames as that of this render will be made. Raises UsageError where that fails."""
+        size = (self.plan.width, self.plan.height)
+        encode = encode_settings(self.spec)
+        rehearse_film(shown_probe(self.spec, self.scan.probe), self.plan.frames, size, self.spec.output, encode)
 
     def as_it_is_now(self) -> Prepared:
         """The same with the record that the job holds now, which another driver may have written since.

@@ -44,7 +44,7 @@ from farm.spec.render import EncodeSettings
 
 READ_AHEAD = 8
 """Frames that are read and decoded while the encoder is busy."""
-SEGMENT_VERSION = 1
+SEGMENT_VERSION = 2
 """Part of the segments' folder name; it counts up when segments of an older farm can no longer be joined."""
 FILM_NOTE = "film.json"
 """The file that names the film which the job is about to put in place. After a crash it shows whose the film is."""
@@ -69,10 +69,9 @@ def encode_settings(spec: RenderSpec) -> EncodeSettings:
     return spec.encode.model_copy(update={"preset": "veryfast"})
 
 
-def shown_probe(record: JobRecord) -> VideoProbe:
+def shown_probe(spec: RenderSpec, probe: VideoProbe) -> VideoProbe:
     """The probe of the source with the colours that rendered frames have: a tone-mapped film is SDR, not HDR."""
-    probe = record.probe
-    mapped = probe.color.is_hdr and "hdr" not in record.spec.as_stored
+    mapped = probe.color.is_hdr and "hdr" not in spec.as_stored
     return probe.model_copy(update={"color": SDR}) if mapped else probe
 
 
@@ -81,7 +80,7 @@ class Segments:
 
     def __init__(self, job: JobDirectory, record: JobRecord) -> None:
         self._job, self._record = job, record
-        self._probe = shown_probe(record)
+        self._probe = shown_probe(record.spec, record.probe)
         self._settings = encode_settings(record.spec)
         self.plan = plan_segments(record.plan)
         # packets of two encoders do not make one stream
