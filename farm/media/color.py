@@ -115,8 +115,14 @@ def coded_tags(tags: ColorTags, stored_height: int, codec: str, pixel_format: st
 
 
 def film_coding(tags: ColorTags, stored_height: int, codec: str) -> YuvCoding:
-    """How `codec` codes a film of a source with `tags`: as the source, but VP8 knows only one way (RFC 6386, 9.2)."""
-    return YuvCoding("bt601", "tv") if codec == "libvpx" else yuv_coding(tags, stored_height)
+    """How `codec` codes a film of a source with `tags`: as the source, as far as the codec can say so.
+
+    VP8 knows only one way (RFC 6386, section 9.2); ProRes and FFV1 have no sign for the full range.
+    """
+    if codec == "libvpx":
+        return YuvCoding("bt601", "tv")
+    coding = yuv_coding(tags, stored_height)
+    return coding._replace(range="tv") if codec in ("prores_ks", "ffv1") else coding
 
 
 def code_points(tags: ColorTags) -> dict[str, int]:

@@ -33,6 +33,7 @@ from farm.media.ffmpeg import FfmpegProcess, ffmpeg_binary, reason_of_failure
 from farm.media.film_times import FilmTimes, film_times, seconds, source_options
 from farm.media.settle import settle_tracks, track_notes
 from farm.media.source import ffmpeg_url, open_source, reading_limits
+from farm.media.timecode import later_timecode
 from farm.media.tracks import Track, check_video_encoder, container_extension
 from farm.media.verify import sounding_streams, verify_film
 from farm.plan import VideoProbe
@@ -201,6 +202,7 @@ def film_command(
     ):
         if value:
             options[option] = f"{key}={value}"
+    options |= _timecode_options(probe, frame_range)
     node = ffmpeg.output(*streams, ffmpeg_url(str(output)), **options)
     node = node.global_args("-hide_banner", "-nostats", "-loglevel", "error")
     return ffmpeg.compile(node, cmd=binary, overwrite_output=True)
@@ -221,6 +223,8 @@ def _pipe_packets(
     with FfmpegProcess(command) as process:
         pipe = Pipe(process.stdin)
         container, options = _pipe_format(settings)
+        if container == "mov":
+            options = options | {"video_track_timescale": str(track_timescale(times, probe.time_base))}
         with av.open(pipe, "w", format=container, options=options) as piped:
             stream: Any = None
             before = None
@@ -277,6 +281,21 @@ def _picture_input_options(times: FilmTimes) -> dict[str, Any]:
     return {"itsoffset": seconds(times.first_frame)} if times.first_frame else {}
 
 
+def _timecode_options(probe: VideoProbe, frames: FrameRange) -> dict[str, Any]:
+    """The timecode of the first frame, if the source has one. MP4 and MOV need the rate that it counts in."""
+    passed = round((probe.pts[frames.start] - probe.pts[0]) * probe.time_base * probe.frame_rate)
+    label = later_timecode(probe.timecode, probe.frame_rate, passed) if probe.timecode else None
+    if label is None:
+        return {}
+    rate = probe.frame_rate
+    # The container's own would be that of the source's first frame.
+    return {
+        "metadata": "timecode=",
+        "metadata:s:0": f"timecode={label}",
+        "r:v": f"{rate.numerator}/{rate.denominator}",
+    }
+
+
 def _clock_options(probe: VideoProbe, times: FilmTimes, extension: str, codec: str) -> dict[str, Any]:
     """Every frame at its own time, in the source's time base, the last one as long as in the source."""
     options: dict[str, Any] = {"bsf:v": _times_filter(times, probe.time_base, in_order=codec not in _REORDERING)}
@@ -292,7 +311,7 @@ def track_timescale(times: FilmTimes, tick: Fraction) -> int:
     times exactly are taken, and where those are still too fine, the finest of `_SCALES` that is not.
     """
     gaps = [after - before for before, after in itertools.pairwise(times.offsets)] + [times.last_duration]
-    longest = max(max(gaps) * tick, times.first_frame)
+    longest: Fraction = max(Fraction(max(gaps)) * tick, times.first_frame)
     if max(longest * tick.denominator, tick.denominator) <= _MOST_TICKS:
         return tick.denominator
     exact = 1 / (max(math.gcd(*times.offsets, times.last_duration), 1) * tick)

@@ -242,6 +242,7 @@ def describe(frame: av.VideoFrame, container: InputContainer, stream: VideoStrea
         start_time=Fraction(container.start_time or 0, av.time_base),
         language=_tag(stream, "language"),
         title=_tag(stream, "title"),
+        timecode=_timecode(stream.metadata) or _timecode(container.metadata),
     )
 
 
@@ -268,6 +269,11 @@ def _with_packets(stream: StreamInfo, packets: Mapping[int, int]) -> StreamInfo:
 def _tag(stream: Stream, key: str) -> str | None:
     value = stream.metadata.get(key)
     return value if value and value != "und" else None
+
+
+def _timecode(metadata: Mapping[str, str]) -> str | None:
+    """MOV and MXF call it `timecode`, Matroska `TIMECODE`."""
+    return metadata.get("timecode") or metadata.get("TIMECODE")
 
 
 def _promised_frames(container: InputContainer, stream: VideoStream) -> int:

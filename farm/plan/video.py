@@ -50,7 +50,8 @@ class VideoProbe(Model):
     `stream_index` is the video stream among all streams. `start_time` is where the container's earliest stream
     begins, in seconds. `keyframes` are the frames at which decoding can start. Where `seekable` is false, the file's
     own time stamps are absent or contradictory, `pts` was made up from `frame_rate`, and a frame can only be found
-    by counting from the first. `content_hash` is the SHA-256 of the file (see `farm.media.source.content_hash`).
+    by counting from the first. `timecode` is the SMPTE label of the first frame. `content_hash` is the
+    SHA-256 of the file (see `farm.media.source.content_hash`).
     """
 
     path: str
@@ -81,6 +82,7 @@ class VideoProbe(Model):
     seekable: bool = True
     language: str | None = None
     title: str | None = None
+    timecode: str | None = None
 
     @property
     def frame_count(self) -> int:

@@ -52,12 +52,16 @@ def test_ticks_that_the_muxer_can_count(
         ("libx264", "yuv420p10le", HLG, HLG),
         ("libx264", "yuv420p", ColorTags(), ColorTags(range="tv", space="smpte170m")),
         ("libvpx", "yuv420p", HLG, HLG.model_copy(update={"space": "bt470bg"})),
+        ("ffv1", "yuv420p", HLG.model_copy(update={"range": "pc"}), HLG),
+        ("prores_ks", "yuv422p10le", HLG.model_copy(update={"range": "pc"}), HLG),
         ("ffv1", "bgr0", HLG, HLG.model_copy(update={"range": "pc", "space": "gbr"})),
     ],
 )
 def test_tags_of_what_is_coded(codec: str, pixel_format: str, tags: ColorTags, expected: ColorTags) -> None:
     assert coded_tags(tags, 480, codec, pixel_format) == expected
-    assert film_coding(tags, 480, codec).matrix == ("bt2020" if tags == HLG and codec != "libvpx" else "bt601")
+    assert film_coding(tags, 480, codec).matrix == (
+        "bt2020" if tags.space == HLG.space and codec != "libvpx" else "bt601"
+    )
 
 
 def test_tags_as_numbers() -> None:
