@@ -312,11 +312,11 @@ def track_timescale(times: FilmTimes, tick: Fraction) -> int:
     """
     gaps = [after - before for before, after in itertools.pairwise(times.offsets)] + [times.last_duration]
     longest: Fraction = max(Fraction(max(gaps)) * tick, times.first_frame)
-    if max(longest * tick.denominator, tick.denominator) <= _MOST_TICKS:
+    if max(longest, Fraction(1)) * tick.denominator <= _MOST_TICKS:
         return tick.denominator
     exact = 1 / (max(math.gcd(*times.offsets, times.last_duration), 1) * tick)
     scales = [exact.denominator * exact, *map(Fraction, _SCALES)]
-    return int(next(scale for scale in scales if scale * max(longest, 1) <= _MOST_TICKS))
+    return int(next(scale for scale in scales if scale * max(longest, Fraction(1)) <= _MOST_TICKS))
 
 
 def _times_filter(times: FilmTimes, tick: Fraction, *, in_order: bool) -> str:
