@@ -27,6 +27,8 @@ from farm.spec.render import EncodeSettings
 SUFFIX = ".mkv"
 """Ending of a segment's file. Matroska holds what every encoder here makes."""
 
+_FINEST_TICK = Fraction(1, 1_000_000)
+"""Seconds. libaom refuses a pause of seconds on a finer clock; the exact times are those of the join."""
 _ANY_SIZE = frozenset({"libvpx", "libvpx-vp9", "libaom-av1", "ffv1"})
 """Encoders that take odd sizes with subsampled chroma; for the others the last row or column is doubled."""
 
@@ -52,13 +54,13 @@ def encode_segment(
     height, width = first.shape[:2]
     command = segment_command(ffmpeg_binary(), probe, (width, height), path, settings)
     pad = _even_padding(width, height, settings)
-    began = probe.pts[frame_range.start]
+    began, tick, shown = probe.pts[frame_range.start], _encoder_tick(probe), -1
     with FfmpegProcess(command) as process:
         pipe = Pipe(process.stdin)
         with av.open(pipe, "w", format="nut", options={"write_index": "0"}) as nut:
             stream = nut.add_stream("rawvideo", rate=probe.frame_rate)
             stream.width, stream.height, stream.pix_fmt = width + pad[1][1], height + pad[0][1], "rgb24"
-            stream.time_base = stream.codec_context.time_base = probe.time_base
+            stream.time_base = stream.codec_context.time_base = tick
             frame: np.ndarray | None = first
             for done, number in enumerate(frame_range, start=1):
                 if frame is None:
@@ -69,8 +71,9 @@ def encode_segment(
                         f"not uint8 of shape {(height, width, 3)}"
                     )
                 packet = av.Packet(np.pad(frame, pad, mode="edge").tobytes())
-                packet.stream, packet.time_base = stream, probe.time_base
-                packet.pts = packet.dts = probe.pts[number] - began
+                shown = max(round((probe.pts[number] - began) * probe.time_base / tick), shown + 1)
+                packet.stream, packet.time_base = stream, tick
+                packet.pts = packet.dts = shown
                 nut.mux(packet)
                 if pipe.broken:
                     raise process.failure()
@@ -86,13 +89,17 @@ def segment_command(
     binary: str, probe: VideoProbe, size: tuple[int, int], path: Path, settings: EncodeSettings
 ) -> list[str]:
     """The argument list of the ffmpeg that reads frames of `size` (width, height) as NUT from its stdin."""
-    tick = probe.time_base
+    tick = _encoder_tick(probe)
     clock = {"fps_mode": "passthrough", "enc_time_base": f"{tick.numerator}:{tick.denominator}"}
     picture = ffmpeg.input("pipe:0", format="nut")
     options = _video_options(probe, size, settings) | clock
     node = ffmpeg.output(picture["v:0"], ffmpeg_url(str(path)), format="matroska", **options)
     node = node.global_args("-hide_banner", "-nostats", "-loglevel", "error")
     return ffmpeg.compile(node, cmd=binary, overwrite_output=True)
+
+
+def _encoder_tick(probe: VideoProbe) -> Fraction:
+    return max(probe.time_base, _FINEST_TICK)
 
 
 def packets_in_order(path: Path) -> Iterator[tuple[int, int, av.Packet]]:
