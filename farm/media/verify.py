@@ -91,10 +91,14 @@ def _read_back(path: str) -> tuple[list[Fraction], Fraction, Fraction, int, Frac
         tick = stream.time_base
         # Only numbers are kept: the packets together are as large as the film.
         shown = sorted(
-            (p.pts, p.duration or 0) for p in film.demux(stream) if p.size and not p.is_discard and p.pts is not None
+            (p.pts, p.duration or 0, p.dts == p.pts)
+            for p in film.demux(stream)
+            if p.size and not p.is_discard and p.pts is not None
         )
         if not shown:
             raise EncodeError("the finished film has no frames")
-        end = sum(shown[-1]) * tick
-        header = None if stream.duration is None else stream.duration * tick
-        return [pts * tick for pts, _ in shown], tick, end, len(film.streams.audio), header
+        end = sum(shown[-1][:2]) * tick
+        # The track's is the sum of decoding times, which end early where frames are reordered before a pause.
+        in_order = all(same for _, _, same in shown)
+        header = stream.duration * tick if in_order and stream.duration is not None else None
+        return [pts * tick for pts, _, _ in shown], tick, end, len(film.streams.audio), header
