@@ -2,6 +2,7 @@
 # make unit   the quick tests, of one process        make test   these, and those with ffmpeg and Ray
 # make test-all  every test that needs no browser and no Prometheus: also the slow ones and a cluster of several nodes
 # make test-media CLIPS=".."  odd films through the farm and compared; without CLIPS, films of every kind made here
+# make test-written   every sound codec and layout, every video codec, tag and length, in every container
 # make test-page     the report and the live page in headless Chromium (apt-get install chromium)
 # make gallery       the README's pictures anew, from the demo
 # make test-chaos SEED=1      faults of every kind, each broken, mended and compared with an undisturbed render
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 UNIT := not cluster and not media and not process and not heavy and not slow and not page and not ui and not service and not metrics
 
-.PHONY: demo unit test test-all test-media test-chaos test-page test-service test-ui test-metrics gallery check format clean
+.PHONY: demo unit test test-all test-media test-written test-chaos test-page test-service test-ui test-metrics gallery check format clean
 
 demo: $(READY)
 	$(BIN)/farm demo -o demo
@@ -33,6 +34,10 @@ test-all: $(READY)
 
 test-media: $(READY)
 	$(BIN)/python -m benchmarks.media $(CLIPS)
+
+test-written: $(READY)
+	$(BIN)/python -m benchmarks.sound
+	$(BIN)/python -m benchmarks.written
 
 test-chaos: $(READY)
 	$(BIN)/python -m benchmarks.chaos --seed $(or $(SEED),1)

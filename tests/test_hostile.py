@@ -109,7 +109,7 @@ def test_the_ffmpeg_program_opens_no_more_than_the_farm(tmp_path, clip):
     film.write_bytes(clip.read_bytes())
     probe = probe_video(str(film))
     film.write_text(playlists("", clip)["concat.mp4"])
-    command, _ = film_command(ffmpeg_binary(), probe, FrameRange(0, 12), tmp_path / "out.mp4", EncodeSettings())
+    command = film_command(ffmpeg_binary(), probe, FrameRange(0, 12), tmp_path / "out.mp4", EncodeSettings(), ())
     done = subprocess.run(command, check=False, capture_output=True, text=True, input="")
     assert done.returncode != 0
     assert not (tmp_path / "out.mp4").exists() or not (tmp_path / "out.mp4").stat().st_size

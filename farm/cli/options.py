@@ -31,7 +31,7 @@ FIELDS = {
     "style": "styles",
     "region": "regions",
     **{f"{name}_weight": f"weights.{name}" for name in ("style", "content", "temporal", "tv")},
-    **{name: f"encode.{name}" for name in ("codec", "crf", "pixel_format")},
+    **{name: f"encode.{name}" for name in ("codec", "crf", "pixel_format", "audio", "subtitles")},
 }
 """Path of the field, where it is not the name of the option: dots lead into a section of the spec."""
 
@@ -108,6 +108,8 @@ FILM: Table = {
             "codec": "",
             "crf": "",
             "pixel_format": "",
+            "audio": "copy|encode|none|TRACKS",
+            "subtitles": "copy|none|TRACKS",
         },
     ),
 }

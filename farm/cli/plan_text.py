@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from farm.media.tracks import Track
 from farm.plan import RenderPlan, VideoProbe
 from farm.plan.estimates import StorageEstimate, WorkEstimate
 from farm.spec.units import format_seconds
@@ -47,6 +48,29 @@ def plan_lines(plan: RenderPlan, work: WorkEstimate, storage: StorageEstimate, p
     )
     if storage.frames_ahead:
         yield f"         and, of a long shot, pass 1 of {storage.frames_ahead} frames beyond them, as far as its middle"
+
+
+def track_lines(tracks: Sequence[Track]) -> Iterator[str]:
+    """What becomes of each sound and subtitle track of the source."""
+    begin = ""
+    for track in tracks:
+        stream = track.stream
+        named = ", ".join(part for part in (stream.language, stream.codec, stream.layout, stream.title) if part)
+        yield f"{track.kind if track.kind != begin else '':<10}track {track.number} ({named}): {track.outcome}"
+        begin = track.kind
+
+
+def track_facts(track: Track) -> dict[str, Any]:
+    """A track and what becomes of it, as data."""
+    return {
+        "kind": track.kind,
+        "number": track.number,
+        **track.stream.model_dump(include={"index", "codec", "layout", "language", "title"}),
+        "goes_in_as": track.codec or None,
+        "encoded_layout": track.mix.layout if track.mix else None,
+        "outcome": track.outcome,
+        "why": track.why,
+    }
 
 
 def forecast_lines(forecast: dict[str, Any]) -> Iterator[str]:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from farm.cli.options import film_spec
-from farm.cli.plan_text import plan_lines
+from farm.cli.plan_text import plan_lines, track_facts, track_lines
 from farm.files import Storage
 from farm.files.remote import is_remote
 from farm.media.scan import scan_video
+from farm.media.settle import settle_tracks
+from farm.media.tracks import container_extension
 from farm.plan import plan_render
 from farm.plan.estimates import estimate_storage, estimate_work, space_warning
 from farm.spec import RenderSpec
@@ -39,7 +41,10 @@ def plan_film(options: Mapping[str, Any], workers: int | None) -> tuple[RenderSp
         "work": {**work.model_dump(), "chunking_overhead": work.chunking_overhead},
         "storage": {**storage.model_dump(), "warning": warning},
     }
+    tracks = settle_tracks(scan.probe, plan.frames, container_extension(spec.output), spec.encode)
+    report["tracks"] = [track_facts(track) for track in tracks]
     lines = [*plan_lines(plan, work, storage, scan.probe), *([f"         {warning}"] if warning else [])]
+    lines += track_lines(tracks)
     return spec, report, lines
 
 

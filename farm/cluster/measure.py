@@ -127,7 +127,7 @@ def _encoding_seconds(record: JobRecord, painted: Sequence[np.ndarray], folder: 
         output = folder / f"{count}{Path(record.spec.output).suffix or '.mp4'}"
         frames = itertools.islice(itertools.cycle(painted), count)
         settings = encode_settings(record.spec)
-        encode_film(frames, shown_probe(record), FrameRange(start, start + count), output, settings)
+        encode_film(frames, shown_probe(record.spec, record.probe), FrameRange(start, start + count), output, settings)
         durations.append(time.perf_counter() - began)
     if lengths[0] == lengths[1]:
         return 0.0, durations[1]

@@ -32,6 +32,7 @@ from farm.job.request import film_title
 from farm.job.state import job_state
 from farm.job.summary import SummaryCounter, load_summary
 from farm.media.film import check_encoding, check_output_writable
+from farm.media.settle import track_notes
 from farm.plan import Task, plan_tasks
 from farm.plan.estimates import estimate_storage, space_warning
 from farm.plan.pace import Progress
@@ -116,6 +117,10 @@ def _render_job(spec: RenderSpec, options: LaunchOptions, progress: Progress, lo
     if (report := _finished_report(prepared.spec, prepared.job)) is not None:
         return _noted(report, progress)
     prepared.job.check_writable()
+    prepared.rehearse()
+    prepared = prepared.with_tracks()
+    for note in track_notes(prepared.tracks or ()):
+        progress.note(note)
     if missing := prepared.scan.probe.missing_frames:
         progress.note(f"{spec.video} is truncated: about {missing} frames are missing")
     try:
@@ -191,9 +196,15 @@ def read_inputs(spec: RenderSpec) -> Inputs:
 
 
 def _finished_report(spec: RenderSpec, job: JobDirectory) -> dict[str, Any] | None:
-    """The report of a job whose film is where it was put, with the size that the report says; None for any other."""
+    """The report of a job whose film is where it was put, with the size that the report says; None for any other.
+
+    Also None where the film has other sound or subtitles than `spec` asks for.
+    """
     report = job.load_report()
     if report is None or report.get("output") != spec.output:
+        return None
+    wanted = {"audio": spec.encode.audio, "subtitles": spec.encode.subtitles}
+    if any(report.get(name, value) != value for name, value in wanted.items()):
         return None
     return report if output_size(spec.output) == report.get("output_bytes", -1) else None
 
@@ -250,6 +261,8 @@ def _work_left(prepared: Prepared, *, read_all: bool) -> _Work:
     if record is None:
         return _Work(tasks)
     segments = Segments(job, record)
+    if segments.film_to_join_from() is not None:
+        return _Work(tasks, {segment.index for segment in segments.plan}, {task.id for task in tasks})
     is_encoded = segments.is_made if read_all else segments.is_noted
     encoded = {segment.index for segment in segments.plan if is_encoded(segment)}
     covered = SegmentProgress(record.plan, encoded, ()).covered
@@ -369,7 +382,10 @@ def _stitch_and_report(prepared: Prepared, rendered: _Rendered, running: Running
     notes = _stitch(prepared, rendered, running)
     figures = {**rendered.figures, "stitch_seconds": round(time.perf_counter() - stitching, 1)}
     running.history.add("end")
-    report = _report_of(prepared, rendered.record, figures, notes, began, running.options.keep)
+    keep = running.options.keep
+    if keep == "all" and (earlier := prepared.job.load_report()):
+        keep = earlier.get("keep", keep)  # what an earlier run gave up does not come back with another sound
+    report = _report_of(prepared, rendered.record, figures, notes, began, keep)
     prepared.job.save_report(report)
     rendered.film.tidy()
     with contextlib.suppress(StorageError):  # what is left over only takes room
@@ -388,7 +404,8 @@ def _stitch(prepared: Prepared, rendered: _Rendered, running: RunningJob) -> lis
         running.state.beat("stitch", frame, frames)
         running.progress.advance("stitch", 1.0)
 
-    return list(rendered.film.finish(prepared.spec.output, running.interruption.check, on_frame))
+    notes = rendered.film.finish(prepared.spec.output, running.interruption.check, on_frame, prepared.tracks)
+    return list(notes)
 
 
 def _report_of(
@@ -411,6 +428,8 @@ def _report_of(
         "output_bytes": film["bytes"],
         "output_sha256": film["file"],
         "keep": keep,
+        "audio": prepared.spec.encode.audio,
+        "subtitles": prepared.spec.encode.subtitles,
         "notes": [*prepared.scan.probe.notes, *notes],
         **figures,
     }

@@ -74,6 +74,8 @@ _SCALER_MATRIX = {
 _TAGGED_AS = {"bt601": "smpte170m", "bt2020": "bt2020nc", "bt709": "bt709", "fcc": "fcc", "smpte240m": "smpte240m"}
 """The tag for each of those matrices, where the source's own tag does not say the same."""
 
+RGB_FORMATS = ("rgb", "bgr", "gbr")
+"""How the names of RGB pixel formats begin."""
 TALLEST_SD = 576
 """Lines up to which an untagged film is taken for BT.601."""
 
@@ -120,6 +122,41 @@ def yuv_coding(tags: ColorTags, stored_height: int) -> YuvCoding:
     guessed = "bt601" if stored_height <= TALLEST_SD else "bt709"
     range_ = "tv" if tags.space == "gbr" else tags.range or "tv"
     return YuvCoding(_SCALER_MATRIX.get(tags.space or "", guessed), range_)
+
+
+def coded_tags(tags: ColorTags, stored_height: int, codec: str, pixel_format: str) -> ColorTags:
+    """Tags of a film that `codec` makes of frames in `pixel_format`, of a source with `tags`; see `output_tags`."""
+    if pixel_format.startswith(RGB_FORMATS):
+        return ColorTags(range="pc", space="gbr", primaries=tags.primaries, transfer=tags.transfer)
+    coded = output_tags(tags, film_coding(tags, stored_height, codec))
+    # of the two names of BT.601's matrix, the one that decoders of VP8 give
+    return coded.model_copy(update={"space": "bt470bg"}) if codec == "libvpx" else coded
+
+
+def film_coding(tags: ColorTags, stored_height: int, codec: str) -> YuvCoding:
+    """How `codec` codes a film of a source with `tags`: as the source, as far as the codec can say so.
+
+    VP8 knows only one way (RFC 6386, section 9.2); ProRes and FFV1 have no sign for the full range.
+    """
+    if codec == "libvpx":
+        return YuvCoding("bt601", "tv")
+    coding = yuv_coding(tags, stored_height)
+    return coding._replace(range="tv") if codec in ("prores_ks", "ffv1") else coding
+
+
+def code_points(tags: ColorTags) -> dict[str, int]:
+    """The tags as numbers of H.273, by ffmpeg's names of the options; those that are not tagged are left out."""
+    tables = {
+        "color_range": (_RANGE, tags.range),
+        "colorspace": (_SPACE, tags.space),
+        "color_primaries": (_PRIMARIES, tags.primaries),
+        "color_trc": (_TRANSFER, tags.transfer),
+    }
+    return {
+        option: next(number for number, name in table.items() if name == value)
+        for option, (table, value) in tables.items()
+        if value is not None
+    }
 
 
 def output_tags(tags: ColorTags, coding: YuvCoding) -> ColorTags:

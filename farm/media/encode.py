@@ -17,7 +17,7 @@ import ffmpeg
 import numpy as np
 
 from farm.errors import EncodeError
-from farm.media.color import YuvCoding, output_tags, yuv_coding
+from farm.media.color import RGB_FORMATS, coded_tags, film_coding
 from farm.media.ffmpeg import FfmpegProcess, ffmpeg_binary
 from farm.media.source import ffmpeg_url, open_source
 from farm.plan import VideoProbe
@@ -27,10 +27,10 @@ from farm.spec.render import EncodeSettings
 SUFFIX = ".mkv"
 """Ending of a segment's file. Matroska holds what every encoder here makes."""
 
+_FINEST_TICK = Fraction(1, 1_000_000)
+"""Seconds. libaom refuses a pause of seconds on a finer clock; the exact times are those of the join."""
 _ANY_SIZE = frozenset({"libvpx", "libvpx-vp9", "libaom-av1", "ffv1"})
 """Encoders that take odd sizes with subsampled chroma; for the others the last row or column is doubled."""
-
-_RGB_FORMATS = ("rgb", "bgr", "gbr")
 
 
 def encode_segment(
@@ -54,13 +54,13 @@ def encode_segment(
     height, width = first.shape[:2]
     command = segment_command(ffmpeg_binary(), probe, (width, height), path, settings)
     pad = _even_padding(width, height, settings)
-    began = probe.pts[frame_range.start]
+    began, tick, shown = probe.pts[frame_range.start], _encoder_tick(probe), -1
     with FfmpegProcess(command) as process:
         pipe = Pipe(process.stdin)
         with av.open(pipe, "w", format="nut", options={"write_index": "0"}) as nut:
             stream = nut.add_stream("rawvideo", rate=probe.frame_rate)
             stream.width, stream.height, stream.pix_fmt = width + pad[1][1], height + pad[0][1], "rgb24"
-            stream.time_base = stream.codec_context.time_base = probe.time_base
+            stream.time_base = stream.codec_context.time_base = tick
             frame: np.ndarray | None = first
             for done, number in enumerate(frame_range, start=1):
                 if frame is None:
@@ -71,8 +71,9 @@ def encode_segment(
                         f"not uint8 of shape {(height, width, 3)}"
                     )
                 packet = av.Packet(np.pad(frame, pad, mode="edge").tobytes())
-                packet.stream, packet.time_base = stream, probe.time_base
-                packet.pts = packet.dts = probe.pts[number] - began
+                shown = max(round((probe.pts[number] - began) * probe.time_base / tick), shown + 1)
+                packet.stream, packet.time_base = stream, tick
+                packet.pts = packet.dts = shown
                 nut.mux(packet)
                 if pipe.broken:
                     raise process.failure()
@@ -88,13 +89,17 @@ def segment_command(
     binary: str, probe: VideoProbe, size: tuple[int, int], path: Path, settings: EncodeSettings
 ) -> list[str]:
     """The argument list of the ffmpeg that reads frames of `size` (width, height) as NUT from its stdin."""
-    tick = probe.time_base
+    tick = _encoder_tick(probe)
     clock = {"fps_mode": "passthrough", "enc_time_base": f"{tick.numerator}:{tick.denominator}"}
     picture = ffmpeg.input("pipe:0", format="nut")
     options = _video_options(probe, size, settings) | clock
     node = ffmpeg.output(picture["v:0"], ffmpeg_url(str(path)), format="matroska", **options)
     node = node.global_args("-hide_banner", "-nostats", "-loglevel", "error")
     return ffmpeg.compile(node, cmd=binary, overwrite_output=True)
+
+
+def _encoder_tick(probe: VideoProbe) -> Fraction:
+    return max(probe.time_base, _FINEST_TICK)
 
 
 def packets_in_order(path: Path) -> Iterator[tuple[int, int, av.Packet]]:
@@ -180,29 +185,34 @@ def _video_options(probe: VideoProbe, size: tuple[int, int], settings: EncodeSet
                 options |= {"bf": 0, "x264-params": "mbtree=0"}
         case "h264_nvenc" | "hevc_nvenc" | "av1_nvenc":
             options |= {"rc": "vbr", "cq": settings.crf, "b:v": 0}
+            if settings.codec == "h264_nvenc":
+                options |= {"bf": 0}
         case "libvpx-vp9":
             options |= {"crf": settings.crf, "b:v": 0, "row-mt": 1}
         case "libvpx":
             options |= {"crf": settings.crf, "b:v": "50M"}  # VP8 reads crf as a floor below a bit rate
         case "libsvtav1" | "libaom-av1":
             options |= {"crf": settings.crf}
-    options["vf"] = _video_filters(probe, size, settings.pixel_format)
+    options["vf"] = _video_filters(probe, size, settings)
     return options
 
 
-def _video_filters(probe: VideoProbe, size: tuple[int, int], pixel_format: str) -> str:
+def _video_filters(probe: VideoProbe, size: tuple[int, int], settings: EncodeSettings) -> str:
     """RGB to the matrix and range that the tags will name, then the tags and the pixel aspect themselves."""
     aspect = output_pixel_aspect(probe, size)
+    height, pixel_format = probe.stored_size[1], settings.pixel_format
+    tags = coded_tags(probe.color, height, settings.codec, pixel_format)
     filters = []
-    if not pixel_format.startswith(_RGB_FORMATS):
-        coding: YuvCoding = yuv_coding(probe.color, probe.stored_size[1])
-        tags = output_tags(probe.color, coding)
+    if not pixel_format.startswith(RGB_FORMATS):
+        coding = film_coding(probe.color, height, settings.codec)
         filters += [
             f"scale=flags=lanczos+accurate_rnd+full_chroma_inp:in_range=pc"
             f":out_color_matrix={coding.matrix}:out_range={coding.range}",
-            f"format={pixel_format}",
-            f"setparams=range={tags.range}:colorspace={tags.space}"
-            f":color_primaries={tags.primaries or 'unknown'}:color_trc={tags.transfer or 'unknown'}",
         ]
+    filters += [
+        f"format={pixel_format}",
+        f"setparams=range={tags.range}:colorspace={tags.space}"
+        f":color_primaries={tags.primaries or 'unknown'}:color_trc={tags.transfer or 'unknown'}",
+    ]
     filters.append(f"setsar=sar={aspect.numerator}/{aspect.denominator}:max={2**24}")
     return ",".join(filters)

@@ -8,12 +8,15 @@ final name, checked by `verify_film`, flushed to disk and renamed, so that the o
 
 from __future__ import annotations
 
+import itertools
+import math
 import subprocess
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import av
 import ffmpeg
@@ -24,55 +27,27 @@ from farm.files.atomic import move_into_place
 from farm.files.output import check_can_put, check_output_kind
 from farm.files.remote import fetch, is_remote
 from farm.files.storage import again
+from farm.media.color import code_points, coded_tags
 from farm.media.encode import SUFFIX, Pipe, encode_segment, packets_in_order, wrong_count
 from farm.media.ffmpeg import FfmpegProcess, ffmpeg_binary, reason_of_failure
+from farm.media.film_times import FilmTimes, film_times, seconds, source_options
 from farm.media.one_clock import write_on_one_clock
+from farm.media.settle import settle_tracks, track_notes
 from farm.media.source import ffmpeg_url, open_source, reading_limits, stand_in
-from farm.media.tracks import audio_tracks, check_video_encoder, container_extension, subtitle_tracks
+from farm.media.timecode import later_timecode
+from farm.media.tracks import Track, check_video_encoder, container_extension
 from farm.media.verify import sounding_streams, verify_film
 from farm.plan import VideoProbe
 from farm.spec import FrameRange
 from farm.spec.render import EncodeSettings
 
 _NO_STREAM = "v:999?"
-
-
-class FilmTimes(NamedTuple):
-    """Where a range of frames lies on the output's clock and in the source; all exact.
-
-    The output's zero is the container's start for a range from frame 0, as in any transcode, so that sound
-    that begins before or after the picture keeps its distance; otherwise it is the first frame of the range.
-    """
-
-    offsets: tuple[int, ...]
-    """Presentation times relative to the first frame, in ticks of the source's time base."""
-    last_duration: int
-    first_frame: Fraction
-    """Seconds at which the first frame appears in the output."""
-    cut_from: Fraction | None
-    """Seconds after the container's start at which the other streams are entered; None from their beginning."""
-    cut_length: Fraction | None
-    """Seconds of the other streams that are taken; None to their end."""
-    others_later: Fraction = Fraction(0)
-    """Seconds by which all other streams are later than that clock says: the picture begins before the first time
-    that the container has, because its first frames have none."""
-
-
-def film_times(probe: VideoProbe, frames: FrameRange) -> FilmTimes:
-    """The times of `frames`: the picture's own, and the same interval of the streams beside it."""
-    first = probe.pts[frames.start]
-    begin = probe.presentation_time(frames.start) - probe.start_time
-    end = probe.presentation_time(frames.stop) - probe.start_time
-    whole_beginning, whole_end = frames.start == 0, frames.stop == probe.frame_count
-    entered = Fraction(0) if whole_beginning else begin
-    return FilmTimes(
-        offsets=tuple(pts - first for pts in probe.pts[frames.start : frames.stop]),
-        last_duration=probe.last_duration if whole_end else probe.pts[frames.stop] - probe.pts[frames.stop - 1],
-        first_frame=max(begin, Fraction(0)) if whole_beginning else Fraction(0),
-        others_later=-begin if whole_beginning and -begin * probe.frame_rate > 1 else Fraction(0),
-        cut_from=None if whole_beginning else begin,
-        cut_length=None if whole_end else end - entered,
-    )
+_REORDERING = frozenset({"libx265", "hevc_nvenc"})
+"""Encoders whose packets are not in the order in which their frames are shown."""
+_MOST_TICKS = 2**31 - 1
+"""Ticks between two frames above which the MP4 muxer drops a time."""
+_SCALES = (1_000_000, 90_000, 48_000, 30_000, 10_000, 1_000, 600, 100, 10, 1)
+"""Ticks a second of MP4 and MOV to choose from where the source's own are too fine."""
 
 
 def check_output_writable(path: str | Path, overwrite: bool) -> None:
@@ -102,7 +77,10 @@ def check_encoding(output: str | Path, settings: EncodeSettings) -> None:
         check=False,
     )
     if "ncompatible pixel format" in done.stderr or "Unknown pixel format" in done.stderr:
-        raise UsageError(f"{settings.codec} does not take pixel format {settings.pixel_format}", "try yuv420p")
+        fitting = "yuv422p10le" if settings.codec == "prores_ks" else "yuv420p"
+        raise UsageError(
+            f"{settings.codec} does not take pixel format {settings.pixel_format}", f"try --pixel-format {fitting}"
+        )
     if done.returncode != 0:
         raise UsageError(f"this ffmpeg cannot encode with {settings.codec}: {reason_of_failure(done.stderr)}")
 
@@ -114,6 +92,7 @@ def encode_film(
     output: str | Path,
     settings: EncodeSettings,
     progress: Callable[[int], None] | None = None,
+    tracks: Sequence[Track] | None = None,
 ) -> tuple[str, ...]:
     """Encode frames, uint8 RGB (H, W, 3), all of one size, and write the film: `encode_segment`, then `join_segments`.
 
@@ -122,10 +101,12 @@ def encode_film(
     """
     output = Path(output)
     check_video_encoder(settings.codec, container_extension(str(output)))
+    if tracks is None:
+        tracks = settle_tracks(probe, frame_range, container_extension(str(output)), settings)
     segment = output.with_name(f".{output.stem}.{uuid.uuid4().hex[:12]}{SUFFIX}")
     try:
         encode_segment(frames, probe, frame_range, segment, settings, progress)
-        return join_segments([segment], probe, frame_range, output, settings)
+        return join_segments([segment], probe, frame_range, output, settings, tracks)
     finally:
         segment.unlink(missing_ok=True)
 
@@ -136,11 +117,13 @@ def join_segments(
     frame_range: FrameRange,
     output: str | Path,
     settings: EncodeSettings,
+    tracks: Sequence[Track],
     progress: Callable[[int], None] | None = None,
     before_it_is_there: Callable[[Path], None] = lambda _: None,
 ) -> tuple[str, ...]:
     """Write the film and return notes on what could not be kept. `segments`, in order, are all of `frame_range`; each
-    is asked for when the one before is through, and no two are open at the same time.
+    is asked for when the one before is through, and no two are open at the same time. `tracks` are those of
+    `farm.media.settle`.
 
     Frame count and presentation times are those of `frame_range` in the source, audio is cut to the same
     interval, the picture is upright without a rotation tag. Times keep the source's time base in MP4 and MOV;
@@ -168,23 +151,22 @@ def join_segments(
         elif (readable := stand_in(beside.path)) is not None:
             joined.write_bytes(readable)
             beside = beside.model_copy(update={"path": str(joined)})
-        command, notes = film_command(ffmpeg_binary(), beside, frame_range, temporary, settings)
+        command = film_command(ffmpeg_binary(), beside, frame_range, temporary, settings, tracks)
         _pipe_packets(command, segments, probe, frame_range, times, settings, progress)
-        copied = {s.index for s in beside.audio} if settings.audio == "copy" else set()
-        sounding = sounding_streams(beside, times.cut_from, times.cut_length) & copied
-        notes += tuple(f"audio stream {i} has no sound in this part of the film" for i in sorted(copied - sounding))
+        sound = {track.stream.index for track in tracks if track.kind == "sound" and track.kept}
+        sounding = sounding_streams(beside, times.cut_from, times.cut_length) & sound if sound else set()
         verify_film(
             temporary,
             pts_seconds=[times.first_frame + offset * probe.time_base for offset in times.offsets],
             last_duration=times.last_duration * probe.time_base,
-            audio_streams=range(len(sounding), len(copied) + 1),
+            audio_streams=range(len(sounding), len(sound) + 1),
         )
         before_it_is_there(temporary)
         _move_into_place(temporary, output)
     finally:
         for path in (temporary, joined, *([source] if source is not None else [])):
             path.unlink(missing_ok=True)
-    return notes
+    return track_notes(tracks)
 
 
 def film_command(
@@ -193,40 +175,30 @@ def film_command(
     frame_range: FrameRange,
     output: Path,
     settings: EncodeSettings,
-) -> tuple[list[str], tuple[str, ...]]:
-    """(argument list, notes) of the ffmpeg that reads encoded pictures from its stdin. Raises OutputError."""
+    tracks: Sequence[Track],
+) -> list[str]:
+    """The argument list of the ffmpeg that reads encoded pictures from its stdin. Raises OutputError."""
     extension = container_extension(str(output))
     times = film_times(probe, frame_range)
     picture = ffmpeg.input("pipe:0", format=_pipe_format(settings)[0], **_picture_input_options(times))
-    source = ffmpeg.input(ffmpeg_url(probe.path), **reading_limits(probe.container), **_source_input_options(times))
+    source = ffmpeg.input(ffmpeg_url(probe.path), **reading_limits(probe.container), **source_options(times))
     # The last map matches nothing. It makes ffmpeg-python list the source, whose metadata is wanted in any case.
     streams = [picture["v:0"], source[_NO_STREAM]]
-    options = {"c:v": "copy", **_clock_options(probe, times, extension)}
+    options = {"c:v": "copy", **_clock_options(probe, times, extension, settings.codec)}
+    # Where the pipe does not carry the tags of the colours, the container would not have them either.
+    options |= code_points(coded_tags(probe.color, probe.stored_size[1], settings.codec, settings.pixel_format))
     if settings.codec in ("libx265", "hevc_nvenc") and extension in (".mp4", ".mov"):
         options["tag:v"] = "hvc1"  # QuickTime plays no other
-    notes: list[str] = []
-    if settings.audio == "copy":
-        for number, track in enumerate(audio_tracks(probe.audio, extension)):
+    places: Counter[str] = Counter()
+    for track in tracks:
+        if track.kept:
             streams.append(source[str(track.stream.index)])
-            options[f"c:a:{number}"] = track.codec
-            if track.codec != "copy":
-                notes.append(
-                    f"audio stream {track.stream.index} ({track.stream.codec}) does not fit into {extension}, "
-                    f"encoded as {track.codec}"
-                )
-        if times.cut_from is not None and probe.audio:
-            # Packets between the key frame that a seek lands on and the cut are dropped, not hidden.
-            options["copypriorss:a"] = 0
+            options |= track.options(places[track.kind])
+            places[track.kind] += 1
+    if times.cut_from is not None and places["sound"]:
+        # Packets between the key frame that a seek lands on and the cut are dropped, not hidden.
+        options["copypriorss:a"] = 0
     whole = len(times.offsets) == probe.frame_count
-    if whole:
-        subtitles, dropped = subtitle_tracks(probe.subtitles, extension)
-        notes += dropped
-        for number, track in enumerate(subtitles):
-            streams.append(source[str(track.stream.index)])
-            options[f"c:s:{number}"] = track.codec
-    elif probe.subtitles:
-        # ffmpeg does not cut a subtitle that is being shown where the range begins, it moves the film instead.
-        notes.append("subtitles are left out of a part of a film")
     options["map_metadata"] = 1
     options["map_chapters"] = 1 if whole else -1
     # Two spellings of the same stream, because an option can be given only once here.
@@ -236,9 +208,10 @@ def film_command(
     ):
         if value:
             options[option] = f"{key}={value}"
+    options |= _timecode_options(probe, frame_range)
     node = ffmpeg.output(*streams, ffmpeg_url(str(output)), **options)
     node = node.global_args("-hide_banner", "-nostats", "-loglevel", "error")
-    return ffmpeg.compile(node, cmd=binary, overwrite_output=True), tuple(notes)
+    return ffmpeg.compile(node, cmd=binary, overwrite_output=True)
 
 
 def _pipe_packets(
@@ -256,6 +229,8 @@ def _pipe_packets(
     with FfmpegProcess(command) as process:
         pipe = Pipe(process.stdin)
         container, options = _pipe_format(settings)
+        if container == "mov":
+            options = options | {"video_track_timescale": str(track_timescale(times, probe.time_base))}
         with av.open(pipe, "w", format=container, options=options) as piped:
             stream: Any = None
             before = None
@@ -265,7 +240,8 @@ def _pipe_packets(
                     coded = segment.streams.video[0]
                     coding = bytes(coded.codec_context.extradata or b"")
                     if stream is None:
-                        stream = piped.add_stream_from_template(coded)
+                        # opaque: PyAV would look for an encoder by the name of the decoder, which AV1's has not
+                        stream = piped.add_stream_from_template(coded, opaque=True)
                         stream.time_base = probe.time_base
                         coded_as = coding
                 if coding != coded_as:
@@ -308,29 +284,52 @@ def _decoding_time(offsets: Sequence[int], number: int) -> int:
 
 
 def _picture_input_options(times: FilmTimes) -> dict[str, Any]:
-    return {"itsoffset": _seconds(times.first_frame)} if times.first_frame else {}
+    return {"itsoffset": seconds(times.first_frame)} if times.first_frame else {}
 
 
-def _source_input_options(times: FilmTimes) -> dict[str, Any]:
-    options = {"itsoffset": _seconds(times.others_later)} if times.others_later else {}
-    if times.cut_from is not None:
-        options["ss"] = _seconds(times.cut_from)
-    if times.cut_length is not None:
-        options["t"] = _seconds(times.cut_length)
-    return options
+def _timecode_options(probe: VideoProbe, frames: FrameRange) -> dict[str, Any]:
+    """The timecode of the first frame, if the source has one. MP4 and MOV need the rate that it counts in."""
+    passed = round((probe.pts[frames.start] - probe.pts[0]) * probe.time_base * probe.frame_rate)
+    label = later_timecode(probe.timecode, probe.frame_rate, passed) if probe.timecode else None
+    if label is None:
+        return {}
+    rate = probe.frame_rate
+    # The container's own would be that of the source's first frame.
+    return {
+        "metadata": "timecode=",
+        "metadata:s:0": f"timecode={label}",
+        "r:v": f"{rate.numerator}/{rate.denominator}",
+    }
 
 
-def _clock_options(probe: VideoProbe, times: FilmTimes, extension: str) -> dict[str, Any]:
+def _clock_options(probe: VideoProbe, times: FilmTimes, extension: str, codec: str) -> dict[str, Any]:
     """Every frame at its own time, in the source's time base, the last one as long as in the source."""
-    tick = probe.time_base
-    options: dict[str, Any] = {"bsf:v": _last_duration_filter(times, tick)}
+    options: dict[str, Any] = {"bsf:v": _times_filter(times, probe.time_base, in_order=codec not in _REORDERING)}
     if extension in (".mp4", ".mov"):
-        options |= {"video_track_timescale": tick.denominator, "movflags": "+faststart"}
+        options |= {"video_track_timescale": track_timescale(times, probe.time_base), "movflags": "+faststart"}
     return options
 
 
-def _last_duration_filter(times: FilmTimes, tick: Fraction) -> str:
+def track_timescale(times: FilmTimes, tick: Fraction) -> int:
+    """Ticks a second of an MP4 track with these times: the source's own, `1 / tick`, or coarser ones.
+
+    The muxer drops every time after a pause of 2^31 ticks: 2.1 s of nanoseconds. Then the coarsest ticks that keep all
+    times exactly are taken, and where those are still too fine, the finest of `_SCALES` that is not.
+    """
+    gaps = [after - before for before, after in itertools.pairwise(times.offsets)] + [times.last_duration]
+    longest: Fraction = max(Fraction(max(gaps)) * tick, times.first_frame)
+    if max(longest, Fraction(1)) * tick.denominator <= _MOST_TICKS:
+        return tick.denominator
+    exact = 1 / (max(math.gcd(*times.offsets, times.last_duration), 1) * tick)
+    scales = [exact.denominator * exact, *map(Fraction, _SCALES)]
+    return int(next(scale for scale in scales if scale * max(longest, Fraction(1)) <= _MOST_TICKS))
+
+
+def _times_filter(times: FilmTimes, tick: Fraction, *, in_order: bool) -> str:
     """A bitstream filter: the pipe carries no durations, so the last frame's would be guessed.
+
+    It carries no decoding times either. Those of H.264 are guessed as well, wrongly for a film of seven frames; where
+    packets are `in_order` they are the times of presentation.
 
     In seconds, because the pipe's clock may be a multiple of the source's; half-way to the frame before, because a
     delayed start is rounded to microseconds on its way.
@@ -339,13 +338,8 @@ def _last_duration_filter(times: FilmTimes, tick: Fraction) -> str:
     threshold = float(times.first_frame + (times.offsets[-1] - Fraction(gap, 2)) * tick)
     lasts = times.last_duration * tick
     duration = f"round({lasts.numerator}/{lasts.denominator}/TB)"
-    return rf"setts=pts=PTS:dts=DTS:duration=if(gte(PTS*TB\,{threshold:.9f})\,{duration}\,DURATION)"
-
-
-def _seconds(time: Fraction) -> str:
-    """Decimal seconds to the microsecond, which is ffmpeg's own resolution."""
-    whole, micro = divmod(round(time * 1_000_000), 1_000_000)
-    return f"{whole}.{micro:06d}"
+    decoding = "PTS" if in_order else "DTS"
+    return rf"setts=pts=PTS:dts={decoding}:duration=if(gte(PTS*TB\,{threshold:.9f})\,{duration}\,DURATION)"
 
 
 def _move_into_place(temporary: Path, output: Path) -> None:

@@ -7,7 +7,8 @@ recorded are those of frames that really came out of the decoder, in the order f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Protocol, TypeVar
@@ -96,6 +97,8 @@ def walk_video(
             "missing_frames": missing,
             "content_hash": content_hash(path),
             "notes": (*walk.probe.notes, *_notes(walk, times, walk.probe)),
+            "audio": tuple(_with_packets(stream, walk.beside) for stream in walk.probe.audio),
+            "subtitles": tuple(_with_packets(stream, walk.beside) for stream in walk.probe.subtitles),
         }
     )
     return probe, visitor
@@ -170,6 +173,8 @@ class _Walk:
     doubtful: list[int | None] = field(default_factory=list)
     """Times of packets that the container says are damaged. Most of them decode."""
     estimated_shortfall: int = 0
+    beside: Counter[int] = field(default_factory=Counter)
+    """Packets of the other streams, by the stream's index."""
 
     @property
     def lost(self) -> int:
@@ -217,14 +222,15 @@ def _walk(path: str, visitor: FrameVisitor, *, threaded: bool, progress: Progres
                 break
             if packet.pts is not None and packet.time_base:
                 furthest = max(furthest, (packet.pts + (packet.duration or 0)) * packet.time_base)
-            if packet.stream.index == stream.index:
-                frames = _note_packet(walk, packet)
-                for frame in frames:
-                    _note_frame(walk, frame, container, stream, path)
-                    with reading(name):
-                        visitor.visit(frame)
-                    if progress:
-                        progress(len(walk.pts))
+            if packet.stream.index != stream.index:
+                walk.beside[packet.stream.index] += packet.size > 0
+                continue
+            for frame in _note_packet(walk, packet):
+                _note_frame(walk, frame, container, stream, path)
+                with reading(name):
+                    visitor.visit(frame)
+                if progress:
+                    progress(len(walk.pts))
         if walk.probe:
             walk.estimated_shortfall = _estimated_shortfall(container, walk, furthest)
             if container.format.name == "avi" and walk.promised:
@@ -316,12 +322,14 @@ def describe(frame: av.VideoFrame, container: InputContainer, stream: VideoStrea
         ),
         audio=tuple(_stream_info(s) for s in container.streams.audio),
         subtitles=tuple(_stream_info(s) for s in container.streams.subtitles),
+        attachments=tuple(_stream_info(s) for s in container.streams.attachments),
         missing_frames=0,
         content_hash="",
         stream_index=stream.index,
         start_time=Fraction(container.start_time or 0, av.time_base),
         language=_tag(stream, "language"),
         title=_tag(stream, "title"),
+        timecode=_timecode(stream.metadata) or _timecode(container.metadata),
     )
 
 
@@ -353,12 +361,30 @@ def _stream_info(stream: Stream) -> StreamInfo:
     # A codec that this libavcodec does not know has no context; it can still be named by none, never copied blindly.
     context = stream.codec_context
     codec = context.codec.canonical_name if context is not None else "unknown"
-    return StreamInfo(index=stream.index, codec=codec, language=_tag(stream, "language"), title=_tag(stream, "title"))
+    layout = getattr(context, "layout", None)
+    channels = tuple(channel.name for channel in layout.channels) if layout is not None else ()
+    return StreamInfo(
+        index=stream.index,
+        codec=codec,
+        language=_tag(stream, "language"),
+        title=_tag(stream, "title") or _tag(stream, "filename"),
+        layout=layout.name if channels and layout is not None else "",
+        channels=channels,
+    )
+
+
+def _with_packets(stream: StreamInfo, packets: Mapping[int, int]) -> StreamInfo:
+    return stream.model_copy(update={"packets": packets.get(stream.index, 0)})
 
 
 def _tag(stream: Stream, key: str) -> str | None:
     value = stream.metadata.get(key)
     return value if value and value != "und" else None
+
+
+def _timecode(metadata: Mapping[str, str]) -> str | None:
+    """MOV and MXF call it `timecode`, Matroska `TIMECODE`."""
+    return metadata.get("timecode") or metadata.get("TIMECODE")
 
 
 def _promised_frames(container: InputContainer, stream: VideoStream, path: str) -> int:

@@ -24,7 +24,7 @@ def verify_film(
     streams that are right: a part of a film may have lost those that are silent in it (see `sounding_streams`).
     """
     try:
-        times, tick, end, audio = _read_back(str(path))
+        times, tick, end, audio, header = _read_back(str(path))
     except (VideoError, av.FFmpegError) as error:
         raise EncodeError(f"the finished film cannot be read back: {error}") from error
     if audio not in audio_streams:
@@ -44,6 +44,8 @@ def verify_film(
             f"the picture of the finished film begins at {float(times[0]):.4f} s, not {float(pts_seconds[0]):.4f} s"
         )
     duration = end - times[0]
+    if header is not None and abs(header - end) > half_a_frame and abs(header - duration) > half_a_frame:
+        raise EncodeError(f"the header of the finished film says {float(header):.4f} s, not {float(duration):.4f} s")
     expected_duration = pts_seconds[-1] - pts_seconds[0] + last_duration
     if abs(duration - expected_duration) > half_a_frame:
         raise EncodeError(
@@ -78,17 +80,25 @@ def sounding_streams(probe: VideoProbe, begin: Fraction | None, length: Fraction
     return wanted - silent
 
 
-def _read_back(path: str) -> tuple[list[Fraction], Fraction, Fraction, int]:
-    """(presentation times, tick, end of the last frame, number of audio streams); times in seconds, sorted."""
+def _read_back(path: str) -> tuple[list[Fraction], Fraction, Fraction, int, Fraction | None]:
+    """(presentation times, tick, end of the last frame, number of audio streams, duration of the track by its header).
+
+    Times are in seconds, and sorted. Only MP4 and MOV have a duration for each track.
+    """
     with open_source(path) as film:
         stream = pick_video_stream(film, path)
         assert stream.time_base is not None
         tick = stream.time_base
         # Only numbers are kept: the packets together are as large as the film.
         shown = sorted(
-            (p.pts, p.duration or 0) for p in film.demux(stream) if p.size and not p.is_discard and p.pts is not None
+            (p.pts, p.duration or 0, p.dts == p.pts)
+            for p in film.demux(stream)
+            if p.size and not p.is_discard and p.pts is not None
         )
         if not shown:
             raise EncodeError("the finished film has no frames")
-        end = sum(shown[-1]) * tick
-        return [pts * tick for pts, _ in shown], tick, end, len(film.streams.audio)
+        end = sum(shown[-1][:2]) * tick
+        # The track's is the sum of decoding times, which end early where frames are reordered before a pause.
+        in_order = all(same for _, _, same in shown)
+        header = stream.duration * tick if in_order and stream.duration is not None else None
+        return [pts * tick for pts, _, _ in shown], tick, end, len(film.streams.audio), header

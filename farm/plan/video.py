@@ -22,12 +22,19 @@ class ColorTags(Model):
 
 
 class StreamInfo(Model):
-    """An audio or subtitle stream. `index` counts all streams of the container, as ffmpeg's `0:index`."""
+    """An audio, subtitle or attachment stream. `index` counts all streams of the container, as ffmpeg's `0:index`.
+
+    `layout` and `channels` are those of sound, in ffmpeg's names (`5.1(side)`, `FL`); channels that the file does not
+    name are `NONE`. `packets` is how many the stream has, or None where they were not counted.
+    """
 
     index: int
     codec: str
     language: str | None = None
     title: str | None = None
+    layout: str = ""
+    channels: tuple[str, ...] = ()
+    packets: int | None = None
 
 
 class VideoProbe(Model):
@@ -48,7 +55,8 @@ class VideoProbe(Model):
     file's own tick, `tick_ratio` times `time_base`; it is empty where they are those in `pts`. Where recordings were
     joined, `breaks` are the first frames of those with another clock, and `shifts` the seconds that were added to their
     times (see `farm.media.times`). `notes` are lines for the user about what is odd in the file and how it was taken.
-    `content_hash` is the SHA-256 of the file (see `farm.media.source.content_hash`).
+    `timecode` is the SMPTE label of the first frame. `content_hash` is the SHA-256 of the file (see
+    `farm.media.source.content_hash`).
     """
 
     path: str
@@ -70,6 +78,7 @@ class VideoProbe(Model):
     color: ColorTags
     audio: tuple[StreamInfo, ...]
     subtitles: tuple[StreamInfo, ...]
+    attachments: tuple[StreamInfo, ...] = ()
     missing_frames: int
     content_hash: str
     stream_index: int = 0
@@ -84,6 +93,7 @@ class VideoProbe(Model):
     notes: tuple[str, ...] = ()
     language: str | None = None
     title: str | None = None
+    timecode: str | None = None
 
     @property
     def frame_count(self) -> int:

@@ -21,6 +21,7 @@ from farm.flow.store import flow_folder
 from farm.job import JobDirectory, JobRecord
 from farm.job.directory import frame_name
 from farm.job.record import record_flow_key
+from farm.media.tracks import Track
 from farm.plan import Task
 from farm.plan.segments import Segment, SegmentProgress, unread_tasks
 from farm.render.stitch import Segments
@@ -90,8 +91,14 @@ class FilmMaker:
         for segment in self._progress.task_done(task):
             self._begin(segment)
 
-    def finish(self, output: str, check: Callable[[], None], on_frame: Callable[[int], None]) -> tuple[str, ...]:
-        """Wait for the last segments, write the film, and return notes on what could not be kept.
+    def finish(
+        self,
+        output: str,
+        check: Callable[[], None],
+        on_frame: Callable[[int], None],
+        tracks: Sequence[Track] | None = None,
+    ) -> tuple[str, ...]:
+        """Wait for the last segments, write the film with `tracks`, and return notes on what could not be kept.
 
         `check` is called while it waits, and may raise; `on_frame` is called with each frame that is written.
         """
@@ -102,7 +109,7 @@ class FilmMaker:
         self._segments.sweep(output)
         with contextlib.suppress(StorageError):  # half-written files only take room
             self._job.sweep()
-        return self._segments.join(output, on_frame)
+        return self._segments.join(output, on_frame, tracks)
 
     def tidy(self) -> None:
         """Remove the segments where their frames are kept. Call it once the film and the report are written."""

@@ -15,19 +15,24 @@ from farm.errors import FlowFileError
 from farm.flow import external_flow_name
 from farm.job import JobDirectory, JobRecord
 from farm.job.software import installed, used_by
+from farm.media.rehearse import rehearse_film
 from farm.media.scan import VideoScan
+from farm.media.settle import settle_tracks
+from farm.media.tracks import Track, container_extension
 from farm.plan import JobRuntime, RenderPlan, Runtime, plan_render
 from farm.render.inputs import Inputs
 from farm.render.regions.files import check_regions
+from farm.render.stitch import encode_settings, shown_probe
 from farm.spec import RenderSpec
 from farm.spec.choices import Keep
+from farm.spec.load import with_join_of
 
 
 @dataclass(frozen=True)
 class Prepared:
     """A spec with its inputs read and its render planned. `record` is that of an earlier run of the same job, or None.
 
-    `input_hashes` maps every file that the render reads to its hash.
+    `input_hashes` maps every file that the render reads to its hash. `tracks` is None until they are settled.
     """
 
     spec: RenderSpec
@@ -36,6 +41,23 @@ class Prepared:
     plan: RenderPlan
     input_hashes: dict[str, str]
     record: JobRecord | None
+    tracks: tuple[Track, ...] | None = None
+
+    def with_tracks(self) -> Prepared:
+        """The same with `tracks` settled: what becomes of the film's sound and subtitles (farm.media.settle).
+
+        Raises UsageError for a track that is asked for and not there.
+        """
+        extension = container_extension(self.spec.output)
+        return dataclasses.replace(
+            self, tracks=settle_tracks(self.scan.probe, self.plan.frames, extension, self.spec.encode)
+        )
+
+    def rehearse(self) -> None:
+        """Make a film of three grey frames as that of this render will be made. Raises UsageError where that fails."""
+        size = (self.plan.width, self.plan.height)
+        encode = encode_settings(self.spec)
+        rehearse_film(shown_probe(self.spec, self.scan.probe), self.plan.frames, size, self.spec.output, encode)
 
     def as_it_is_now(self) -> Prepared:
         """The same with the record that the job holds now, which another driver may have written since.
@@ -48,7 +70,10 @@ class Prepared:
         if record is None or not self.job.has_frames:
             return dataclasses.replace(self, record=None)
         self.job.check_same(record, self.spec, self.input_hashes)
-        return dataclasses.replace(self, record=record, plan=record.plan)
+        wanted = _joined_as(record, self.spec)
+        if wanted != record:
+            self.job.save_record(wanted)
+        return dataclasses.replace(self, record=wanted, plan=record.plan)
 
     def begin(
         self,
@@ -97,13 +122,18 @@ def prepare_job(spec: RenderSpec, job_url: str, inputs: Inputs | None = None) ->
     record = job.load_record()
     if record is not None and job.has_frames:
         job.check_same(record, spec, input_hashes)
-        return Prepared(spec, job, scan, record.plan, input_hashes, record)
+        return Prepared(spec, job, scan, record.plan, input_hashes, _joined_as(record, spec))
     plan = plan_render(spec, scan.probe, scan.cuts)
     if spec.flow_dir:
         _check_flow_files(spec.flow_dir, plan)
     if spec.regions:
         check_regions(spec.regions, plan, scan.probe.frame_count)
     return Prepared(spec, job, scan, plan, input_hashes, None)
+
+
+def _joined_as(record: JobRecord, spec: RenderSpec) -> JobRecord:
+    """The record of a job that is continued, with what concerns only the join as it is asked for now."""
+    return record.model_copy(update={"spec": with_join_of(record.spec, spec)})
 
 
 def _check_flow_files(folder: str, plan: RenderPlan) -> None:

@@ -16,7 +16,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,15 @@ import tenacity
 from farm.errors import DamagedError, EncodeError, StorageError
 from farm.files.checked_json import parse_or_none, seal, unseal
 from farm.files.output import output_sha256, output_size, put_when_whole
-from farm.files.remote import is_remote
+from farm.files.remote import fetch, is_remote
 from farm.job import JobDirectory, JobRecord
 from farm.media.encode import SUFFIX, encode_segment
 from farm.media.ffmpeg import ffmpeg_binary, ffmpeg_version
 from farm.media.film import join_segments
+from farm.media.settle import settle_tracks
 from farm.media.source import content_hash
 from farm.media.tonemap import SDR
+from farm.media.tracks import Track, container_extension
 from farm.plan import VideoProbe, task_id
 from farm.plan.segments import Segment, plan_segments
 from farm.render.committed import frame_of_pass
@@ -42,7 +44,7 @@ from farm.spec.render import EncodeSettings
 
 READ_AHEAD = 8
 """Frames that are read and decoded while the encoder is busy."""
-SEGMENT_VERSION = 1
+SEGMENT_VERSION = 2
 """Part of the segments' folder name; it counts up when segments of an older farm can no longer be joined."""
 FILM_NOTE = "film.json"
 """The file that names the film which the job is about to put in place. After a crash it shows whose the film is."""
@@ -67,10 +69,9 @@ def encode_settings(spec: RenderSpec) -> EncodeSettings:
     return spec.encode.model_copy(update={"preset": "veryfast"})
 
 
-def shown_probe(record: JobRecord) -> VideoProbe:
+def shown_probe(spec: RenderSpec, probe: VideoProbe) -> VideoProbe:
     """The probe of the source with the colours that rendered frames have: a tone-mapped film is SDR, not HDR."""
-    probe = record.probe
-    mapped = probe.color.is_hdr and "hdr" not in record.spec.as_stored
+    mapped = probe.color.is_hdr and "hdr" not in spec.as_stored
     return probe.model_copy(update={"color": SDR}) if mapped else probe
 
 
@@ -79,11 +80,15 @@ class Segments:
 
     def __init__(self, job: JobDirectory, record: JobRecord) -> None:
         self._job, self._record = job, record
-        self._probe = shown_probe(record)
+        self._probe = shown_probe(record.spec, record.probe)
         self._settings = encode_settings(record.spec)
         self.plan = plan_segments(record.plan)
         # packets of two encoders do not make one stream
-        coded = [SEGMENT_VERSION, self._settings.model_dump(exclude={"audio"}), ffmpeg_version(ffmpeg_binary())]
+        coded = [
+            SEGMENT_VERSION,
+            self._settings.model_dump(exclude={"audio", "subtitles"}),
+            ffmpeg_version(ffmpeg_binary()),
+        ]
         self._folder = f"segments/{hashlib.sha256(json.dumps(coded).encode()).hexdigest()[:12]}"
 
     def is_made(self, segment: Segment) -> bool:
@@ -126,8 +131,15 @@ class Segments:
         encode_segment(frames, self._probe, segment.frames, path, self._settings, progress)
 
     @_again
-    def join(self, output: str | Path, progress: Callable[[int], None] | None = None) -> tuple[str, ...]:
+    def join(
+        self,
+        output: str | Path,
+        progress: Callable[[int], None] | None = None,
+        tracks: Sequence[Track] | None = None,
+    ) -> tuple[str, ...]:
         """Join all segments to the film at `output`, and check it by reading its packets back.
+
+        `tracks` are the sound and subtitles that go with it (`farm.media.settle`); None has them settled here.
 
         Returns notes on what of the source could not be kept. An earlier film stays until the new one is whole. At the
         URL of an object it appears at once, when all of it is uploaded.
@@ -138,8 +150,10 @@ class Segments:
             self._job.storage.write(FILM_NOTE, seal(facts))
 
         settings, frames = encode_settings(self._record.spec), self._record.plan.frames
+        if tracks is None:
+            tracks = settle_tracks(self._probe, frames, container_extension(str(output)), settings)
         with put_when_whole(str(output)) as path:
-            return join_segments(self._paths(), self._probe, frames, path, settings, progress, note)
+            return join_segments(self._paths(), self._probe, frames, path, settings, tracks, progress, note)
 
     def remove(self) -> None:
         """Remove all segments. For a job whose film is written and whose frames are kept."""
@@ -156,7 +170,20 @@ class Segments:
         for path in left:
             path.unlink(missing_ok=True)
 
+    def film_to_join_from(self) -> str | None:
+        """The finished film of this job where it is intact: its pictures can be joined to other sound as they are."""
+        note = film_note(self._job)
+        film = str(note.get("output")) if note else ""
+        return film if film and self._job.load_report() is not None and is_own_film(self._job, film) else None
+
     def _paths(self) -> Iterator[Path]:
+        if (film := self.film_to_join_from()) is not None:
+            with tempfile.TemporaryDirectory(prefix="farm-film-") as folder:
+                if is_remote(film):
+                    fetch(film, Path(folder) / Path(film).name)
+                    film = str(Path(folder) / Path(film).name)
+                yield Path(film)
+            return
         for segment in self.plan:
             row = self._row(segment)
             with self._here(segment) as path:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from farm.errors import UsageError
 from farm.spec.choices import InitName
 from farm.spec.paint import PaintSpec, parse_region
-from farm.spec.render import RenderSpec
+from farm.spec.render import JOIN_ONLY, RenderSpec
 
 WORDS = {
     **dict.fromkeys(("video", "image", "output", "flow_weights", "flow_dir", "network", "photos"), ()),
@@ -116,11 +116,17 @@ def absolute_path(path: str, base: Path | None = None) -> str:
 
 
 def spec_differences(old: RenderSpec, new: RenderSpec) -> list[str]:
-    """The fields in which two specs of renders differ, as `size: 256 -> 512`. The output's path is left out.
+    """The fields in which two specs of renders differ, as `size: 256 -> 512`. Those of `JOIN_ONLY` are left out.
 
     So is the device, which belongs to the machines of one run: a job may be resumed on others.
     """
-    return differing_fields(old, new)
+    return [line for line in differing_fields(old, new) if line.partition(":")[0] not in JOIN_ONLY]
+
+
+def with_join_of(painted: RenderSpec, wanted: RenderSpec) -> RenderSpec:
+    """The spec `painted` of a job with what concerns only the join (`JOIN_ONLY`, but the output) as in `wanted`."""
+    join = {name: getattr(wanted.encode, name) for name in ("audio", "subtitles")}
+    return painted.model_copy(update={"encode": painted.encode.model_copy(update=join)})
 
 
 def differing_fields(old: PaintSpec, new: PaintSpec) -> list[str]:

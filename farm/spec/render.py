@@ -56,9 +56,31 @@ class EncodeSettings(Model):
         default=None,
         description="Speed of the encoder, by ffmpeg's name; if left out, medium, or veryfast for method instant.",
     )
-    audio: Literal["copy", "none"] = Field(
-        default="copy", description="Whether the film keeps the video's sound (copy) or has none."
+    audio: str = Field(
+        default="copy",
+        pattern=r"^(copy|encode|none|[A-Za-z0-9]{1,8}(,[A-Za-z0-9]{1,8})*)$",
+        description="Sound of the film: copy keeps every track, encoded only where the kind of film cannot carry it; "
+        "encode encodes every track; none has no sound; TRACKS are numbers, counted from 1, or languages, as farm plan "
+        "lists them: 1,3 or eng.",
     )
+    subtitles: str = Field(
+        default="copy",
+        pattern=r"^(copy|none|[A-Za-z0-9]{1,8}(,[A-Za-z0-9]{1,8})*)$",
+        description="Subtitles of the film: copy keeps every track that the kind of film can carry; none has none; "
+        "TRACKS are numbers or languages, as for the sound.",
+    )
+
+    @field_validator("audio", "subtitles", mode="before")
+    @classmethod
+    def _tracks_to_text(cls, value: Any) -> Any:
+        """YAML reads `1` as a number, and `[1, 3]` as a list."""
+        parts = value if isinstance(value, list | tuple) else [value]
+        numbers = all(isinstance(part, int | str) and not isinstance(part, bool) for part in parts)
+        return ",".join(str(part).replace(" ", "") for part in parts) if parts and numbers else value
+
+
+JOIN_ONLY = ("output", "encode.audio", "encode.subtitles")
+"""Fields that concern nothing but the film that is joined at the end: they may change when its frames are painted."""
 
 
 class RenderSpec(PaintSpec):

@@ -15,9 +15,12 @@ import pytest
 from farm.errors import EncodeError, FarmError, OutputError, UsageError
 from farm.media.decode import FrameReader
 from farm.media.encode import encode_segment, output_pixel_aspect, segment_command
-from farm.media.film import EncodeSettings, check_output_writable, encode_film, film_command, film_times, join_segments
+from farm.media.film import EncodeSettings, check_output_writable, encode_film, film_command, join_segments
+from farm.media.film_times import film_times
+from farm.media.layouts import Mix
 from farm.media.probe import probe_video
 from farm.media.source import FILM_FORMATS
+from farm.media.tracks import Track
 from farm.plan import VideoProbe
 from farm.plan.video import ColorTags, StreamInfo
 from farm.spec import FrameRange
@@ -54,19 +57,22 @@ def _leftovers(folder: Path) -> list[str]:
 
 
 def test_the_whole_command_of_a_film() -> None:
-    command, notes = film_command("ffmpeg", PROBE, FrameRange(0, 4), Path("out.mp4"), EncodeSettings())
+    sound = [Track("sound", 1, PROBE.audio[0], "copy"), Track("sound", 2, PROBE.audio[1], "aac", Mix("5.1", "pan=x"))]
+    tracks = [*sound, Track("subtitles", 1, PROBE.subtitles[0], "mov_text")]
+    command = film_command("ffmpeg", PROBE, FrameRange(0, 4), Path("out.mp4"), EncodeSettings(), tracks)
     assert command == [
         "ffmpeg",
         *("-f", "nut", "-itsoffset", "0.080000", "-i", "pipe:0"),
         *("-format_whitelist", FILM_FORMATS, "-protocol_whitelist", "file", "-i", "file:in.mkv"),
         *("-map", "0:v:0", "-map", "1:v:999?", "-map", "1:1", "-map", "1:3", "-map", "1:4"),
-        *("-bsf:v", r"setts=pts=PTS:dts=DTS:duration=if(gte(PTS*TB\,0.200000000)\,round(1/25/TB)\,DURATION)"),
+        *("-b:a:1", "576k", "-bsf:v"),
+        *(r"setts=pts=PTS:dts=PTS:duration=if(gte(PTS*TB\,0.200000000)\,round(1/25/TB)\,DURATION)",),
         *("-c:a:0", "copy", "-c:a:1", "aac", "-c:s:0", "mov_text", "-c:v", "copy"),
+        *("-color_primaries", "1", "-color_range", "1", "-colorspace", "1", "-filter:a:1", "pan=x"),
         *("-map_chapters", "1", "-map_metadata", "1", "-metadata:s:v:0", "language=nld", "-movflags", "+faststart"),
         *("-video_track_timescale", "1000", "file:out.mp4"),
         *("-hide_banner", "-nostats", "-loglevel", "error", "-y"),
     ]  # fmt: skip
-    assert notes == ("audio stream 3 (vorbis) does not fit into .mp4, encoded as aac",)
 
 
 def test_the_whole_command_of_a_segment() -> None:
@@ -83,14 +89,14 @@ def test_the_whole_command_of_a_segment() -> None:
 
 
 def test_the_command_for_a_part_without_sound() -> None:
-    silent = EncodeSettings(audio="none", codec="libx265")
-    command, notes = film_command("ffmpeg", PROBE, FrameRange(1, 3), Path("out.mov"), silent)
+    hevc = EncodeSettings(codec="libx265")
+    left_out = [Track("sound", 1, PROBE.audio[0], "", why="not asked for")]
+    command = film_command("ffmpeg", PROBE, FrameRange(1, 3), Path("out.mov"), hevc, left_out)
     limits = ["-format_whitelist", FILM_FORMATS, "-protocol_whitelist", "file"]
     assert command[1:13] == ["-f", "nut", "-i", "pipe:0", *limits, "-ss", "0.120000", "-t", "0.120000"]
     assert [command[i + 1] for i, word in enumerate(command) if word == "-map"] == ["0:v:0", "1:v:999?"]
     assert command[command.index("-tag:v") + 1] == "hvc1"
     assert command[command.index("-map_chapters") + 1] == "-1"
-    assert notes == ("subtitles are left out of a part of a film",)
 
 
 @pytest.mark.parametrize(
@@ -241,8 +247,8 @@ def test_sound_is_encoded_anew_where_it_does_not_fit(clips: dict[str, Path], tmp
     notes = encode_film(_numbers(FrameRange(0, 48)), probe, FrameRange(0, 48), tmp_path / "film.webm", vp9)
     assert [s.codec for s in probe_video(str(tmp_path / "film.webm")).audio] == ["opus", "opus"]
     assert notes == (
-        "audio stream 1 (aac) does not fit into .webm, encoded as libopus",
-        "audio stream 2 (mp3) does not fit into .webm, encoded as libopus",
+        "sound track 1 (aac, mono) does not fit into .webm: encoded as libopus, mono",
+        "sound track 2 (mp3, mono) does not fit into .webm: encoded as libopus, mono",
     )
 
 
@@ -304,9 +310,9 @@ def test_a_part_in_which_one_sound_is_over(tmp_path: Path, extension: str) -> No
     )  # fmt: skip
     part = FrameRange(30, 40)
     notes = encode_film(_numbers(part), probe_video(str(source)), part, tmp_path / f"part{extension}", FAST)
-    assert notes == ("audio stream 1 has no sound in this part of the film",)
-    sounds = list(range(len(probe_video(str(tmp_path / f"part{extension}")).audio)))
-    assert [s for s in sounds if _packets(tmp_path / f"part{extension}", s)] == sounds[-1:]
+    assert notes == ("sound track 1 (aac, mono) is left out: it has no sound in this part of the film",)
+    assert len(probe_video(str(tmp_path / f"part{extension}")).audio) == 1
+    assert _packets(tmp_path / f"part{extension}", 0)
 
 
 def test_progress(clips: dict[str, Path], tmp_path: Path) -> None:
@@ -468,7 +474,7 @@ def test_segments_join_to_the_film_they_are_parts_of(clips, tmp_path, settings, 
     for part, path in zip(parts, paths, strict=True):
         encode_segment(_numbers(part), probe, part, path, settings)
     seen: list[int] = []
-    join_segments(iter(paths), probe, FrameRange(0, 48), tmp_path / name, settings, seen.append)
+    join_segments(iter(paths), probe, FrameRange(0, 48), tmp_path / name, settings, (), seen.append)
     film = probe_video(str(tmp_path / name))
     assert seen == list(range(1, 49))
     near = 0 if Path(name).suffix in (".mp4", ".mov") else 0.001
@@ -482,8 +488,9 @@ def test_a_segment_of_another_encoder_is_refused(clips, tmp_path) -> None:
     encode_segment(_numbers(FrameRange(0, 20)), probe, FrameRange(0, 20), tmp_path / "a.mkv", FAST)
     other = FAST.model_copy(update={"preset": "medium"})
     encode_segment(_numbers(FrameRange(20, 48)), probe, FrameRange(20, 48), tmp_path / "b.mkv", other)
+    paths = [tmp_path / "a.mkv", tmp_path / "b.mkv"]
     with pytest.raises(EncodeError, match="another encoder"):
-        join_segments([tmp_path / "a.mkv", tmp_path / "b.mkv"], probe, FrameRange(0, 48), tmp_path / "film.mp4", FAST)
+        join_segments(paths, probe, FrameRange(0, 48), tmp_path / "film.mp4", FAST, ())
     assert _leftovers(tmp_path) == ["a.mkv", "b.mkv"]
 
 
@@ -495,5 +502,5 @@ def test_segments_that_are_missing_or_too_many(clips, tmp_path, parts, says) -> 
         paths.append(tmp_path / f"{start}-{stop}.mkv")
         encode_segment(_numbers(FrameRange(start, stop)), probe, FrameRange(start, stop), paths[-1], FAST)
     with pytest.raises(EncodeError, match=says):
-        join_segments(paths, probe, FrameRange(0, 48), tmp_path / "film.mp4", FAST)
+        join_segments(paths, probe, FrameRange(0, 48), tmp_path / "film.mp4", FAST, ())
     assert not (tmp_path / "film.mp4").exists()

@@ -7,6 +7,7 @@ import signal
 import threading
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -268,3 +269,32 @@ def test_a_job_on_object_storage_keeps_its_segments_there(film, tmp_path, short_
     assert len(prepared.job.storage.names("segments")) == 10
     with pytest.raises(StorageError):
         frame_of_pass(prepared.job, record, 1, 3)
+
+
+def test_a_finished_film_is_joined_again_with_other_sound_from_its_own_pictures(job, film, tmp_path):
+    """Its frames and segments are gone, as after --keep film."""
+    job.render()
+    stitch_film(job.job, job.record, job.output)
+    Segments(job.job, job.record).remove()
+    for frame in job.frames():
+        frame.unlink()
+    assert Segments(job.job, job.record).film_to_join_from() is None, "the job is not finished"
+    job.job.save_report({})
+    pictures = packets_of(job.output)
+
+    encode = job.record.spec.encode.model_copy(update={"audio": "none"})
+    wanted = job.prepared.spec.model_copy(update={"encode": encode})
+    again = prepare_job(wanted, job.job.url).as_it_is_now()
+    assert again.record is not None
+    assert again.record.spec.encode.audio == "none"
+    assert job.job.load_record() == again.record
+    Segments(job.job, again.record).join(tmp_path / "silent.mp4")
+    assert probe_video(str(tmp_path / "silent.mp4")).audio == ()
+    assert packets_of(tmp_path / "silent.mp4") == pictures
+    (tmp_path / "silent.mp4").write_bytes(b"something else")
+    assert Segments(job.job, again.record).film_to_join_from() is None
+
+
+def packets_of(path: Path) -> list[tuple[int | None, bytes]]:
+    with av.open(str(path)) as film:
+        return [(packet.pts, bytes(packet)) for packet in film.demux(video=0) if packet.size]
