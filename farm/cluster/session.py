@@ -9,6 +9,7 @@ A new Ray listens on the loopback interface only, and asks for a token (`farm.cl
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import sys
@@ -18,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from farm.cluster.joining import join_cluster
 from farm.cluster.token import ensure_token
-from farm.errors import RenderError, UsageError, first_line
+from farm.errors import FarmError, RenderError, first_line
 
 START_ATTEMPTS = 3
 """Times that Ray is started before its time-out counts as an error."""
@@ -44,8 +46,8 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
     """Start Ray here with `cpus` cores (None: all of them) and end it afterwards, or join the cluster at `address`.
 
     Where this process has a session already, that one is used, and goes on after the block. Ray must not be imported
-    before the first session. Raises UsageError where no cluster answers at `address`, RenderError where Ray cannot be
-    started, RuntimeError where ray was imported too early.
+    before the first session. Raises RenderError where Ray cannot be started, or no cluster at `address` takes this
+    process in, UsageError where that is no address, RuntimeError where ray was imported too early.
     """
     # When a worker is killed, Ray also kills its child processes (ffmpeg, optical flow).
     os.environ.setdefault("RAY_process_group_cleanup_enabled", "1")
@@ -64,6 +66,8 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
         # Milliseconds between two reports of the driver's counters to Prometheus. With Ray's 10 000 a rate over one
         # minute would be taken over five intervals or over six, as it happens.
         os.environ.setdefault("RAY_metrics_report_interval_ms", "1000")
+        # Attempts, a second each, to reach this node's raylet. Only one that is gone does not accept at once.
+        os.environ.setdefault("RAY_raylet_client_num_connect_attempts", "5")
     import ray
     from ray._private import ray_constants
 
@@ -78,11 +82,11 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
             ensure_token()
         with _in_folder(Path(__file__).parents[2] if address is None else Path("/")):
             if address is None:
-                context = _start_here(cpus, dashboard=dashboard)
+                session = _describe(_start_here(cpus, dashboard=dashboard).dashboard_url)
             else:
-                context = ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except ConnectionError as error:
-        raise UsageError(f"no Ray cluster answers at {address}: {first_line(error)}", "check --address") from None
+                session = join_cluster(address, functools.partial(_join, address))
+    except FarmError:
+        raise
     except Exception as error:
         raise RenderError(f"Ray could not be started: {first_line(error)}", "farm doctor tells more") from error
     # Ray's own handler of SIGTERM prints the stack and exits, so the caller could not clean up.
@@ -90,7 +94,7 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
         signal.signal(signal.SIGTERM, termination_handler)
     with _without_ray_chatter():
         try:
-            yield _describe(context.dashboard_url or "")
+            yield session
         finally:
             ray.shutdown()
 
@@ -132,6 +136,12 @@ def _start_here(cpus: int | None, *, dashboard: bool) -> Any:
                 raise
             ray.shutdown()
     raise AssertionError("the last attempt returns or raises")
+
+
+def _join(address: str) -> RaySession:
+    import ray
+
+    return _describe(ray.init(address=address, log_to_driver=False, logging_level="ERROR").dashboard_url)
 
 
 @contextlib.contextmanager
