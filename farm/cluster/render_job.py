@@ -191,9 +191,9 @@ def _read_inputs(spec: RenderSpec, options: LaunchOptions, progress: Progress) -
     if options.address is None:
         return read_inputs(spec)
     try:
-        return run_driver_task("probe", read_inputs, spec)
+        return run_driver_task("probe", read_inputs, spec, note=progress.note)
     except InputError:  # a node that lacks the shared folder says so too: the driver's own node has the last word
-        return run_driver_task("probe", read_inputs, spec, here=True)
+        return run_driver_task("probe", read_inputs, spec, note=progress.note, here=True)
 
 
 def read_inputs(spec: RenderSpec) -> Inputs:
@@ -226,7 +226,8 @@ def _render_frames(
         running.progress.note(warning)
 
     def film_of(record: JobRecord) -> FilmMaker:
-        return until_the_end.enter_context(_film_maker(prepared.job, record, work, options))
+        note = running.progress.note
+        return until_the_end.enter_context(_film_maker(prepared.job, record, work, options, note))
 
     with ray_session(options.address, cpus=logical_cpus(options), dashboard=options.dashboard) as session:
         if session.dashboard_url:
@@ -290,13 +291,15 @@ def _counter(job: JobDirectory, record: JobRecord, work: _Work, *, fresh: bool) 
     return SummaryCounter(record, work.tasks, committed, load_summary(job))
 
 
-def _film_maker(job: JobDirectory, record: JobRecord, work: _Work, options: LaunchOptions) -> FilmMaker:
+def _film_maker(
+    job: JobDirectory, record: JobRecord, work: _Work, options: LaunchOptions, note: Callable[[str], None]
+) -> FilmMaker:
     """The film in progress; on a cluster its segments are encoded in a Ray task, so that the dashboard shows them."""
 
     def stitch(segment: Segment, check: Callable[[], None]) -> None:
-        run_driver_task("stitch", make_segment, job.url, segment, check=check)
+        run_driver_task("stitch", make_segment, job.url, segment, check=check, note=note)
         if not segments.is_there(segment):  # a node with another ffmpeg made one that cannot be joined to the others
-            run_driver_task("stitch", make_segment, job.url, segment, check=check, here=True)
+            run_driver_task("stitch", make_segment, job.url, segment, check=check, note=note, here=True)
 
     segments = Segments(JobDirectory(job.url), record)
     make = None if options.address is None else stitch
