@@ -141,7 +141,7 @@ def _last_words(line: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _quiet_stderr() -> Iterator[None]:
     """Discard what Ray's C++ code writes to this process' stderr inside the block. FARM_DEBUG=1 shows it."""
-    if os.environ.get("FARM_DEBUG"):
+    if os.environ.get("FARM_DEBUG") or sys.stderr is None:  # None: this process was started without one
         yield
         return
     sys.stderr.flush()
