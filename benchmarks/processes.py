@@ -20,7 +20,7 @@ def descendants(pid: int) -> list[int]:
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
             try:
-                stat = Path(entry.path, "stat").read_text()
+                stat = Path(entry.path, "stat").read_text(errors="replace")  # a name is cut after 15 bytes
             except OSError:
                 continue
             children.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(entry.name))

@@ -261,6 +261,77 @@ def driver_killed_with_its_film(bench: Bench, name: str) -> Row:
     return case.compare()
 
 
+# memory ----------------------------------------------------------------------------------------------
+
+
+class Meminfo:
+    """A copy of /proc/meminfo that says what a benchmark wants, and the command that shows it to another process.
+
+    Ray's memory monitor reads that file and kills workers where too little is available. So the machine's memory is
+    never really used up. `prefix` starts a command for which the copy is in the file's place; it takes root.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._text = Path("/proc/meminfo").read_text()
+        path.write_text(self._text)
+        script = 'mount --bind "$0" /proc/meminfo && exec "$@"'
+        self.prefix = ("unshare", "-m", "sh", "-c", script, str(path))
+
+    def works(self) -> bool:
+        """Whether a command can be started with `prefix` here."""
+        is_there = shutil.which("unshare") is not None and shutil.which("mount") is not None
+        return is_there and subprocess.run([*self.prefix, "true"], capture_output=True).returncode == 0
+
+    def available(self, share: float | None) -> None:
+        """Say that this share of all memory is available; None is what there was when this copy was made.
+
+        The file stays as long as it was and is written by one call, so that nobody reads half of it.
+        """
+        text = self._text
+        if share is not None:
+            total = int(re.findall(r"MemTotal: +(\d+)", text)[0])
+            for name in ("MemFree", "MemAvailable", "Buffers", "Cached", "SReclaimable"):
+                kilobytes = int(total * share) if name in ("MemFree", "MemAvailable") else 0
+
+                def with_value(line: re.Match[str], kilobytes: int = kilobytes) -> str:
+                    return line[1] + str(kilobytes).rjust(len(line[2]))
+
+                text = re.sub(rf"^({name}: +)(\d+)", with_value, text, flags=re.MULTILINE)
+        with self._path.open("r+") as file:
+            file.write(text)
+
+
+def memory_runs_out(bench: Bench, name: str) -> Row:
+    """Have Ray's memory monitor kill renderers three times, as it does where another process takes all memory."""
+    case = Case(bench, name)
+    meminfo = Meminfo(case.folder / "meminfo")
+    if not meminfo.works():
+        case.row.identical = "left out"
+        return case.row
+    case.prefix = meminfo.prefix
+    case.launch["patience"] = 120.0  # a busy machine is slow here, and nobody is stuck
+    moments = sorted(bench.random.sample(range(3, bench.total - 12), 3))
+    lines = 0
+
+    def strike(driver: Driver, watch: Watch) -> bool:
+        nonlocal lines
+        fell = True
+        for moment in moments:
+            fell = after(watch, driver, moment) and fell
+            before = driver.children(WORKER)
+            meminfo.available(0.01)
+            fell = watch.wait(lambda: not set(before) <= set(driver.children(WORKER, 0.1)), 30) and fell  # noqa: B023
+            meminfo.available(None)
+        driver.wait()
+        lines = driver.lines()
+        return fell
+
+    case.run_and_strike(strike, loses_worker=True)
+    case.row.when = f"after {', '.join(map(str, moments))} commits; {lines} lines printed"
+    return case.compare()
+
+
 # disks -----------------------------------------------------------------------------------------------
 
 
@@ -402,6 +473,7 @@ FAULTS: dict[str, Callable[[Bench, str], Row]] = {
     "SIGKILL of a renderer while it decodes": killed_while_decoding,
     "SIGKILL of renderers, again and again": killed_again_and_again,
     "stuck renderers": stuck_worker,
+    "memory runs out three times": memory_runs_out,
     "SIGKILL of the flow worker": killed_flow_worker,
     "SIGKILL of Ray's raylet": killed_ray("/raylet/raylet "),
     "SIGKILL of Ray's GCS": killed_ray("/gcs/gcs_server "),

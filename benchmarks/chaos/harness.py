@@ -84,7 +84,7 @@ class Driver:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "FARM_SABOTAGE": sabotage}
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed with the process
         self.began = time.monotonic()
-        command = [sys.executable, "-m", "benchmarks.chaos.driver", str(options)]
+        command = [*case.prefix, sys.executable, "-m", "benchmarks.chaos.driver", str(options)]
         self.process = subprocess.Popen(
             command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=self.log, start_new_session=True
         )
@@ -107,6 +107,11 @@ class Driver:
         self.log.seek(0)
         lines = [line.strip() for line in self.log.read().splitlines() if line.strip()]
         return lines[-1][:200] if lines else ""
+
+    def lines(self) -> int:
+        """How many lines it has written to stderr."""
+        self.log.seek(0)
+        return sum(1 for line in self.log.read().splitlines() if line.strip())
 
     def children(self, pattern: str, seconds: float = COMMAND_SECONDS) -> list[int]:
         """Wait for processes below this one whose command line contains the regular expression `pattern`.
@@ -135,6 +140,8 @@ class Case:
         self.job, self.output = self.folder / "out.farm", self.folder / "out.mp4"
         self.spec = {**bench.spec, "output": str(self.output), **spec}
         self.launch: dict[str, object] = {}
+        self.prefix: tuple[str, ...] = ()
+        """What the command is started with: `nice`, for example."""
         self.row = Row(name)
         if copy_of is not None:
             shutil.copytree(copy_of, self.job)

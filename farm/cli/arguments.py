@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import select
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -102,8 +105,33 @@ def with_current_spellings(arguments: list[str]) -> list[str]:
 
 
 def print_result(result: Any, as_json: bool, text: str) -> None:
-    """Print `result` as one line of JSON, or `text`, on stdout. `result` has the values that JSON knows."""
-    print(json.dumps(result) if as_json else text)
+    """Print `result` as one line of JSON, or `text`, on stdout. `result` has the values that JSON knows.
+
+    Where nobody reads stdout any more, that is no error: the work is done.
+    """
+    print_unless_closed(json.dumps(result) if as_json else text, sys.stdout)
+
+
+def print_unless_closed(text: str, stream: TextIO) -> None:
+    """Print a line on stdout or stderr at once. If its reader has gone, such as `head`, all of it is discarded."""
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        discard(stream)
+
+
+def is_closed(descriptor: int) -> bool:
+    """Whether nobody reads the pipe any more that this process writes to."""
+    look = select.poll()
+    look.register(descriptor, 0)
+    return any(event & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _, event in look.poll(0))
+
+
+def discard(stream: TextIO) -> None:
+    """Discard what is written to stdout or stderr from now on, also what Python writes as it ends."""
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, stream.fileno())
+    os.close(sink)
 
 
 def directory_of(job: str, address: str | None) -> str:

@@ -27,7 +27,9 @@ from farm.cli.arguments import (
     SaveStorage,
     Threads,
     Workers,
+    is_closed,
     print_result,
+    print_unless_closed,
     with_current_spellings,
 )
 from farm.cli.flow import flow_app
@@ -225,6 +227,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         app(with_current_spellings(sys.argv[1:]), standalone_mode=False)
+    except SystemExit:
+        # Typer turns every broken pipe into an exit with 1. That of stdout, read by `head` for example, is no error.
+        if type(sys.stdout).__name__ == "PacifyFlushWrapper" and is_closed(1):
+            sys.exit(0)
+        raise
     except typer.Exit as stop:
         sys.exit(stop.exit_code)
     except FarmError as error:
@@ -253,7 +260,7 @@ def _complain(line: str, code: int) -> None:
     """Print one line on stderr and exit with `code`."""
     # The name of a file may contain control characters, which a terminal would obey.
     printable = "".join(letter if letter.isprintable() else "?" for letter in " ".join(line.split()))
-    print(f"farm: {printable}", file=sys.stderr)
+    print_unless_closed(f"farm: {printable}", sys.stderr)
     sys.exit(code)
 
 

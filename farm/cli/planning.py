@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from farm.cli.options import film_spec
+from farm.cli.options import film_spec, spec_values
 from farm.cli.plan_text import plan_lines, track_facts, track_lines
 from farm.files import Storage
 from farm.files.remote import is_remote
@@ -16,6 +16,7 @@ from farm.media.settle import settle_tracks
 from farm.media.tracks import container_extension
 from farm.plan import plan_render
 from farm.plan.estimates import estimate_storage, estimate_work, space_warning
+from farm.render.inputs import Inputs
 from farm.spec import RenderSpec
 from farm.spec.load import absolute_path
 
@@ -28,7 +29,10 @@ def plan_film(options: Mapping[str, Any], workers: int | None) -> tuple[RenderSp
 
     Nothing is rendered. `workers` (None: one a core) sets how much storage is in use at once. Raises FarmError.
     """
-    spec = film_spec(options, STAND_INS)
+    named = spec_values(options)
+    has_styles = bool(options.get("spec")) or "styles" in named or "network" in named  # a network has its own
+    spec = film_spec(options, {name: value for name, value in STAND_INS.items() if name != "styles" or not has_styles})
+    _check_named_files(spec, styles_are_named=has_styles)
     scan = scan_video(spec.video, allow_truncated=spec.allow_truncated)
     plan = plan_render(spec, scan.probe, scan.cuts)
     work = estimate_work(plan, spec.iterations)
@@ -46,6 +50,11 @@ def plan_film(options: Mapping[str, Any], workers: int | None) -> tuple[RenderSp
     lines = [*plan_lines(plan, work, storage, scan.probe), *([f"         {warning}"] if warning else [])]
     lines += track_lines(tracks)
     return spec, report, lines
+
+
+def _check_named_files(spec: RenderSpec, *, styles_are_named: bool) -> None:
+    """Look at paintings, masks, networks and flow as the render will. Raises InputError where one cannot be used."""
+    Inputs().hashes(spec if styles_are_named else spec.model_copy(update={"styles": ()}), built_in=False)
 
 
 def forecast_film(

@@ -6,12 +6,14 @@ with JobProgress() as progress:
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from farm.cli.arguments import discard
 from farm.plan.pace import Eta, Rate
 from farm.spec.units import format_seconds
 
@@ -20,6 +22,18 @@ if TYPE_CHECKING:
 
 LOG_EVERY_SECONDS = 15.0
 """Seconds between two lines of progress where stderr is no terminal."""
+
+
+class _Stderr(Console):
+    """A console on stderr. Where nobody reads it any more, the work goes on in silence; rich's own ends the process."""
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True)
+
+    def on_broken_pipe(self) -> None:
+        """Discard what is printed from now on."""
+        self.quiet = True
+        discard(sys.stderr)
 
 
 class _Bar:
@@ -45,7 +59,7 @@ class JobProgress(_Bar):
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or _Stderr()
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.fields[phase]:<8}"),
@@ -141,7 +155,7 @@ class TrainingProgress(_Bar):
     """
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
+        self._console = _Stderr()
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("train"),
@@ -174,7 +188,7 @@ class StillProgress(_Bar):
     """A bar for the optimiser steps of one picture. Call it with the number of steps done. A context manager."""
 
     def __init__(self, steps: int) -> None:
-        self._bar = Progress(console=Console(stderr=True), transient=True)
+        self._bar = Progress(console=_Stderr(), transient=True)
         self._task = self._bar.add_task("paint", total=steps)
 
     def __call__(self, steps: int) -> None:
@@ -186,7 +200,7 @@ class ReadingProgress(_Bar):
     """A bar for reading or measuring, on a terminal only. A context manager."""
 
     def __init__(self) -> None:
-        console = Console(stderr=True)
+        console = _Stderr()
         columns = (TextColumn("{task.description:<8}"), BarColumn())
         self._bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
         self._task = self._bar.add_task("read", total=1)

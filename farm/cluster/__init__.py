@@ -18,10 +18,12 @@ priority         priorities that change while a job runs
 broker           one cluster shared between jobs
 node_types       nodes that the autoscaler could start
 session          a Ray on this machine, or a connection to a cluster
+joining          a connection to a cluster, given up where its head does not answer
 token            the token that Ray asks for
 service          submit, resume, retry, and the driver's side of a submitted job
 handles          jobs that exist: found, looked at, waited for, cancelled, their logs
 listing          the rows of `farm list`
+ray_errors       what each error of Ray means for a job
 reasons          why a job ended, in one line
 jobs_api         Ray's Jobs API
 dashboard_http   one request to a dashboard: the only place that sends the token over HTTP

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayError
+from ray.exceptions import RayError
 
 from farm.plan.fair_share import Claim, Kind, bundle_of, room_for, share_workers
 
@@ -167,7 +167,7 @@ class BrokeredQuota:
         claim = dataclasses.replace(self._claim, wanted=min(wanted, limit), unusable=frozenset(unusable))
         try:
             self._granted = ray.get(self._ask().renew.remote(claim, at_work), timeout=ANSWER_SECONDS)
-        except (RayActorError, GetTimeoutError):
+        except RayError:  # its process may have died, or been killed for memory
             self._broker = None
         return self._granted
 

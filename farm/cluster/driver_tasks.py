@@ -15,11 +15,15 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from farm.errors import RenderError, first_line
+from farm.errors import RenderError
 from farm.job import JobDirectory
+from farm.plan.memory_losses import MemoryLosses
 from farm.plan.segments import Segment
+
+if TYPE_CHECKING:
+    from ray.exceptions import RayError
 
 CORE_SECONDS = 10.0
 """Seconds that a task waits for a free core of any node."""
@@ -46,29 +50,55 @@ def make_segment(job_url: str, segment: Segment) -> None:
 
 
 def run_driver_task(
-    name: str, work: Callable[..., T], *arguments: Any, check: Callable[[], None] = lambda: None, here: bool = False
+    name: str,
+    work: Callable[..., T],
+    *arguments: Any,
+    check: Callable[[], None] = lambda: None,
+    note: Callable[[str], None] = lambda _: None,
+    here: bool = False,
 ) -> T:
     """Call `work(*arguments)` in a process of its own, and return what it returns. `name` is for the dashboard.
 
-    The call is begun again where its process is lost. With `here` it runs on the driver's node. `check` is called every
-    POLL_SECONDS and may raise to end it. Raises what `work` and `check` raise, and RenderError where the process is
-    lost ATTEMPTS times.
+    The call is begun again where its process is lost. Where the memory of its machine runs out, that is after a pause,
+    `note` gets a line for people, and it is no attempt unless it is hopeless. With `here` it runs on the driver's node.
+    `check` is called every POLL_SECONDS and may raise to end it. Raises what `work` and `check` raise, and RenderError
+    where the process is lost ATTEMPTS times.
     """
-    from ray.exceptions import RayError, RayTaskError
+    from ray.exceptions import RayError
 
-    from farm.cluster.pool import cause_of
+    from farm.cluster.ray_errors import meaning_of
 
-    for attempt in range(1, ATTEMPTS + 1):
+    memory, attempt = MemoryLosses(), 0
+    while True:
         try:
             value: T = _run(name, work, arguments, check, here=here)
             return value
-        except RayTaskError as error:
-            raise cause_of(error) from None
         except RayError as error:
-            if attempt == ATTEMPTS:
-                problem = f"{name} could not be run: {first_line(error)}"
+            attempt += _counts(error, memory)
+            if attempt >= ATTEMPTS:
+                problem = f"{name} could not be run: {meaning_of(error).reason}"
                 raise RenderError(problem, "run the same command again") from None
-    raise AssertionError("the last attempt returns or raises")
+            if memory.short:
+                note(f"{name} was ended, and is begun again: {meaning_of(error).reason}")
+        while not memory.may_start(time.monotonic()):
+            check()
+            time.sleep(POLL_SECONDS)
+
+
+def _counts(error: RayError, memory: MemoryLosses) -> bool:
+    """Whether a task that ended with `error` has used up an attempt. Raises what the task itself raised."""
+    from farm.cluster.pool import cause_of
+    from farm.cluster.ray_errors import End, meaning_of
+
+    meaning = meaning_of(error)
+    if meaning.end is End.RAISED:
+        raise cause_of(error) from None
+    if meaning.end is End.HERE:
+        raise RenderError(meaning.reason, "run the same command again") from None
+    if meaning.end is End.MEMORY:
+        memory.lost(time.monotonic(), 1)
+        return memory.hopeless
+    return True
 
 
 def _run(

@@ -19,16 +19,18 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import ray
-from ray.exceptions import ActorDiedError, RayActorError, RayError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from farm.cluster.actors import WorkerFacts, end_ray_process, spawn_render_worker
+from farm.cluster.ray_errors import End, Meaning, meaning_of
 from farm.cluster.worker_logs import last_log_lines
 from farm.cluster.workers import RenderFailed, TaskEnded, WorkerGone
-from farm.errors import ChunkFailedError, FarmError, JobMismatchError, RenderError, StorageError, last_line
+from farm.errors import ChunkFailedError, FarmError, JobMismatchError, RenderError, StorageError
 from farm.job.history import Kind
 from farm.job.software import SoftwareCheck
 from farm.plan import Task
+from farm.plan.memory_losses import MemoryLosses
 from farm.render.frame_report import FrameReport
 from farm.spec.choices import Precision
 
@@ -144,6 +146,7 @@ class WorkerPool:
         self._without_gpu: set[str] = set()
         """Ray's ids of the nodes that were told of because PyTorch cannot use their GPUs."""
         self._spawned = self._lost_in_a_row = 0
+        self._memory = MemoryLosses()
         self.avoided: set[str] = set()
         self._joined: dict[str, float | None] = {}
         """When each node joined the cluster, in seconds of the steady clock, by Ray's id of the node.
@@ -163,8 +166,11 @@ class WorkerPool:
         up stay: the driver ends them between two tasks.
         """
         self._note_nodes()
-        self.allowed = self._quota.allowed(wanted, len(self.facts), self.avoided)
-        while len(self.actors) < self.allowed:
+        cap = self._memory.cap
+        wanted = wanted if cap is None else min(wanted, cap)
+        allowed = self._quota.allowed(wanted, len(self.facts), self.avoided)
+        self.allowed = allowed if cap is None else min(allowed, cap)
+        while len(self.actors) < self.allowed and self._memory.may_start(time.monotonic()):
             self._spawn()
         for source, name in list(self.starting.items())[::-1]:
             if len(self.actors) > self.allowed:
@@ -213,14 +219,37 @@ class WorkerPool:
             report: FrameReport = ray.get(next(source))
         except StopIteration:
             return TaskEnded()
-        except RayTaskError as error:
-            return RenderFailed(cause_of(error), last_log_lines(self.actors[worker], error))
-        except RayActorError as error:
-            if self._node_is_gone(worker, error):
-                return WorkerGone("its node was lost", preempted=True)
-            reason = "its worker died" if isinstance(error, ActorDiedError) else last_line(error)
-            return WorkerGone(reason, log_lines=last_log_lines(self.actors[worker], error))
+        except RayError as error:
+            return self._ended(worker, error)
+        self._memory.frame()
         return report
+
+    def _ended(self, worker: str, error: RayError) -> RenderFailed | WorkerGone:
+        """How a worker's task ended, of which Ray says `error`. Raises RenderError where Ray itself is gone."""
+        meaning = self.lost_to(worker, error)
+        if meaning.end is End.RAISED and isinstance(error, RayTaskError):
+            return RenderFailed(cause_of(error), last_log_lines(self.actors[worker], error))
+        if meaning.end is End.MEMORY:
+            return WorkerGone(meaning.reason, preempted=not self._memory.hopeless)
+        if meaning.end is End.NODE or self._node_is_gone(worker, error):
+            return WorkerGone("its node was lost", preempted=True)
+        return WorkerGone(meaning.reason, log_lines=last_log_lines(self.actors[worker], error))
+
+    def lost_to(self, worker: str, error: RayError) -> Meaning:
+        """What `error` of a worker's call means; where memory ran out, it is counted, and may cost the job workers.
+
+        Raises RenderError where Ray itself is gone.
+        """
+        meaning = meaning_of(error)
+        if meaning.end is End.HERE:
+            raise RenderError(meaning.reason, "run the same command again") from None
+        if meaning.end is End.MEMORY:
+            fewer = self._memory.lost(time.monotonic(), max(len(self.actors), 1))
+            if fewer is not None:
+                host = f" of {self.facts[worker].host}" if worker in self.facts else ""
+                workers = "1 worker" if fewer == 1 else f"{fewer} workers"
+                self._on_note(f"the memory{host} has run out again: the job goes on with {workers} at most")
+        return meaning
 
     def answered(self, source: Any) -> str | None:
         """Take a worker's first answer. Returns its name, or None where it died or cannot work on this job.
@@ -234,19 +263,29 @@ class WorkerPool:
         try:
             facts: WorkerFacts = ray.get(source)
         except RayError as error:
-            cause = cause_of(error) if isinstance(error, RayTaskError) else error
-            if isinstance(cause, FarmError):
-                raise cause from None
-            self._lost_in_a_row += 1
-            self.remove(name)
-            if self._lost_in_a_row >= MAX_LOST_WHILE_STARTING:
-                raise ChunkFailedError(f"workers die while starting: {last_line(error)}") from None
+            if isinstance(error, RayTaskError) and isinstance(error.cause, FarmError):
+                raise error.cause from None
+            self._lost_while_starting(name, error)
             return None
         self._lost_in_a_row = 0
         if not self._fits(name, facts):
             return None
         self.facts[name] = self._compared(facts)
         return name
+
+    def _lost_while_starting(self, name: str, error: RayError) -> None:
+        """Forget a worker that died before it answered. Raises ChunkFailedError as `answered` does.
+
+        Where its machine's memory ran out, others are started after a pause, until that is hopeless.
+        """
+        meaning = self.lost_to(name, error)
+        self.remove(name)
+        if meaning.end is End.MEMORY and not self._memory.hopeless:
+            self._on_note(f"{name} was lost while it started: {meaning.reason}")
+            return
+        self._lost_in_a_row += 1
+        if self._lost_in_a_row >= MAX_LOST_WHILE_STARTING:
+            raise ChunkFailedError(f"workers die while starting: {meaning.reason}") from None
 
     def _fits(self, name: str, facts: WorkerFacts) -> bool:
         """Whether a worker can work on this job. One that cannot is ended. Raises what `_refuse` raises."""
@@ -304,9 +343,10 @@ class WorkerPool:
                     return self.facts[name]
             now = time.monotonic()
             if self._quota.start_seconds is not None and now - began > self._quota.start_seconds:
-                raise ChunkFailedError(
-                    f"no worker came up within {now - began:.0f} seconds", "farm doctor shows what this machine has"
-                )
+                problem, remedy = f"no worker came up within {now - began:.0f} seconds", "run the same command again"
+                if self._memory.short:
+                    problem, remedy = f"{problem}: the memory of its machine runs out", "free memory, and run it again"
+                raise ChunkFailedError(problem, remedy)
             if now - noted > WAITING_NOTE_SECONDS:
                 noted = now
                 needs = f"{self.kind.threads} free core(s)"
@@ -342,7 +382,7 @@ class WorkerPool:
         self.starting.clear()
         self._quota.leave()
 
-    def _node_is_gone(self, name: str, error: RayActorError) -> bool:
+    def _node_is_gone(self, name: str, error: RayError) -> bool:
         """Whether a worker was lost together with its node, so that its task is not the cause.
 
         Ray counts a node as dead only after many seconds without heartbeats. So this connects to the node's own port.

@@ -4,12 +4,13 @@ wait_for_all(pool, seconds=60.0, check=stop_if_asked)
 for frame, report in work_off(pool, frames, call, check=stop_if_asked):
     ...     # call(actor, frame) started the work
 
-No piece is tried again: a worker that dies ends the command, which takes seconds to repeat.
+A piece whose worker is lost goes to another worker, ATTEMPTS times in all.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -17,8 +18,11 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from farm.cluster.pool import WorkerPool, cause_of
+from farm.cluster.ray_errors import End
 from farm.errors import ChunkFailedError, FarmError
 
+ATTEMPTS = 3
+"""Times that a piece is begun whose worker is lost."""
 POLL_SECONDS = 1.0
 """Longest wait between two calls of `check`."""
 
@@ -46,9 +50,9 @@ def work_off(
 
     `call(actor, piece)` starts the work and returns Ray's reference to its result. `check` is called at least every
     second, and may raise. `describe` names a piece in errors.
-    Raises the FarmError that the work raised, and ChunkFailedError where it raised another or its worker died.
+    Raises the FarmError that the work raised, and ChunkFailedError where it raised another or ATTEMPTS workers died.
     """
-    waiting = list(pieces)[::-1]
+    waiting, lost = list(pieces)[::-1], Counter[str]()
     busy: dict[Any, tuple[str, Piece]] = {}
     idle = list(pool.facts)
     while waiting or busy:
@@ -63,7 +67,14 @@ def work_off(
                 idle += [] if worker_up is None else [worker_up]
                 continue
             worker, piece = busy.pop(source)
-            result = _result(source, describe(piece))
+            name = describe(piece)
+            try:
+                result = ray.get(source)
+            except RayError as error:
+                lost[name] += 1
+                _take_loss(pool, worker, error, name, final=lost[name] == ATTEMPTS)
+                waiting.append(piece)
+                continue
             idle.append(worker)
             yield piece, result
 
@@ -76,11 +87,12 @@ def _ready(sources: list[Any]) -> list[Any]:
     return ray.wait(sources, num_returns=1, timeout=POLL_SECONDS)[0]
 
 
-def _result(source: Any, name: str) -> Any:
-    try:
-        return ray.get(source)
-    except RayTaskError as error:
+def _take_loss(pool: WorkerPool, worker: str, error: RayError, name: str, *, final: bool) -> None:
+    """Remove a worker that was lost at the piece called `name`. Raises what `work_off` does; `final` ends the work."""
+    meaning = pool.lost_to(worker, error)
+    if meaning.end is End.RAISED and isinstance(error, RayTaskError):
         cause = cause_of(error)
         raise (cause if isinstance(cause, FarmError) else ChunkFailedError(f"{name} failed: {cause}")) from None
-    except RayError as error:
-        raise ChunkFailedError(f"a worker died at {name}: {error}", "run the same command again") from None
+    pool.remove(worker)
+    if final:
+        raise ChunkFailedError(f"a worker died at {name}: {meaning.reason}", "run the same command again") from None

@@ -285,12 +285,14 @@ def enter_queue(ticket: Ticket) -> float | None:
     nobody: a job without a queue is better than none.
     """
     import ray
-    from ray.exceptions import GetTimeoutError, RayActorError
+    from ray.exceptions import RayError
+
+    from farm.cluster.ray_errors import meaning_of
 
     try:
         came: float | None = ray.get(queue_actor().enter.remote(ticket), timeout=ANSWER_SECONDS)
-    except (RayActorError, GetTimeoutError) as error:
-        line = f"the queue does not answer ({first_line(error)}): the job begins without it"
+    except RayError as error:
+        line = f"the queue does not answer ({meaning_of(error).reason}): the job begins without it"
         print(line, file=sys.stderr, flush=True)
         return time.time()
     return came

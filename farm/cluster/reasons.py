@@ -28,7 +28,7 @@ def short_reason(message: str) -> str:
     own = [line.partition(FARM_ERROR)[2] for line in lines if line.lstrip().startswith(FARM_ERROR)]
     own = [line for line in own if line.strip() != "done"]
     if own:
-        return with_plain_cause(_cut(own[-1]))
+        return with_plain_cause(one_line(own[-1]))
     if MEMORY_KILL.search(message):
         return "the head's memory ran out, and Ray's memory monitor ended the driver"
     exit_code = re.search(r"failed with exit code (-?\d+)", message)
@@ -38,8 +38,8 @@ def short_reason(message: str) -> str:
         return f"its driver was ended by signal {-int(exit_code[1])}"
     telling = [line.strip() for line in lines if not NOISE.match(line)]
     if exit_code and len(telling) > 1:
-        return with_plain_cause(_cut(f"its driver ended with exit code {exit_code[1]}: {telling[-1]}"))
-    return with_plain_cause(_cut((telling or lines)[0].strip()))
+        return with_plain_cause(one_line(f"its driver ended with exit code {exit_code[1]}: {telling[-1]}"))
+    return with_plain_cause(one_line((telling or lines)[0].strip()))
 
 
 def with_plain_cause(reason: str) -> str:
@@ -52,6 +52,7 @@ def with_plain_cause(reason: str) -> str:
     return f"the disk is full: {reason}" if full and "the disk is full" not in reason else reason
 
 
-def _cut(line: str) -> str:
+def one_line(line: str) -> str:
+    """A text as one line of at most LONGEST_REASON characters."""
     line = " ".join(line.split())
     return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON - 3]}..."

@@ -9,6 +9,8 @@ tasks, so that the dashboard shows them.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import os
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +22,7 @@ from farm.cluster.render_events import RenderEvents, RunningJob
 from farm.cluster.session import RaySession, ray_session
 from farm.cluster.sizing import LaunchOptions, job_pool, logical_cpus, worker_runtime
 from farm.errors import CancelledError, DamagedError, InputError, OutputError, StorageError
+from farm.files.names import shortened
 from farm.files.output import check_output_kind, job_beside, output_size
 from farm.interruption import noted_interruption
 from farm.job import JobDirectory, JobRecord
@@ -28,7 +31,7 @@ from farm.job.history import History
 from farm.job.keep import give_up
 from farm.job.lease import job_lease
 from farm.job.log import JobLog, LoggedProgress, job_log
-from farm.job.request import film_title
+from farm.job.request import film_title, in_ascii
 from farm.job.state import job_state
 from farm.job.summary import SummaryCounter, load_summary
 from farm.media.film import check_encoding, check_output_writable
@@ -83,8 +86,19 @@ class _Rendered:
 
 
 def job_label(job_url: str, submission: str) -> str:
-    """The name of a job in metrics: its submission id, or the last part of its directory."""
-    return submission or job_url.rstrip("/").rpartition("/")[2]
+    """The name of a job in metrics: its submission id, or the last part of its directory.
+
+    Ray takes no label with other characters than those of ASCII that are printed. So a name with others is spelled in
+    ASCII as far as that goes, with a hash that tells it from all others that are spelled so; a long one is shortened.
+
+    >>> job_label("/jobs/Größe.farm", ""), job_label("/jobs/bikes.farm", "")
+    ('Groesse.farm-1fc6abad', 'bikes.farm')
+    """
+    name = submission or job_url.rstrip("/").rpartition("/")[2]
+    plain = "".join(letter for letter in in_ascii(name) if letter.isprintable())
+    if plain != name:
+        plain = f"{plain}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
+    return shortened(plain)
 
 
 def default_job(output: str) -> str:
@@ -182,9 +196,9 @@ def _read_inputs(spec: RenderSpec, options: LaunchOptions, progress: Progress) -
     if options.address is None:
         return read_inputs(spec)
     try:
-        return run_driver_task("probe", read_inputs, spec)
+        return run_driver_task("probe", read_inputs, spec, note=progress.note)
     except InputError:  # a node that lacks the shared folder says so too: the driver's own node has the last word
-        return run_driver_task("probe", read_inputs, spec, here=True)
+        return run_driver_task("probe", read_inputs, spec, note=progress.note, here=True)
 
 
 def read_inputs(spec: RenderSpec) -> Inputs:
@@ -223,7 +237,8 @@ def _render_frames(
         running.progress.note(warning)
 
     def film_of(record: JobRecord) -> FilmMaker:
-        return until_the_end.enter_context(_film_maker(prepared.job, record, work, options))
+        note = running.progress.note
+        return until_the_end.enter_context(_film_maker(prepared.job, record, work, options, note))
 
     with ray_session(options.address, cpus=logical_cpus(options), dashboard=options.dashboard) as session:
         if session.dashboard_url:
@@ -289,13 +304,15 @@ def _counter(job: JobDirectory, record: JobRecord, work: _Work, *, fresh: bool) 
     return SummaryCounter(record, work.tasks, committed, load_summary(job))
 
 
-def _film_maker(job: JobDirectory, record: JobRecord, work: _Work, options: LaunchOptions) -> FilmMaker:
+def _film_maker(
+    job: JobDirectory, record: JobRecord, work: _Work, options: LaunchOptions, note: Callable[[str], None]
+) -> FilmMaker:
     """The film in progress; on a cluster its segments are encoded in a Ray task, so that the dashboard shows them."""
 
     def stitch(segment: Segment, check: Callable[[], None]) -> None:
-        run_driver_task("stitch", make_segment, job.url, segment, check=check)
+        run_driver_task("stitch", make_segment, job.url, segment, check=check, note=note)
         if not segments.is_there(segment):  # a node with another ffmpeg made one that cannot be joined to the others
-            run_driver_task("stitch", make_segment, job.url, segment, check=check, here=True)
+            run_driver_task("stitch", make_segment, job.url, segment, check=check, note=note, here=True)
 
     segments = Segments(JobDirectory(job.url), record)
     make = None if options.address is None else stitch

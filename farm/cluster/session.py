@@ -9,20 +9,29 @@ A new Ray listens on the loopback interface only, and asks for a token (`farm.cl
 from __future__ import annotations
 
 import contextlib
+import functools
+import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from farm.cluster.token import ensure_token
-from farm.errors import RenderError, UsageError, first_line
+from farm.cluster.joining import join_cluster
+from farm.cluster.token import ensure_token_here
+from farm.errors import FarmError, RenderError, first_line, last_line
 
 START_ATTEMPTS = 3
 """Times that Ray is started before its time-out counts as an error."""
+SOCKET_BYTES = 103 if sys.platform == "darwin" else 107
+"""Most bytes of the path of a Unix socket."""
+LONGEST_SOCKET = "/session_2026-11-30_17-16-01_269609_4194304/sockets/plasma_store.999"
+"""What Ray puts behind its folder for the longest path of its sockets: a time, a process id, a name."""
+SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  Ray makes a folder of its own there
+"""Folders for Ray where the one for temporary files has too long a path for sockets."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +53,9 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
     """Start Ray here with `cpus` cores (None: all of them) and end it afterwards, or join the cluster at `address`.
 
     Where this process has a session already, that one is used, and goes on after the block. Ray must not be imported
-    before the first session. Raises UsageError where no cluster answers at `address`, RenderError where Ray cannot be
-    started, RuntimeError where ray was imported too early.
+    before the first session. Raises RenderError where Ray cannot be started, no cluster at `address` takes this process
+    in, or an error of Ray ends the block; UsageError where that is no address, RuntimeError where ray was imported too
+    early.
     """
     # When a worker is killed, Ray also kills its child processes (ffmpeg, optical flow).
     os.environ.setdefault("RAY_process_group_cleanup_enabled", "1")
@@ -64,6 +74,8 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
         # Milliseconds between two reports of the driver's counters to Prometheus. With Ray's 10 000 a rate over one
         # minute would be taken over five intervals or over six, as it happens.
         os.environ.setdefault("RAY_metrics_report_interval_ms", "1000")
+        # Attempts, a second each, to reach this node's raylet. Only one that is gone does not accept at once.
+        os.environ.setdefault("RAY_raylet_client_num_connect_attempts", "5")
     import ray
     from ray._private import ray_constants
 
@@ -75,22 +87,24 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
     termination_handler = signal.getsignal(signal.SIGTERM)
     try:
         if address is None:
-            ensure_token()
+            ensure_token_here()
         with _in_folder(Path(__file__).parents[2] if address is None else Path("/")):
             if address is None:
-                context = _start_here(cpus, dashboard=dashboard)
+                session = _describe(_start_here(cpus, dashboard=dashboard).dashboard_url)
             else:
-                context = ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except ConnectionError as error:
-        raise UsageError(f"no Ray cluster answers at {address}: {first_line(error)}", "check --address") from None
+                session = join_cluster(address, functools.partial(_join, address))
+    except FarmError:
+        raise
     except Exception as error:
-        raise RenderError(f"Ray could not be started: {first_line(error)}", "farm doctor tells more") from error
+        raise RenderError(f"Ray could not be started: {first_line(error)}") from error
     # Ray's own handler of SIGTERM prints the stack and exits, so the caller could not clean up.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, termination_handler)
     with _without_ray_chatter():
         try:
-            yield _describe(context.dashboard_url or "")
+            yield session
+        except ray.exceptions.RayError as error:  # of a call that nobody makes again: a head that was lost
+            raise RenderError(f"Ray has failed: {last_line(error)}", "run the same command again") from error
         finally:
             ray.shutdown()
 
@@ -112,11 +126,45 @@ def _in_folder(folder: Path) -> Iterator[None]:
         os.chdir(before)
 
 
-def _start_here(cpus: int | None, *, dashboard: bool) -> Any:
-    """Start Ray and return its context. Ray gives up on a busy machine, after 30 seconds; then it is tried again."""
-    import ray
+def folder_for_ray(usual: str, short_folders: Sequence[str] = SHORT_FOLDERS) -> str | None:
+    """The folder for Ray's sockets and logs, None for its own choice, which is `usual`.
 
-    for attempt in range(START_ATTEMPTS):
+    Where `usual` is too long for paths of sockets, or cannot be written to, it is `ray` in the first of `short_folders`
+    that can, and that is said on stderr. Raises RenderError where none can.
+    """
+    too_long = len(os.fsencode(usual + LONGEST_SOCKET)) > SOCKET_BYTES
+    if not too_long and _can_be_written(Path(usual)):
+        return None
+    why = "is too long a path for Ray's sockets" if too_long else "cannot be written to"
+    for folder in short_folders:
+        if _can_be_written(made := Path(folder, "ray")):
+            logging.getLogger("farm").warning("farm: %s %s; Ray uses %s", usual, why, made)
+            return str(made)
+    raise RenderError(f"{usual} {why}", "set TMPDIR to another folder")
+
+
+def _can_be_written(folder: Path) -> bool:
+    """Whether files can be made in a folder, which is made where it is missing, as Ray would."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+def _start_here(cpus: int | None, *, dashboard: bool) -> Any:
+    """Start Ray and return its context. Raises RenderError.
+
+    On a busy machine Ray gives up after 30 seconds, and then it is tried again. Where its dashboard does not come up,
+    it goes on without one, and that is said on stderr.
+    """
+    import ray
+    from ray._common.utils import get_default_ray_temp_dir
+
+    usual = get_default_ray_temp_dir()
+    folder = folder_for_ray(usual)
+    logging.getLogger("ray._private.services").setLevel(logging.CRITICAL)  # it prints what is said in one line here
+    for attempt in range(1, START_ATTEMPTS + 1):
         try:
             return ray.init(
                 address="local",  # without it, Ray joins the cluster that was last started on this machine
@@ -126,12 +174,25 @@ def _start_here(cpus: int | None, *, dashboard: bool) -> Any:
                 log_to_driver=False,
                 logging_level="ERROR",
                 configure_logging=True,
+                _temp_dir=folder,
             )
         except Exception as error:
-            if attempt == START_ATTEMPTS - 1 or "timed out" not in str(error):
-                raise
+            without_dashboard = dashboard and "dashboard" in str(error)
+            if attempt == START_ATTEMPTS or not (without_dashboard or "timed out" in str(error)):
+                logs = Path(folder or usual, "session_latest/logs")
+                remedy = f"its logs are in {logs}" if logs.is_dir() else ""
+                raise RenderError(f"Ray could not be started: {first_line(error)}", remedy) from error
             ray.shutdown()
+            if without_dashboard:
+                dashboard = False
+                logging.getLogger("farm").warning("farm: Ray's dashboard does not come up: there is none this time")
     raise AssertionError("the last attempt returns or raises")
+
+
+def _join(address: str) -> RaySession:
+    import ray
+
+    return _describe(ray.init(address=address, log_to_driver=False, logging_level="ERROR").dashboard_url)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from farm.errors import UsageError
 from farm.files import Storage
+from farm.files.names import shortened
 from farm.files.remote import is_remote
 from farm.render.inputs import Inputs
 from farm.spec import RenderSpec
@@ -34,7 +35,7 @@ def _copied(storage: Storage, path: str, hashes: Mapping[str, str]) -> str:
     """The URL of the copy of a local file, made where it is missing; a URL is returned as it is."""
     if is_remote(path):
         return path
-    name = f"inputs/{hashes[path][:12]}-{Path(path).name}"
+    name = f"inputs/{hashes[path][:12]}-{shortened(Path(path).name)}"
     if not storage.exists(name):
         storage.upload(Path(path), name)
     return f"{storage.url}/{name}"

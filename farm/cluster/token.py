@@ -1,6 +1,6 @@
 """The token that Ray asks for, in a file that only this user can read.
 
-ensure_token()      # before Ray is started
+ensure_token()      # before Ray is started; ensure_token_here() where only this process uses it
 auth_token()        # what a request to a cluster carries
 
 Why: Ray would make the file itself, but readable by every user of the machine. `python -m farm.cluster.token` makes it
@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 from farm.errors import UsageError
@@ -63,7 +63,10 @@ def _warn_if_shared(path: Path) -> None:
 
 
 def ensure_token(environment: Mapping[str, str] = os.environ) -> None:
-    """Write a token where there is none, and take other users' access to one of this user's away. Raises OSError."""
+    """Write a token where there is none, and take other users' access to one of this user's away.
+
+    Raises OSError where the file cannot be written or read.
+    """
     path = token_file(environment)
     if path is None:
         return
@@ -76,6 +79,18 @@ def ensure_token(environment: Mapping[str, str] = os.environ) -> None:
         return
     if state.st_mode & 0o077 and state.st_uid == os.getuid():
         path.chmod(0o600)
+    path.open().close()
+
+
+def ensure_token_here(environment: MutableMapping[str, str] = os.environ) -> None:
+    """As `ensure_token`, for a Ray that only this process and its children use.
+
+    Where the file cannot be written or read, as without a home directory, the token is only in the environment.
+    """
+    try:
+        ensure_token(environment)
+    except OSError:
+        environment["RAY_AUTH_TOKEN"] = secrets.token_hex(TOKEN_BYTES)
 
 
 if __name__ == "__main__":

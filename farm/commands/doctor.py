@@ -7,10 +7,12 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from farm.errors import FarmError
 
+GPU_HELPS = "a CUDA GPU is one to two orders of magnitude faster"
 MARKS = {"ok": "ok     ", "note": "note   ", "missing": "MISSING"}
 """The mark at the start of a line, by the state of its check."""
 
@@ -74,7 +76,21 @@ def _accelerator() -> Check:
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
         return Check("gpu", "ok", names)
-    return Check("gpu", "note", "none: rendering on the CPU", "a CUDA GPU is one to two orders of magnitude faster")
+    return Check("gpu", "note", f"none: rendering on the CPU; {_why_no_gpu()}", GPU_HELPS)
+
+
+def _why_no_gpu() -> str:
+    """What of a GPU is missing: the card, a PyTorch that is built for it, or a driver that this one can use."""
+    import torch
+
+    card = shutil.which("nvidia-smi") is not None or Path("/dev/nvidia0").exists()
+    if not card:
+        return "no NVIDIA driver is installed"
+    if torch.version.cuda is None:
+        return "this PyTorch is built without CUDA"
+    return (
+        f"PyTorch is built for CUDA {torch.version.cuda}, and the driver gives it no GPU (nvidia-smi tells its version)"
+    )
 
 
 def _precision() -> Check:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from farm.errors import OutputError
+from farm.files.names import shortened
 
 HALF_WRITTEN = re.compile(r"\.[^.]+\.[a-z0-9]+\.[0-9a-f]{12}")
 """Temporary names of files that are not whole yet."""
@@ -25,6 +27,7 @@ def check_can_write(path: str | Path, *, overwrite: bool) -> None:
     output = Path(path)
     if "://" in str(path):
         raise OutputError(f"{path} is an address, and this file is written to a disk", "give a path")
+    _check_name(output)
     if not output.parent.is_dir():
         raise OutputError(f"the directory {output.parent} does not exist", "create it first")
     if not os.access(output.parent, os.W_OK | os.X_OK):
@@ -33,6 +36,18 @@ def check_can_write(path: str | Path, *, overwrite: bool) -> None:
         raise OutputError(f"{output} is a directory", "give the path of a file")
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists already", "give another output path or --overwrite")
+
+
+def _check_name(path: Path) -> None:
+    """Raise OutputError where the file system takes no file of this name."""
+    try:
+        path.lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            size = len(os.fsencode(path.name))
+            raise OutputError(f"the name of {path} is too long: {size} bytes", "give a shorter one") from None
+    except ValueError:
+        raise OutputError(f"{path} cannot be the name of a file", "give another output path") from None
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -71,7 +86,7 @@ def is_half_written(path: Path) -> bool:
 @contextlib.contextmanager
 def _renamed_when_whole(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+    temporary = path.with_name(f".{shortened(path.name)}.{uuid.uuid4().hex[:12]}")
     try:
         yield temporary
         temporary.replace(path)

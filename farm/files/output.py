@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 import tempfile
 import uuid
@@ -19,6 +20,7 @@ import fsspec
 
 from farm.errors import FarmError, OutputError, StorageError
 from farm.files.atomic import check_can_write
+from farm.files.names import NAME_BYTES
 from farm.files.remote import READ_AHEAD_BYTES, is_remote
 from farm.files.storage import Storage
 
@@ -135,7 +137,10 @@ def beside(output: str, ending: str) -> str:
 def job_beside(output: str) -> str:
     """The job directory where none is given: `film.mp4` is made in `film.farm` beside it. Raises OutputError."""
     check_output_kind(output)
-    return beside(output, ".farm")
+    job = beside(output, ".farm")
+    if not is_remote(job) and len(os.fsencode(Path(job).name)) > NAME_BYTES:
+        raise OutputError(f"the name of {job} is too long for a job directory", "give --job, or a shorter -o")
+    return job
 
 
 def _place(url: str) -> tuple[Storage, str]:

@@ -18,6 +18,7 @@ from pydantic import AliasChoices, Field, ValidationError
 
 from farm import __version__
 from farm.errors import StorageError
+from farm.files.names import shortened
 from farm.files.remote import file_name
 from farm.job.directory import JobDirectory
 from farm.plan.fair_share import DEFAULT_PRIORITY
@@ -108,8 +109,9 @@ def submission_number(base: str, name: str) -> int:
 
 
 def film_title(spec: RenderSpec) -> str:
-    """The film's name without folder and extension."""
-    return PurePosixPath(file_name(spec.video)).stem
+    """The film's name without folder and extension, as one line that is not too long to be shown."""
+    name = PurePosixPath(file_name(spec.video)).stem
+    return shortened("".join(letter if letter.isprintable() else "?" for letter in name))
 
 
 def user_name() -> str:

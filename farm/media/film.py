@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 import math
 import subprocess
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
@@ -24,6 +23,7 @@ import numpy as np
 
 from farm.errors import EncodeError, StorageError, UsageError
 from farm.files.atomic import move_into_place
+from farm.files.names import unfinished
 from farm.files.output import check_can_put, check_output_kind
 from farm.files.remote import fetch, is_remote
 from farm.files.storage import again
@@ -103,7 +103,7 @@ def encode_film(
     check_video_encoder(settings.codec, container_extension(str(output)))
     if tracks is None:
         tracks = settle_tracks(probe, frame_range, container_extension(str(output)), settings)
-    segment = output.with_name(f".{output.stem}.{uuid.uuid4().hex[:12]}{SUFFIX}")
+    segment = unfinished(output, SUFFIX)
     try:
         encode_segment(frames, probe, frame_range, segment, settings, progress)
         return join_segments([segment], probe, frame_range, output, settings, tracks)
@@ -138,10 +138,10 @@ def join_segments(
     extension = container_extension(str(output))
     check_video_encoder(settings.codec, extension)
     times = film_times(probe, frame_range)
-    temporary = output.with_name(f".{output.stem}.{uuid.uuid4().hex[:12]}{extension}")
+    temporary = unfinished(output, extension)
     # The ffmpeg program cannot read object storage. A web address would show a signature in `ps`, and is not checked.
-    source = output.with_name(f".{output.stem}.{uuid.uuid4().hex[:12]}.source") if is_remote(probe.path) else None
-    joined = output.with_name(f".{output.stem}.{uuid.uuid4().hex[:12]}.nut")
+    source = unfinished(output, ".source") if is_remote(probe.path) else None
+    joined = unfinished(output, ".nut")
     try:
         if source is not None:
             fetch(probe.path, source)

@@ -10,7 +10,6 @@ with LiveWriter("out.mp4") as writer:
 from __future__ import annotations
 
 import itertools
-import uuid
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +21,7 @@ from av.filter import Graph
 from av.video.stream import VideoStream
 
 from farm.errors import EncodeError, UsageError, VideoError
+from farm.files.names import unfinished
 from farm.media.color import with_known_tags
 from farm.media.decode import FrameReader, pull_all
 from farm.media.foreign import reading
@@ -96,7 +96,7 @@ class LiveWriter:
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
-        self._temporary = self._path.with_name(f".{self._path.stem}.{uuid.uuid4().hex[:12]}{self._path.suffix}")
+        self._temporary = unfinished(self._path)
         self._stream: VideoStream | None = None
         self._last = -1
         try:

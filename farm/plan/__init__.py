@@ -11,6 +11,7 @@ forecast       seconds and money, from frames that were measured
 schedule       which worker is given which task
 fair_share     workers of one cluster for several jobs
 liveness       workers that are stuck or lost
+memory_losses  how many workers are left where memory runs out, and when they start
 pace           frames a second, and the time left
 variants       the grid of a preview
 """

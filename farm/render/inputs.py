@@ -47,14 +47,15 @@ class Inputs:
             self._scans[key] = scan_video(spec.video, allow_truncated=spec.allow_truncated)
         return self._scans[key]
 
-    def hashes(self, spec: RenderSpec) -> dict[str, str]:
+    def hashes(self, spec: RenderSpec, *, built_in: bool = True) -> dict[str, str]:
         """The hash of every file that a render of `spec` reads, but the film, by path; each is checked before.
 
-        The folder of given flow has the hash of its listing, because its files may be many gigabytes.
+        Without `built_in`, the farm's own feature network is not looked at, so that torch is not loaded for it. The
+        folder of given flow has the hash of its listing, because its files may be many gigabytes.
         Raises PictureError, VideoError, WeightsError, FlowFileError or UsageError for what cannot be used.
         """
         hashes = self._pictures(picture_files(spec)) | self.masks(spec.regions)
-        if spec.method == "optimize":
+        if spec.method == "optimize" and (built_in or spec.features != BUILT_IN):
             hashes |= self.features(spec)
         hashes |= self._networks(spec)
         if spec.flow_dir:

@@ -25,6 +25,7 @@ import tenacity
 
 from farm.errors import DamagedError, EncodeError, StorageError
 from farm.files.checked_json import parse_or_none, seal, unseal
+from farm.files.names import shortened
 from farm.files.output import output_sha256, output_size, put_when_whole
 from farm.files.remote import fetch, is_remote
 from farm.job import JobDirectory, JobRecord
@@ -165,7 +166,7 @@ class Segments:
         local, film = self._job.storage.local, Path(output)
         left = [] if local is None else list((local / self._folder).glob(f".*{SUFFIX}"))
         folder = [] if is_remote(output) else list(film.parent.iterdir())
-        beside = re.compile(rf"\.{re.escape(film.stem)}\.[0-9a-f]{{12}}({re.escape(film.suffix)}|\.source)")
+        beside = re.compile(rf"\.{re.escape(shortened(film.stem))}\.[0-9a-f]{{12}}({re.escape(film.suffix)}|\.source)")
         left += [path for path in folder if beside.fullmatch(path.name)]
         for path in left:
             path.unlink(missing_ok=True)

@@ -173,6 +173,24 @@ def test_plan_as_json_and_as_text(farm, tmp_path, clip):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--style", "none.png"], "there is no picture"),
+        (["--style", "{style}", "--region", "none.png={style}"], "there is no picture"),
+        (["--method", "instant", "--network", "none.safetensors"], "there is no network"),
+        (["--flow-dir", "none"], "flow directory"),
+    ],
+)
+def test_a_plan_needs_the_files_that_are_named(farm, tmp_path, clip, style, options, says):
+    named = [word.replace("none", f"{tmp_path}/none").replace("{style}", str(style)) for word in options]
+    code, out, err = farm("plan", clip, *named)
+    assert (code, out) == (2, "")
+    assert err.startswith("farm: ")
+    assert says in err
+    assert f"{tmp_path}/none" in err
+
+
 def test_schema_is_the_specs(farm):
     code, out, _ = farm("schema")
     assert code == 0

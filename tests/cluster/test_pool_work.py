@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from farm.errors import ChunkFailedError, PictureError
+
+if TYPE_CHECKING:
+    from ray.exceptions import RayError
+
+    from farm.cluster.ray_errors import Meaning
 
 
 class Pool:
@@ -22,6 +28,16 @@ class Pool:
     def follow_quota(self, wanted: int) -> int:
         self.wanted.append(wanted)
         return self.allowed
+
+    def lost_to(self, worker: str, error: RayError) -> Meaning:
+        from farm.cluster.ray_errors import meaning_of
+
+        return meaning_of(error)
+
+    def remove(self, worker: str) -> None:
+        """Another worker of the same name comes up."""
+        del self.facts[worker]
+        self.starting[f"{worker} starts"] = worker
 
     def answered(self, source: str) -> str | None:
         name = self.starting.pop(source)
@@ -65,7 +81,7 @@ def test_all_workers_are_waited_for_and_no_longer_than_they_may_take(work):
     [
         ("farm", PictureError, "there is no picture"),
         ("other", ChunkFailedError, "frame 7 failed: "),
-        ("dead", ChunkFailedError, "a worker died at frame 7: .*; run the same command again"),
+        ("dead", ChunkFailedError, "a worker died at frame 7: its worker died; run the same command again"),
     ],
 )
 def test_what_a_worker_raises_ends_the_work_in_one_line(work, raised, error, message):
@@ -79,3 +95,16 @@ def test_what_a_worker_raises_ends_the_work_in_one_line(work, raised, error, mes
                 Pool(), [7], lambda actor, piece: (actor, problem), lambda: None, lambda piece: f"frame {piece}"
             )
         )
+
+
+def test_a_piece_whose_worker_is_lost_goes_to_another_one(work):
+    from ray.exceptions import WorkerCrashedError
+
+    pool, begun = Pool(), []
+
+    def call(actor: str, piece: int) -> tuple[str, object]:
+        begun.append(piece)
+        return actor, WorkerCrashedError() if begun.count(7) < 3 and piece == 7 else piece
+
+    assert sorted(piece for piece, _ in work.work_off(pool, [7, 8], call, lambda: None)) == [7, 8]
+    assert sorted(begun) == [7, 7, 7, 8]

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from farm.cluster.token import ensure_token
+from farm.cluster.session import LONGEST_SOCKET, SOCKET_BYTES, folder_for_ray
+from farm.cluster.token import auth_token, ensure_token, ensure_token_here
+from farm.errors import RenderError
 
 ROOT = Path(__file__).parents[2]
 OURS = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"}
@@ -83,6 +85,70 @@ def test_no_token_is_made_where_none_is_needed(tmp_path, monkeypatch, environmen
     monkeypatch.setenv("HOME", str(tmp_path))
     ensure_token(environment)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_home_directory_the_token_is_in_the_environment(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    for home in ("/proc/nowhere", str(tmp_path / "file")):
+        monkeypatch.setenv("HOME", home)
+        environment = {"RAY_AUTH_MODE": "token"}
+        ensure_token_here(environment)
+        assert len(environment["RAY_AUTH_TOKEN"]) == 64
+        assert auth_token(environment) == environment["RAY_AUTH_TOKEN"]
+
+
+def test_where_there_is_a_home_directory_the_token_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    environment = {"RAY_AUTH_MODE": "token"}
+    ensure_token_here(environment)
+    assert environment == {"RAY_AUTH_MODE": "token"}
+    assert (tmp_path / ".ray/auth_token").exists()
+
+
+def test_ray_has_its_own_folder_where_that_is_short_enough(caplog):
+    assert folder_for_ray("/tmp/ray", ()) is None
+    assert caplog.text == ""
+
+
+def test_another_folder_is_taken_and_said_where_sockets_would_have_too_long_a_path(tmp_path, caplog):
+    usual = str(tmp_path / ("n" * (SOCKET_BYTES - len(LONGEST_SOCKET))))
+    short = tmp_path / "s"
+    short.mkdir()
+    assert folder_for_ray(usual, ("/proc/nowhere", str(short))) == str(short / "ray")
+    assert caplog.messages == [f"farm: {usual} is too long a path for Ray's sockets; Ray uses {short}/ray"]
+    with pytest.raises(RenderError, match="is too long a path for Ray's sockets; set TMPDIR to another folder"):
+        folder_for_ray(usual, ("/proc/nowhere",))
+
+
+def test_another_folder_is_taken_where_the_usual_one_cannot_be_made(tmp_path, caplog):
+    assert folder_for_ray("/proc/nowhere/ray", (str(tmp_path),)) == str(tmp_path / "ray")
+    assert "farm: /proc/nowhere/ray cannot be written to; Ray uses" in caplog.text
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize(("dashboard", "starts"), [(True, [True, False]), (False, [False])])
+def test_ray_starts_without_a_dashboard_that_does_not_come_up(monkeypatch, caplog, dashboard, starts):
+    import ray
+
+    from farm.cluster import session
+
+    asked = []
+
+    def start(**options):
+        asked.append(options["include_dashboard"])
+        if options["include_dashboard"] or not dashboard:
+            raise RuntimeError("The last 20 lines of /x/dashboard.log (it contains the error of the dashboard):")
+        return "context"
+
+    monkeypatch.setattr(ray, "init", start)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    if dashboard:
+        assert session._start_here(1, dashboard=True) == "context"
+        assert "farm: Ray's dashboard does not come up: there is none this time" in caplog.text
+    else:
+        with pytest.raises(RenderError, match="Ray could not be started: The last 20 lines"):
+            session._start_here(1, dashboard=False)
+    assert asked == starts
 
 
 @pytest.mark.cluster
