@@ -7,6 +7,7 @@
 # make gallery       the README's pictures anew, from the demo
 # make test-chaos SEED=1      faults of every kind, each broken, mended and compared with an undisturbed render
 # make test-service  a cluster of several nodes: sharing, drained nodes, GPUs, security, object storage
+# make test-session  five jobs on a cluster of this machine, while a driver and the head are killed: eight minutes
 # make test-ui       a running job in Ray's dashboard, in headless Chromium; the pictures are kept in build/dashboard/
 # make test-metrics  a real Prometheus reads a running job (apt-get install chromium prometheus, for these two)
 # make docs   docs/cli.md anew, from the commands
@@ -18,7 +19,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 UNIT := not cluster and not media and not process and not heavy and not slow and not page and not ui and not service and not metrics
 
-.PHONY: demo unit test test-all test-media test-written test-chaos test-page test-service test-ui test-metrics gallery check format clean
+.PHONY: demo unit test test-all test-media test-written test-chaos test-page test-service test-session test-ui test-metrics gallery check format clean
 
 demo: $(READY)
 	$(BIN)/farm demo -o demo
@@ -51,6 +52,9 @@ gallery: $(READY)
 
 test-service: $(READY)
 	$(BIN)/pytest tests/cluster -m service -rs
+
+test-session: $(READY)
+	$(BIN)/python -m benchmarks.cluster_session -o build/session
 
 test-ui: $(READY)
 	$(BIN)/python -m pip install --quiet -e '.[ui]'

@@ -14,8 +14,10 @@
     peers           time to the loss of `pastiche`, and a clip beside it
     quality         steadiness, paint, seams and drift, beside the usual ways of rendering
     scaling         workers on this machine, on a simulated Ray, and under a virtual clock
+    sound           every sound codec in every layout into every kind of film
     stills          loss of a still by step and second, beside `pastiche`
     storage         requests to S3 for each frame of a film, and what their latency costs
+    written         every video codec in every container, with every colour tag, 1 to 40 frames long
 
 Each prints a table and writes JSON; its module says what the columns mean. `farm bench` measures this machine. Beside
 these, `media_kinds` makes the odd films, `virtual` is the virtual clock, and `processes` finds processes.

@@ -77,7 +77,8 @@ class Watchdog:
     def limit(self, pass_name: str) -> float:
         """Seconds of silence that are allowed in a pass."""
         if pass_name in self._frame_seconds:
-            return max(self._least, SILENCE_FACTOR * statistics.median(self._frame_seconds[pass_name]))
+            # The lower one of two: a renderer's first frame, which loads networks, says little of the others.
+            return max(self._least, SILENCE_FACTOR * statistics.median_low(self._frame_seconds[pass_name]))
         if self._frame_seconds:
             slowest = max(statistics.median(seconds) for seconds in self._frame_seconds.values())
             return max(self._least, UNKNOWN_PASS_FACTOR * SILENCE_FACTOR * slowest)

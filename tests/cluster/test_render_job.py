@@ -125,7 +125,7 @@ def test_a_killed_actor_costs_nothing_but_time(clip, style, tmp_path, reference,
         while not killed:
             time.sleep(0.02)
             ledger = job / "ledger/pass-1/00000.json"
-            if ledger.exists() and len(json.loads(ledger.read_text())["frames"]) >= 2:
+            if ledger.exists() and len(json.loads(ledger.read_text())["frames"]) >= 3:
                 killed.extend(facts.pid for facts in pools[0].facts.values())
                 for pid in killed:
                     os.kill(pid, signal.SIGKILL)
@@ -162,7 +162,7 @@ def test_a_stuck_renderer_is_ended_and_its_task_begun_again(clip, style, tmp_pat
     def stop_in_the_middle_of_a_chunk() -> None:
         while not stopped:
             time.sleep(0.02)
-            if ledger.exists() and len(json.loads(ledger.read_text())["frames"]) >= 2:
+            if ledger.exists() and len(json.loads(ledger.read_text())["frames"]) >= 3:
                 stopped.extend(facts.pid for facts in pools[0].facts.values())
                 os.kill(stopped[0], signal.SIGSTOP)
 

@@ -6,6 +6,7 @@ A line of JSON in $FARM_AUDIT for each file that is opened for writing, made, mo
 import json
 import os
 import sys
+from pathlib import Path
 
 LOG = os.environ.get("FARM_AUDIT")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -18,7 +19,11 @@ def note(event: str, arguments: tuple) -> None:
         writes = flags & WRITING if isinstance(flags, int) and flags else set(mode or "") & set("wax+")
         said = [path] if writes and not isinstance(path, int) else []
     elif event in PATHS:
+        # with a folder that is open, as in the removal of a tree, a name is relative to it
+        folder = arguments[-1] if event in ("os.remove", "os.mkdir", "os.rmdir") else -1
         said = arguments[: PATHS[event]]
+        if isinstance(folder, int) and folder >= 0:
+            said = [os.fspath(Path(f"/proc/self/fd/{folder}").readlink() / os.fsdecode(one)) for one in said]
     elif event == "subprocess.Popen":
         said = arguments[1]
     else:
