@@ -1,6 +1,6 @@
 """Paint that is carried to where the film moves: it keeps its strokes and takes on the film's shapes. Pure.
 
-    carried = carry(painted, match, match.weight, content, source, change, follow=1.0)
+    carried = carry(painted, match, match.weight, content, source, follow=1.0)
     even = even_strokes(carried.tie.image, content, carried.moving)
     tie = mean_tie([left, right])                     # of both neighbours, in later passes
 
