@@ -167,7 +167,7 @@ def carry(
 
 
 def mean_tie(ties: Sequence[TemporalTie]) -> TemporalTie:
-    """Several ties as one, whose image is their weighted mean with the detail that they have.
+    """Several ties as one, whose image is their weighted mean with most of the detail that they have.
 
     The optimiser is drawn to the mean of its ties, in which strokes that do not lie on one another cancel out. The
     weight is the sum; where it is 0 the image is the plain mean. The part of the temporal loss by which the ties differ
