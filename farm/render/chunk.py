@@ -38,6 +38,7 @@ from farm.plan.render_plan import is_two_sided
 from farm.render.commits import CommitsBehind
 from farm.render.committed import frame_of_pass, read_committed
 from farm.render.frame_report import FrameReport
+from farm.render.light import SEARCHED, lit_alike, same_light
 from farm.render.moving_paint import (
     MOST_KEPT,
     CarriedPaint,
@@ -274,11 +275,15 @@ class ChunkRenderer:
     def _from_earlier(
         self, frame: int, earlier: Sequence[tuple[int, np.ndarray]], steps: int
     ) -> tuple[np.ndarray, FrameRecord]:
-        """Pass 1: start from, and tie to, stylised frames of the same shot: (frame, picture), nearest first."""
-        follow = self.spec.follow_change
+        """Pass 1: start from, and tie to, stylised frames of the same shot: (frame, picture), nearest first.
+
+        After a flash, the paint that is started from is that of a frame before it.
+        """
+        content, follow = self.source(frame), self.spec.follow_change
+        lit = [(other, image) for other, image in earlier if same_light(content, self.source(other))]
+        nearest, nearest_painted = (lit or earlier)[0]
         ties = nearest_visible([self.carried(frame, other, image, follow).tie for other, image in earlier])
-        content, regions = self.source(frame), self.masks.weights(frame)
-        nearest, nearest_painted = earlier[0]
+        regions = self.masks.weights(frame)
         with timed("warp"):
             alike = painted_alike(content, self.source(nearest), nearest_painted, self.flows.match(frame, nearest).flow)
             start = warped_start(alike, ties)
@@ -314,16 +319,32 @@ class ChunkRenderer:
         """(frame, picture) of the frames that pass 1 came through before, nearest first, as pass 1 left them."""
         return [
             (other, self._read(task.id, other) if other in task.frames else self._committed(1, other))
-            for other in relay_reads(self.plan, self.spec.long_term, chunk, frame)
+            for other in self.frames_before(frame, chunk)
         ]
+
+    def frames_before(self, frame: int, chunk: Chunk) -> list[int]:
+        """Frames that `frame` of a chunk is made from in pass 1, nearest first.
+
+        They are `relay_reads` and, where the nearest of them is lit otherwise, the nearest one that is lit alike. Given
+        flow has no field that leads there.
+        """
+        others = relay_reads(self.plan, self.spec.long_term, chunk, frame)
+        content = self.source(frame)
+        if not others or self.spec.flow_dir or same_light(content, self.source(others[0])):
+            return others
+        nearby = relay_reads(self.plan, range(2, SEARCHED + 1), chunk, frame)
+        alike = next((other for other in nearby if same_light(content, self.source(other))), others[0])
+        return sorted({*others, alike}, key=lambda other: abs(frame - other))
 
     def carried(self, frame: int, other: int, image: np.ndarray, follow: float) -> CarriedPaint:
         """The painted `image` of another frame, carried to `frame`. `follow` in 0..1: how far the film is followed."""
         with timed("flow"):
             match = self.flows.match(frame, other)
             weight = match.weight
+            warped = warp(self.source(other), match.flow)
+            weight = weight * lit_alike(self.source(frame), warped)
             if abs(frame - other) > 1:
-                weight = weight * looks_alike(self.source(frame), warp(self.source(other), match.flow))
+                weight = weight * looks_alike(self.source(frame), warped)
         with timed("warp"):
             if not self._carries_paint:
                 return CarriedPaint(TemporalTie(warp_sharp(image, match.flow), weight), np.zeros_like(weight))
