@@ -38,7 +38,7 @@ from farm.plan.render_plan import is_two_sided
 from farm.render.commits import CommitsBehind
 from farm.render.committed import frame_of_pass, read_committed
 from farm.render.frame_report import FrameReport
-from farm.render.light import SEARCHED, lit_alike, same_light
+from farm.render.light import SEARCHED, in_light_of, lit_alike, same_light
 from farm.render.moving_paint import (
     MOST_KEPT,
     CarriedPaint,
@@ -285,7 +285,10 @@ class ChunkRenderer:
         ties = nearest_visible([self.carried(frame, other, image, follow).tie for other, image in earlier])
         regions = self.masks.weights(frame)
         with timed("warp"):
-            alike = painted_alike(content, self.source(nearest), nearest_painted, self.flows.match(frame, nearest).flow)
+            match, source = self.flows.match(frame, nearest), self.source(nearest)
+            if lit and self._carries_paint:
+                source = in_light_of(content, source, match)
+            alike = painted_alike(content, source, nearest_painted, match.flow)
             start = warped_start(alike, ties)
         painted = self.styler(frame).next(content, start, steps, ties, regions, warm=self._carries_paint)
         return _with_record(frame, painted)
@@ -348,7 +351,7 @@ class ChunkRenderer:
         with timed("warp"):
             if not self._carries_paint:
                 return CarriedPaint(TemporalTie(warp_sharp(image, match.flow), weight), np.zeros_like(weight))
-            content, source = self.source(frame), self.source(other)
+            content, source = self.source(frame), in_light_of(self.source(frame), self.source(other), match)
             carried = carry(image, match, weight, content, source, follow)
             if not self._evens_strokes:
                 return carried

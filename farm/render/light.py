@@ -1,17 +1,24 @@
-"""Is another frame of the film lit as this one is? Pure.
+"""Is another frame of the film lit as this one is, and how would it look in this one's light? Pure.
 
     weight = match.weight * lit_alike(content, warp(source, match.flow))     how far the paint of a neighbour may tie
-    if lit_alike(content, source).mean() < SAME_LIGHT: ...                   a flash, or a jump of the exposure
+    same_light(content, source)                                              not so after a flash
+    source = in_light_of(content, source, match)                             fades, and cameras that adapt
 
 Optical flow finds its way also from a white frame to the one after it, and says nothing of the light. Paint that is
 carried from there is bleached, and so is what is carried from that: to the end of the shot. Ruder et al. 2016 do not
 have this; their neighbours are asked for consistent flow only.
+
+Where light changes slowly, every neighbour is lit alike, and what is followed of the film from frame to frame adds up:
+not to nothing where the light comes back, since what a change means in paint is another thing in each light. So a
+neighbour is seen in the light of the frame before the two are compared.
 """
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
+
+from farm.flow import Match, warp
 
 ALIKE, UNLIKE = 24.0, 56.0
 """Difference in grey levels (of 255) up to which two pictures are lit alike, and from which on they are not.
@@ -22,6 +29,16 @@ CELLS = 12
 """Cells along the shorter side of a picture, over which means are taken."""
 SAME_LIGHT = 0.5
 """Mean of `lit_alike` from which on two frames count as lit alike."""
+TRUSTED = 0.5
+"""Weight of a match from which on a pixel counts for the light of a frame."""
+FEWEST_TRUSTED = 0.1
+"""Share of a picture below which they are too few to tell it."""
+STEADY = 1.0
+"""Root mean square of a channel's change, in grey levels (of 255), up to which the light is steady."""
+GAIN_RIDGE = 8.0
+"""Ridge of the gain, a standard deviation in grey levels (of 255)."""
+GAINS = (0.25, 4.0)
+"""Smallest and largest gain between two frames."""
 SEARCHED = 24
 """Frames before one after a flash among which one is looked for that is lit as it is: a second of film."""
 
@@ -46,3 +63,30 @@ def lit_alike(frame: np.ndarray, other: np.ndarray) -> np.ndarray:
 def same_light(frame: np.ndarray, other: np.ndarray) -> bool:
     """Whether two source frames, (H, W, 3) uint8, are lit alike in most of the picture."""
     return float(lit_alike(frame, other).mean()) >= SAME_LIGHT
+
+
+def in_light_of(frame: np.ndarray, other: np.ndarray, match: Match) -> np.ndarray:
+    """`other` as it would look in the light of `frame`: (H, W, 3) uint8, as both are.
+
+    `match` leads from `frame` to `other`. Each channel gets the gain and the offset that fit best where the flow is
+    trusted, by least squares. A ridge of GAIN_RIDGE draws the gain to 1: a picture that light or darkness has washed
+    out does not say how strong the light of another one is.
+    """
+    trusted = match.weight > TRUSTED
+    if np.count_nonzero(trusted) < FEWEST_TRUSTED * trusted.size:
+        return other
+    here = frame[trusted].astype(np.int64)
+    there = np.rint(warp(other, match.flow)[trusted]).astype(np.int64)
+    count = len(here)
+    # Sums of integers do not depend on the order in which they are added up.
+    total_here, total_there = here.sum(axis=0), there.sum(axis=0)
+    across = (count * (here * there).sum(axis=0) - total_here * total_there) / count**2
+    within = (count * (there * there).sum(axis=0) - total_there * total_there) / count**2
+    gain = np.clip((across + GAIN_RIDGE**2) / (within + GAIN_RIDGE**2), *GAINS)
+    offset = (total_here - gain * total_there) / count
+    shift = (gain - 1) * total_there / count + offset
+    if np.sqrt(shift**2 + (gain - 1) ** 2 * within).max() < STEADY:
+        return other
+    levels = np.arange(256)[:, None] * gain + offset
+    table = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+    return np.stack([table[:, channel][other[..., channel]] for channel in range(3)], axis=-1)
