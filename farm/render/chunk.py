@@ -286,7 +286,7 @@ class ChunkRenderer:
         regions = self.masks.weights(frame)
         with timed("warp"):
             match, source = self.flows.match(frame, nearest), self.source(nearest)
-            if lit and self._carries_paint:
+            if self._carries_paint:
                 source = in_light_of(content, source, match)
             alike = painted_alike(content, source, nearest_painted, match.flow)
             start = warped_start(alike, ties)

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from farm.flow import Match, warp
+from farm.render.temporal import FIT_PIXELS
 
 ALIKE, UNLIKE = 24.0, 56.0
 """Difference in grey levels (of 255) up to which two pictures are lit alike, and from which on they are not.
@@ -68,15 +69,20 @@ def same_light(frame: np.ndarray, other: np.ndarray) -> bool:
 def in_light_of(frame: np.ndarray, other: np.ndarray, match: Match) -> np.ndarray:
     """`other` as it would look in the light of `frame`: (H, W, 3) uint8, as both are.
 
-    `match` leads from `frame` to `other`. Each channel gets the gain and the offset that fit best where the flow is
-    trusted, by least squares. A ridge of GAIN_RIDGE draws the gain to 1: a picture that light or darkness has washed
-    out does not say how strong the light of another one is.
+    `match` leads from `frame` to `other`. Each channel gets the gain and the offset that fit best, by least squares
+    over about FIT_PIXELS pixels: those whose flow is trusted, or all of them at their place where it is trusted nearly
+    nowhere, as in a flash. A ridge of GAIN_RIDGE draws the gain to 1: a picture that light or darkness has washed out
+    does not say how strong the light of another one is. Where the light differs by less than STEADY levels, the picture
+    stays as it is: that is no change of light, but what moves.
     """
-    trusted = match.weight > TRUSTED
-    if np.count_nonzero(trusted) < FEWEST_TRUSTED * trusted.size:
-        return other
-    here = frame[trusted].astype(np.int64)
-    there = np.rint(warp(other, match.flow)[trusted]).astype(np.int64)
+    step = max(int(np.sqrt(match.weight.size / FIT_PIXELS)), 1)
+    trusted = match.weight[::step, ::step] > TRUSTED
+    seen = other
+    if trusted.mean() < FEWEST_TRUSTED:
+        trusted[:] = True
+    else:
+        seen = np.rint(warp(other, match.flow)).astype(np.uint8)
+    here, there = (picture[::step, ::step][trusted].astype(np.int64) for picture in (frame, seen))
     count = len(here)
     # Sums of integers do not depend on the order in which they are added up.
     total_here, total_there = here.sum(axis=0), there.sum(axis=0)
