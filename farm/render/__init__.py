@@ -8,6 +8,7 @@ commits             frames of a task, committed while the next ones are painted
 source_frames       frames of the source and the flow between them
 committed           committed frames, read back
 temporal            what a frame starts from and is tied to
+light               flashes and fades: whether a neighbour is lit as a frame is
 moving_paint        the same where the film moves: strokes kept, the film's change followed
 regions             where in a frame each region is
 read_ahead          three steps at the same time

@@ -135,6 +135,14 @@ CASES: dict[str, Case] = {
             "curves.photograph",
         },
     ),
+    "light": Case(
+        lambda files, out: [
+            *(files["clip.mp4"], "--style", files["style.png"], *SMALL, "--frames", "0-11", "--only", "first"),
+            *("--iterations", "12,6", "--workers", "1", "-o", str(out)),
+        ],
+        "light.json",
+        {"film", "before", "during", "after", "calm_after", "content", "verdict"},
+    ),
     "longfilm": Case(
         lambda _, out: ["--frames", "60", "--workers", "1", "-o", str(out / "longfilm.json")],
         "longfilm.json",
