@@ -93,6 +93,25 @@ def test_a_tie_is_to_the_luminance_of_a_coloured_frame(style):
     assert np.abs(made[0].astype(int) - made[2]).max() > 20
 
 
+@pytest.mark.parametrize("content_weight", [5.0, 0.0])
+def test_losses_are_by_the_usual_weights_whatever_a_frame_starts_from(style, content_weight):
+    """Paint that was carried to a frame is held against it with more weight, which its report does not show."""
+    shot = make_styler(style, weights={"content": content_weight}).of_shot(0)
+    content, start = frame(5), frame(6).astype(np.float32)
+    usual, warm = (shot.next(content, start, 0, [], warm=warm).losses for warm in (False, True))
+    assert warm.keys() == usual.keys()
+    assert (usual["content"] > 0) == (content_weight > 0)
+    for name, loss in usual.items():
+        assert warm[name] == pytest.approx(loss, rel=1e-6), name
+
+
+def test_carried_paint_is_drawn_to_the_film_by_more(style):
+    shot = make_styler(style).of_shot(0)
+    content, start = frame(5), frame(9).astype(np.float32)
+    usual, warm = (shot.next(content, start, 20, [], warm=warm).losses["content"] for warm in (False, True))
+    assert warm < usual
+
+
 def test_matched_colours_pull_the_result_to_the_contents(style):
     content = frame(5)
     distances = {}
