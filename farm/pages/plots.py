@@ -9,12 +9,11 @@ Text stays text. Outliers are links. Long films are thinned to what a screen can
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from farm.pages.facts import JobFacts, Span
 from farm.pages.findings import Outlier, WorkerTime
@@ -192,11 +191,21 @@ def thinned(values: Mapping[int, float], columns: int = COLUMNS) -> tuple[list[i
     if len(frames) <= 2 * columns:
         return frames, list(values.values())
     kept: list[int] = []
-    for part in np.array_split(np.asarray(frames), columns):
-        low = min(part.tolist(), key=values.__getitem__)
-        high = max(part.tolist(), key=values.__getitem__)
+    for part in parts_of(frames, columns):
+        low, high = min(part, key=values.__getitem__), max(part, key=values.__getitem__)
         kept += sorted({low, high})
     return kept, [values[frame] for frame in kept]
+
+
+def parts_of(frames: Sequence[int], most: int) -> list[Sequence[int]]:
+    """The frames in order, in at most `most` parts whose lengths differ by one at most.
+
+    >>> parts_of(range(5), 2)
+    [range(0, 2), range(2, 5)]
+    """
+    count = min(len(frames), most)
+    edges = [len(frames) * i // count for i in range(count + 1)] if count else []
+    return [frames[start:stop] for start, stop in itertools.pairwise(edges)]
 
 
 def _mark(axis: Any, facts: JobFacts) -> None:
@@ -214,14 +223,15 @@ def _mark(axis: Any, facts: JobFacts) -> None:
 
 def _stack(axis: Any, curves: Mapping[str, Mapping[int, float]], inks: Mapping[str, str], frames: range) -> None:
     """What each pass adds, one on the other. Of a long film these are means over as many parts as can be seen."""
-    parts = [part for part in np.array_split(np.asarray(frames), min(len(frames), COLUMNS)) if len(part)]
-    edges = np.array([part[0] - 0.5 for part in parts] + [parts[-1][-1] + 0.5])
-    base = np.zeros(len(parts))
+    parts = parts_of(frames, COLUMNS)
+    edges = [part[0] - 0.5 for part in parts] + [parts[-1][-1] + 0.5]
+    base = [0.0] * len(parts)
     for pass_name, values in curves.items():
-        heights = np.array([float(np.mean([values.get(int(frame), 0.0) for frame in part])) for part in parts])
-        if heights.any():
-            axis.stairs(base + heights, edges, baseline=base, fill=True, color=inks[pass_name], linewidth=0)
-        base = base + heights
+        heights = [sum(values.get(frame, 0.0) for frame in part) / len(part) for part in parts]
+        top = [low + height for low, height in zip(base, heights, strict=True)]
+        if any(heights):
+            axis.stairs(top, edges, baseline=base, fill=True, color=inks[pass_name], linewidth=0)
+        base = top
 
 
 def _figure(panels: int, narrow: bool, height: float | None = None) -> tuple[Any, list[Any]]:

@@ -26,9 +26,8 @@ from farm.pages.findings import Outlier, WorkerTime, find_outliers, time_by_work
 from farm.pages.plots import frame_plot, pass_ink, time_plot
 from farm.plan import Shot
 from farm.plan.forecast import render_seconds
-from farm.render.detail import AREAS, FIGURES
-from farm.render.job_detail import median_at_rest, spread_of_fine
-from farm.render.steadiness import NEAR
+from farm.render.detail_figures import AREAS, FIGURES, median_at_rest, spread_of_fine
+from farm.render.seams import NEAR
 from farm.spec import RenderSpec
 from farm.spec.frames import evenly, runs
 from farm.spec.load import spec_differences
@@ -79,13 +78,17 @@ WORDS = {
 """What a reader is told of each kind of happening."""
 FAULTS = ("lost", "refused", "retry", "failed", "avoided", "regained")
 """Kinds of happenings that are no part of a render without faults."""
+KINDS = ("source", "painted", "flicker", "moving-source", "moving-painted", "moving-still")
+"""Kinds of pictures. `flicker` is how much a frame differs from its warped predecessor. Those of what moves are cut
+out, and grey where the film rests; `moving-still` is of the frame painted by itself.
+"""
 
 
 class Pictures(Protocol):
     """Where the page finds its pictures. Each answer is a URL, or None where the picture cannot be read."""
 
     def src(self, kind: str, frame: int, width: int) -> str | None:
-        """A picture of a frame, at most `width` pixels wide. `kind` is one of job_pictures.KINDS."""
+        """A picture of a frame, at most `width` pixels wide. `kind` is one of KINDS."""
         ...
 
     def src_of(self, shown: Shown, width: int) -> str | None:
