@@ -29,6 +29,8 @@ INKS = {
 }
 """CSS variables of the page, each with the colour that stands for it until the drawing is done."""
 FINE_TITLE = "fine detail where the film moves, over a frame painted from nothing"
+NARROW_TITLES = {FINE_TITLE: "fine detail where the film moves"}
+"""Shorter titles for the narrow drawing, past whose edge the others would run."""
 COLUMNS = 900
 """Parts that a curve is thinned to: of each part the lowest and the highest value are drawn."""
 MOST_LINES = 400
@@ -81,14 +83,30 @@ def frame_plot(facts: JobFacts, outliers: Sequence[Outlier], *, narrow: bool) ->
         if panel.title in ("warp error", "style loss"):
             _flag(axis, panel, outliers)
         if panel.title == "warp error":
-            axis.set_yscale("log")
+            _scale_by_tens(axis)
         else:
             axis.set_ylim(bottom=0)
             axis.yaxis.set_major_formatter(_short_number)
-        axis.set_title(panel.title, loc="left", fontsize=8, color=INKS["ink"], pad=3)
+        axis.set_title(
+            NARROW_TITLES.get(panel.title, panel.title) if narrow else panel.title,
+            loc="left",
+            fontsize=8,
+            color=INKS["ink"],
+            pad=3,
+        )
         axis.set_xlim(first, last)
     axes[-1].set_xlabel("frame", color=INKS["muted"])
     return Plot(_svg(figure, f"frames-{'narrow' if narrow else 'wide'}"), LEFT[narrow], RIGHT[narrow], first, last)
+
+
+def _scale_by_tens(axis: Any) -> None:
+    """A logarithmic axis with plain numbers at 1, 2 and 5, as many as fit."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=5))
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_formatter(_short_number)
 
 
 def _panels(facts: JobFacts) -> list[_Panel]:
@@ -153,7 +171,9 @@ def time_plot(facts: JobFacts, workers: Sequence[WorkerTime], *, narrow: bool) -
         inks = [INKS[pass_ink(pass_of[span.task])] for span in spans]
         axis.broken_barh(bars, (y - 0.3, 0.6), facecolors=inks, edgecolor=INKS["paper"], linewidth=0.6)
         if worker.lost:
-            axis.plot([(worker.end - began) / unit], [y], marker="x", color=INKS["flag"], markersize=7, mew=2)
+            axis.plot(
+                [(worker.end - began) / unit], [y], marker="x", color=INKS["flag"], markersize=7, mew=2, clip_on=False
+            )
     for happening in facts.history:
         if happening.kind in ("run", "stitch") and began <= happening.at <= ended:
             axis.axvline((happening.at - began) / unit, color=INKS["cut"], linewidth=0.8, linestyle=(0, (2, 2)))
