@@ -1,12 +1,14 @@
 """A session on a cluster of this machine: five jobs that queue, a driver that is killed, a head that is killed.
 
     python -m benchmarks.cluster_session -o session
+    python -m benchmarks.cluster_session --memory         only the memory of drivers and of the head, with five jobs
 
 A head without cores and two workers of one core are started as docs/studio.md says, with a token and a queue outside
-the head. Five films are submitted with priorities while two drivers may run at once. Then the driver of one is killed
-by SIGKILL; later everything of the head is killed, and the head is started again. Every command that a user would give
-is printed with its answer, and each line has the seconds since the beginning. In the end the frames of all jobs are
-compared with those of an undisturbed render of the same film: they must be the same to the bit.
+the head. Five films are submitted with priorities while two drivers may run at once. The memory that each driver, its
+supervisor and the head hold for themselves is measured. Then the driver of one is killed by SIGKILL; later everything
+of the head is killed, and the head is started again. Every command that a user would give is printed with its answer,
+and each line has the seconds since the beginning. In the end the frames of all jobs are compared with those of an
+undisturbed render of the same film: they must be the same to the bit.
 
 Prints a table of what had to happen and writes it to session.json. Exit code 1 where something did not. Linux only: the
 nodes have loopback addresses of their own.
@@ -200,15 +202,16 @@ def memory_of_head(session: Session) -> dict[str, list[int]]:
     for pid in descendants(session.nodes["head"].pid):
         command = command_of(pid)
         is_driver = "jobs.render" in command and not command.startswith(("/bin/", "sh ", "bash "))
-        kind = "driver" if is_driver else "supervisor" if "JobSupervisor" in command else "other"
+        is_supervisor = "JobSupervisor" in command or "_ray_internal_job_actor" in command
+        kind = "driver" if is_driver else "supervisor" if is_supervisor else "other"
         kinds[kind].append(own_bytes(pid) >> 20)
     return kinds
 
 
 def measure_memory(session: Session, before: dict[str, list[int]]) -> None:
     """The memory of drivers and of the head while two jobs run and three wait. `before` is the head's without jobs."""
-    at_work = [name for name in PRIORITIES if session.state(name) == "RUNNING" and session.committed(name)]
     session.until(lambda: any(session.committed(name) for name in PRIORITIES), "a frame of any job")
+    at_work = [name for name in PRIORITIES if session.state(name) == "RUNNING"]
     now = memory_of_head(session)
     bare = subprocess.run([sys.executable, "-c", BARE], capture_output=True, text=True, cwd=session.folder, check=True)
     table = {
