@@ -1,12 +1,14 @@
 """A session on a cluster of this machine: five jobs that queue, a driver that is killed, a head that is killed.
 
     python -m benchmarks.cluster_session -o session
+    python -m benchmarks.cluster_session --memory         only the memory of drivers and of the head, with five jobs
 
 A head without cores and two workers of one core are started as docs/studio.md says, with a token and a queue outside
-the head. Five films are submitted with priorities while two drivers may run at once. Then the driver of one is killed
-by SIGKILL; later everything of the head is killed, and the head is started again. Every command that a user would give
-is printed with its answer, and each line has the seconds since the beginning. In the end the frames of all jobs are
-compared with those of an undisturbed render of the same film: they must be the same to the bit.
+the head. Five films are submitted with priorities while two drivers may run at once. The memory that each driver, its
+supervisor and the head hold for themselves is measured. Then the driver of one is killed by SIGKILL; later everything
+of the head is killed, and the head is started again. Every command that a user would give is printed with its answer,
+and each line has the seconds since the beginning. In the end the frames of all jobs are compared with those of an
+undisturbed render of the same film: they must be the same to the bit.
 
 Prints a table of what had to happen and writes it to session.json. Exit code 1 where something did not. Linux only: the
 nodes have loopback addresses of their own.
@@ -30,7 +32,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.processes import command_of, descendants, send
+from benchmarks.processes import command_of, descendants, own_bytes, send
 from farm.job import JobDirectory
 from farm.job.state import load_state
 from farm.render.committed import frame_of_pass
@@ -43,6 +45,16 @@ RESTART_SECONDS = 30.0
 """Seconds within which a job whose driver was killed has to be at work again."""
 PRIORITIES = {"one": 1, "two": 1, "three": 1, "four": 1, "urgent": 10}
 """The films in the order in which they are submitted."""
+MOST_DRIVER_MIB = 120
+"""Memory of its own that a driver may hold."""
+BARE = """
+import sys, ray
+from benchmarks.processes import own_bytes
+ray.init("auto", log_to_driver=False)
+ray.cluster_resources()
+print(own_bytes(int(open("/proc/self/stat").read().split()[0])))
+"""
+"""A process that only joins the cluster: what Ray itself takes of a driver."""
 
 
 class Session:
@@ -184,6 +196,37 @@ def submit_five(session: Session) -> None:
     session.check("the latest job with the highest priority waits as the first", first, json.dumps(order))
 
 
+def memory_of_head(session: Session) -> dict[str, list[int]]:
+    """MiB that each process of the head holds for itself, by what it is: driver, supervisor of a driver, or other."""
+    kinds: dict[str, list[int]] = {"driver": [], "supervisor": [], "other": []}
+    for pid in descendants(session.nodes["head"].pid):
+        command = command_of(pid)
+        is_driver = "jobs.render" in command and not command.startswith(("/bin/", "sh ", "bash "))
+        is_supervisor = "JobSupervisor" in command or "_ray_internal_job_actor" in command
+        kind = "driver" if is_driver else "supervisor" if is_supervisor else "other"
+        kinds[kind].append(own_bytes(pid) >> 20)
+    return kinds
+
+
+def measure_memory(session: Session, before: dict[str, list[int]]) -> None:
+    """The memory of drivers and of the head while two jobs run and three wait. `before` is the head's without jobs."""
+    session.until(lambda: any(session.committed(name) for name in PRIORITIES), "a frame of any job")
+    at_work = [name for name in PRIORITIES if session.state(name) == "RUNNING"]
+    now = memory_of_head(session)
+    bare = subprocess.run([sys.executable, "-c", BARE], capture_output=True, text=True, cwd=session.folder, check=True)
+    table = {
+        "a driver": now["driver"],
+        "of which Ray takes": int(bare.stdout) >> 20,
+        "the supervisor of a driver": now["supervisor"],
+        "the head without jobs": sum(before["other"]),
+        "the head besides, with five jobs": sum(now["other"]),
+        "jobs at work": at_work,
+    }
+    session.say(f"MiB of memory of their own: {json.dumps(table)}")
+    right = bool(now["driver"]) and max(now["driver"]) < MOST_DRIVER_MIB
+    session.check(f"a driver holds less than {MOST_DRIVER_MIB} MiB of its own", right, json.dumps(table))
+
+
 def kill_a_driver(session: Session) -> None:
     """SIGKILL to the driver of a job at work."""
     session.until(lambda: session.committed("one") >= 6, "six frames of the first job")
@@ -265,6 +308,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--port", type=int, default=26379, help="this one and the four after it are used")
+    parser.add_argument("--memory", action="store_true", help="end once the memory of drivers and head is measured")
     parser.add_argument("--output", "-o", type=Path, default=Path("session"))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="farm-s-", dir="/tmp") as name:  # short: Ray's sockets are in it
@@ -276,10 +320,13 @@ def main() -> int:
         try:
             session.start_all()
             session.say("the cluster is up: a head without cores, two workers of one core, two drivers at once")
+            before = memory_of_head(session)
             submit_five(session)
-            kill_a_driver(session)
-            kill_the_head(session)
-            compare(session)
+            measure_memory(session, before)
+            if not given.memory:
+                kill_a_driver(session)
+                kill_the_head(session)
+                compare(session)
         finally:
             session.end()
         given.output.mkdir(parents=True, exist_ok=True)

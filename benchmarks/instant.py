@@ -48,7 +48,8 @@ from farm.paint.styler import FrameStyler, local_runtime
 from farm.paint.training.pictures import photo_files
 from farm.plan.render_plan import output_size
 from farm.render.committed import frame_of_pass
-from farm.render.job_detail import fine_details, spread_of_fine
+from farm.render.detail_figures import spread_of_fine
+from farm.render.job_detail import fine_details
 from farm.render.source_frames import SourceFrames
 from farm.render.steadiness import warp_error
 from farm.spec import StillSpec

@@ -48,3 +48,12 @@ def send(pids: Iterable[int], kind: int = signal.SIGKILL) -> bool:
             os.kill(pid, kind)
             was_there = True
     return was_there
+
+
+def own_bytes(pid: int) -> int:
+    """Bytes of memory that a process shares with no other: what its end gives back. 0 where it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean", "Private_Dirty")))

@@ -52,9 +52,11 @@ from farm.paint.styler import FrameStyler, local_runtime
 from farm.plan import RenderPlan, plan_render
 from farm.render.chunk import COLOR_SAMPLE
 from farm.render.committed import frame_of_pass
-from farm.render.detail import AREAS, FIGURES, FrameDetail, Spread, StillReference, moving_area, spread
+from farm.render.detail import StillReference, moving_area
+from farm.render.detail_figures import AREAS, FIGURES, FrameDetail, Spread, spread
+from farm.render.seams import Seam, seam_table
 from farm.render.source_frames import SourceFrames
-from farm.render.steadiness import Seam, seam_table, warp_error
+from farm.render.steadiness import warp_error
 from farm.spec import RenderSpec, build_spec
 from farm.spec.frames import evenly
 

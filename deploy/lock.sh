@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
-.venv/bin/python deploy/requirements.py pyproject.toml s3 aws > "$work/wanted.txt"
+.venv/bin/python deploy/requirements.py pyproject.toml s3 aws train > "$work/wanted.txt"
 .venv/bin/pip list --format=freeze --exclude-editable > "$work/tested.txt"
 .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
     --constraint "$work/tested.txt" --output-file "$work/constraints.txt" "$work/wanted.txt"

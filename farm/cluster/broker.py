@@ -1,7 +1,7 @@
 """The broker, which divides the workers of one cluster among its jobs. Every job asks it every few seconds.
 
 quota = BrokeredQuota(Claim("farm-film-1a2b", wanted=1, limit=8, size=2, priority=50, kind="cpu"))
-quota.allowed(wanted=4, at_work=2)     # workers that the job may have until it asks again
+quota.allowed(wanted=4)     # workers that the job may have until it asks again
 
 The broker is a detached actor of Ray: it belongs to no job. Its state may be lost at any time, because every request of
 a job has all that the broker has to know of the job. The next request starts an actor that was lost again.
@@ -25,7 +25,7 @@ from farm.plan.fair_share import Claim, Kind, bundle_of, room_for, share_workers
 
 NAMESPACE = "farm"
 """Ray's namespace of the actor."""
-NAME = "broker-4"
+NAME = "broker-5"
 """Name of the actor. Its number is raised when the arguments of the actor's methods change, or when the class of an
 argument moves to another module. Why: two versions of the farm that do not understand each other use two brokers.
 """
@@ -82,8 +82,8 @@ class Broker:
         if check_seconds is not None:
             threading.Thread(target=self._look_after, args=(check_seconds,), daemon=True).start()
 
-    def renew(self, claim: Claim, at_work: int) -> int:
-        """Number of workers that this job may hold until it asks again. `at_work` of its workers are up now."""
+    def renew(self, claim: Claim) -> int:
+        """Number of workers that this job may hold until it asks again."""
         with self._lock:
             now = time.monotonic()
             self._forget_silent(now)
@@ -161,12 +161,12 @@ class BrokeredQuota:
         self._granted = 0
         self._broker: Any = None
 
-    def allowed(self, wanted: int, at_work: int, unusable: Collection[str] = ()) -> int:
+    def allowed(self, wanted: int, unusable: Collection[str] = ()) -> int:
         """Ask the broker, for up to ANSWER_SECONDS. Where it does not answer, its last answer still holds."""
         limit = self._claim.limit or wanted
         claim = dataclasses.replace(self._claim, wanted=min(wanted, limit), unusable=frozenset(unusable))
         try:
-            self._granted = ray.get(self._ask().renew.remote(claim, at_work), timeout=ANSWER_SECONDS)
+            self._granted = ray.get(self._ask().renew.remote(claim), timeout=ANSWER_SECONDS)
         except RayError:  # its process may have died, or been killed for memory
             self._broker = None
         return self._granted

@@ -13,13 +13,13 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from farm.cluster.dashboard_http import REQUEST_SECONDS, dashboard_url, same_dashboard
 from farm.cluster.jobs_api import Cluster, SubmittedJob
-from farm.cluster.queued import is_judged_soon, waits
+from farm.cluster.queued import is_judged_soon, queue_has_begun, waits
 from farm.cluster.reasons import short_reason, with_plain_cause
 from farm.errors import (
     CancelledError,
@@ -94,7 +94,10 @@ class JobHandle:
     def word(self, seconds: float = STATUS_SECONDS) -> ClusterWord | None:
         """What the cluster says of the job. None where none is to be asked, or none answers within `seconds`."""
         try:
-            submitted = self.cluster(seconds).job(self.submission)
+            cluster = self.cluster(seconds)
+            submitted = cluster.job(self.submission)
+            if submitted is None:
+                return word_of_unlisted(cluster.jobs())
         except FarmError:
             return None
         return word_of(submitted, self.job, self.request)
@@ -104,16 +107,17 @@ class JobHandle:
         return job_standing(self.job, lambda *_: self.word(), self.submission)[1]
 
 
-def word_of(
-    submitted: SubmittedJob | None, job: JobDirectory | None = None, request: JobRequest | None = None
-) -> ClusterWord:
-    """What the cluster's list says of a job; None is a job that is not in it.
+def word_of_unlisted(listed: Iterable[SubmittedJob]) -> ClusterWord:
+    """What the cluster's list of the farm's jobs says of a job that is not in it."""
+    return ClusterWord("ABSENT" if queue_has_begun(listed, time.time()) else "UNSTARTED")
+
+
+def word_of(submitted: SubmittedJob, job: JobDirectory | None = None, request: JobRequest | None = None) -> ClusterWord:
+    """What the cluster's list says of a job.
 
     QUEUED is a job that waits in the queue. It also is one whose driver has just ended without a word, because the
     queue is about to decide whether it is started again; `job` and `request` tell that.
     """
-    if submitted is None:
-        return ClusterWord("ABSENT")
     if waits(submitted):
         return ClusterWord("QUEUED", short_reason(submitted.message))
     recorded = load_state(job) if job is not None and not submitted.active else None

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from farm.cluster.dashboard_http import same_dashboard
-from farm.cluster.handles import word_of
+from farm.cluster.handles import word_of, word_of_unlisted
 from farm.cluster.jobs_api import Cluster, SubmittedJob
 from farm.errors import FarmError, NoAnswerError
 from farm.job import JobDirectory
@@ -122,7 +122,7 @@ def _word(
     if submission in by_id:
         return word_of(by_id[submission], job, request)
     here = request is None or not request.dashboard or _names(request.dashboard, dashboard)
-    return word_of(None) if here else None
+    return word_of_unlisted(by_id.values()) if here else None
 
 
 def _names(stored: str, dashboard: str) -> bool:

@@ -65,8 +65,8 @@ class Quota(Protocol):
 
     start_seconds: float | None
 
-    def allowed(self, wanted: int, at_work: int, unusable: Collection[str] = ()) -> int:
-        """Number of workers that the job may hold now, where it has work for `wanted` and `at_work` are up.
+    def allowed(self, wanted: int, unusable: Collection[str] = ()) -> int:
+        """Number of workers that the job may hold now, where it has work for `wanted`.
 
         `unusable` are Ray's ids of the nodes that are of no use to the job.
         """
@@ -85,7 +85,7 @@ class FixedQuota:
     def __init__(self, count: int) -> None:
         self._count = count
 
-    def allowed(self, wanted: int, at_work: int, unusable: Collection[str] = ()) -> int:
+    def allowed(self, wanted: int, unusable: Collection[str] = ()) -> int:
         """`count`, whatever the job has work for."""
         return self._count
 
@@ -168,7 +168,7 @@ class WorkerPool:
         self._note_nodes()
         cap = self._memory.cap
         wanted = wanted if cap is None else min(wanted, cap)
-        allowed = self._quota.allowed(wanted, len(self.facts), self.avoided)
+        allowed = self._quota.allowed(wanted, self.avoided)
         self.allowed = allowed if cap is None else min(allowed, cap)
         while len(self.actors) < self.allowed and self._memory.may_start(time.monotonic()):
             self._spawn()

@@ -29,8 +29,7 @@ from farm.job.software import installed
 from farm.media.join import join_films
 from farm.plan.pace import Progress
 from farm.plan.variants import first_seconds, frames_to_show
-from farm.render.chunk import single_frame_task
-from farm.render.committed import read_committed
+from farm.render.committed import read_committed, single_frame_task
 from farm.render.inputs import Inputs
 from farm.render.prepare import Prepared, prepare_job
 from farm.render.source_frames import SourceFrames

@@ -20,7 +20,7 @@ class PrioritisedQuota(Protocol):
 
     start_seconds: float | None
 
-    def allowed(self, wanted: int, at_work: int, unusable: Collection[str] = ()) -> int:
+    def allowed(self, wanted: int, unusable: Collection[str] = ()) -> int:
         """Number of workers that the job may hold now."""
         ...
 
@@ -41,14 +41,14 @@ class FollowedPriority:
         self._read = now()
         self.start_seconds = quota.start_seconds
 
-    def allowed(self, wanted: int, at_work: int, unusable: Collection[str] = ()) -> int:
-        """Number of workers that the job may hold now, where it has work for `wanted` and `at_work` are up."""
+    def allowed(self, wanted: int, unusable: Collection[str] = ()) -> int:
+        """Number of workers that the job may hold now, where it has work for `wanted`."""
         if self._now() - self._read >= READ_SECONDS:
             self._read = self._now()
             with contextlib.suppress(StorageError):  # the priority stays as it was
                 if (request := load_request(self._job)) is not None:
                     self._quota.prioritise(request.priority)
-        return self._quota.allowed(wanted, at_work, unusable)
+        return self._quota.allowed(wanted, unusable)
 
     def leave(self) -> None:
         """Give the job's share back."""

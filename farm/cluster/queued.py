@@ -5,6 +5,7 @@ waits(submitted)               # whether a job of Ray's list waits in the queue 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from farm.cluster.queue_table import Ticket
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 QUEUE_FIELD = "farm_queue"
 """Field of a waiting job's metadata in Ray's list: JSON of its place."""
+BEGIN_SECONDS = 120.0
+"""Seconds from the first submission on a new head until its queue has begun and lists the jobs that wait."""
 JUDGED_SECONDS = 60.0
 """Seconds after the end of a driver in which the queue decides what becomes of its job."""
 
@@ -26,6 +29,14 @@ JUDGED_SECONDS = 60.0
 def waits(submitted: SubmittedJob) -> bool:
     """Whether this job of Ray's list waits in the queue and has no driver."""
     return submitted.active and QUEUE_FIELD in submitted.metadata
+
+
+def queue_has_begun(listed: Iterable[SubmittedJob], now: float) -> bool:
+    """Whether the cluster's queue has begun since its head was started, by the farm's jobs in Ray's list.
+
+    A job waits in it, or was submitted long enough ago to have started it. `now` is in seconds since 1970.
+    """
+    return any(waits(job) or now - job.started > BEGIN_SECONDS for job in listed)
 
 
 def is_judged_soon(submitted: SubmittedJob | None, recorded: JobState, request: JobRequest | None, now: float) -> bool:

@@ -26,6 +26,12 @@ life from its first seconds on.
 STATE_OF_RAY: dict[str, State] = {"STOPPED": "CANCELLED", "FAILED": "FAILED", "SUCCEEDED": "SUCCEEDED"}
 """The farm's word for each state in which Ray lists a job whose driver has ended."""
 
+QUEUE_STARTS = (
+    "the queue has not begun since the head did: the next farm submit or resume starts it, or python -m jobs.queue on "
+    "the head"
+)
+"""Why a job waits whose cluster has a new head. The queue finds it in the table that FARM_QUEUE keeps."""
+
 ShownState = Literal["QUEUED", "PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "LOST", "UNFINISHED"]
 """The states that commands show. UNFINISHED is a directory that holds a job and no word of what it is doing."""
 
@@ -34,7 +40,8 @@ ShownState = Literal["QUEUED", "PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CAN
 class ClusterWord:
     """What a cluster says of a submission: Ray's state of it, QUEUED where it waits, ABSENT where it is not known.
 
-    `reason` is one line: why it ended, or how long it waits.
+    UNSTARTED is one that is not known either, on a cluster whose queue has not begun since its head did. `reason` is
+    one line: why it ended, or how long it waits.
     """
 
     state: str
@@ -83,6 +90,8 @@ def decide(
     if not own:
         return Standing(recorded.state, recorded.reason if recorded.state in FINISHED else "")
     age = max(now - recorded.updated, 0.0)
+    if word is not None and word.state == "UNSTARTED" and recorded.state == "QUEUED":
+        return Standing("QUEUED", QUEUE_STARTS)
     if word is not None and recorded.submission:
         if recorded.state in ("QUEUED", "PENDING") and age < SUBMITTING_SECONDS:
             return Standing(recorded.state)

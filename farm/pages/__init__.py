@@ -6,6 +6,7 @@ job_pictures    source frames, painted frames, and where two of them differ
 plots           the plots, as SVG that follows the page's colours
 sections        the page, from templates/
 document        the templates, and what a browser may do with a page
+measuring       warp errors and fine detail, where they can be measured from here
 report          the page as one file
 preview         the sheet of `farm preview`
 watch           a small server for the live page

@@ -25,9 +25,8 @@ from farm.job.status import AskCluster, frames_by_pass, job_standing, nobody_ask
 from farm.job.summary import JobSummary, load_summary
 from farm.plan import Task, plan_tasks
 from farm.plan.forecast import Forecast
-from farm.render.detail import FrameDetail
-from farm.render.job_detail import FineDetail
-from farm.render.steadiness import Seam, seam_table
+from farm.render.detail_figures import FineDetail, FrameDetail
+from farm.render.seams import Seam, seam_table
 from farm.spec.load import absolute_path
 
 RECENT_COMMITS = 60

@@ -13,16 +13,11 @@ import numpy as np
 from farm.errors import FarmError
 from farm.job import JobDirectory, JobRecord
 from farm.pages.facts import JobFacts
-from farm.render.chunk import single_frame_task
-from farm.render.committed import read_committed
+from farm.render.committed import read_committed, single_frame_task
 from farm.render.job_detail import moving_of_frame
 from farm.render.source_frames import SourceFrames, open_flow_store
 from farm.render.steadiness import difference
 
-KINDS = ("source", "painted", "flicker", "moving-source", "moving-painted", "moving-still")
-"""Kinds of pictures. `flicker` is how much a frame differs from its warped predecessor. Those of what moves are cut
-out, and grey where the film rests; `moving-still` is of the frame painted by itself.
-"""
 FADED = 0.8
 """Share of grey over what rests, in a picture of what moves."""
 MARGIN = 8
@@ -75,7 +70,7 @@ class JobPictures:
         return np.where((match.weight > 0.99)[..., None], heat, np.uint8(128))
 
     def moving(self, facts: JobFacts, kind: str, frame: int) -> np.ndarray | None:
-        """What moves in a frame, cut out; what rests is faded. `kind` is one of KINDS whose name begins with moving.
+        """What moves in a frame, cut out; what rests is faded. `kind` is one of those that begin with `moving`.
 
         None where nothing moves, or where the frame is not painted yet.
         """
@@ -96,7 +91,7 @@ class JobPictures:
 
 
 def picture_of(pictures: JobPictures, facts: JobFacts, kind: str, frame: int) -> np.ndarray | None:
-    """The picture of that kind, one of KINDS.
+    """The picture of that kind, one of sections.KINDS.
 
     None where it cannot be read: a source that this machine does not see, or a frame that is not painted yet.
     """

@@ -9,12 +9,11 @@ Text stays text. Outliers are links. Long films are thinned to what a screen can
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from farm.pages.facts import JobFacts, Span
 from farm.pages.findings import Outlier, WorkerTime
@@ -30,6 +29,8 @@ INKS = {
 }
 """CSS variables of the page, each with the colour that stands for it until the drawing is done."""
 FINE_TITLE = "fine detail where the film moves, over a frame painted from nothing"
+NARROW_TITLES = {FINE_TITLE: "fine detail where the film moves"}
+"""Shorter titles for the narrow drawing, past whose edge the others would run."""
 COLUMNS = 900
 """Parts that a curve is thinned to: of each part the lowest and the highest value are drawn."""
 MOST_LINES = 400
@@ -82,14 +83,30 @@ def frame_plot(facts: JobFacts, outliers: Sequence[Outlier], *, narrow: bool) ->
         if panel.title in ("warp error", "style loss"):
             _flag(axis, panel, outliers)
         if panel.title == "warp error":
-            axis.set_yscale("log")
+            _scale_by_tens(axis)
         else:
             axis.set_ylim(bottom=0)
             axis.yaxis.set_major_formatter(_short_number)
-        axis.set_title(panel.title, loc="left", fontsize=8, color=INKS["ink"], pad=3)
+        axis.set_title(
+            NARROW_TITLES.get(panel.title, panel.title) if narrow else panel.title,
+            loc="left",
+            fontsize=8,
+            color=INKS["ink"],
+            pad=3,
+        )
         axis.set_xlim(first, last)
     axes[-1].set_xlabel("frame", color=INKS["muted"])
     return Plot(_svg(figure, f"frames-{'narrow' if narrow else 'wide'}"), LEFT[narrow], RIGHT[narrow], first, last)
+
+
+def _scale_by_tens(axis: Any) -> None:
+    """A logarithmic axis with plain numbers at 1, 2 and 5, as many as fit."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=5))
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_formatter(_short_number)
 
 
 def _panels(facts: JobFacts) -> list[_Panel]:
@@ -154,7 +171,9 @@ def time_plot(facts: JobFacts, workers: Sequence[WorkerTime], *, narrow: bool) -
         inks = [INKS[pass_ink(pass_of[span.task])] for span in spans]
         axis.broken_barh(bars, (y - 0.3, 0.6), facecolors=inks, edgecolor=INKS["paper"], linewidth=0.6)
         if worker.lost:
-            axis.plot([(worker.end - began) / unit], [y], marker="x", color=INKS["flag"], markersize=7, mew=2)
+            axis.plot(
+                [(worker.end - began) / unit], [y], marker="x", color=INKS["flag"], markersize=7, mew=2, clip_on=False
+            )
     for happening in facts.history:
         if happening.kind in ("run", "stitch") and began <= happening.at <= ended:
             axis.axvline((happening.at - began) / unit, color=INKS["cut"], linewidth=0.8, linestyle=(0, (2, 2)))
@@ -192,11 +211,21 @@ def thinned(values: Mapping[int, float], columns: int = COLUMNS) -> tuple[list[i
     if len(frames) <= 2 * columns:
         return frames, list(values.values())
     kept: list[int] = []
-    for part in np.array_split(np.asarray(frames), columns):
-        low = min(part.tolist(), key=values.__getitem__)
-        high = max(part.tolist(), key=values.__getitem__)
+    for part in parts_of(frames, columns):
+        low, high = min(part, key=values.__getitem__), max(part, key=values.__getitem__)
         kept += sorted({low, high})
     return kept, [values[frame] for frame in kept]
+
+
+def parts_of(frames: Sequence[int], most: int) -> list[Sequence[int]]:
+    """The frames in order, in at most `most` parts whose lengths differ by one at most.
+
+    >>> parts_of(range(5), 2)
+    [range(0, 2), range(2, 5)]
+    """
+    count = min(len(frames), most)
+    edges = [len(frames) * i // count for i in range(count + 1)] if count else []
+    return [frames[start:stop] for start, stop in itertools.pairwise(edges)]
 
 
 def _mark(axis: Any, facts: JobFacts) -> None:
@@ -214,14 +243,15 @@ def _mark(axis: Any, facts: JobFacts) -> None:
 
 def _stack(axis: Any, curves: Mapping[str, Mapping[int, float]], inks: Mapping[str, str], frames: range) -> None:
     """What each pass adds, one on the other. Of a long film these are means over as many parts as can be seen."""
-    parts = [part for part in np.array_split(np.asarray(frames), min(len(frames), COLUMNS)) if len(part)]
-    edges = np.array([part[0] - 0.5 for part in parts] + [parts[-1][-1] + 0.5])
-    base = np.zeros(len(parts))
+    parts = parts_of(frames, COLUMNS)
+    edges = [part[0] - 0.5 for part in parts] + [parts[-1][-1] + 0.5]
+    base = [0.0] * len(parts)
     for pass_name, values in curves.items():
-        heights = np.array([float(np.mean([values.get(int(frame), 0.0) for frame in part])) for part in parts])
-        if heights.any():
-            axis.stairs(base + heights, edges, baseline=base, fill=True, color=inks[pass_name], linewidth=0)
-        base = base + heights
+        heights = [sum(values.get(frame, 0.0) for frame in part) / len(part) for part in parts]
+        top = [low + height for low, height in zip(base, heights, strict=True)]
+        if any(heights):
+            axis.stairs(top, edges, baseline=base, fill=True, color=inks[pass_name], linewidth=0)
+        base = top
 
 
 def _figure(panels: int, narrow: bool, height: float | None = None) -> tuple[Any, list[Any]]:

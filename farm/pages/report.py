@@ -14,23 +14,14 @@ from typing import Any
 from farm.errors import FarmError, UsageError
 from farm.files import write_atomically
 from farm.files.atomic import check_can_write
-from farm.job.measures import Measures, load_measures, save_measures
+from farm.job.measures import load_measures, save_measures
 from farm.media.jpeg import data_url, jpeg
 from farm.pages.facts import JobFacts, JobReader, Shown
 from farm.pages.job_pictures import JobPictures, picture_of
+from farm.pages.measuring import measured, measured_details
 from farm.pages.sections import GENERATOR, PAIR_WIDTH, SHOT_WIDTH, STRIP_WIDTH, Page
-from farm.render.chunk import ChunkRenderer
-from farm.render.detail import FrameDetail
-from farm.render.job_detail import (
-    FineDetail,
-    compare_with_still,
-    fine_details,
-    frames_for_stills,
-    median_at_rest,
-    spread_of_fine,
-)
-from farm.render.job_detail import Known as KnownDetails
-from farm.render.steadiness import pair_errors
+from farm.render.detail_figures import FrameDetail, frames_for_stills, median_at_rest, spread_of_fine
+from farm.render.job_detail import compare_with_still
 
 MOST_BYTES = {SHOT_WIDTH: 70_000, PAIR_WIDTH: 40_000, STRIP_WIDTH: 6_000}
 """Largest JPEG of each width, in bytes.
@@ -46,7 +37,7 @@ class EmbeddedPictures:
         self._facts, self._pictures = facts, pictures
 
     def src(self, kind: str, frame: int, width: int) -> str | None:
-        """A picture as a data URL; None where it cannot be read. `kind` is one of job_pictures.KINDS."""
+        """A picture as a data URL; None where it cannot be read. `kind` is one of sections.KINDS."""
         picture = picture_of(self._pictures, self._facts, kind, frame)
         return None if picture is None else data_url(jpeg(picture, width, MOST_BYTES.get(width)))
 
@@ -107,48 +98,6 @@ def _detail_figures(facts: JobFacts) -> dict[str, Any]:
     }
 
 
-def measured(
-    reader: JobReader,
-    facts: JobFacts,
-    measures: Measures,
-    progress: Callable[[str, int, int], None] = lambda *_: None,
-    most_seconds: float | None = None,
-) -> dict[int, float | None]:
-    """Warp errors by frame, as `pair_errors` returns them; empty where flow or frames cannot be read from here.
-
-    `measures` is brought up to date. `most_seconds` ends the measuring early.
-    """
-    if facts.record is None:
-        return {}
-    try:
-        return pair_errors(
-            reader.job, facts.record, measures, lambda done, of: progress("measure", done, of), most_seconds
-        )
-    except FarmError:
-        return {}
-
-
-def measured_details(
-    reader: JobReader,
-    facts: JobFacts,
-    known: KnownDetails,
-    progress: Callable[[str, int, int], None] = lambda *_: None,
-    most_seconds: float | None = None,
-) -> dict[int, FineDetail]:
-    """Fine detail by frame, as `fine_details` returns it; empty where film or frames cannot be read from here.
-
-    `known` is brought up to date. `most_seconds` ends the measuring early.
-    """
-    if facts.record is None:
-        return {}
-    try:
-        return fine_details(
-            reader.job, facts.record, known, lambda done, of: progress("detail", done, of), most_seconds
-        )
-    except FarmError:
-        return {}
-
-
 def _compared_with_stills(
     facts: JobFacts, count: int, progress: Callable[[str, int, int], None]
 ) -> dict[int, FrameDetail]:
@@ -156,6 +105,8 @@ def _compared_with_stills(
         return {}
     if facts.record.spec.method != "optimize":
         raise UsageError("stills are for films of --method optimize", "leave --stills out")
+    from farm.render.chunk import ChunkRenderer  # loads torch, and only stills are painted
+
     renderer = ChunkRenderer(facts.url)
     compared = {}
     for number, frame in enumerate(frames_for_stills(facts.details, count)):

@@ -24,11 +24,10 @@ from farm.pages.document import ENVIRONMENT, asset, content_policy
 from farm.pages.facts import JobFacts, Shown
 from farm.pages.findings import Outlier, WorkerTime, find_outliers, time_by_worker
 from farm.pages.plots import frame_plot, pass_ink, time_plot
-from farm.plan import Shot
+from farm.plan import JobRuntime, Shot
 from farm.plan.forecast import render_seconds
-from farm.render.detail import AREAS, FIGURES
-from farm.render.job_detail import median_at_rest, spread_of_fine
-from farm.render.steadiness import NEAR
+from farm.render.detail_figures import AREAS, FIGURES, median_at_rest, spread_of_fine
+from farm.render.seams import NEAR
 from farm.spec import RenderSpec
 from farm.spec.frames import evenly, runs
 from farm.spec.load import spec_differences
@@ -79,13 +78,17 @@ WORDS = {
 """What a reader is told of each kind of happening."""
 FAULTS = ("lost", "refused", "retry", "failed", "avoided", "regained")
 """Kinds of happenings that are no part of a render without faults."""
+KINDS = ("source", "painted", "flicker", "moving-source", "moving-painted", "moving-still")
+"""Kinds of pictures. `flicker` is how much a frame differs from its warped predecessor. Those of what moves are cut
+out, and grey where the film rests; `moving-still` is of the frame painted by itself.
+"""
 
 
 class Pictures(Protocol):
     """Where the page finds its pictures. Each answer is a URL, or None where the picture cannot be read."""
 
     def src(self, kind: str, frame: int, width: int) -> str | None:
-        """A picture of a frame, at most `width` pixels wide. `kind` is one of job_pictures.KINDS."""
+        """A picture of a frame, at most `width` pixels wide. `kind` is one of KINDS."""
         ...
 
     def src_of(self, shown: Shown, width: int) -> str | None:
@@ -164,6 +167,17 @@ class Page:
     def is_over(self) -> bool:
         """Whether the job has ended, so that a live page will not change any more."""
         return self.facts.doing in FINISHED
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether the job is waited for: a driver works on it, or is to begin."""
+        return self.facts.doing in ("QUEUED", "PENDING", "RUNNING")
+
+    @property
+    def lost_because(self) -> str:
+        """Why a job is lost, as the beginning of a sentence, without what to do."""
+        reason = self.facts.standing.reason.partition("; farm resume")[0]
+        return reason[:1].upper() + reason[1:]
 
     @property
     def log_page(self) -> str:
@@ -478,8 +492,16 @@ class Page:
             "record": record,
             "mixed": self._mixed_rows(),
             "yaml": yaml.safe_dump(spec, sort_keys=False, allow_unicode=True, width=100),
-            "runtime": record.runtime.model_dump(exclude_none=True),
+            "runtime": self._runtime(record.runtime),
         }
+
+    @staticmethod
+    def _runtime(runtime: JobRuntime) -> dict[str, Any]:
+        """What all workers have in common, by name; the device of the memory only where the memory is limited."""
+        limited = (
+            {} if runtime.max_memory is None else {"memory_of": runtime.memory_of, "max_memory": runtime.max_memory}
+        )
+        return {"precision": runtime.precision, **limited}
 
     @cached_property
     def _mixed(self) -> dict[int, str]:

@@ -14,21 +14,21 @@ import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from farm.errors import FarmError, UsageError
 from farm.job.measures import Measures
 from farm.job.status import AskCluster, nobody_asked
-from farm.media.jpeg import jpeg
 from farm.pages.document import asset, content_policy
 from farm.pages.facts import JobFacts, JobReader, Shown
-from farm.pages.job_pictures import KINDS, JobPictures, picture_of
 from farm.pages.loopback import only_this_machine, serve
-from farm.pages.report import measured, measured_details
-from farm.pages.sections import Page, Section
-from farm.render.job_detail import FineDetail
-from farm.render.job_detail import Known as KnownDetails
+from farm.pages.sections import KINDS, Page, Section
+from farm.render.detail_figures import FineDetail
+
+if TYPE_CHECKING:
+    from farm.pages.job_pictures import JobPictures
 
 WIDTHS = range(16, 2049)
 """Widths of pictures, in pixels, that a browser may ask for."""
@@ -49,7 +49,7 @@ class ServedPictures:
         self._facts = facts
 
     def src(self, kind: str, frame: int, width: int) -> str | None:
-        """Address of a picture; None where the frame is not painted yet. `kind` is one of job_pictures.KINDS."""
+        """Address of a picture; None where the frame is not painted yet. `kind` is one of sections.KINDS."""
         shown = self._facts.shown.get(frame)
         if not kind.endswith("source") and shown is None:
             return None
@@ -89,7 +89,7 @@ class JobWatch:
     """Whether the ledgers have been read, and not only the summary."""
     _measures: Measures = field(default_factory=dict)
     _errors: dict[int, float | None] = field(default_factory=dict)
-    _known_details: KnownDetails = field(default_factory=dict)
+    _known_details: dict[int, tuple[str, FineDetail]] = field(default_factory=dict)
     _details: dict[int, FineDetail] = field(default_factory=dict)
     _sections: list[Section] = field(default_factory=list)
     _drawn: float = -DRAWN_EVERY
@@ -100,6 +100,9 @@ class JobWatch:
 
         Raises UsageError where the job is gone. Storage that does not answer is only noted in `trouble`.
         """
+        from farm.pages.job_pictures import JobPictures  # these load OpenCV and PyAV; the first look goes without
+        from farm.pages.measuring import measured, measured_details
+
         with self._lock:
             try:
                 facts = self.reader.read()
@@ -142,7 +145,10 @@ class JobWatch:
         self.now = Watched(facts, page.html(sections), versions)
 
     def picture(self, kind: str, frame: int, width: int) -> bytes | None:
-        """A picture as JPEG; None where it cannot be read. `kind` is one of job_pictures.KINDS."""
+        """A picture as JPEG; None where it cannot be read. `kind` is one of sections.KINDS."""
+        from farm.media.jpeg import jpeg
+        from farm.pages.job_pictures import picture_of
+
         with self._lock:
             if self.pictures is None or self.now is None:
                 return None
@@ -151,6 +157,8 @@ class JobWatch:
 
     def committed(self, task: str, frame: int, width: int) -> bytes | None:
         """A committed frame as JPEG, None where no ledger names it: nothing else of the storage is handed out."""
+        from farm.media.jpeg import jpeg
+
         with self._lock:
             if self.pictures is None or self.now is None or frame not in self.now.facts.ledgers.get(task, {}):
                 return None

@@ -15,8 +15,10 @@ read_ahead          three steps at the same time
 stitch              committed frames become the film
 film_in_progress    segments that are encoded while others are rendered
 verify_job          whether a job directory is still what was written
-steadiness          warp error, and seams
+steadiness          warp error
+seams               seams between chunks, from warp errors; pure
 detail              how much is painted, in what moves and in what rests
+detail_figures      such figures by frame and area; pure
 job_detail          the same of a job's frames: without stills, or with a few
 cost_sample         frames that are painted to learn what a frame costs
 """

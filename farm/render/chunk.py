@@ -36,7 +36,7 @@ from farm.plan import Chunk, RenderPlan, Runtime, Task
 from farm.plan.reads import frames_in_order, neighbours_read, reads, relay_reads
 from farm.plan.render_plan import is_two_sided
 from farm.render.commits import CommitsBehind
-from farm.render.committed import frame_of_pass, read_committed
+from farm.render.committed import frame_of_pass, read_committed, single_frame_task
 from farm.render.frame_report import FrameReport
 from farm.render.light import SEARCHED, in_light_of, lit_alike, same_light
 from farm.render.moving_paint import (
@@ -371,11 +371,6 @@ def carries_paint(plan: RenderPlan, spec: RenderSpec) -> bool:
     One pass and alternating passes are as Ruder et al. have them. Chunks that start from scratch are for comparison.
     """
     return plan.relay and is_two_sided(spec)
-
-
-def single_frame_task(frame: int) -> str:
-    """Name of the task under which a single frame is committed. Each has its own ledger, so workers do not meet."""
-    return f"still/{frame:06d}"
 
 
 def _with_photograph(painted: np.ndarray, source: _Source) -> np.ndarray:

@@ -10,6 +10,11 @@ from farm.paint.stopwatch import timed
 from farm.plan import task_id
 
 
+def single_frame_task(frame: int) -> str:
+    """Name of the task under which a single frame is committed. Each has its own ledger, so workers do not meet."""
+    return f"still/{frame:06d}"
+
+
 def read_committed(job: JobDirectory, task: str, frame: int) -> np.ndarray:
     """The committed picture of a task's frame, (H, W, 3) uint8. Raises DamagedError where it is gone or damaged."""
     with timed("reread"):

@@ -21,16 +21,14 @@ G(s) is a Gaussian of s pixels. Pictures are RGB uint8 (H, W, 3) of one size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from statistics import median
-from typing import Literal, get_args
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from farm.flow import create_smooth_search, disoccluded
+from farm.render.detail_figures import Area, AreaDetail, FrameDetail
 
 FRAMES_BEFORE = 6
 """Frames before a frame against which something moves."""
@@ -51,41 +49,6 @@ Mask = npt.NDArray[np.bool_]
 """(H, W)."""
 Features = Callable[[Picture], FloatArray]
 """Gives the features (C, H', W') of a picture, such as `FrameStyler.content_features`."""
-Area = Literal["moving", "resting"]
-Figure = Literal["fine", "middle", "shape", "content"]
-AREAS: tuple[Area, ...] = get_args(Area)
-FIGURES: tuple[Figure, ...] = get_args(Figure)
-
-
-@dataclass(frozen=True)
-class AreaDetail:
-    """The figures of one area of a frame over those of a still. None where the still has nothing to compare with."""
-
-    fine: float | None
-    middle: float | None
-    shape: float | None
-    content: float | None
-
-
-@dataclass(frozen=True)
-class FrameDetail:
-    """The figures of a frame by area; None for an area that covers less than LEAST_SHARE of the frame.
-
-    `moving_share` is the share of the frame that moves, 0..1.
-    """
-
-    moving_share: float
-    moving: AreaDetail | None
-    resting: AreaDetail | None
-
-
-@dataclass(frozen=True)
-class Spread:
-    """One figure over several frames. `worst` is the largest for `content`, else the smallest; `frame` has it."""
-
-    median: float
-    worst: float
-    frame: int
 
 
 def moving_area(frames: Sequence[Picture], index: int) -> Mask:
@@ -114,24 +77,6 @@ def fine_detail(picture: Picture) -> FloatArray:
 def mean_within(values: FloatArray, area: Mask) -> float | None:
     """Mean of `values` (H, W) in an area; None where it covers less than LEAST_SHARE of the frame."""
     return float(values[area].mean()) if area.mean() >= LEAST_SHARE else None
-
-
-def spread(details: Mapping[int, FrameDetail], area: Area, figure: Figure) -> Spread | None:
-    """Median and worst of one figure over the frames that have it; None where none has. Keys are frame numbers."""
-    values = {
-        frame: value
-        for frame, detail in details.items()
-        if (of_area := getattr(detail, area)) is not None and (value := getattr(of_area, figure)) is not None
-    }
-    return spread_of(values, largest=figure == "content")
-
-
-def spread_of(values: Mapping[int, float], *, largest: bool = False) -> Spread | None:
-    """Median and worst, the smallest or the `largest`, of values by frame; None where there are none."""
-    if not values:
-        return None
-    worst = (max if largest else min)(values, key=values.__getitem__)
-    return Spread(median(values.values()), values[worst], worst)
 
 
 class StillReference:

@@ -12,48 +12,33 @@ picture, stand beside it, and a still decides.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from statistics import median
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from farm.job import JobDirectory, JobRecord
 from farm.plan import RenderPlan, task_id
-from farm.render.chunk import ChunkRenderer, single_frame_task
-from farm.render.committed import frame_of_pass, read_committed
+from farm.render.committed import frame_of_pass, read_committed, single_frame_task
 from farm.render.detail import (
     FRAMES_BEFORE,
-    FrameDetail,
     Mask,
-    Spread,
     StillReference,
     fine_detail,
     mean_within,
     moving_area,
-    spread_of,
 )
+from farm.render.detail_figures import FineDetail, FrameDetail
 from farm.render.source_frames import SourceFrames
+
+if TYPE_CHECKING:
+    from farm.render.chunk import ChunkRenderer  # loads torch, which a process that only measures does without
 
 MEASURED = 48
 """Frames that are measured, evenly spread over the film.
 
 Why: what moves in a frame is found by twelve flows, which take half a second at 1280x720.
 """
-
-
-@dataclass(frozen=True)
-class FineDetail:
-    """Fine detail of a frame in what moves and in what rests, over that of its shot's reference.
-
-    None for an area that is too small to be judged (`mean_within`). `moving_share` is the share of the frame that
-    moves, 0..1.
-    """
-
-    moving_share: float
-    moving: float | None
-    resting: float | None
-
 
 Known = dict[int, tuple[str, FineDetail]]
 """By frame: hashes of the frame and of its reference when it was measured, and what was measured."""
@@ -112,23 +97,6 @@ def fine_details(
             progress(number + 1, len(frames))
         details[frame] = known[frame][1]
     return details
-
-
-def spread_of_fine(details: Mapping[int, FineDetail]) -> Spread | None:
-    """Median and least fine detail of what moves; None where nothing moves, or nothing was measured."""
-    return spread_of({frame: row.moving for frame, row in details.items() if row.moving is not None})
-
-
-def median_at_rest(details: Mapping[int, FineDetail]) -> float | None:
-    """Median fine detail of what rests; None where nothing rests, or nothing was measured."""
-    values = [row.resting for row in details.values() if row.resting is not None]
-    return median(values) if values else None
-
-
-def frames_for_stills(details: Mapping[int, FineDetail], count: int) -> list[int]:
-    """The `count` frames with the least fine detail in what moves, in order: those that a still has to decide on."""
-    moving = {frame: row.moving for frame, row in details.items() if row.moving is not None}
-    return sorted(sorted(moving, key=moving.__getitem__)[:count])
 
 
 def compare_with_still(renderer: ChunkRenderer, frame: int) -> FrameDetail:

@@ -18,7 +18,7 @@ import pytest
 
 from benchmarks.identity import make_network
 from farm.flow import write_flow
-from farm.render.detail import FIGURES
+from farm.render.detail_figures import FIGURES
 from tests.conftest import make_clip
 
 ROOT = Path(__file__).parents[2]

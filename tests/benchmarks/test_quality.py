@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.quality import Measured, figures_of, frames_with_stills, seams, table
 from farm.plan import RenderPlan, plan_render
-from farm.render.detail import AreaDetail, FrameDetail
+from farm.render.detail_figures import AreaDetail, FrameDetail
 from tests.plan.test_render_plan import make_probe, make_spec
 
 

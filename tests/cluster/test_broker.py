@@ -39,35 +39,35 @@ def make_broker(autoscaler):
 
 def test_a_lone_job_has_it_all_and_gives_half_to_a_second_one(clock):
     broker = make_broker(Autoscaler(cpu=[2.0]))
-    assert broker.renew(Claim("film", 9), 1) == 2
-    assert broker.renew(Claim("clip", 1), 1) == 1
-    assert broker.renew(Claim("film", 9), 1) == 1
+    assert broker.renew(Claim("film", 9)) == 2
+    assert broker.renew(Claim("clip", 1)) == 1
+    assert broker.renew(Claim("film", 9)) == 1
     broker.leave("clip")
-    assert broker.renew(Claim("film", 9), 1) == 2
+    assert broker.renew(Claim("film", 9)) == 2
 
 
 def test_a_job_that_is_not_heard_of_loses_its_share(clock):
     from farm.cluster.broker import LEASE_SECONDS
 
     broker = make_broker(Autoscaler(cpu=[2.0]))
-    broker.renew(Claim("gone", 9), 1)
+    broker.renew(Claim("gone", 9))
     clock[0] += LEASE_SECONDS + 1
-    assert broker.renew(Claim("film", 9), 1) == 2
+    assert broker.renew(Claim("film", 9)) == 2
 
 
 def test_jobs_of_two_kinds_take_nothing_from_each_other(clock):
     broker = make_broker(Autoscaler(cpu=[8.0], gpu=[1.0, 1.0]))
-    assert broker.renew(Claim("cores", 8), 8) == 8
-    assert broker.renew(Claim("gpus", 2, kind="gpu"), 0) == 2
-    assert broker.renew(Claim("cores", 8), 8) == 8
+    assert broker.renew(Claim("cores", 8)) == 8
+    assert broker.renew(Claim("gpus", 2, kind="gpu")) == 2
+    assert broker.renew(Claim("cores", 8)) == 8
 
 
 def test_all_kinds_are_asked_for_in_one_request_and_only_when_it_changes(clock):
     autoscaler = Autoscaler(cpu=[8.0], gpu=[1.0])
     broker = make_broker(autoscaler)
     for _ in range(3):
-        broker.renew(Claim("cores", 2, size=2), 0)
-        broker.renew(Claim("gpus", 1, kind="gpu"), 0)
+        broker.renew(Claim("cores", 2, size=2))
+        broker.renew(Claim("gpus", 1, kind="gpu"))
     cores, gpu = {"CPU": 2}, {"CPU": 1, "GPU": 1}
     assert autoscaler.requests == [[cores, cores], [cores, cores, gpu]]
     broker.leave("cores")
@@ -79,7 +79,7 @@ def test_nodes_of_a_job_that_fell_silent_are_given_back_though_nobody_asks(clock
 
     autoscaler = Autoscaler()
     broker = make_broker(autoscaler)
-    broker.renew(Claim("killed", 1, kind="gpu"), 1)
+    broker.renew(Claim("killed", 1, kind="gpu"))
     clock[0] += LEASE_SECONDS - 1
     broker.check()
     assert autoscaler.requests == [[{"CPU": 1, "GPU": 1}]]
@@ -105,7 +105,7 @@ def test_an_autoscaler_that_does_not_answer_is_asked_again_and_fails_no_job(cloc
     autoscaler = Autoscaler(cpu=[1.0])
     broker = make_broker(autoscaler)
     autoscaler.answers = False
-    assert broker.renew(Claim("film", 1), 0) == 1
+    assert broker.renew(Claim("film", 1)) == 1
     autoscaler.answers = True
     broker.check()
     assert autoscaler.requests == [[{"CPU": 1}]]
@@ -117,7 +117,7 @@ def test_three_jobs_on_two_workers_are_served_as_they_came_and_nobody_is_moved(c
     for _ in range(200):
         clock[0] += 3.0
         for claim in claims:
-            shares[claim.job] = broker.renew(claim, shares.get(claim.job, 0))
+            shares[claim.job] = broker.renew(claim)
     assert shares == {"a": 1, "b": 1, "c": 0}
     broker.leave("a")
-    assert [broker.renew(claim, 0) for claim in claims[1:]] == [1, 1]
+    assert [broker.renew(claim) for claim in claims[1:]] == [1, 1]

@@ -11,6 +11,7 @@ from farm.cluster.listing import _known_jobs, _short_bytes, row_lines
 from farm.job import JobDirectory
 from farm.job.registry import note_submission
 from farm.job.request import JobRequest, save_request
+from farm.job.standing import QUEUE_STARTS
 from farm.job.state import JobState, save_state
 from farm.job.summary import JobSummary, save_summary
 from farm.spec import build_spec
@@ -96,6 +97,28 @@ def test_the_columns_and_the_states(registry, monkeypatch, tmp_path):
         table = farm("list").stdout.splitlines()
         assert table[0].split() == ["ID", "STATE", "DONE", "LEFT", "PRIO", "OWNER", "AGE", "SIZE", "NAME"]
         assert any(line.split()[:6] == ["farm-runs", "RUNNING", "25", "%", "1:30", "min"] for line in table)
+
+
+@pytest.mark.process
+def test_on_a_new_head_a_job_waits_until_the_queue_has_begun_and_is_lost_if_that_does_not_know_it(
+    registry, monkeypatch, tmp_path
+):
+    with dashboard() as cluster:
+        monkeypatch.setenv("RAY_API_SERVER_ADDRESS", cluster.address)
+        url = make(tmp_path, registry, "waits", "QUEUED", cluster.address)
+        job = JobDirectory(url)
+        job.storage.write("state.json", JobState(state="QUEUED", submission="farm-waits").model_dump_json().encode())
+        row = rows()["farm-waits"]
+        assert (row["state"], row["reason"]) == ("QUEUED", QUEUE_STARTS)
+        told = farm("status", url)
+        assert "QUEUED" in told.stdout
+        assert QUEUE_STARTS in told.stdout
+        waited = farm("wait", url, "--timeout", "0")
+        assert waited.returncode == 4
+        assert f"QUEUED {QUEUE_STARTS}" in waited.stderr
+        cluster.jobs = [listed("farm-other", "/jobs/other.farm")]  # of a time at which the queue has begun
+        assert rows()["farm-waits"]["state"] == "LOST"
+        assert json.loads(farm("status", url, "--json").stdout)["state"] == "LOST"
 
 
 @pytest.mark.process

@@ -28,7 +28,7 @@ class Cluster:
         monkeypatch.setattr(pool, "ray", fake)
         self.module, self.unusable, self.lines = pool, [], []
 
-    def allowed(self, wanted, at_work, unusable=()):
+    def allowed(self, wanted, unusable=()):
         self.unusable.append(set(unusable))
         return 0
 

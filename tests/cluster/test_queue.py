@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Collection
 
@@ -12,9 +13,11 @@ from farm.cluster.jobs_api import SubmittedJob
 from farm.cluster.priority import READ_SECONDS, FollowedPriority
 from farm.cluster.queue_table import SETTLING_SECONDS, Ended, QueueTable, Ticket
 from farm.cluster.queued import (
+    BEGIN_SECONDS,
     JUDGED_SECONDS,
     QUEUE_FIELD,
     is_judged_soon,
+    queue_has_begun,
     ticket_of,
     waiting_line,
     waits,
@@ -152,6 +155,21 @@ def test_an_end_without_a_word_is_left_to_the_queue_for_a_minute(
     assert soon is expected
 
 
+@pytest.mark.parametrize(
+    ("jobs", "begun"),
+    [
+        ([], False),
+        ([("RUNNING", BEGIN_SECONDS, {})], False),  # its driver may be about to start the queue
+        ([("RUNNING", BEGIN_SECONDS + 1, {})], True),
+        ([("SUCCEEDED", 9999, {})], True),
+        ([("PENDING", 5, {QUEUE_FIELD: "{}"})], True),
+    ],
+)
+def test_the_list_of_jobs_tells_whether_the_queue_has_begun(jobs, begun):
+    listed = [dataclasses.replace(submitted(state, **fields), started=NOW - age) for state, age, fields in jobs]
+    assert queue_has_begun(listed, NOW) is begun
+
+
 def test_what_waits_on_the_cluster_is_queued_whatever_its_dead_driver_wrote(tmp_path, request_of_one_second):
     job = JobDirectory(str(tmp_path))
     recorded = JobState(state="RUNNING", submission="farm-a", done=5, total=9)
@@ -181,7 +199,7 @@ class Quota:
     start_seconds = None
     priority = 50
 
-    def allowed(self, wanted: int, at_work: int, unusable: Collection[str] = ()) -> int:
+    def allowed(self, wanted: int, unusable: Collection[str] = ()) -> int:
         return self.priority
 
     def prioritise(self, priority: int) -> None:
@@ -196,7 +214,7 @@ def test_a_running_job_follows_the_priority_in_its_request(tmp_path, request_of_
     save_request(job, request_of_one_second)
     quota = FollowedPriority(Quota(), job, lambda: clock[0])
     save_request(job, request_of_one_second.model_copy(update={"priority": 100}))
-    assert quota.allowed(1, 1) == 50
+    assert quota.allowed(1) == 50
     clock[0] += READ_SECONDS
-    assert quota.allowed(1, 1) == 100
+    assert quota.allowed(1) == 100
     assert load_request(job) is not None

@@ -20,6 +20,7 @@ STEPS = [
     for line in re.sub(r"^#.*\n", "", DOCKERFILE, flags=re.MULTILINE).replace("\\\n", " ").splitlines()
     if line.strip()
 ]
+EXTRAS = re.findall(r"requirements\.py pyproject\.toml ([a-z0-9 ]+) >", DOCKERFILE)[0].split()
 LOCKED = {
     requirement.name.replace("_", "-").lower(): requirement
     for line in (DEPLOY / "constraints.txt").read_text().splitlines()
@@ -32,7 +33,7 @@ LOCKED = {
 def wanted() -> list[Requirement]:
     """What the image installs beside the farm."""
     pytest.importorskip("tomllib")  # from Python 3.11 on
-    command = [sys.executable, str(DEPLOY / "requirements.py"), str(DEPLOY.parent / "pyproject.toml"), "s3", "aws"]
+    command = [sys.executable, str(DEPLOY / "requirements.py"), str(DEPLOY.parent / "pyproject.toml"), *EXTRAS]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [Requirement(line) for line in done.stdout.splitlines()]
 
@@ -90,6 +91,12 @@ def test_every_requirement_has_a_version_that_it_allows(wanted):
         (pin,) = LOCKED[requirement.name].specifier
         assert pin.operator == "=="
         assert requirement.specifier.contains(pin.version), requirement
+
+
+def test_the_image_has_what_every_command_needs_and_the_lock_is_made_for_it():
+    assert {"s3", "aws", "train"} <= set(EXTRAS)
+    assert f"pyproject.toml {' '.join(EXTRAS)} >" in (DEPLOY / "lock.sh").read_text()
+    assert {"pandas", "pyarrow", "tensorboardx"} <= LOCKED.keys(), "Ray Train, for farm train --workers"
 
 
 @pytest.mark.parametrize("kind", ["head", "worker"])

@@ -9,6 +9,7 @@ from farm.job.state import JobState
 
 NOW = 1_000_000.0
 ABSENT, ACTIVE, WAITING = ClusterWord("ABSENT"), ClusterWord("RUNNING"), ClusterWord("PENDING")
+UNSTARTED = ClusterWord("UNSTARTED")
 KILLED, STOPPED = ClusterWord("FAILED", "its driver was killed"), ClusterWord("STOPPED")
 
 
@@ -44,6 +45,11 @@ KILLED, STOPPED = ClusterWord("FAILED", "its driver was killed"), ClusterWord("S
         ("QUEUED", 9999, ClusterWord("QUEUED", "2 of 5"), False, "QUEUED", "2 of 5"),
         ("RUNNING", 5, ClusterWord("QUEUED", "its driver died"), False, "QUEUED", "its driver died"),
         ("QUEUED", 600, ABSENT, False, "LOST", "the cluster does not know the job any more"),
+        # a new head, whose queue has not begun
+        ("QUEUED", 600, UNSTARTED, False, "QUEUED", "the queue has not begun since the head did"),
+        ("PENDING", 600, UNSTARTED, False, "LOST", "the cluster does not know the job any more"),
+        ("RUNNING", 5, UNSTARTED, False, "LOST", "the cluster does not know the job any more"),
+        ("CANCELLED", 5, UNSTARTED, False, "CANCELLED", "why"),
         # nothing recorded
         (None, 0, None, False, "UNFINISHED", ""),
         (None, 0, None, True, "SUCCEEDED", ""),

@@ -136,6 +136,19 @@ def test_nothing_sticks_out_at_the_side(browser, address, width, dark):
     assert (int(ground.split("(")[1].split(",")[0]) < 60) is dark
 
 
+def test_on_a_narrow_screen_what_matters_is_there_without_scrolling(browser, address):
+    seen = Seen(browser, address)
+    seen.page.set_viewport_size({"width": 400, "height": 900})
+    table = seen.page.locator("#time .scroll").first
+    for place in (
+        *table.locator("th, td").all(),
+        seen.page.get_by_text("its worker died", exact=True),
+        *seen.page.locator(".plot.narrow svg text").all(),
+    ):
+        box = place.bounding_box()
+        assert box["x"] + box["width"] <= 400, place.inner_text()
+
+
 def test_in_print_both_pictures_stand_side_by_side(browser, address):
     page = Seen(browser, address).page
     page.emulate_media(media="print")

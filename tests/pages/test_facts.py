@@ -7,7 +7,7 @@ from farm.job import FrameRecord
 from farm.job.state import JobState
 from farm.pages.facts import JobFacts, JobReader
 from farm.pages.findings import find_outliers, time_by_worker
-from farm.pages.report import measured
+from farm.pages.measuring import measured
 from farm.plan import plan_tasks
 from tests.pages.conftest import BEGAN, FRAMES, ODD, paint
 

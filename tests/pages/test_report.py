@@ -12,7 +12,7 @@ from farm.job.state import JobState
 from farm.pages.facts import Span
 from farm.pages.plots import joined, thinned
 from farm.pages.report import write_report
-from farm.render.chunk import single_frame_task
+from farm.render.committed import single_frame_task
 from tests.pages.conftest import FRAMES, ODD
 
 

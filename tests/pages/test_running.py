@@ -7,6 +7,7 @@ import pytest
 from farm.job import FrameRecord, JobDirectory
 from farm.job.history import Happening
 from farm.job.request import JobRequest, save_request
+from farm.job.standing import ClusterWord
 from farm.job.state import JobState, save_state
 from farm.pages.facts import JobReader, in_drivers_time
 from farm.pages.findings import Outlier, time_by_worker
@@ -79,6 +80,18 @@ def test_a_cancelled_job_says_why_and_how_it_goes_on_and_is_not_live(painted_job
     assert f"farm resume {job.url}" in html
     page = Page(JobReader(job.url).read(), None, live=True).html()
     assert '<span class="live over" id="live" role="status">ended</span>' in page
+
+
+def test_a_lost_job_is_not_live_and_offers_no_command_that_needs_a_driver(painted_job):
+    job = painted_job(upto=1, state=JobState(state="RUNNING", submission="farm-a"))
+    save_request(job, JobRequest(spec=job.load_record().spec, submissions=("farm-a",)))
+    facts = JobReader(job.url, lambda *_: ClusterWord("ABSENT")).read()
+    assert facts.doing == "LOST"
+    page = Page(facts, None, live=True).html()
+    assert f"The cluster does not know the job any more. <code>farm resume {job.url}</code> goes on with it." in page
+    assert "<code>farm logs farm-a</code>" in page
+    assert "farm cancel" not in page
+    assert '<span class="live over" id="live" role="status">at rest</span>' in page
 
 
 def test_the_first_frame_has_none_before_it(painted_job, monkeypatch):

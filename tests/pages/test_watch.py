@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -154,3 +156,39 @@ def test_the_first_look_is_at_the_summary_and_the_next_one_at_everything(painted
     assert watch.now.changes == 1
     assert "running" in first.html
     assert f"{sum(done for done, _ in first.facts.passes.values())}</strong> of" in first.html
+
+
+LOADED = """
+import sys
+from farm.pages.facts import JobReader
+from farm.pages.watch import JobWatch
+watch = JobWatch(JobReader(sys.argv[1]))
+for look in (watch.first_look, lambda: watch.look(0.0)):
+    look()
+    print(*sorted({"torch", "ray", "cv2", "av", "matplotlib"} & set(sys.modules)))
+"""
+
+
+@pytest.mark.process
+def test_the_first_look_loads_nothing_that_reads_pictures_and_no_look_loads_torch_or_ray(painted_job):
+    job = painted_job(upto=1, state=JobState(state="RUNNING"))
+    record = job.load_record()
+    save_summary(job, SummaryCounter(record, plan_tasks(record.plan), {}, None).summary())
+    done = subprocess.run([sys.executable, "-c", LOADED, job.url], capture_output=True, text=True, check=True)
+    first, whole = done.stdout.splitlines()
+    assert first == ""
+    assert whole == "av cv2 matplotlib"
+
+
+def test_the_first_look_reads_neither_the_record_nor_a_ledger(painted_job, monkeypatch):
+    job = painted_job(upto=1, state=JobState(state="RUNNING"))
+    record = job.load_record()
+    save_summary(job, SummaryCounter(record, plan_tasks(record.plan), {}, None).summary())
+    watch = JobWatch(JobReader(job.url))
+    storage, names = watch.reader.job.storage, set()
+    read = storage.read
+    monkeypatch.setattr(storage, "read", lambda name, *rest: names.add(name) or read(name, *rest))
+    watch.first_look()
+    assert names == {"summary.json", "state.json", "request.json"}
+    watch.look(0.0)
+    assert {"job.json", "ledger/pass-1/00000.json"} <= names

@@ -6,16 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from farm.render.detail import (
-    AreaDetail,
-    FrameDetail,
-    Spread,
-    StillReference,
-    fine_detail,
-    mean_within,
-    moving_area,
-    spread,
-)
+from farm.render.detail import StillReference, fine_detail, mean_within, moving_area
+from farm.render.detail_figures import AreaDetail, FrameDetail, Spread, spread
 
 SIDE = 96
 EVERYWHERE = np.ones((SIDE, SIDE), bool)

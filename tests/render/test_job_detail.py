@@ -6,16 +6,8 @@ import cv2
 import pytest
 
 from farm.plan import task_id
-from farm.render.detail import Spread
-from farm.render.job_detail import (
-    MEASURED,
-    FineDetail,
-    fine_details,
-    frames_for_stills,
-    frames_to_measure,
-    median_at_rest,
-    spread_of_fine,
-)
+from farm.render.detail_figures import FineDetail, Spread, frames_for_stills, median_at_rest, spread_of_fine
+from farm.render.job_detail import MEASURED, fine_details, frames_to_measure
 from tests.pages.conftest import CUTS, FRAMES, film, paint, painted_job
 from tests.plan.test_segments import make_plan
 

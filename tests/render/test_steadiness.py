@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from farm.render.steadiness import NEAR, Seam, seam_table, warp_error
+from farm.render.seams import NEAR, Seam, seam_table
+from farm.render.steadiness import warp_error
 from tests.plan.test_segments import make_plan
 
 FLOW, SURE = np.zeros((4, 4, 2), np.float32), np.ones((4, 4), np.float32)

@@ -23,7 +23,8 @@ from farm.plan import plan_tasks
 from farm.plan.pace import NoProgress, Progress
 from farm.render.chunk import ChunkRenderer
 from farm.render.committed import frame_of_pass
-from farm.render.job_detail import fine_details, spread_of_fine
+from farm.render.detail_figures import spread_of_fine
+from farm.render.job_detail import fine_details
 from farm.render.prepare import prepare_job
 from farm.render.steadiness import warp_error
 from farm.spec import RenderSpec
