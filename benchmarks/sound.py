@@ -1,7 +1,7 @@
 """Every sound codec of the ffmpeg at hand, in every layout that it takes, into every kind of film.
 
     python -m benchmarks.sound                      all of them: half an hour of one core
-    python -m benchmarks.sound aac ac3 pcm_s16le    some
+    python -m benchmarks.sound aac ac3 'pcm_*'      some, by name or pattern
 
 Each codec makes a source with a track for each layout. For mp4, mov, mkv and webm the tracks are settled as at the
 start of a render (farm.media.settle), then the film is joined as at its end. Prints a row for each codec and kind of
@@ -13,12 +13,14 @@ sound.json, and exits with 1 if a row is wrong.
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import json
 import re
 import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,15 @@ def encoders() -> list[str]:
     text = subprocess.run([ffmpeg_binary(), "-hide_banner", "-encoders"], capture_output=True, text=True, check=True)
     names = re.findall(r"^ A\S{5} (\S+)", text.stdout, re.MULTILINE)
     return [name for name in names if name not in ("=", "anull")]
+
+
+def chosen(patterns: Sequence[str]) -> list[str]:
+    """The encoders that any of `patterns` names, such as `pcm_*`; all without any. Exits where one names none."""
+    every = encoders()
+    for pattern in patterns:
+        if not fnmatch.filter(every, pattern):
+            sys.exit(f"this ffmpeg has no sound encoder {pattern}")
+    return [name for name in every if not patterns or any(fnmatch.fnmatch(name, pattern) for pattern in patterns)]
 
 
 def layouts_of(encoder: str) -> list[str]:
@@ -178,7 +189,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="farm-sound-") as name:
         folder = Path(name)
         segments: dict[tuple[str, int], Path] = {}
-        for encoder in options.encoders or encoders():
+        for encoder in chosen(options.encoders):
             source, layouts = make_source(encoder, folder)
             if source is None:
                 print(f"{encoder:<18} no kind of film holds it", flush=True)

@@ -45,7 +45,7 @@ from farm.spec.render import EncodeSettings
 
 READ_AHEAD = 8
 """Frames that are read and decoded while the encoder is busy."""
-SEGMENT_VERSION = 2
+SEGMENT_VERSION = 3
 """Part of the segments' folder name; it counts up when segments of an older farm can no longer be joined."""
 FILM_NOTE = "film.json"
 """The file that names the film which the job is about to put in place. After a crash it shows whose the film is."""
