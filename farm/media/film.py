@@ -25,7 +25,7 @@ from farm.errors import EncodeError, StorageError, UsageError
 from farm.files.atomic import move_into_place
 from farm.files.names import unfinished
 from farm.files.output import check_can_put, check_output_kind
-from farm.files.remote import fetch, is_remote
+from farm.files.remote import local_path
 from farm.files.storage import again
 from farm.media.color import code_points, coded_tags
 from farm.media.encode import SUFFIX, Pipe, encode_segment, packets_in_order, shown_in_order, wrong_count
@@ -137,25 +137,18 @@ def join_segments(
     check_video_encoder(settings.codec, extension)
     times = film_times(probe, frame_range)
     temporary = unfinished(output, extension)
-    # The ffmpeg program cannot read object storage. A web address would show a signature in `ps`, and is not checked.
-    source = unfinished(output, ".source") if is_remote(probe.path) else None
     joined = unfinished(output, ".nut")
     try:
-        if source is not None:
-            fetch(probe.path, source)
-        beside = probe if source is None else probe.model_copy(update={"path": str(source)})
+        # The ffmpeg program cannot read object storage. A web address would show a signature in `ps`, unchecked.
+        beside = probe.model_copy(update={"path": str(local_path(probe.path))})
         if probe.breaks:
             beside = write_on_one_clock(beside, joined)
         elif (readable := stand_in(beside.path)) is not None:
             joined.write_bytes(readable)
             beside = beside.model_copy(update={"path": str(joined)})
-        segments = iter(segments)
-        first = next(segments, None)
-        if first is None:
-            raise wrong_count(0, frame_range)
-        in_order = shown_in_order(first)
+        in_order, segments = _looked_at(iter(segments), frame_range)
         command = film_command(ffmpeg_binary(), beside, frame_range, temporary, settings, tracks, in_order=in_order)
-        _pipe_packets(command, itertools.chain([first], segments), probe, frame_range, times, settings, progress)
+        _pipe_packets(command, segments, probe, frame_range, times, settings, progress)
         sound = {track.stream.index for track in tracks if track.kind == "sound" and track.kept}
         sounding = sounding_streams(beside, times.cut_from, times.cut_length) & sound if sound else set()
         verify_film(
@@ -167,9 +160,17 @@ def join_segments(
         before_it_is_there(temporary)
         _move_into_place(temporary, output)
     finally:
-        for path in (temporary, joined, *([source] if source is not None else [])):
+        for path in (temporary, joined):
             path.unlink(missing_ok=True)
     return track_notes(tracks)
+
+
+def _looked_at(segments: Iterator[Path], frame_range: FrameRange) -> tuple[bool, Iterator[Path]]:
+    """(whether the frames of the first segment are shown in the order in which they are decoded, all segments)."""
+    first = next(segments, None)
+    if first is None:
+        raise wrong_count(0, frame_range)
+    return shown_in_order(first), itertools.chain([first], segments)
 
 
 def film_command(
