@@ -52,6 +52,8 @@ COMPARED = (64, 48)
 """Width and height at which pictures are compared."""
 AUDIO_RATE = 8000
 """Samples a second at which sound is compared."""
+AS_SAMPLES = ("-af", "aresample=8000:async=1:first_pts=0", "-ac", "1", "-f", "s16le")
+"""Output options of ffmpeg for the sound that is compared, from the beginning of the file on."""
 
 
 @dataclass
@@ -270,8 +272,11 @@ def waveform(probe: VideoProbe, number: int) -> np.ndarray:
 
     Channels are mixed. Where there is no sound the samples are 0.
     """
-    silent_start = "aresample=8000:async=1:first_pts=0"
-    raw = _output(probe, f"0:{probe.audio[number].index}", "-af", silent_start, "-ac", "1", "-f", "s16le")
+    return from_first_frame(probe, _output(probe, f"0:{probe.audio[number].index}", *AS_SAMPLES))
+
+
+def from_first_frame(probe: VideoProbe, raw: bytes) -> np.ndarray:
+    """The samples that ffmpeg wrote with AS_SAMPLES, as `waveform` returns them."""
     samples = np.frombuffer(raw, np.int16).astype(np.float64)
     first = max(round(float(probe.presentation_time(0) - probe.start_time) * AUDIO_RATE), 0)
     return samples[first:]

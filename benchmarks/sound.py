@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.media import SYNC_SECONDS, lag_seconds, waveform
+from benchmarks.media import AS_SAMPLES, SYNC_SECONDS, from_first_frame, lag_seconds, waveform
 from benchmarks.media_kinds import ffmpeg, noise
 from farm.errors import FarmError
 from farm.media.encode import encode_segment
@@ -35,6 +35,7 @@ from farm.media.film import join_segments
 from farm.media.layouts import LAYOUTS
 from farm.media.probe import probe_video
 from farm.media.settle import settle_tracks
+from farm.media.source import ffmpeg_url
 from farm.media.tracks import Track
 from farm.plan import VideoProbe
 from farm.spec import FrameRange
@@ -67,6 +68,8 @@ SPEECH = frozenset(
     {"g723_1", "libopencore_amrnb", "real_144", "nellymoser", "comfortnoise", "dfpwm", "sbc", "adpcm_swf"}
 )
 """Encoders that keep noise badly, most of them for speech at 8 kHz: only the length of the sound is asked."""
+LAYOUTS_TRIED = 3
+"""Layouts after which a codec that no kind of film has taken counts as one that none holds."""
 SECONDS = 1.2
 LIKE = 0.5
 """Lowest correlation of a track with its source's. Codecs that lose much of noise reach 0.6."""
@@ -109,7 +112,9 @@ def make_source(encoder: str, folder: Path) -> tuple[Path | None, list[str]]:
     tracks: list[tuple[str, Path]] = []
     container = ""
     fitting = (".mov", *CONTAINERS) if encoder.startswith("pcm_") else CONTAINERS  # Matroska has no layouts of PCM
-    for layout in layouts_of(encoder):
+    for number, layout in enumerate(layouts_of(encoder)):
+        if number >= LAYOUTS_TRIED and not tracks:
+            break
         spread = "|".join([layout, *(f"c{at}=c0" for at in range(channels(layout)))])
         for extension in [container] if container else fitting:
             path = folder / f"{len(tracks)}-{encoder}{extension}"
@@ -155,18 +160,39 @@ def check(source: Path, folder: Path, extension: str, segment: Path, *, loose: b
     if len(film.audio) != len(kept):
         row["faults"] = [f"{len(film.audio)} tracks, not {len(kept)}"]
         return row
+    befores, afters = (waveforms(one, folder) for one in (probe, film))
     for place, track in enumerate(kept):
-        row["faults"] += _faults_of(probe, film, track, place, loose=loose)
+        row["faults"] += _faults_of(track, befores[track.number - 1], afters[place], loose=loose)
     return row
 
 
-def _faults_of(probe: VideoProbe, film: VideoProbe, track: Track, place: int, *, loose: bool) -> list[str]:
-    """Faults of the sound of one track, number `place` of the film."""
-    name = f"{track.stream.layout or track.number} {track.codec}"
+def waveforms(probe: VideoProbe, folder: Path) -> list[np.ndarray | str]:
+    """The sound of every track, as benchmarks.media.waveform has it, or why it is not decoded."""
+    files = [folder / f"{number}.samples" for number in range(len(probe.audio))]
+    command: list[str | Path] = [ffmpeg_binary(), "-v", "error", "-nostdin", "-y", "-i", ffmpeg_url(probe.path)]
+    for stream, file in zip(probe.audio, files, strict=True):
+        command += ["-map", f"0:{stream.index}", *AS_SAMPLES, file]
     try:
-        before, after = waveform(probe, track.number - 1), waveform(film, place)
+        if not subprocess.run(command, capture_output=True, check=False).returncode:
+            return [from_first_frame(probe, file.read_bytes()) for file in files]
+        return [_waveform_or_reason(probe, number) for number in range(len(probe.audio))]
+    finally:
+        for file in files:
+            file.unlink(missing_ok=True)
+
+
+def _waveform_or_reason(probe: VideoProbe, number: int) -> np.ndarray | str:
+    try:
+        return waveform(probe, number)
     except subprocess.CalledProcessError as error:
-        return [f"{name}: not decoded ({error.stderr.decode().strip().splitlines()[-1][:80]})"]
+        return str(error.stderr.decode().strip().splitlines()[-1][:80])
+
+
+def _faults_of(track: Track, before: np.ndarray | str, after: np.ndarray | str, *, loose: bool) -> list[str]:
+    """Faults of the sound of one track."""
+    name = f"{track.stream.layout or track.number} {track.codec}"
+    if isinstance(before, str) or isinstance(after, str):
+        return [f"{name}: not decoded ({before if isinstance(before, str) else after})"]
     if abs(len(before) - len(after)) > 0.15 * 8000 or not len(after):
         return [f"{name}: {len(after) / 8000:.2f} s, not {len(before) / 8000:.2f} s"]
     if loose:
