@@ -6,8 +6,8 @@
 Each codec makes a source with a track for each layout. For mp4, mov, mkv and webm the tracks are settled as at the
 start of a render (farm.media.settle), then the film is joined as at its end. Prints a row for each codec and kind of
 film: how many tracks are carried, encoded and left out, and the verdict. A film that cannot be joined is a late
-failure. Right is also asked of the sound: each kept track has its source's samples, by correlation, at its time. Writes
-sound.json, and exits with 1 if a row is wrong.
+failure. Right is also asked of the sound: each kept track has its source's samples, by correlation, at its time, and
+nothing is left out that ffmpeg decodes. Writes sound.json, and exits with 1 if a row is wrong.
 """
 
 from __future__ import annotations
@@ -161,6 +161,10 @@ def check(source: Path, folder: Path, extension: str, segment: Path, *, loose: b
         row["faults"] = [f"{len(film.audio)} tracks, not {len(kept)}"]
         return row
     befores, afters = (waveforms(one, folder) for one in (probe, film))
+    for track in tracks:
+        before = befores[track.number - 1]
+        if not track.kept and not isinstance(before, str) and len(before):
+            row["faults"].append(f"{track.stream.layout or track.number} is left out: {track.why}")
     for place, track in enumerate(kept):
         row["faults"] += _faults_of(track, befores[track.number - 1], afters[place], loose=loose)
     return row
