@@ -9,7 +9,7 @@
     longfilm        memory, pace and storage of a long film
     longjob         `farm status`, `list` and `watch` for a job of 100,800 frames
     media           films of every odd kind through an identity render
-    media_times     length of 60 films whose times are damaged or odd
+    media_times     length of 71 films whose times are damaged or odd
     page            size and opening time of the report of a long film
     peers           time to the loss of `pastiche`, and a clip beside it
     quality         steadiness, paint, seams and drift, beside the usual ways of rendering

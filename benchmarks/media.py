@@ -18,7 +18,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -33,7 +33,9 @@ from farm.media.color import yuv_coding
 from farm.media.ffmpeg import ffmpeg_binary, reason_of_failure
 from farm.media.pictures import read_picture
 from farm.media.probe import probe_video
+from farm.media.settle import track_notes
 from farm.media.source import ffmpeg_url
+from farm.media.tracks import Track
 from farm.plan import Runtime, VideoProbe, plan_tasks
 from farm.render.chunk import ChunkRenderer
 from farm.render.prepare import prepare_job
@@ -50,6 +52,8 @@ COMPARED = (64, 48)
 """Width and height at which pictures are compared."""
 AUDIO_RATE = 8000
 """Samples a second at which sound is compared."""
+AS_SAMPLES = ("-af", "aresample=8000:async=1:first_pts=0", "-ac", "1", "-f", "s16le")
+"""Output options of ffmpeg for the sound that is compared, from the beginning of the file on."""
 
 
 @dataclass
@@ -78,7 +82,7 @@ def check_film(kind: str, path: Path, folder: Path, expected: str = "") -> Row:
     output = folder / ("identity.mkv" if path.suffix in (".webm", ".mkv", ".mts") else "identity.mp4")
     row = Row(kind, path.name)
     try:
-        record = identity(path, output)
+        record, tracks = identity(path, output)
         source, film = record.probe, probe_video(str(output))
     except FarmError as error:
         row.result = f"refused: {error}"
@@ -93,14 +97,21 @@ def check_film(kind: str, path: Path, folder: Path, expected: str = "") -> Row:
     if expected == REFUSED:
         row.faults = ("must be refused",)
         return row
-    checks = (check_times, check_pictures, check_aspect, check_sound, check_beside)
-    row.faults = tuple(fault for check in checks for fault in _faults(check, source, film))
+    row.result += "".join(f"; {note}" for note in track_notes(tracks))
+    checks: list[Callable[[], list[str]]] = [
+        lambda: check_times(source, film),
+        lambda: check_pictures(source, film),
+        lambda: check_aspect(source, film),
+        lambda: check_sound(source, film, tracks),
+        lambda: check_beside(source, film, tracks),
+    ]
+    row.faults = tuple(fault for check in checks for fault in _faults(check))
     return row
 
 
-def _faults(check: Callable[[VideoProbe, VideoProbe], list[str]], source: VideoProbe, film: VideoProbe) -> list[str]:
+def _faults(check: Callable[[], list[str]]) -> list[str]:
     try:
-        return check(source, film)
+        return check()
     except subprocess.CalledProcessError as error:
         return [f"ffmpeg fails: {reason_of_failure(error.stderr.decode(errors='replace'))}"]
 
@@ -121,18 +132,22 @@ def check_given(path: Path, folder: Path) -> Row:
     return row
 
 
-def identity(path: Path, output: Path) -> JobRecord:
-    """Render the film with --method identity, in this process. Returns the job's record. Raises FarmError."""
+def identity(path: Path, output: Path) -> tuple[JobRecord, tuple[Track, ...]]:
+    """Render the film with --method identity, in this process. Raises FarmError.
+
+    Returns the job's record, and what became of the sound and the subtitles.
+    """
     encode = {"crf": 4, "preset": "veryfast", "pixel_format": "yuv444p"}  # chroma is the encoder's, not the farm's
     spec = build_spec({"video": str(path), "output": str(output), "method": "identity", "encode": encode})
     job = str(output.with_suffix(".farm"))
-    record = prepare_job(spec, job).begin(Runtime(device="cpu", precision="fp32", threads=1))
+    prepared = prepare_job(spec, job).with_tracks()
+    record = prepared.begin(Runtime(device="cpu", precision="fp32", threads=1))
     renderer = ChunkRenderer(job)
     for task in plan_tasks(record.plan):
         for _ in renderer.render(task):
             pass
-    stitch_film(renderer.job, record, output)
-    return record
+    stitch_film(renderer.job, record, output, tracks=prepared.tracks)
+    return record, prepared.tracks or ()
 
 
 def describe(probe: VideoProbe) -> str:
@@ -189,28 +204,43 @@ def check_aspect(source: VideoProbe, film: VideoProbe) -> list[str]:
     return faults + (["is still turned"] if film.rotation or film.mirrored else [])
 
 
-def check_sound(source: VideoProbe, film: VideoProbe) -> list[str]:
-    """Faults of the sound: streams that are missing, or do not fit the picture."""
-    if len(source.audio) != len(film.audio):
-        return [f"{len(film.audio)} audio streams, not {len(source.audio)}"]
-    faults = []
-    for number in range(len(source.audio)):
-        before, after = (waveform(one, number) for one in (source, film))
-        lag = lag_seconds(before, after)
+def check_sound(source: VideoProbe, film: VideoProbe, tracks: Sequence[Track]) -> list[str]:
+    """Faults of the sound: streams that are missing, or do not fit the picture. `tracks` are those of the render."""
+    sound = [track for track in tracks if track.kind == "sound"]
+    faults = [fault for track in sound if not track.kept for fault in _left_out(source, track)]
+    kept = [track for track in sound if track.kept]
+    if len(sound) != len(source.audio) or len(kept) != len(film.audio):
+        return [*faults, f"{len(film.audio)} audio streams, not {len(kept)} of {len(source.audio)}"]
+    for place, track in enumerate(kept):
+        lag = lag_seconds(waveform(source, track.number - 1), waveform(film, place))
         if abs(lag) > SYNC_SECONDS:
-            faults.append(f"sound {number} is {lag * 1000:.0f} ms off")
+            faults.append(f"sound {track.number} is {lag * 1000:.0f} ms off")
     return faults
 
 
-def check_beside(source: VideoProbe, film: VideoProbe) -> list[str]:
+def _left_out(source: VideoProbe, track: Track) -> list[str]:
+    """Faults of a sound track that the film does not have: nobody is told, or ffmpeg decodes some of it."""
+    faults = [] if track_notes([track]) else [f"sound {track.number} is left out without a note"]
+    try:
+        length = len(waveform(source, track.number - 1)) / AUDIO_RATE
+    except subprocess.CalledProcessError:
+        return faults
+    return [*faults, f"sound {track.number} is left out, with {length:.2f} s of sound"] if length else faults
+
+
+def check_beside(source: VideoProbe, film: VideoProbe, tracks: Sequence[Track]) -> list[str]:
     """Faults of subtitles and chapters."""
     faults = []
-    if len(source.subtitles) != len(film.subtitles):
-        faults.append(f"{len(film.subtitles)} subtitle streams, not {len(source.subtitles)}")
+    subtitles = [track for track in tracks if track.kind == "subtitles"]
+    kept = sum(track.kept for track in subtitles)
+    if len(subtitles) != len(source.subtitles) or kept != len(film.subtitles):
+        faults.append(f"{len(film.subtitles)} subtitle streams, not {kept} of {len(source.subtitles)}")
+    if len(track_notes(subtitles)) < len(subtitles) - kept:
+        faults.append("subtitles are left out without a note")
     before, after = (chapters(one.path) for one in (source, film))
-    (fonts, timecode), (kept, shown) = (attached(one.path) for one in (source, film))
-    if fonts != kept and film.container == "matroska,webm":
-        faults.append(f"{kept} attachments, not {fonts}")
+    (fonts, timecode), (attachments, shown) = (attached(one.path) for one in (source, film))
+    if fonts != attachments and film.container == "matroska,webm":
+        faults.append(f"{attachments} attachments, not {fonts}")
     if timecode != shown:
         faults.append(f"the timecode is {shown}, not {timecode}")
     return faults + ([] if before == after else [f"chapters {after}, not {before}"])
@@ -242,8 +272,11 @@ def waveform(probe: VideoProbe, number: int) -> np.ndarray:
 
     Channels are mixed. Where there is no sound the samples are 0.
     """
-    silent_start = "aresample=8000:async=1:first_pts=0"
-    raw = _output(probe, f"0:{probe.audio[number].index}", "-af", silent_start, "-ac", "1", "-f", "s16le")
+    return from_first_frame(probe, _output(probe, f"0:{probe.audio[number].index}", *AS_SAMPLES))
+
+
+def from_first_frame(probe: VideoProbe, raw: bytes) -> np.ndarray:
+    """The samples that ffmpeg wrote with AS_SAMPLES, as `waveform` returns them."""
     samples = np.frombuffer(raw, np.int16).astype(np.float64)
     first = max(round(float(probe.presentation_time(0) - probe.start_time) * AUDIO_RATE), 0)
     return samples[first:]

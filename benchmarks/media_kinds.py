@@ -194,6 +194,24 @@ def _scrambled(film: bytes) -> bytes:
     return bytes(changed)
 
 
+_TWO_SOUNDS = ("-map", "0", "-map", "1", "-map", "1")
+
+
+def _unheard(film: bytes) -> bytes:
+    """A transport stream whose second sound, PID 0x102, is announced only: its packets are those that fill time."""
+    changed = bytearray(film)
+    for at in range(0, len(film), 188):
+        if (film[at + 1] & 0x1F) << 8 | film[at + 2] == 0x102:
+            changed[at + 1 : at + 3] = b"\x1f\xff"
+    return bytes(changed)
+
+
+def _unknown_sound(film: bytes) -> bytes:
+    """A film whose second sound names a codec that nothing decodes, as phones write beside the ordinary one."""
+    entry = film.rindex(b"stsd")
+    return film[:entry] + film[entry:].replace(b"mp4a", b"apac").replace(b"esds", b"free")
+
+
 def _joined(path: Path) -> None:
     plain(*X264, "-output_ts_offset", "40")(path)
     first = path.read_bytes()
@@ -277,6 +295,8 @@ KINDS: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "ASS with a font": ("font.mkv", _attachments, ""),
     "timecode": ("timecode.mov", plain(*X264, "-timecode", "01:02:03:04"), ""),
     "several tracks": ("tracks.mp4", _tracks, ""),
+    "sound of an unknown codec": ("apac.mov", _patched(plain(*_TWO_SOUNDS, *X264), _unknown_sound), ""),
+    "sound without packets": ("unheard.ts", _patched(plain(*_TWO_SOUNDS, *X264), _unheard), ""),
     "chapters, subtitles": ("chapters.mp4", _chapters, ""),
     "name with everything": ('-it\'s "naïve" 100% [x];日本.mp4', plain(), ""),
     "Dolby Vision 5": ("dv5.mp4", _patched(plain(*BOXES), _boxed(b"dvcC", DOLBY_5)), REFUSED),

@@ -1,4 +1,4 @@
-"""Does a film keep its length where the times in its file are damaged or odd? 60 films are made and rendered.
+"""Does a film keep its length where the times in its file are damaged or odd? 71 films are made and rendered.
 
     python -m benchmarks.media_times [--seed 1] [joined0.ts ...]
 
@@ -255,6 +255,12 @@ def pause(seconds: float) -> tuple[str, ...]:
     return tuple(option.format(seconds) for option in PAUSE)
 
 
+NEAR_WRAP = ((95441.6,), (95441.6, 900), (1, 95441.6), (900, 95441.6), (95400, 95441.6), (95441.6, 95440.1),
+             (95441.6, 95441.6), (95441.6, 50000), (50000, 95441.6), (95441.6, 95300), (95300, 95441.6))  # fmt: skip
+"""Seconds at which recordings begin, some of which pass 95443.7 s, where 33 bits are full. ffmpeg adds 1.4 s.
+
+None begins within ten seconds after the end of the one before, which would be a pause, for ffmpeg as well.
+"""
 CHANGES = (repeated, backward, stray_ahead, stray_behind, several_repeated, jittering, swapped)
 
 
@@ -267,6 +273,8 @@ def films() -> Iterator[tuple[str, Make]]:
     yield "some_missing.ts", damaged(some_missing, ".ts")
     for number, begins in enumerate(((3, 1), (1, 900), (1, 95000), (95000, 1), (1, 1.2), (1, 500, 3))):
         yield f"joined{number}.ts", joined(*begins)
+    for number, begins in enumerate(NEAR_WRAP):
+        yield f"joined_wrap{number}.ts", joined(*begins)
     yield "joined.mpg", joined(0, 0, mpeg2=True)
     yield "joined_mpeg2.ts", joined(5, 1, mpeg2=True)
     for number in range(3):

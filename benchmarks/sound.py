@@ -1,30 +1,32 @@
 """Every sound codec of the ffmpeg at hand, in every layout that it takes, into every kind of film.
 
     python -m benchmarks.sound                      all of them: half an hour of one core
-    python -m benchmarks.sound aac ac3 pcm_s16le    some
+    python -m benchmarks.sound aac ac3 'pcm_*'      some, by name or pattern
 
 Each codec makes a source with a track for each layout. For mp4, mov, mkv and webm the tracks are settled as at the
 start of a render (farm.media.settle), then the film is joined as at its end. Prints a row for each codec and kind of
 film: how many tracks are carried, encoded and left out, and the verdict. A film that cannot be joined is a late
-failure. Right is also asked of the sound: each kept track has its source's samples, by correlation, at its time. Writes
-sound.json, and exits with 1 if a row is wrong.
+failure. Right is also asked of the sound: each kept track has its source's samples, by correlation, at its time, and
+nothing is left out that ffmpeg decodes. Writes sound.json, and exits with 1 if a row is wrong.
 """
 
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import json
 import re
 import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.media import SYNC_SECONDS, lag_seconds, waveform
+from benchmarks.media import AS_SAMPLES, SYNC_SECONDS, from_first_frame, lag_seconds, waveform
 from benchmarks.media_kinds import ffmpeg, noise
 from farm.errors import FarmError
 from farm.media.encode import encode_segment
@@ -33,6 +35,7 @@ from farm.media.film import join_segments
 from farm.media.layouts import LAYOUTS
 from farm.media.probe import probe_video
 from farm.media.settle import settle_tracks
+from farm.media.source import ffmpeg_url
 from farm.media.tracks import Track
 from farm.plan import VideoProbe
 from farm.spec import FrameRange
@@ -65,6 +68,8 @@ SPEECH = frozenset(
     {"g723_1", "libopencore_amrnb", "real_144", "nellymoser", "comfortnoise", "dfpwm", "sbc", "adpcm_swf"}
 )
 """Encoders that keep noise badly, most of them for speech at 8 kHz: only the length of the sound is asked."""
+LAYOUTS_TRIED = 3
+"""Layouts after which a codec that no kind of film has taken counts as one that none holds."""
 SECONDS = 1.2
 LIKE = 0.5
 """Lowest correlation of a track with its source's. Codecs that lose much of noise reach 0.6."""
@@ -75,6 +80,15 @@ def encoders() -> list[str]:
     text = subprocess.run([ffmpeg_binary(), "-hide_banner", "-encoders"], capture_output=True, text=True, check=True)
     names = re.findall(r"^ A\S{5} (\S+)", text.stdout, re.MULTILINE)
     return [name for name in names if name not in ("=", "anull")]
+
+
+def chosen(patterns: Sequence[str]) -> list[str]:
+    """The encoders that any of `patterns` names, such as `pcm_*`; all without any. Exits where one names none."""
+    every = encoders()
+    for pattern in patterns:
+        if not fnmatch.filter(every, pattern):
+            sys.exit(f"this ffmpeg has no sound encoder {pattern}")
+    return [name for name in every if not patterns or any(fnmatch.fnmatch(name, pattern) for pattern in patterns)]
 
 
 def layouts_of(encoder: str) -> list[str]:
@@ -98,7 +112,9 @@ def make_source(encoder: str, folder: Path) -> tuple[Path | None, list[str]]:
     tracks: list[tuple[str, Path]] = []
     container = ""
     fitting = (".mov", *CONTAINERS) if encoder.startswith("pcm_") else CONTAINERS  # Matroska has no layouts of PCM
-    for layout in layouts_of(encoder):
+    for number, layout in enumerate(layouts_of(encoder)):
+        if number >= LAYOUTS_TRIED and not tracks:
+            break
         spread = "|".join([layout, *(f"c{at}=c0" for at in range(channels(layout)))])
         for extension in [container] if container else fitting:
             path = folder / f"{len(tracks)}-{encoder}{extension}"
@@ -144,18 +160,45 @@ def check(source: Path, folder: Path, extension: str, segment: Path, *, loose: b
     if len(film.audio) != len(kept):
         row["faults"] = [f"{len(film.audio)} tracks, not {len(kept)}"]
         return row
+    befores, afters = (waveforms(one, folder) for one in (probe, film))
+    for track in tracks:
+        before = befores[track.number - 1]
+        if not track.kept and not isinstance(before, str) and len(before):
+            row["faults"].append(f"{track.stream.layout or track.number} is left out: {track.why}")
     for place, track in enumerate(kept):
-        row["faults"] += _faults_of(probe, film, track, place, loose=loose)
+        row["faults"] += _faults_of(track, befores[track.number - 1], afters[place], loose=loose)
     return row
 
 
-def _faults_of(probe: VideoProbe, film: VideoProbe, track: Track, place: int, *, loose: bool) -> list[str]:
-    """Faults of the sound of one track, number `place` of the film."""
-    name = f"{track.stream.layout or track.number} {track.codec}"
+def waveforms(probe: VideoProbe, folder: Path) -> list[np.ndarray | str]:
+    """The sound of every track, as benchmarks.media.waveform has it, or why it is not decoded."""
+    files = [folder / f"{number}.samples" for number in range(len(probe.audio))]
+    command: list[str | Path] = [ffmpeg_binary(), "-v", "error", "-nostdin", "-y", "-i", ffmpeg_url(probe.path)]
+    for stream, file in zip(probe.audio, files, strict=True):
+        command += ["-map", f"0:{stream.index}", *AS_SAMPLES, file]
     try:
-        before, after = waveform(probe, track.number - 1), waveform(film, place)
+        if not subprocess.run(command, capture_output=True, check=False).returncode:
+            return [from_first_frame(probe, file.read_bytes()) for file in files]
+        return [_waveform_or_reason(probe, number) for number in range(len(probe.audio))]
+    finally:
+        for file in files:
+            file.unlink(missing_ok=True)
+
+
+def _waveform_or_reason(probe: VideoProbe, number: int) -> np.ndarray | str:
+    try:
+        return waveform(probe, number)
     except subprocess.CalledProcessError as error:
-        return [f"{name}: not decoded ({error.stderr.decode().strip().splitlines()[-1][:80]})"]
+        return str(error.stderr.decode().strip().splitlines()[-1][:80])
+
+
+def _faults_of(track: Track, before: np.ndarray | str, after: np.ndarray | str, *, loose: bool) -> list[str]:
+    """Faults of the sound of one track."""
+    name = f"{track.stream.layout or track.number} {track.codec}"
+    if isinstance(before, str) and track.codec == "copy":
+        return []  # carried as it is; ffmpeg does not decode the source's either, such as TTA of 24 channels
+    if isinstance(before, str) or isinstance(after, str):
+        return [f"{name}: not decoded ({before if isinstance(before, str) else after})"]
     if abs(len(before) - len(after)) > 0.15 * 8000 or not len(after):
         return [f"{name}: {len(after) / 8000:.2f} s, not {len(before) / 8000:.2f} s"]
     if loose:
@@ -178,7 +221,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="farm-sound-") as name:
         folder = Path(name)
         segments: dict[tuple[str, int], Path] = {}
-        for encoder in options.encoders or encoders():
+        for encoder in chosen(options.encoders):
             source, layouts = make_source(encoder, folder)
             if source is None:
                 print(f"{encoder:<18} no kind of film holds it", flush=True)

@@ -5,9 +5,9 @@
 
 Each film is encoded and joined as a render does it, then read back. Tags: those of the film are those of the source, in
 the container and in the frames, and patches of known colours come out as they went in. Lengths: the header, the packets
-and the decoder agree on the number of frames and on the duration. Clock: a pause of five seconds on a clock of
-nanoseconds. Prints a row for each codec and container, writes written.json, and exits with 1 if a row is wrong. An
-encoder that this machine cannot run is named with the line that a render is refused with.
+and the decoder agree on the number of frames and on the duration. Clock: a pause of five seconds before any
+frame of a film on a clock of nanoseconds. Prints a row for each codec and container, writes written.json, and exits
+with 1 if a row is wrong. An encoder that this machine cannot run is named with the line that a render is refused with.
 """
 
 from __future__ import annotations
@@ -140,8 +140,10 @@ def rows_of(codec: str, source: Source, folder: Path, extensions: Sequence[str])
     for count in range(1, LONGEST + 1):
         probe = source.probe(TAGS["BT.709"], range(0, 40 * count, 40), tick)
         cases.append((f"{count} frames", probe, plain, length_faults))
-    nanoseconds = [0, 40_000_000, 80_000_001, 5_080_000_001, 5_120_000_000]
-    cases.append(("pause", source.probe(TAGS["BT.709"], nanoseconds, Fraction(1, 10**9)), plain, length_faults))
+    for before in range(1, 7):
+        nanoseconds = [40_000_000 * at + (5_000_000_001 if at >= before else 0) for at in range(7)]
+        probe = source.probe(TAGS["BT.709"], nanoseconds, Fraction(1, 10**9))
+        cases.append((f"pause before frame {before}", probe, plain, length_faults))
     faults: dict[str, list[str]] = {extension: [] for extension in extensions}
     for name, probe, settings, check in cases:
         segment = folder / "segment.mkv"

@@ -82,6 +82,7 @@ class Driver:
         options.write_text(json.dumps({"spec": case.spec, "segment_frames": SEGMENT_FRAMES, "launch": launch}))
         paths = [str(SABOTAGE), str(ROOT)] if sabotage else [str(ROOT)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "FARM_SABOTAGE": sabotage}
+        environment |= case.environment
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed with the process
         self.began = time.monotonic()
         command = [*case.prefix, sys.executable, "-m", "benchmarks.chaos.driver", str(options)]
@@ -140,6 +141,8 @@ class Case:
         self.job, self.output = self.folder / "out.farm", self.folder / "out.mp4"
         self.spec = {**bench.spec, "output": str(self.output), **spec}
         self.launch: dict[str, object] = {}
+        self.environment: dict[str, str] = {}
+        """Environment variables of the command, beside those of this process."""
         self.prefix: tuple[str, ...] = ()
         """What the command is started with: `nice`, for example."""
         self.row = Row(name)

@@ -19,6 +19,7 @@ broker           one cluster shared between jobs
 node_types       nodes that the autoscaler could start
 session          a Ray on this machine, or a connection to a cluster
 joining          a connection to a cluster, given up where its head does not answer
+head_watch       the end of a process whose cluster has lost its head
 token            the token that Ray asks for
 service          submit, resume, retry, and the driver's side of a submitted job
 handles          jobs that exist: found, looked at, waited for, cancelled, their logs

@@ -44,7 +44,7 @@ def join_cluster(address: str, connect: Callable[[], T]) -> T:
     if auth_token() == "":
         raise RenderError("there is no token to show the cluster", NO_ACCESS_HELP)
     shown = place if address == "auto" else address
-    with _question(place, shown) as ask:
+    with head_question(place, shown) as ask:
         ask()
         with _last_words(f"farm: the cluster at {shown} was lost while this process joined it"), _quiet_stderr():
             return _while_head_lives(connect, ask)
@@ -67,22 +67,26 @@ def head_address(address: str) -> str:
     return place
 
 
-def trouble_with_head(code: str, place: str) -> FarmError:
-    """The error for the gRPC status `code` (`UNAVAILABLE`, ...) that a question to the head at `place` ended with."""
+def trouble_with_head(code: str, place: str, seconds: float = HEAD_SECONDS) -> FarmError:
+    """The error for the gRPC status `code` (`UNAVAILABLE`, ...) that a question to the head at `place` ended with.
+
+    `seconds` is the time that the head had for its answer.
+    """
     if code in REFUSED:
         return RenderError(f"the cluster at {place} refused the token", NO_ACCESS_HELP)
     if code == "DEADLINE_EXCEEDED":
-        return RenderError(f"the cluster at {place} does not answer within {HEAD_SECONDS:g} s", "is its head at work?")
+        return RenderError(f"the cluster at {place} does not answer within {seconds:g} s", "is its head at work?")
     if code == "UNAVAILABLE":
         return RenderError(f"no Ray cluster answers at {place}", "check --address and that its head runs")
     return RenderError(f"what answers at {place} is no head of a Ray cluster ({code})", "check --address")
 
 
 @contextlib.contextmanager
-def _question(place: str, shown: str) -> Iterator[Callable[[], None]]:
+def head_question(place: str, shown: str, seconds: float | None = None) -> Iterator[Callable[[], None]]:
     """A function that asks the head at `place` whether it is alive, and raises what `trouble_with_head` returns.
 
-    `shown` is the address in errors. Ray makes 127.0.0.1 to this machine's own address, which a user has not written.
+    The head has `seconds` for its answer, HEAD_SECONDS unless they are given. `shown` is the address in errors. Ray
+    makes 127.0.0.1 to this machine's own address, which a user has not written.
     """
     import grpc
     from ray._private.gcs_utils import create_gcs_channel
@@ -91,11 +95,13 @@ def _question(place: str, shown: str) -> Iterator[Callable[[], None]]:
     channel = create_gcs_channel(place)  # carries the token, and TLS where Ray is told to use it
     stub = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)
 
+    limit = HEAD_SECONDS if seconds is None else seconds
+
     def ask() -> None:
         try:
-            stub.CheckAlive(gcs_service_pb2.CheckAliveRequest(), timeout=HEAD_SECONDS)
+            stub.CheckAlive(gcs_service_pb2.CheckAliveRequest(), timeout=limit)
         except grpc.RpcError as error:
-            raise trouble_with_head(error.code().name, shown) from None
+            raise trouble_with_head(error.code().name, shown, limit) from None
 
     try:
         yield ask

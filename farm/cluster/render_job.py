@@ -12,12 +12,13 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from farm.cluster.driver import Driver, DriverSettings, TaskRun
 from farm.cluster.driver_tasks import make_segment, run_driver_task
+from farm.cluster.head_watch import if_head_is_lost, work_begins
 from farm.cluster.render_events import RenderEvents, RunningJob
 from farm.cluster.session import RaySession, ray_session
 from farm.cluster.sizing import LaunchOptions, job_pool, logical_cpus, worker_runtime
@@ -30,9 +31,9 @@ from farm.job.credentials import check_no_secrets
 from farm.job.history import History
 from farm.job.keep import give_up
 from farm.job.lease import job_lease
-from farm.job.log import JobLog, LoggedProgress, job_log
+from farm.job.log import LAST_WORD, JobLog, LoggedProgress, job_log
 from farm.job.request import film_title, in_ascii
-from farm.job.state import job_state
+from farm.job.state import StateRecorder, job_state
 from farm.job.summary import SummaryCounter, load_summary
 from farm.media.film import check_encoding, check_output_writable
 from farm.media.settle import track_notes
@@ -144,12 +145,29 @@ def _render_job(spec: RenderSpec, options: LaunchOptions, progress: Progress, lo
             # ... and after it, because the driver that held the lease meanwhile may have finished the job.
             if (report := _finished_report(prepared.spec, prepared.job)) is not None:
                 return _noted(report, progress)
-            with job_state(prepared.job, options.submission) as state:
+            with job_state(prepared.job, options.submission) as state, _failed_without_head(options, state, log):
                 running = RunningJob(options, progress, interruption, state, History(prepared.job), log)
                 running.history.add("run", text=options.submission)
                 return _render_and_stitch(prepared, running, began)
     except KeyboardInterrupt:
         raise CancelledError(f"stopped; job {prepared.job.url} is kept", "run the same command to continue") from None
+
+
+@contextlib.contextmanager
+def _failed_without_head(options: LaunchOptions, state: StateRecorder, log: JobLog) -> Iterator[None]:
+    """Write that the job failed where the cluster's head is lost inside the block. The process ends there.
+
+    A submitted job keeps its state, by which the queue knows after the head's restart that it has to begin it again.
+    """
+
+    def note(line: str) -> None:
+        log.line(f"{LAST_WORD}{line}")
+        log.close()
+        if not options.submission:
+            state.end("FAILED", line)
+
+    with if_head_is_lost(note):
+        yield
 
 
 def _render_and_stitch(prepared: Prepared, running: RunningJob, began: float) -> dict[str, Any]:
@@ -265,6 +283,7 @@ def _render_frames(
             metrics = _job_metrics(prepared.job, record, options)
             # Ray that was started here ends before the film is written
             (tasks_done if options.address is None else until_the_end).enter_context(metrics)
+            work_begins()
             run = _run_tasks(pool, session, prepared.job, _Rendered(record, film), work, running, counter, metrics)
         own = record.runtime.on(runtime)
         return _Rendered(record, film, {"runtime": own.model_dump(), **_figures(run, work, pool)})

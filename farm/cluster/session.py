@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from farm.cluster.head_watch import watched_head
 from farm.cluster.joining import join_cluster
 from farm.cluster.token import ensure_token_here
 from farm.errors import FarmError, RenderError, first_line, last_line
@@ -100,9 +101,10 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
     # Ray's own handler of SIGTERM prints the stack and exits, so the caller could not clean up.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, termination_handler)
-    with _without_ray_chatter():
+    with _without_ray_chatter(), watched_head(address) as end_watch:
         try:
             yield session
+            end_watch()  # after an error it goes on, and ends a shutdown that hangs
         except ray.exceptions.RayError as error:  # of a call that nobody makes again: a head that was lost
             raise RenderError(f"Ray has failed: {last_line(error)}", "run the same command again") from error
         finally:

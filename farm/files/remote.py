@@ -1,6 +1,7 @@
 """Inputs that are reached by URL: opened for reading by range, or fetched whole where a program needs a path.
 
-Films are read by range. Paintings and weights are small, so each process fetches them once. What http(s) addresses may
+Frames of films are read by range. Each process fetches once what a program needs whole: paintings, weights, and the
+film where its sound is tried and joined. What http(s) addresses may
 be read is said in farm.files.addresses.
 """
 
@@ -20,6 +21,7 @@ import fsspec
 
 from farm.errors import InputError
 from farm.files.addresses import RangeFile, checked_addresses, open_url
+from farm.files.names import shortened
 
 READ_AHEAD_BYTES = 1 << 20
 """Bytes of one request for a range, and of one piece of a copy."""
@@ -82,12 +84,21 @@ def local_path(path: str) -> Path:
         return Path(path)
     if _folder is None:
         _folder = tempfile.TemporaryDirectory(prefix="farm-inputs-")
-        atexit.register(_folder.cleanup)
-    name = PurePosixPath(urlsplit(path).path).name or "file"
+        atexit.register(remove_copies)
+    name = shortened(PurePosixPath(urlsplit(path).path).name or "file")
     copy = Path(_folder.name) / f"{hashlib.sha256(path.encode()).hexdigest()[:12]}-{name}"
     if not copy.exists():
+        copy.parent.mkdir(exist_ok=True)  # what cleans folders of temporary files up may have been there
         fetch(path, copy)
     return copy
+
+
+def remove_copies() -> None:
+    """Remove the copies of `local_path`: at the end of the process, and before an end that runs nothing else."""
+    global _folder
+    if _folder is not None:
+        _folder.cleanup()
+        _folder = None
 
 
 def fetch(url: str, target: Path) -> None:

@@ -7,6 +7,7 @@ whatever the segment's container rounds them to.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -120,6 +121,12 @@ def packets_in_order(path: Path) -> Iterator[tuple[int, int, av.Packet]]:
             yield rank, delay, packet
 
 
+def shown_in_order(path: Path) -> bool:
+    """Whether a segment's frames are decoded in the order in which they are shown. Raises VideoError."""
+    with open_source(str(path)) as segment:
+        return all(before < after for before, after in itertools.pairwise(int(p.pts or 0) for p in _packets(segment)))
+
+
 def _packets(container: Any) -> Iterator[av.Packet]:
     return (packet for packet in container.demux(video=0) if packet.size and packet.pts is not None)
 
@@ -183,9 +190,12 @@ def _video_options(probe: VideoProbe, size: tuple[int, int], settings: EncodeSet
                 # Every frame as good as the next. B-frames and macroblock trees save a third of the bits by making
                 # some frames coarser, which over paint is flicker: it was most of a finished film's.
                 options |= {"bf": 0, "x264-params": "mbtree=0"}
+            else:
+                # MP4 and MOV add up decoding times, which end before a pause that follows the last reordered frame.
+                options |= {"bf": 0}
         case "h264_nvenc" | "hevc_nvenc" | "av1_nvenc":
             options |= {"rc": "vbr", "cq": settings.crf, "b:v": 0}
-            if settings.codec == "h264_nvenc":
+            if settings.codec != "av1_nvenc":
                 options |= {"bf": 0}
         case "libvpx-vp9":
             options |= {"crf": settings.crf, "b:v": 0, "row-mt": 1}

@@ -25,10 +25,10 @@ from farm.errors import EncodeError, StorageError, UsageError
 from farm.files.atomic import move_into_place
 from farm.files.names import unfinished
 from farm.files.output import check_can_put, check_output_kind
-from farm.files.remote import fetch, is_remote
+from farm.files.remote import local_path
 from farm.files.storage import again
 from farm.media.color import code_points, coded_tags
-from farm.media.encode import SUFFIX, Pipe, encode_segment, packets_in_order, wrong_count
+from farm.media.encode import SUFFIX, Pipe, encode_segment, packets_in_order, shown_in_order, wrong_count
 from farm.media.ffmpeg import FfmpegProcess, ffmpeg_binary, reason_of_failure
 from farm.media.film_times import FilmTimes, film_times, seconds, source_options
 from farm.media.one_clock import write_on_one_clock
@@ -42,8 +42,6 @@ from farm.spec import FrameRange
 from farm.spec.render import EncodeSettings
 
 _NO_STREAM = "v:999?"
-_REORDERING = frozenset({"libx265", "hevc_nvenc"})
-"""Encoders whose packets are not in the order in which their frames are shown."""
 _MOST_TICKS = 2**31 - 1
 """Ticks between two frames above which the MP4 muxer drops a time."""
 _SCALES = (1_000_000, 90_000, 48_000, 30_000, 10_000, 1_000, 600, 100, 10, 1)
@@ -139,19 +137,17 @@ def join_segments(
     check_video_encoder(settings.codec, extension)
     times = film_times(probe, frame_range)
     temporary = unfinished(output, extension)
-    # The ffmpeg program cannot read object storage. A web address would show a signature in `ps`, and is not checked.
-    source = unfinished(output, ".source") if is_remote(probe.path) else None
     joined = unfinished(output, ".nut")
     try:
-        if source is not None:
-            fetch(probe.path, source)
-        beside = probe if source is None else probe.model_copy(update={"path": str(source)})
+        # The ffmpeg program cannot read object storage. A web address would show a signature in `ps`, unchecked.
+        beside = probe.model_copy(update={"path": str(local_path(probe.path))})
         if probe.breaks:
             beside = write_on_one_clock(beside, joined)
         elif (readable := stand_in(beside.path)) is not None:
             joined.write_bytes(readable)
             beside = beside.model_copy(update={"path": str(joined)})
-        command = film_command(ffmpeg_binary(), beside, frame_range, temporary, settings, tracks)
+        in_order, segments = _looked_at(iter(segments), frame_range)
+        command = film_command(ffmpeg_binary(), beside, frame_range, temporary, settings, tracks, in_order=in_order)
         _pipe_packets(command, segments, probe, frame_range, times, settings, progress)
         sound = {track.stream.index for track in tracks if track.kind == "sound" and track.kept}
         sounding = sounding_streams(beside, times.cut_from, times.cut_length) & sound if sound else set()
@@ -164,9 +160,17 @@ def join_segments(
         before_it_is_there(temporary)
         _move_into_place(temporary, output)
     finally:
-        for path in (temporary, joined, *([source] if source is not None else [])):
+        for path in (temporary, joined):
             path.unlink(missing_ok=True)
     return track_notes(tracks)
+
+
+def _looked_at(segments: Iterator[Path], frame_range: FrameRange) -> tuple[bool, Iterator[Path]]:
+    """(whether the frames of the first segment are shown in the order in which they are decoded, all segments)."""
+    first = next(segments, None)
+    if first is None:
+        raise wrong_count(0, frame_range)
+    return shown_in_order(first), itertools.chain([first], segments)
 
 
 def film_command(
@@ -176,15 +180,21 @@ def film_command(
     output: Path,
     settings: EncodeSettings,
     tracks: Sequence[Track],
+    *,
+    in_order: bool = True,
 ) -> list[str]:
-    """The argument list of the ffmpeg that reads encoded pictures from its stdin. Raises OutputError."""
+    """The argument list of the ffmpeg that reads encoded pictures from its stdin. Raises OutputError.
+
+    `in_order` tells whether pictures are decoded in the order in which they are shown. Those of every encoder here are,
+    but not those of HEVC films of older versions of the farm, to which other sound can be joined.
+    """
     extension = container_extension(str(output))
     times = film_times(probe, frame_range)
     picture = ffmpeg.input("pipe:0", format=_pipe_format(settings)[0], **_picture_input_options(times))
     source = ffmpeg.input(ffmpeg_url(probe.path), **reading_limits(probe.container), **source_options(times))
     # The last map matches nothing. It makes ffmpeg-python list the source, whose metadata is wanted in any case.
     streams = [picture["v:0"], source[_NO_STREAM]]
-    options = {"c:v": "copy", **_clock_options(probe, times, extension, settings.codec)}
+    options = {"c:v": "copy", **_clock_options(probe, times, extension, in_order=in_order)}
     # Where the pipe does not carry the tags of the colours, the container would not have them either.
     options |= code_points(coded_tags(probe.color, probe.stored_size[1], settings.codec, settings.pixel_format))
     if settings.codec in ("libx265", "hevc_nvenc") and extension in (".mp4", ".mov"):
@@ -302,9 +312,9 @@ def _timecode_options(probe: VideoProbe, frames: FrameRange) -> dict[str, Any]:
     }
 
 
-def _clock_options(probe: VideoProbe, times: FilmTimes, extension: str, codec: str) -> dict[str, Any]:
+def _clock_options(probe: VideoProbe, times: FilmTimes, extension: str, *, in_order: bool) -> dict[str, Any]:
     """Every frame at its own time, in the source's time base, the last one as long as in the source."""
-    options: dict[str, Any] = {"bsf:v": _times_filter(times, probe.time_base, in_order=codec not in _REORDERING)}
+    options: dict[str, Any] = {"bsf:v": _times_filter(times, probe.time_base, in_order=in_order)}
     if extension in (".mp4", ".mov"):
         options |= {"video_track_timescale": track_timescale(times, probe.time_base), "movflags": "+faststart"}
     return options
@@ -328,8 +338,8 @@ def track_timescale(times: FilmTimes, tick: Fraction) -> int:
 def _times_filter(times: FilmTimes, tick: Fraction, *, in_order: bool) -> str:
     """A bitstream filter: the pipe carries no durations, so the last frame's would be guessed.
 
-    It carries no decoding times either. Those of H.264 are guessed as well, wrongly for a film of seven frames; where
-    packets are `in_order` they are the times of presentation.
+    It carries no decoding times either. Where packets are `in_order` they are the times of presentation. Otherwise they
+    are guessed as well, which for H.264 is wrong in a film of seven frames.
 
     In seconds, because the pipe's clock may be a multiple of the source's; half-way to the frame before, because a
     delayed start is rounded to microseconds on its way.

@@ -10,17 +10,16 @@ decodes and one that breaks off in the middle are all found at the start, at the
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
 
-from farm.files.remote import fetch, is_remote
+from farm.files.remote import local_path
 from farm.media.ffmpeg import ffmpeg_binary, reason_of_failure
 from farm.media.film_times import film_times, source_options
 from farm.media.source import ffmpeg_url, reading_limits
@@ -47,13 +46,13 @@ def settle_tracks(probe: VideoProbe, frames: FrameRange, extension: str, setting
     choices = _sound(probe, extension, settings.audio) + _subtitles(probe, frames, extension, settings.subtitles)
     if not any(candidates[0].kept for candidates in choices):
         return tuple(candidates[0] for candidates in choices)
-    with _on_this_machine(probe.path) as path:
-        entered = source_options(film_times(probe, frames))
-        cut = [word for name, value in entered.items() for word in (f"-{name}", value)]
-        settled = _settled(_Trial(path, cut, extension), choices)
-        if wants_fonts(settled, extension):
-            fonts = [[Track("attachment", n, s, "copy")] for n, s in enumerate(probe.attachments, start=1)]
-            settled += _settled(_Trial(path, cut, extension), fonts)
+    path = str(local_path(probe.path))
+    entered = source_options(film_times(probe, frames))
+    cut = [word for name, value in entered.items() for word in (f"-{name}", value)]
+    settled = _settled(_Trial(path, cut, extension), choices)
+    if wants_fonts(settled, extension):
+        fonts = [[Track("attachment", n, s, "copy")] for n, s in enumerate(probe.attachments, start=1)]
+        settled += _settled(_Trial(path, cut, extension), fonts)
     return tuple(settled)
 
 
@@ -184,14 +183,3 @@ def _difference(sample: Path, sound: Sequence[Track]) -> str:
         if track.codec == "copy" and codec != track.stream.codec:
             return f"{sample.suffix} makes {codec} of it"
     return ""
-
-
-@contextlib.contextmanager
-def _on_this_machine(path: str) -> Iterator[str]:
-    """The path of a source that ffmpeg can read: one at a URL is fetched, and removed afterwards."""
-    if not is_remote(path):
-        yield path
-        return
-    with tempfile.TemporaryDirectory(prefix="farm-source-") as folder:
-        fetch(path, Path(folder) / "source")
-        yield str(Path(folder) / "source")

@@ -45,7 +45,7 @@ from farm.spec.render import EncodeSettings
 
 READ_AHEAD = 8
 """Frames that are read and decoded while the encoder is busy."""
-SEGMENT_VERSION = 2
+SEGMENT_VERSION = 3
 """Part of the segments' folder name; it counts up when segments of an older farm can no longer be joined."""
 FILM_NOTE = "film.json"
 """The file that names the film which the job is about to put in place. After a crash it shows whose the film is."""
@@ -280,9 +280,15 @@ def film_note(job: JobDirectory) -> dict[str, Any] | None:
 
 
 def stitch_film(
-    job: JobDirectory, record: JobRecord, output: str | Path, progress: Callable[[int], None] | None = None
+    job: JobDirectory,
+    record: JobRecord,
+    output: str | Path,
+    progress: Callable[[int], None] | None = None,
+    tracks: Sequence[Track] | None = None,
 ) -> tuple[str, ...]:
     """Encode the segments that are missing and join them to the film at `output`; notes on what could not be kept.
+
+    `tracks` are as in `Segments.join`.
 
     Raises StorageError where a frame is gone, EncodeError where ffmpeg or the check fails;
     an earlier file at `output` is then untouched.
@@ -292,4 +298,4 @@ def stitch_film(
     for segment in segments.plan:
         if not segments.is_made(segment):
             segments.make(segment)
-    return segments.join(output, progress)
+    return segments.join(output, progress, tracks)

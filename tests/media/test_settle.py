@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from farm.errors import UsageError
+from farm.files import remote
 from farm.media.film import encode_film
 from farm.media.probe import probe_video
 from farm.media.settle import settle_tracks, track_notes
@@ -47,6 +49,24 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_every_track_is_tried(film: Path, extension: str, expected: list[str]) -> None:
     assert [track.outcome for track in _settle(film, extension)] == expected
+
+
+def test_a_film_at_an_address_is_fetched_once(film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the trial of its tracks and for the join together; the copy goes with the process."""
+    url = f"memory://{tmp_path.name}/{'n' * 240}.mkv"
+    fsspec.filesystem("memory").pipe(url, film.read_bytes())
+    fetched = []
+    fetch = remote.fetch
+    monkeypatch.setattr(remote, "fetch", lambda address, to: fetched.append(to) or fetch(address, to))
+    probe = probe_video(url)
+    whole = FrameRange(0, probe.frame_count)
+    tracks = settle_tracks(probe, whole, ".mkv", FAST)
+    encode_film((numbered(i) for i in whole), probe, whole, tmp_path / "out.mkv", FAST, tracks=tracks)
+    assert len(probe_video(str(tmp_path / "out.mkv")).audio) == 2
+    assert len(fetched) == 1
+    assert fetched[0].exists()
+    remote.remove_copies()
+    assert not fetched[0].parent.exists()
 
 
 def test_what_is_asked_for(film: Path) -> None:

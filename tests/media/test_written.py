@@ -11,14 +11,16 @@ import pytest
 
 from farm.errors import UsageError
 from farm.media.color import code_points, coded_tags, film_coding
-from farm.media.film import encode_film, track_timescale
+from farm.media.decode import FrameReader
+from farm.media.encode import shown_in_order
+from farm.media.film import encode_film, join_segments, track_timescale
 from farm.media.film_times import FilmTimes
 from farm.media.probe import probe_video
 from farm.media.rehearse import rehearse_film
 from farm.plan.video import ColorTags
 from farm.spec import FrameRange
 from farm.spec.render import EncodeSettings
-from tests.media.clips import LOSSLESS, write_numbered
+from tests.media.clips import LOSSLESS, read_number, run_ffmpeg, write_numbered
 
 HLG = ColorTags(range="tv", space="bt2020nc", primaries="bt2020", transfer="arib-std-b67")
 NANO = Fraction(1, 10**9)
@@ -86,6 +88,36 @@ def test_a_film_of_seven_frames(tmp_path: Path, extension: str) -> None:
     with av.open(str(film)) as container:
         assert container.duration == 280_000
         assert [p.dts for p in container.demux(video=0) if p.size] == [0, 40, 80, 120, 160, 200, 240]
+
+
+@pytest.mark.parametrize("at", [1, 6, 7])
+@pytest.mark.media
+def test_the_header_counts_a_pause_before_any_frame(tmp_path: Path, at: int) -> None:
+    source = write_numbered(tmp_path / "source.mkv", 8, *LOSSLESS, rate="25")
+    pts = tuple(40 * frame + (5000 if frame >= at else 0) for frame in range(8))
+    probe = probe_video(str(source)).model_copy(update={"pts": pts})
+    pictures = (np.full((64, 96, 3), 30 * frame, np.uint8) for frame in range(8))
+    settings = EncodeSettings(codec="libx265", preset="ultrafast")
+    encode_film(pictures, probe, FrameRange(0, 8), tmp_path / "film.mp4", settings)
+    with av.open(str(tmp_path / "film.mp4")) as container:
+        assert container.duration == 5_320_000
+        assert [(p.pts, p.dts) for p in container.demux(video=0) if p.size] == [(time, time) for time in pts]
+
+
+@pytest.mark.media
+def test_other_sound_for_a_film_whose_frames_are_reordered(tmp_path: Path) -> None:
+    """As older versions of the farm made them of HEVC."""
+    source = write_numbered(tmp_path / "source.mkv", 20, *LOSSLESS, rate="25")
+    probe, whole = probe_video(str(source)), FrameRange(0, 20)
+    run_ffmpeg(
+        "-i", source, "-c:v", "libx265", "-x265-params", "log-level=none:bframes=4:b-adapt=0", tmp_path / "b.mp4"
+    )
+    assert not shown_in_order(tmp_path / "b.mp4")
+    join_segments([tmp_path / "b.mp4"], probe, whole, tmp_path / "film.mp4", EncodeSettings(codec="libx265"), ())
+    film = probe_video(str(tmp_path / "film.mp4"))
+    assert film.duration == Fraction(20, 25)
+    with FrameReader(film) as reader:
+        assert [read_number(picture) for picture in reader.read(whole)] == list(range(20))
 
 
 @pytest.mark.parametrize(
