@@ -13,7 +13,6 @@ import numpy as np
 from farm.errors import FarmError
 from farm.job import JobDirectory, JobRecord
 from farm.pages.facts import JobFacts
-from farm.render.chunk import single_frame_task
 from farm.render.committed import read_committed
 from farm.render.job_detail import moving_of_frame
 from farm.render.source_frames import SourceFrames, open_flow_store
@@ -61,6 +60,12 @@ class JobPictures:
                 self._painted.popitem(last=False)
         return self._painted[key]
 
+    def _still(self, frame: int) -> np.ndarray:
+        """A frame that was painted by itself."""
+        from farm.render.chunk import single_frame_task  # loads torch; few pages show stills
+
+        return self.committed(single_frame_task(frame), frame)
+
     def flicker(self, facts: JobFacts, frame: int) -> np.ndarray | None:
         """How much a frame differs from its warped predecessor: dark is not at all, grey is hidden or unknown.
 
@@ -85,8 +90,7 @@ class JobPictures:
         if kind == "moving-source":
             picture: np.ndarray | None = self.source(frame)
         else:
-            still = kind == "moving-still"
-            picture = self.committed(single_frame_task(frame), frame) if still else self.painted(facts, frame)
+            picture = self._still(frame) if kind == "moving-still" else self.painted(facts, frame)
         if picture is None or not area.any():
             return None
         shown = np.where(area[..., None], picture, (picture * (1 - FADED) + 128 * FADED).astype(np.uint8))

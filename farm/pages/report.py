@@ -19,7 +19,6 @@ from farm.media.jpeg import data_url, jpeg
 from farm.pages.facts import JobFacts, JobReader, Shown
 from farm.pages.job_pictures import JobPictures, picture_of
 from farm.pages.sections import GENERATOR, PAIR_WIDTH, SHOT_WIDTH, STRIP_WIDTH, Page
-from farm.render.chunk import ChunkRenderer
 from farm.render.detail import FrameDetail
 from farm.render.job_detail import (
     FineDetail,
@@ -156,6 +155,8 @@ def _compared_with_stills(
         return {}
     if facts.record.spec.method != "optimize":
         raise UsageError("stills are for films of --method optimize", "leave --stills out")
+    from farm.render.chunk import ChunkRenderer  # loads torch; a report without stills paints nothing
+
     renderer = ChunkRenderer(facts.url)
     compared = {}
     for number, frame in enumerate(frames_for_stills(facts.details, count)):

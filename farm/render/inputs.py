@@ -18,8 +18,9 @@ from farm.errors import FlowFileError, InputError, PictureError, WeightsError
 from farm.files import local_path
 from farm.files.remote import is_remote
 from farm.media.pictures import read_picture
-from farm.media.scan import VideoScan, scan_video
+from farm.media.scan import scan_video
 from farm.media.source import content_hash, open_source, pick_video_stream
+from farm.plan.video import VideoScan
 from farm.render.regions.files import read_mask_picture
 from farm.spec import PaintSpec, RenderSpec
 from farm.spec.named_files import BUILT_IN, picture_files, with_small_files_here

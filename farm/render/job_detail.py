@@ -15,12 +15,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from farm.job import JobDirectory, JobRecord
 from farm.plan import RenderPlan, task_id
-from farm.render.chunk import ChunkRenderer, single_frame_task
 from farm.render.committed import frame_of_pass, read_committed
 from farm.render.detail import (
     FRAMES_BEFORE,
@@ -34,6 +34,9 @@ from farm.render.detail import (
     spread_of,
 )
 from farm.render.source_frames import SourceFrames
+
+if TYPE_CHECKING:
+    from farm.render.chunk import ChunkRenderer
 
 MEASURED = 48
 """Frames that are measured, evenly spread over the film.
@@ -137,6 +140,8 @@ def compare_with_still(renderer: ChunkRenderer, frame: int) -> FrameDetail:
     The still is painted with the steps of a first frame, unless the job has it already, and stays in the job (see
     `ChunkRenderer.single_frame`). For method optimize. Raises as a render does.
     """
+    from farm.render.chunk import single_frame_task  # loads torch; a report without stills paints nothing
+
     renderer.single_frame(frame)
     still = read_committed(renderer.job, single_frame_task(frame), frame)
     moving = moving_of_frame(renderer.plan, renderer.source, frame)
