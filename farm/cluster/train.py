@@ -20,7 +20,7 @@ from farm.cluster.sizing import default_threads
 from farm.errors import CancelledError, UsageError
 from farm.interruption import Interruption, noted_interruption
 from farm.media.scan import scan_video
-from farm.paint.device import usable_cores
+from farm.paint.cores import usable_cores
 from farm.paint.training.course import CourseProgress, begin_training, training_folder
 from farm.plan.video import VideoScan
 from farm.spec import TrainSpec
