@@ -38,6 +38,7 @@ _own = tempfile.mkdtemp(prefix="farm-tests-")
 atexit.register(shutil.rmtree, _own, ignore_errors=True)
 os.environ["RAY_AUTH_TOKEN_PATH"] = f"{_own}/auth_token"
 os.environ["FARM_REGISTRY"] = f"{_own}/registry"
+os.environ["FARM_FINDINGS"] = f"{_own}/findings"
 ensure_token()
 
 

@@ -1,24 +1,31 @@
-"""`farm plan`, from the options as they were written to the plan as data and as text."""
+"""`farm plan`, from the options as they were written to the plan as data and as text.
+
+What it finds out about the film and the pictures is kept in the user's cache (farm.files.findings). So a second plan,
+in other chunks for example, reads no file again; what reads them is imported only where they are read.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from farm.cli.options import film_spec, spec_values
 from farm.cli.plan_text import plan_lines, track_facts, track_lines
 from farm.files import Storage
+from farm.files.findings import kept_finding
 from farm.files.remote import is_remote
-from farm.media.scan import scan_video
-from farm.media.settle import settle_tracks
-from farm.media.tracks import container_extension
-from farm.plan import plan_render
+from farm.media.tracks import Track, container_extension
+from farm.plan import RenderPlan, VideoProbe, plan_render
 from farm.plan.estimates import estimate_storage, estimate_work, space_warning
-from farm.render.inputs import Inputs
+from farm.plan.video import VideoScan
 from farm.spec import RenderSpec
 from farm.spec.load import absolute_path
+from farm.spec.named_files import input_files
 
 STAND_INS = {"output": "out.mp4", "styles": ["style.png"]}
 """Fields that a plan does not depend on, for a command line that leaves them out."""
@@ -33,7 +40,7 @@ def plan_film(options: Mapping[str, Any], workers: int | None) -> tuple[RenderSp
     has_styles = bool(options.get("spec")) or "styles" in named or "network" in named  # a network has its own
     spec = film_spec(options, {name: value for name, value in STAND_INS.items() if name != "styles" or not has_styles})
     _check_named_files(spec, styles_are_named=has_styles)
-    scan = scan_video(spec.video, allow_truncated=spec.allow_truncated)
+    scan = _scan(spec)
     plan = plan_render(spec, scan.probe, scan.cuts)
     work = estimate_work(plan, spec.iterations)
     storage = estimate_storage(plan, spec, workers or os.cpu_count() or 1)
@@ -45,7 +52,7 @@ def plan_film(options: Mapping[str, Any], workers: int | None) -> tuple[RenderSp
         "work": {**work.model_dump(), "chunking_overhead": work.chunking_overhead},
         "storage": {**storage.model_dump(), "warning": warning},
     }
-    tracks = settle_tracks(scan.probe, plan.frames, container_extension(spec.output), spec.encode)
+    tracks = _tracks(spec, scan.probe, plan)
     report["tracks"] = [track_facts(track) for track in tracks]
     lines = [*plan_lines(plan, work, storage, scan.probe), *([f"         {warning}"] if warning else [])]
     lines += track_lines(tracks)
@@ -54,7 +61,47 @@ def plan_film(options: Mapping[str, Any], workers: int | None) -> tuple[RenderSp
 
 def _check_named_files(spec: RenderSpec, *, styles_are_named: bool) -> None:
     """Look at paintings, masks, networks and flow as the render will. Raises InputError where one cannot be used."""
-    Inputs().hashes(spec if styles_are_named else spec.model_copy(update={"styles": ()}), built_in=False)
+    looked_at = spec if styles_are_named else spec.model_copy(update={"styles": ()})
+
+    def look() -> str:
+        from farm.render.inputs import Inputs
+
+        return json.dumps(Inputs().hashes(looked_at, built_in=False))
+
+    if spec.flow_dir:  # a folder: no time of its own tells of a change in its files
+        look()
+        return
+    asked = looked_at.model_dump(mode="json", exclude={"output", "encode", "frames", "chunk_frames"})
+    kept_finding("inputs", asked, [path for path in input_files(looked_at) if path != spec.video], look)
+
+
+def _scan(spec: RenderSpec) -> VideoScan:
+    """Probe and cuts of the film. Raises VideoError."""
+
+    def scan() -> str:
+        from farm.media.scan import scan_video
+
+        found = scan_video(spec.video, allow_truncated=spec.allow_truncated)
+        return json.dumps({"probe": found.probe.model_dump(mode="json"), "cuts": found.cuts})
+
+    found = json.loads(kept_finding("scan", spec.allow_truncated, [spec.video], scan))
+    return VideoScan(VideoProbe.model_validate(found["probe"]), tuple(found["cuts"]))
+
+
+def _tracks(spec: RenderSpec, probe: VideoProbe, plan: RenderPlan) -> tuple[Track, ...]:
+    """What becomes of the film's sound and subtitles. Raises UsageError for a track that is asked for and not there."""
+    form = TypeAdapter(tuple[Track, ...])
+    extension = container_extension(spec.output)
+
+    def settle() -> str:
+        from farm.media.settle import settle_tracks
+
+        return form.dump_json(settle_tracks(probe, plan.frames, extension, spec.encode)).decode()
+
+    if not (probe.audio or probe.subtitles):
+        return form.validate_json(settle())
+    key = [str(plan.frames), extension, spec.encode.model_dump(mode="json")]
+    return form.validate_json(kept_finding("tracks", key, [spec.video], settle))
 
 
 def forecast_film(

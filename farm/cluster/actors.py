@@ -22,6 +22,7 @@ import ray
 from farm.cluster.metrics import Meters, published
 from farm.job import JobDirectory, JobRecord
 from farm.job.software import FOR_FLOW, differences, installed
+from farm.paint.cores import usable_cores
 from farm.plan import Runtime, Task
 from farm.render.frame_report import FrameReport
 from farm.spec import FrameRange
@@ -104,7 +105,6 @@ class RenderWorker:
     def _renderer_of(self, job_url: str) -> ChunkRenderer:
         """The renderer of a job, which is kept until another job's is asked for."""
         if self._renderer is None or self._renderer.job.url != JobDirectory(job_url).url:
-            from farm.paint.device import usable_cores
             from farm.render.chunk import ChunkRenderer
 
             own = self._runtime("auto")

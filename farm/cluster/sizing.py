@@ -17,6 +17,7 @@ from farm.errors import UsageError
 from farm.job import history
 from farm.job.request import film_title
 from farm.job.software import SoftwareCheck, installed
+from farm.paint.cores import usable_cores
 from farm.plan import Runtime
 from farm.plan.fair_share import DEFAULT_PRIORITY, Claim, Kind
 from farm.plan.liveness import LEAST_SILENCE_SECONDS
@@ -193,8 +194,6 @@ def logical_cpus(options: LaunchOptions) -> int | None:
     """Cores that Ray may book here: as many as the workers need, even where there are fewer. None on a cluster."""
     if options.address is not None:
         return None
-    from farm.paint.device import usable_cores  # loads torch, which a driver on a cluster does without
-
     cores = usable_cores()
     if not options.workers:
         return cores

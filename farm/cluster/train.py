@@ -19,9 +19,10 @@ from farm.cluster.session import RaySession, ray_session
 from farm.cluster.sizing import default_threads
 from farm.errors import CancelledError, UsageError
 from farm.interruption import Interruption, noted_interruption
-from farm.media.scan import VideoScan, scan_video
-from farm.paint.device import usable_cores
+from farm.media.scan import scan_video
+from farm.paint.cores import usable_cores
 from farm.paint.training.course import CourseProgress, begin_training, training_folder
+from farm.plan.video import VideoScan
 from farm.spec import TrainSpec
 
 if TYPE_CHECKING:

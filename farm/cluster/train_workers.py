@@ -31,12 +31,12 @@ from torch import distributed
 
 from farm.cluster.phase_bars import beside_the_driver
 from farm.errors import CancelledError, FarmError, RenderError, first_line
-from farm.media.scan import VideoScan
 from farm.paint.styler import local_runtime
 from farm.paint.training.course import CourseProgress, run_course
 from farm.paint.training.pictures import load_pictures
 from farm.paint.training.step import Trainer
 from farm.paint.training.team import TeamEnded, TorchTeam
+from farm.plan.video import VideoScan
 from farm.spec import TrainSpec
 
 MOST_FAILURES = 5

@@ -104,7 +104,7 @@ def _precision() -> Check:
 
 
 def _cores() -> Check:
-    from farm.paint.device import usable_cores
+    from farm.paint.cores import usable_cores
 
     return Check("cores", "ok", f"{usable_cores()} to render on")
 

@@ -7,6 +7,7 @@ remote          inputs at a URL: read by range, or copied to this machine
 names           names that are made of other names, and fit
 background      writes behind and reads ahead, in other threads
 checked_json    JSON that carries its own checksum, and JSON that may be torn
+findings        what was found out about files, kept in the user's cache
 png             PNG of frames, and whether one is still what was written
 """
 

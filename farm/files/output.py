@@ -16,8 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
 from farm.errors import FarmError, OutputError, StorageError
 from farm.files.atomic import check_can_write
 from farm.files.names import NAME_BYTES
@@ -149,4 +147,8 @@ def _place(url: str) -> tuple[Storage, str]:
 
 
 def _open(output: str) -> Any:
-    return fsspec.open(output, "rb").open() if is_remote(output) else Path(output).open("rb")
+    if not is_remote(output):
+        return Path(output).open("rb")
+    import fsspec  # as in farm.files.storage
+
+    return fsspec.open(output, "rb").open()

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import io
 import zlib
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _FRAME = 12
@@ -38,6 +40,7 @@ def encode_png(image: np.ndarray, *, compress: bool = True) -> bytes:
     filter, encoding takes a tenth of the time, and paint takes a fifth more room.
     """
     import cv2  # here, as in decode_png, because commands that read no frame shall answer at once
+    import numpy as np
 
     pixels = image[..., ::-1] if image.ndim == 3 else image
     options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
@@ -48,6 +51,7 @@ def encode_png(image: np.ndarray, *, compress: bool = True) -> bytes:
 
 def decode_png(data: bytes) -> np.ndarray:
     """The picture in PNG bytes, uint8 (H, W, 3) RGB or (H, W). Raises OSError, SyntaxError or ValueError for no PNG."""
+    import numpy as np
     from PIL import Image
 
     with Image.open(io.BytesIO(data)) as picture:

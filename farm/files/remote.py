@@ -17,8 +17,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-import fsspec
-
 from farm.errors import InputError
 from farm.files.addresses import RangeFile, checked_addresses, open_url
 from farm.files.names import shortened
@@ -54,7 +52,7 @@ def open_remote(url: str) -> Any:
         except OSError as error:
             raise _unreadable(url, error) from None
     try:
-        system, name = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        system, name = _file_system(url)
         return system.open(name, "rb", block_size=READ_AHEAD_BYTES)
     except Exception as error:  # every kind of storage has its own
         raise _unreadable(url, error) from None
@@ -69,7 +67,7 @@ def remote_identity(url: str, head_bytes: int) -> bytes:
     if is_web(url):
         return _web_identity(url, head_bytes)
     try:
-        system, name = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        system, name = _file_system(url)
         info = system.info(name)
         version = info.get("ETag") or info.get("etag") or info.get("LastModified") or info.get("mtime") or ""
         return f"{info.get('size')}\n{version}\n".encode() + system.cat_file(name, start=0, end=head_bytes)
@@ -105,7 +103,7 @@ def fetch(url: str, target: Path) -> None:
     """Copy the file at a URL to the new file `target`, in pieces. Raises InputError, and then leaves nothing behind."""
     _check_host(url)
     try:
-        with open_url(url) if is_web(url) else fsspec.open(url, "rb") as source, target.open("wb") as file:
+        with open_url(url) if is_web(url) else _opened(url) as source, target.open("wb") as file:
             shutil.copyfileobj(source, file, READ_AHEAD_BYTES)
     except InputError:
         target.unlink(missing_ok=True)
@@ -113,6 +111,20 @@ def fetch(url: str, target: Path) -> None:
     except Exception as error:
         target.unlink(missing_ok=True)
         raise _unreadable(url, error) from None
+
+
+def _file_system(url: str) -> Any:
+    """The file system of a URL, as fsspec has it, and the file's name there."""
+    import fsspec  # as in farm.files.storage
+
+    return fsspec.core.url_to_fs(url, use_listings_cache=False)
+
+
+def _opened(url: str) -> Any:
+    """The file at the URL of an object, for a `with` block."""
+    import fsspec
+
+    return fsspec.open(url, "rb")
 
 
 def _web_identity(url: str, head_bytes: int) -> bytes:

@@ -22,9 +22,6 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-import fsspec
-import tenacity
-
 from farm.errors import DiskFullError, StorageError, UsageError
 from farm.files.atomic import copy_atomically, is_half_written, move_into_place, write_atomically
 
@@ -62,6 +59,8 @@ class Storage:
             self._local = Path(url.removeprefix("file://")).absolute()
             self.url = str(self._local)
         else:
+            import fsspec  # here, because a command that looks at a job on this disk shall answer at once
+
             try:
                 # other machines write here too, so what was listed a second ago tells nothing
                 self._remote, self._root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
@@ -270,7 +269,7 @@ class Storage:
         Object stores raise errors of their own libraries beside OSError.
         """
         try:
-            return again.copy(sleep=self._sleep)(call)
+            return again(call, self._sleep)
         except Exception as error:
             if self._local is not None and not isinstance(error, OSError):
                 raise
@@ -303,10 +302,30 @@ def _passes(error: BaseException) -> bool:
     )
 
 
-again = tenacity.Retrying(
-    retry=tenacity.retry_if_exception(_passes),
-    stop=tenacity.stop_after_attempt(ATTEMPTS),
-    wait=tenacity.wait_random_exponential(multiplier=0.1, max=5),
-    reraise=True,
-)
-"""`again(call)` makes a call that fails in a way that passes some more times, then raises what it raised last."""
+def again(call: Callable[[], T], sleep: Callable[[float], None] = time.sleep) -> T:
+    """Make a call; one that fails in a way that passes some more times. Raises what it raised last.
+
+    `sleep` waits some seconds before each further call.
+    """
+    try:
+        return call()
+    except Exception as error:
+        if not _passes(error):
+            raise
+        failure = error
+    import tenacity  # here, because hardly any command needs it
+
+    failures = [failure]
+
+    def counted() -> T:
+        if failures:
+            raise failures.pop()  # the call that was made above is the first attempt
+        return call()
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(_passes),
+        stop=tenacity.stop_after_attempt(ATTEMPTS),
+        wait=tenacity.wait_random_exponential(multiplier=0.1, max=5),
+        reraise=True,
+        sleep=sleep,
+    )(counted)

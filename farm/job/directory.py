@@ -32,9 +32,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from farm.errors import JobMismatchError, OutputError, StorageError
 from farm.files import Storage
@@ -45,6 +43,9 @@ from farm.job.record import FrameRecord, JobRecord
 from farm.plan import Task
 from farm.spec import RenderSpec
 from farm.spec.load import spec_differences
+
+if TYPE_CHECKING:
+    import numpy as np
 
 LEDGER_ROWS_KEPT = 4096
 """Rows of ledgers that are kept in memory, those read last.
@@ -324,6 +325,8 @@ def _committed_now(data: bytes, record: FrameRecord) -> FrameRecord:
 
 def _read_only(image: np.ndarray) -> np.ndarray:
     """The picture as one that was decoded from its file is: in C order, not to be written to."""
+    import numpy as np  # here, because commands that read no frame shall answer at once
+
     view = np.ascontiguousarray(image).view()
     view.flags.writeable = False
     return view

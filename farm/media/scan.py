@@ -13,18 +13,10 @@ from av.filter import Graph
 
 from farm.media.probe import Progress, walk_video
 from farm.media.shots import THUMBNAIL_SIZE, find_cuts
-from farm.plan import VideoProbe
+from farm.plan.video import VideoScan
 
 _BLOCK = 8
 """Scores are taken on a grey picture this many times the thumbnail: small enough to be cheap, and to ignore grain."""
-
-
-@dataclass(frozen=True)
-class VideoScan:
-    """What a video holds, and the first frames of its second and later shots."""
-
-    probe: VideoProbe
-    cuts: tuple[int, ...]
 
 
 def scan_video(path: str, *, allow_truncated: bool = False, progress: Progress | None = None) -> VideoScan:

@@ -2,6 +2,7 @@
 
 styler     a render's spec applied to frames, shot by shot
 device     the machine: device, precision, threads and memory
+cores      its CPU cores
 tensors    pictures as arrays and as tensors
 stopwatch  seconds that a process spends, by what it does
 features   VGG and its features

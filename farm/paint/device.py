@@ -1,4 +1,5 @@
-"""What the machine computes with: device, precision, threads and memory. No other module of paint asks the machine.
+"""What the machine computes with: device, precision, threads and memory. No other module of paint asks the machine, but
+`cores`.
 
     device = choose_device("auto")              # CUDA where there is a device, else the CPU
     dtype = choose_precision("auto", device)    # bfloat16 where the hardware multiplies in it
@@ -134,11 +135,6 @@ def configure_threads(count: int | None) -> None:
     if count < 1:
         raise UsageError(f"{count} threads cannot work", "give 1 or more")
     torch.set_num_threads(count)
-
-
-def usable_cores() -> int:
-    """CPU cores that this process may run on: those of its affinity mask, or all where the system has no such mask."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def available_memory(device: torch.device) -> int | None:

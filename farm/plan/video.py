@@ -1,7 +1,8 @@
-"""What a probe found in a video: pure data, filled in by `farm.media.probe`."""
+"""What a probe and a scan found in a video: pure data, filled in by `farm.media.probe` and `farm.media.scan`."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 
 from farm.spec import Model
@@ -115,3 +116,11 @@ class VideoProbe(Model):
         if frame == self.frame_count:
             return (self.pts[-1] + self.last_duration) * self.time_base
         return self.pts[frame] * self.time_base
+
+
+@dataclass(frozen=True)
+class VideoScan:
+    """What a video holds, and the first frames of its second and later shots."""
+
+    probe: VideoProbe
+    cuts: tuple[int, ...]

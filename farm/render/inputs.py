@@ -18,8 +18,10 @@ from farm.errors import FlowFileError, InputError, PictureError, WeightsError
 from farm.files import local_path
 from farm.files.remote import is_remote
 from farm.media.pictures import read_picture
-from farm.media.scan import VideoScan, scan_video
+from farm.media.scan import scan_video
 from farm.media.source import content_hash, open_source, pick_video_stream
+from farm.paint.features.architectures import built_in_is_known, check_layers
+from farm.plan.video import VideoScan
 from farm.render.regions.files import read_mask_picture
 from farm.spec import PaintSpec, RenderSpec
 from farm.spec.named_files import BUILT_IN, picture_files, with_small_files_here
@@ -70,7 +72,10 @@ class Inputs:
         names = ",".join([*spec.content_layers, *spec.style_layers, spec.features_input])
 
         def read(path: str) -> str:
-            from farm.paint.styler import load_network
+            if path == BUILT_IN and built_in_is_known():
+                check_layers("vgg19", [*spec.content_layers, *spec.style_layers])
+                return ""
+            from farm.paint.styler import load_network  # loads torch, which takes seconds
 
             data = None if path == BUILT_IN else read_bytes(local_path(path), WeightsError)
             load_network(with_small_files_here(spec), data)

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from farm.job import JobDirectory
-from farm.media.scan import VideoScan
 from farm.plan.pace import Progress
 from farm.plan.render_plan import output_size
+from farm.plan.video import VideoScan
 from farm.render.inputs import Inputs
 from farm.spec import RenderSpec, TrainSpec
 from farm.spec.load import validated

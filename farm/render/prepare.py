@@ -16,10 +16,10 @@ from farm.flow import external_flow_name
 from farm.job import JobDirectory, JobRecord
 from farm.job.software import installed, used_by
 from farm.media.rehearse import rehearse_film
-from farm.media.scan import VideoScan
 from farm.media.settle import settle_tracks
 from farm.media.tracks import Track, container_extension
 from farm.plan import JobRuntime, RenderPlan, Runtime, plan_render
+from farm.plan.video import VideoScan
 from farm.render.inputs import Inputs
 from farm.render.regions.files import check_regions
 from farm.render.stitch import encode_settings, shown_probe

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import ValidationError
 
 from farm.errors import UsageError
@@ -60,6 +59,8 @@ def load_spec(path: str | Path, overrides: Mapping[str, Any] | None = None) -> R
         raise UsageError(f"spec {path} cannot be read: {error.strerror}", "give a YAML file") from None
     if len(text) > MOST_SPEC_BYTES:
         raise UsageError(f"spec {path} is larger than {MOST_SPEC_BYTES >> 20} MiB", "give a YAML file")
+    import yaml  # here, because a command without a spec file shall answer at once
+
     try:
         values = yaml.safe_load(text.decode("utf-8"))
     except (yaml.YAMLError, ValueError, OverflowError, TypeError, RecursionError) as error:

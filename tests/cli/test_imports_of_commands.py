@@ -1,4 +1,8 @@
-"""Commands that paint nothing load neither torch nor ray, each in a process of its own."""
+"""Commands that paint nothing load neither torch nor ray, each in a process of its own.
+
+Of those that look at a job or plan, none loads a library of pictures or of remote storage either, so that each takes a
+third of a second of a core.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,12 @@ import subprocess
 import sys
 
 import pytest
+from typer.main import get_command
 
-from farm.job import JobDirectory
-from farm.job.state import JobState, save_state
+from farm.cli.main import app
+from farm.job.state import JobState
+from tests.conftest import make_clip
+from tests.pages.conftest import make_job
 
 SCRIPT = """
 import sys
@@ -17,30 +24,88 @@ from farm.cli.main import main
 sys.argv[0] = "farm"
 try:
     main()
-except SystemExit:
-    pass
-print("heavy:", *sorted({"torch", "ray", "matplotlib", "aiohttp"} & set(sys.modules)), file=sys.stderr)
+except SystemExit as stop:
+    print("code:", stop.code, file=sys.stderr)
+print("loaded:", *sorted({HEAVY} & set(sys.modules)), file=sys.stderr)
 """
+HEAVY = {"torch", "torchvision", "ray"}
+SLOW = {"numpy", "cv2", "av", "PIL", "matplotlib", "aiohttp", "fsspec", "yaml", "tenacity", "asyncio"}
+"""Each takes 10 to 100 milliseconds of a core."""
 NOWHERE = ["--address", "http://127.0.0.1:9"]
+FILM = ["FILM", "--style", "STYLE"]
 COMMANDS = {
-    "version": ["--version"],
-    "status": ["status", "JOB"],
-    "list": ["list", *NOWHERE],
-    "logs": ["logs", "JOB"],
-    "wait": ["wait", "JOB"],
-    "submit": ["submit", "film.mp4", "--style", "style.png", "-o", "out.mp4", *NOWHERE],
-    "plan": ["plan", "film.mp4", "--style", "style.png"],
-    "cancel": ["cancel", "JOB"],
+    "version": (["--version"], 0, SLOW),
+    "help": (["--help"], 0, SLOW),
+    "help of render": (["render", "--help"], 0, SLOW),
+    "schema": (["schema"], 0, SLOW),
+    "status": (["status", "JOB"], 0, SLOW),
+    "status --json": (["status", "JOB", "--json"], 0, SLOW),
+    "status --verify": (["status", "JOB", "--verify"], 0, set()),
+    "list": (["list", *NOWHERE], 2, SLOW),
+    "logs": (["logs", "JOB"], 2, SLOW),
+    "wait": (["wait", "JOB"], 0, SLOW),
+    "wait for a failed job": (["wait", "FAILED"], 1, SLOW),
+    "cancel": (["cancel", "JOB"], 2, SLOW),
+    "retry of frames that are not there": (["retry", "JOB", "--frames", "500-600"], 2, set()),
+    "report": (["report", "JOB", "--no-measure"], 0, set()),
+    "submit": (["submit", *FILM, "-o", "OUT", *NOWHERE], 2, {"matplotlib"}),
+    "submit --copy-inputs": (["submit", *FILM, "-o", "OUT", "--copy-inputs", *NOWHERE], 2, {"matplotlib"}),
+    "plan of no film": (["plan", "nothing.mp4", "--style", "STYLE"], 2, {"matplotlib"}),
+    "plan": (["plan", *FILM], 0, {"matplotlib", "aiohttp"}),
+    "the same plan": (["plan", *FILM], 0, SLOW),
+    "a plan in other chunks": (["plan", *FILM, "--chunk-frames", "7"], 0, SLOW),
+    "an unknown command": (["paint"], 2, SLOW),
 }
+"""By name: the words, the exit code, and what the command does not load beside HEAVY. In this order, in one folder."""
+PAINT_OR_ASK = {
+    *("render", "preview", "stylize", "bench", "demo", "live", "train", "doctor", "resume"),
+    *("watch", "flow estimate", "flow check"),
+}
+"""Commands that paint, that say what torch finds on this machine, or that are tested elsewhere."""
 
 
-@pytest.mark.process
-@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-def test_what_a_command_loads(tmp_path, command):
-    job = tmp_path / "out.farm"
-    save_state(JobDirectory(str(job)), JobState(state="SUCCEEDED"))
-    words = [str(job) if word == "JOB" else word for word in command]
-    environment = {**os.environ, "FARM_REGISTRY": str(tmp_path / "registry")}
-    done = subprocess.run([sys.executable, "-c", SCRIPT, *words], capture_output=True, text=True, env=environment)
-    assert done.stderr.splitlines()[-1] == "heavy:", done.stderr
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, style):
+    """A folder with a finished job, a failed one, and a film that was written a while ago."""
+    folder = tmp_path_factory.mktemp("commands")
+    film = make_clip(folder / "film.mp4", frames=30)
+    done = make_job(film, style, folder)
+    failed = make_job(film, style, folder / "failed", state=JobState(state="FAILED", reason="no room"))
+    words = {
+        "JOB": done.url,
+        "FAILED": failed.url,
+        "FILM": str(film),
+        "STYLE": str(style),
+        "OUT": str(folder / "o.mp4"),
+    }
+    return folder, words
+
+
+@pytest.mark.media
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "report" else []) for name in COMMANDS]
+)
+def test_what_a_command_loads(place, name):
+    folder, words = place
+    command, code, slow = COMMANDS[name]
+    environment = {**os.environ, "FARM_REGISTRY": str(folder / "registry"), "FARM_FINDINGS": str(folder / "findings")}
+    script = SCRIPT.replace("HEAVY", ", ".join(map(repr, sorted(HEAVY | slow))))
+    arguments = [sys.executable, "-c", script, *(words.get(word, word) for word in command)]
+    done = subprocess.run(arguments, capture_output=True, text=True, env=environment, cwd=folder)
+    lines = done.stderr.splitlines()
     assert "Traceback" not in done.stderr
+    assert lines[-1] == "loaded:", done.stderr
+    assert (f"code: {code}" in lines) == bool(code), done.stderr
+
+
+def test_every_command_is_in_a_table():
+    """A new command is put into one of the two tables by whoever adds it."""
+
+    def names(command, words=()):
+        for name, inner in getattr(command, "commands", {}).items():
+            yield from names(inner, (*words, name))
+        if not hasattr(command, "commands"):
+            yield " ".join(words)
+
+    tested = {words[0] for words, _, _ in COMMANDS.values()}
+    assert set(names(get_command(app))) - tested - PAINT_OR_ASK == set()

@@ -16,10 +16,11 @@ import torch
 
 from farm.cluster.train import train_on_ray
 from farm.errors import CancelledError, PictureError, UsageError
-from farm.media.scan import VideoScan, scan_video
+from farm.media.scan import scan_video
 from farm.paint.network.network import ARCHITECTURES, StyleNetwork
 from farm.paint.training.course import CourseProgress, training_folder
 from farm.paint.training.run import train_network
+from farm.plan.video import VideoScan
 from farm.spec import TrainSpec
 from tests.cluster.commands import farm
 from tests.paint.training.conftest import photos

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from safetensors.torch import save_file
 
 from farm.errors import PictureError, VideoError
 from farm.media import scan
+from farm.paint.features import architectures
+from farm.paint.features.architectures import built_in_is_known, built_in_path
 from farm.plan.pace import NoProgress
 from farm.render import inputs as reading
 from farm.render.inputs import Inputs, file_hash
@@ -194,3 +197,46 @@ def test_copies_are_named_by_the_bytes_that_were_checked(clip, style, tmp_path):
     assert Inputs().for_copying(spec) == {
         str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in (style, clip)
     }
+
+
+@pytest.mark.process
+def test_a_driver_prepares_a_render_without_torch(clip, style, tmp_path):
+    """It takes seconds to load, and the workers load it meanwhile."""
+    script = """if True:
+        import sys
+        from farm.cluster.render_job import LaunchOptions, logical_cpus, read_inputs
+        from farm.plan.pace import NoProgress
+        from farm.render.network_for_film import with_network
+        from farm.render.prepare import prepare_job
+        from farm.spec import build_spec
+        video, style, output = sys.argv[1:]
+        spec = build_spec({"video": video, "styles": [style], "output": output})
+        inputs = read_inputs(spec)
+        prepared = prepare_job(with_network(spec, output + ".farm", inputs, NoProgress()), output + ".farm", inputs)
+        prepared.rehearse()
+        print(len(prepared.plan.frames), prepared.with_tracks().tracks[0].kind, logical_cpus(LaunchOptions(job="")) > 0)
+        print(sorted({"torch", "ray"} & set(sys.modules)))
+    """
+    words = [sys.executable, "-c", script, str(clip), str(style), str(tmp_path / "out.mp4")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout == "12 sound True\n[]\n"
+
+
+@pytest.mark.parametrize(("known", "loaded"), [(True, []), (False, ["vgg19"])])
+def test_a_built_in_network_of_an_unknown_release_is_loaded_to_be_checked(
+    clip, style, tmp_path, monkeypatch, known, loaded
+):
+    loads = []
+    monkeypatch.setattr(reading, "built_in_is_known", lambda: known)
+    monkeypatch.setattr("farm.paint.styler.load_network", lambda spec, data: loads.append(spec.features))
+    values = {"styles": [str(style)], "output": str(tmp_path / "out.mp4")}
+    assert Inputs().features(build_spec({"video": str(clip), **values})) == {}
+    assert loads == loaded
+
+
+def test_the_built_in_network_that_is_installed_is_known(monkeypatch, tmp_path):
+    assert built_in_is_known()
+    damaged = tmp_path / "weights.bin"
+    damaged.write_bytes(built_in_path().read_bytes()[:-1])
+    monkeypatch.setattr(architectures, "built_in_path", lambda: damaged)
+    assert not built_in_is_known()

@@ -18,10 +18,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from farm.errors import InputError, UsageError
+from farm.errors import InputError
+from farm.paint.features.architectures import check_layers, relu_names
 from farm.paint.features.convolution import Convolution, relu_gradient_
 from farm.paint.features.pooling import Pool, pool_kind
-from farm.paint.features.weights import VGGWeights, layer_names
+from farm.paint.features.weights import VGGWeights
 from farm.paint.stopwatch import timed
 from farm.spec.choices import Pooling
 
@@ -184,19 +185,3 @@ class _Step:
     output: Tensor
     pool: Pool | None
     remembered: list[Tensor] = field(default_factory=list)
-
-
-def relu_names(architecture: str) -> tuple[str, ...]:
-    """The names of the ReLU layers of a VGG, in the order in which they are applied.
-
-    >>> relu_names("vgg11")
-    ('relu1_1', 'relu2_1', 'relu3_1', 'relu3_2', 'relu4_1', 'relu4_2', 'relu5_1', 'relu5_2')
-    """
-    return tuple(name.replace("conv", "relu") for name in layer_names(architecture))
-
-
-def check_layers(architecture: str, layers: Collection[str]) -> None:
-    """Check that a VGG of this kind has the layers. Raises UsageError for the first that it lacks."""
-    names = relu_names(architecture)
-    if unknown := sorted(set(layers) - set(names)):
-        raise UsageError(f"{architecture} has no layer {unknown[0]!r}", f"it has {', '.join(names)}")

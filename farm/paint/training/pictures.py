@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from farm.errors import PictureError
 from farm.media.decode import FrameReader
 from farm.media.pictures import read_picture, resize
-from farm.media.scan import VideoScan, scan_video
+from farm.media.scan import scan_video
+from farm.plan.video import VideoScan
 from farm.spec import FrameRange, TrainSpec
 from farm.spec.frames import evenly
 from farm.spec.paint import PICTURE_SUFFIXES

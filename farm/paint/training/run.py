@@ -10,11 +10,11 @@ from typing import Any
 
 from farm.errors import CancelledError
 from farm.interruption import noted_interruption
-from farm.media.scan import VideoScan
 from farm.paint.styler import local_runtime
 from farm.paint.training.course import CourseProgress, begin_training, run_course, training_folder
 from farm.paint.training.pictures import load_pictures
 from farm.paint.training.step import Trainer
+from farm.plan.video import VideoScan
 from farm.spec import TrainSpec
 
 
