@@ -56,10 +56,6 @@ class JobPictures:
                 self._painted.popitem(last=False)
         return self._painted[key]
 
-    def _still(self, frame: int) -> np.ndarray:
-        """A frame that was painted by itself."""
-        return self.committed(single_frame_task(frame), frame)
-
     def flicker(self, facts: JobFacts, frame: int) -> np.ndarray | None:
         """How much a frame differs from its warped predecessor: dark is not at all, grey is hidden or unknown.
 
@@ -84,7 +80,8 @@ class JobPictures:
         if kind == "moving-source":
             picture: np.ndarray | None = self.source(frame)
         else:
-            picture = self._still(frame) if kind == "moving-still" else self.painted(facts, frame)
+            still = kind == "moving-still"
+            picture = self.committed(single_frame_task(frame), frame) if still else self.painted(facts, frame)
         if picture is None or not area.any():
             return None
         shown = np.where(area[..., None], picture, (picture * (1 - FADED) + 128 * FADED).astype(np.uint8))
