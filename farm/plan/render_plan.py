@@ -26,7 +26,7 @@ from farm.plan.chunk_length import chunk_length
 from farm.plan.video import VideoProbe
 from farm.spec import FrameRange, Model, RenderSpec
 from farm.spec.paint import SMALLEST_SIZE
-from farm.spec.render import SCRATCH_CHUNK, Iterations
+from farm.spec.render import FIXED_CHUNK, Iterations
 
 RELAY_SHARE = 1 / 8
 """Share of a frame's optimiser steps that pass 1 gets where other passes follow. These share the rest evenly.
@@ -151,8 +151,8 @@ def plan_render(
     passes = spec.passes if optimised else 1
     relay = optimised and spec.chunk_start == "relay"
     two_sided = relay and is_two_sided(spec)
-    longest = spec.chunk_frames or SCRATCH_CHUNK
-    if spec.chunk_frames is None and (relay or not optimised):
+    longest = spec.chunk_frames or FIXED_CHUNK
+    if spec.chunk_frames is None and (not optimised or (relay and spec.sweep == "two-sided")):
         runs = [stop - start for edge in itertools.pairwise(edges) for start, stop in _halves(*edge, two_sided)]
         longest = chunk_length(runs, workers, frame_seconds)
     shots: list[Shot] = []

@@ -83,8 +83,10 @@ JOIN_ONLY = ("output", "encode.audio", "encode.subtitles")
 """Fields that concern nothing but the film that is joined at the end: they may change when its frames are painted."""
 
 
-SCRATCH_CHUNK = 48
-"""Length of a chunk that starts from scratch, where none is given: the film depends on it, so nothing chooses it."""
+FIXED_CHUNK = 48
+"""Length of a chunk where none is given and the film depends on it, so that it is not chosen: with `chunk_start:
+scratch` and `sweep: alternating`.
+"""
 
 
 class RenderSpec(PaintSpec):
@@ -238,7 +240,7 @@ class RenderSpec(PaintSpec):
             raise ValueError("a network paints with method instant; add --method instant")
         if self.method == "optimize" and not self.styles:
             raise ValueError("no style is given; add --style PICTURE")
-        longest = self.chunk_frames or SCRATCH_CHUNK
+        longest = self.chunk_frames or FIXED_CHUNK
         if self.chunk_start == "scratch" and self.overlap >= longest:
             raise ValueError(f"overlap {self.overlap} must be shorter than a chunk ({longest} frames)")
         if self.flow == "raft" and not self.flow_weights:

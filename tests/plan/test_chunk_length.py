@@ -80,9 +80,9 @@ def test_a_plan_has_chunks_for_the_workers_and_a_stated_length_wins():
     ]
 
 
-def test_chunks_that_start_from_scratch_do_not_depend_on_the_workers():
-    """There the film depends on where a chunk begins."""
-    spec = make_spec(chunk_start="scratch", overlap=4)
+@pytest.mark.parametrize("options", [{"chunk_start": "scratch", "overlap": 4}, {"sweep": "alternating"}])
+def test_chunks_on_which_the_film_depends_do_not_depend_on_the_workers(options):
+    spec = make_spec(**options)
     plans = [plan_render(spec, make_probe(100), (), workers=workers) for workers in (None, 1, 40)]
     assert frames_of(plans[0]) == [(0, 33), (33, 66), (66, 100)]
     assert plans[1] == plans[2] == plans[0]
