@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from farm.plan import plan_render, plan_tasks
 from farm.plan.chunk_length import MOST_LENGTH, SHORTEST_LENGTH, SMALLEST_LENGTH, chunk_count, chunk_length
+from farm.spec.load import spec_differences
 from tests.plan.test_render_plan import make_probe, make_spec
 
 
@@ -107,3 +108,11 @@ def test_both_halves_of_a_long_shot_are_cut():
 def test_a_film_without_an_optimiser_is_cut_for_the_workers_too():
     plan = plan_render(make_spec(method="identity", styles=[]), make_probe(16), (), workers=4)
     assert frames_of(plan) == [(0, 4), (4, 8), (8, 12), (12, 16)]
+
+
+def test_a_job_keeps_the_chunks_that_it_was_begun_with():
+    """Also one of a build that wrote 48 where nothing was said. Other chunks that are asked for are another job."""
+    chosen, eight, usual = make_spec(), make_spec(chunk_frames=8), make_spec(chunk_frames=48)
+    assert [spec_differences(old, chosen) for old in (chosen, eight, usual)] == [[], [], []]
+    assert spec_differences(usual, eight) == ["chunk_frames: 48 -> 8"]
+    assert spec_differences(chosen, eight) == ["chunk_frames: None -> 8"]
