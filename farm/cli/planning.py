@@ -20,6 +20,7 @@ from farm.files import Storage
 from farm.files.findings import kept_finding
 from farm.files.remote import is_remote
 from farm.media.tracks import Track, container_extension
+from farm.paint.cores import usual_workers
 from farm.plan import RenderPlan, VideoProbe, plan_render
 from farm.plan.estimates import estimate_storage, estimate_work, space_warning
 from farm.plan.video import VideoScan
@@ -41,7 +42,7 @@ def plan_film(options: Mapping[str, Any], workers: int | None) -> tuple[RenderSp
     spec = film_spec(options, {name: value for name, value in STAND_INS.items() if name != "styles" or not has_styles})
     _check_named_files(spec, styles_are_named=has_styles)
     scan = _scan(spec)
-    plan = plan_render(spec, scan.probe, scan.cuts)
+    plan = plan_render(spec, scan.probe, scan.cuts, workers=workers or usual_workers(gpu=spec.device == "gpu"))
     work = estimate_work(plan, spec.iterations)
     storage = estimate_storage(plan, spec, workers or os.cpu_count() or 1)
     free = None if is_remote(spec.output) else Storage(str(Path(spec.output).parent)).free_bytes()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from farm.cluster.session import ray_session
-from farm.cluster.sizing import LaunchOptions, job_pool, logical_cpus, worker_runtime
+from farm.cluster.sizing import LaunchOptions, job_pool, logical_cpus, planned_workers, worker_runtime
 from farm.errors import CancelledError, UsageError
 from farm.interruption import noted_interruption
 from farm.job import JobDirectory, JobRecord
@@ -53,7 +53,7 @@ def measure_costs(spec: RenderSpec, options: LaunchOptions, progress: Progress) 
         began = time.perf_counter()
         options = replace(options, job=str(Path(folder) / "0.farm"), dashboard=False)
         progress.phase("probe", 1, 1)
-        prepared = prepare_job(spec, options.job)
+        prepared = prepare_job(spec, options.job, workers=planned_workers(options, spec.device))
         prepared.job.check_writable()
         try:
             with noted_interruption() as interruption, ray_session(None, cpus=logical_cpus(options)) as session:

@@ -21,7 +21,7 @@ from farm.cluster.driver_tasks import make_segment, run_driver_task
 from farm.cluster.head_watch import if_head_is_lost, work_begins
 from farm.cluster.render_events import RenderEvents, RunningJob
 from farm.cluster.session import RaySession, ray_session
-from farm.cluster.sizing import LaunchOptions, job_pool, logical_cpus, worker_runtime
+from farm.cluster.sizing import LaunchOptions, job_pool, logical_cpus, planned_workers, worker_runtime
 from farm.errors import CancelledError, DamagedError, InputError, OutputError, StorageError
 from farm.files.names import shortened
 from farm.files.output import check_output_kind, job_beside, output_size
@@ -127,7 +127,7 @@ def _render_job(spec: RenderSpec, options: LaunchOptions, progress: Progress, lo
     inputs = _read_inputs(spec, options, progress)
     on_this_machine = options.address is None
     spec = with_network(spec, options.job, inputs, progress, threads=options.threads, use_cache=on_this_machine)
-    prepared = prepare_job(spec, options.job, inputs)
+    prepared = prepare_job(spec, options.job, inputs, workers=planned_workers(options, spec.device))
     # Asked before the lease, so that a finished job is reported without a lock and without Ray...
     if (report := _finished_report(prepared.spec, prepared.job)) is not None:
         return _noted(report, progress)

@@ -17,7 +17,7 @@ from farm.errors import UsageError
 from farm.job import history
 from farm.job.request import film_title
 from farm.job.software import SoftwareCheck, installed
-from farm.paint.cores import usable_cores
+from farm.paint.cores import default_threads, usable_cores, usual_workers
 from farm.plan import Runtime
 from farm.plan.fair_share import DEFAULT_PRIORITY, Claim, Kind
 from farm.plan.liveness import LEAST_SILENCE_SECONDS
@@ -179,15 +179,21 @@ def _cores_of(pool: WorkerPool) -> int:
     return min((int(row["Resources"].get("CPU", 1)) for row in ray.nodes() if row["NodeID"] in at_work), default=1)
 
 
-def default_threads(cpus: int, *, gpu: bool) -> int:
-    """Threads of one worker on a machine of `cpus` cores.
+USUAL_CLUSTER_WORKERS = 16
+"""Workers for which a film is cut into chunks on a cluster, whose size may change, where --workers does not say."""
 
-    Why: the threads of a GPU worker only feed the GPU. On a CPU, workers of one thread lose the least time to waiting,
-    but a shot with few chunks must not leave most of a large machine idle.
+
+def planned_workers(options: LaunchOptions, device: Device = "auto") -> int:
+    """How many workers the chunks of a render are made for, before Ray has been asked what there is.
+
+    On this machine it is what `job_pool` has without a GPU. With GPUs it may be more than there are, and then chunks
+    are shorter than they need be.
     """
-    if gpu:
-        return 2
-    return 1 if cpus <= 2 else 2 if cpus <= 8 else 4
+    if options.workers:
+        return options.workers
+    if options.address is not None:
+        return USUAL_CLUSTER_WORKERS
+    return usual_workers(options.threads, gpu=device == "gpu")
 
 
 def logical_cpus(options: LaunchOptions) -> int | None:

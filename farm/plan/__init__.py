@@ -3,6 +3,7 @@
 video          what a probe found in a video
 runtime        how the workers of a job compute
 render_plan    shots and chunks of a film
+chunk_length   how long chunks are where the user does not say
 tasks          a chunk in a pass: what a worker is given
 reads          the frames that a frame is made from
 segments       the pieces that a film is encoded in

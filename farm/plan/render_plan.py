@@ -22,10 +22,11 @@ import math
 from collections.abc import Sequence
 
 from farm.errors import UsageError, VideoError
+from farm.plan.chunk_length import chunk_length
 from farm.plan.video import VideoProbe
 from farm.spec import FrameRange, Model, RenderSpec
 from farm.spec.paint import SMALLEST_SIZE
-from farm.spec.render import Iterations
+from farm.spec.render import FIXED_CHUNK, Iterations
 
 RELAY_SHARE = 1 / 8
 """Share of a frame's optimiser steps that pass 1 gets where other passes follow. These share the rest evenly.
@@ -123,9 +124,18 @@ class RenderPlan(Model):
         return list(self.chunks[shot.first_chunk : shot.first_chunk + shot.chunks])
 
 
-def plan_render(spec: RenderSpec, probe: VideoProbe, cuts: Sequence[int]) -> RenderPlan:
+def plan_render(
+    spec: RenderSpec,
+    probe: VideoProbe,
+    cuts: Sequence[int],
+    *,
+    workers: int | None = None,
+    frame_seconds: float | None = None,
+) -> RenderPlan:
     """Cut `probe`'s frames into shots at `cuts` (first frames of new shots) and shots into chunks.
 
+    Where the spec gives no length of chunks, it is chosen for so many `workers` and the seconds of a frame in a later
+    pass, None where one of these is not known (`farm.plan.chunk_length`). The film is the same.
     Raises UsageError where the spec asks for frames or a size that the video does not have, VideoError where the
     spec refuses videos of this kind.
     """
@@ -140,19 +150,22 @@ def plan_render(spec: RenderSpec, probe: VideoProbe, cuts: Sequence[int]) -> Ren
     optimised = spec.method == "optimize"
     passes = spec.passes if optimised else 1
     relay = optimised and spec.chunk_start == "relay"
+    two_sided = relay and is_two_sided(spec)
+    longest = spec.chunk_frames or FIXED_CHUNK
+    if spec.chunk_frames is None and (not optimised or (relay and spec.sweep == "two-sided")):
+        runs = [stop - start for edge in itertools.pairwise(edges) for start, stop in _halves(*edge, two_sided)]
+        longest = chunk_length(runs, workers, frame_seconds)
     shots: list[Shot] = []
     chunks: list[Chunk] = []
     for shot_start, shot_stop in itertools.pairwise(edges):
-        middle = middle_of(shot_start, shot_stop) if relay and is_two_sided(spec) else None
-        halves = itertools.pairwise([shot_start, *([] if middle is None else [middle]), shot_stop])
-        starts = [start for half in halves for start in split_evenly(*half, spec.chunk_frames)]
+        starts = [start for half in _halves(shot_start, shot_stop, two_sided) for start in split_evenly(*half, longest)]
         shot = Shot(
             index=len(shots),
             start=shot_start,
             stop=shot_stop,
             first_chunk=len(chunks),
             chunks=len(starts),
-            middle=middle,
+            middle=middle_of(shot_start, shot_stop) if two_sided else None,
         )
         shots.append(shot)
         for start, stop in itertools.pairwise([*starts, shot_stop]):
@@ -192,6 +205,12 @@ def middle_of(start: int, stop: int) -> int | None:
     It depends on the shot alone, so that a film is the same in chunks of any length.
     """
     return start + (stop - start) // 2 if stop - start >= LONG_SHOT else None
+
+
+def _halves(start: int, stop: int, two_sided: bool) -> list[tuple[int, int]]:
+    """The shot itself, or its two halves where its relay starts in the middle; frames `start..stop` (half-open)."""
+    middle = middle_of(start, stop) if two_sided else None
+    return list(itertools.pairwise([start, *([] if middle is None else [middle]), stop]))
 
 
 def is_two_sided(spec: RenderSpec) -> bool:

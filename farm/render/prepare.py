@@ -14,6 +14,7 @@ from pathlib import Path
 from farm.errors import FlowFileError
 from farm.flow import external_flow_name
 from farm.job import JobDirectory, JobRecord
+from farm.job.forecast import load_forecast
 from farm.job.software import installed, used_by
 from farm.media.rehearse import rehearse_film
 from farm.media.settle import settle_tracks
@@ -25,7 +26,7 @@ from farm.render.regions.files import check_regions
 from farm.render.stitch import encode_settings, shown_probe
 from farm.spec import RenderSpec
 from farm.spec.choices import Keep
-from farm.spec.load import with_join_of
+from farm.spec.load import spec_differences, with_join_of
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,13 @@ class Prepared:
         return record
 
 
-def prepare_job(spec: RenderSpec, job_url: str, inputs: Inputs | None = None) -> Prepared:
+def prepare_job(
+    spec: RenderSpec, job_url: str, inputs: Inputs | None = None, *, workers: int | None = None
+) -> Prepared:
     """Read every input and plan the render; write nothing.
+
+    The chunks of a job that begins are made for so many `workers` (None: nobody knows yet), and for the pace where
+    `farm plan --measure` has left one in the job. A job that was begun keeps its chunks.
 
     `inputs` remembers the files that earlier steps have read, the film among them; None reads all of them here.
     Raises VideoError, PictureError, WeightsError or UsageError for what cannot be used, and
@@ -123,12 +129,20 @@ def prepare_job(spec: RenderSpec, job_url: str, inputs: Inputs | None = None) ->
     if record is not None and job.has_frames:
         job.check_same(record, spec, input_hashes)
         return Prepared(spec, job, scan, record.plan, input_hashes, _joined_as(record, spec))
-    plan = plan_render(spec, scan.probe, scan.cuts)
+    plan = plan_render(spec, scan.probe, scan.cuts, workers=workers, frame_seconds=_measured_pace(job, spec))
     if spec.flow_dir:
         _check_flow_files(spec.flow_dir, plan)
     if spec.regions:
         check_regions(spec.regions, plan, scan.probe.frame_count)
     return Prepared(spec, job, scan, plan, input_hashes, None)
+
+
+def _measured_pace(job: JobDirectory, spec: RenderSpec) -> float | None:
+    """Seconds of a frame in a later pass, where a forecast of the same render was kept in the job; otherwise None."""
+    forecast = load_forecast(job)
+    if forecast is None or spec_differences(forecast.spec, spec):
+        return None
+    return forecast.costs.refine or None
 
 
 def _joined_as(record: JobRecord, spec: RenderSpec) -> JobRecord:

@@ -119,8 +119,11 @@ def absolute_path(path: str, base: Path | None = None) -> str:
 def spec_differences(old: RenderSpec, new: RenderSpec) -> list[str]:
     """The fields in which two specs of renders differ, as `size: 256 -> 512`. Those of `JOIN_ONLY` are left out.
 
-    So is the device, which belongs to the machines of one run: a job may be resumed on others.
+    So is the device, which belongs to the machines of one run: a job may be resumed on others. So is the length of
+    chunks where `new` leaves it to the farm: the job has chosen.
     """
+    if new.chunk_frames is None:
+        new = new.model_copy(update={"chunk_frames": old.chunk_frames})
     return [line for line in differing_fields(old, new) if line.partition(":")[0] not in JOIN_ONLY]
 
 

@@ -83,6 +83,12 @@ JOIN_ONLY = ("output", "encode.audio", "encode.subtitles")
 """Fields that concern nothing but the film that is joined at the end: they may change when its frames are painted."""
 
 
+FIXED_CHUNK = 48
+"""Length of a chunk where none is given and the film depends on it, so that it is not chosen: with `chunk_start:
+scratch` and `sweep: alternating`.
+"""
+
+
 class RenderSpec(PaintSpec):
     """A render: a video, one or more styles, an output, and how to get from one to the other."""
 
@@ -121,8 +127,11 @@ class RenderSpec(PaintSpec):
         description="Sweeps over the film: 1 paints the frames in sequence only, later passes tie each frame to both "
         "neighbours.",
     )
-    chunk_frames: int = Field(
-        default=48, ge=2, description="Length of a chunk: the most frames that one worker renders in sequence."
+    chunk_frames: int | None = Field(
+        default=None,
+        ge=2,
+        description="Length of a chunk: the most frames that one worker renders in sequence. If left out, it is chosen "
+        "from the frames and the workers, 48 at most where no pace is known. The film is the same.",
     )
     overlap: int = Field(
         default=16,
@@ -231,8 +240,9 @@ class RenderSpec(PaintSpec):
             raise ValueError("a network paints with method instant; add --method instant")
         if self.method == "optimize" and not self.styles:
             raise ValueError("no style is given; add --style PICTURE")
-        if self.chunk_start == "scratch" and self.overlap >= self.chunk_frames:
-            raise ValueError(f"overlap {self.overlap} must be shorter than a chunk ({self.chunk_frames} frames)")
+        longest = self.chunk_frames or FIXED_CHUNK
+        if self.chunk_start == "scratch" and self.overlap >= longest:
+            raise ValueError(f"overlap {self.overlap} must be shorter than a chunk ({longest} frames)")
         if self.flow == "raft" and not self.flow_weights:
             raise ValueError("flow raft needs its weights; add --flow-weights FILE, or choose --flow dis")
         return self
