@@ -29,6 +29,7 @@ from farm.paint.losses.functional import STYLE_LAYERS, gram_matrix, style_loss
 from farm.paint.losses.targets import Style, StyleTargets
 from farm.paint.tensors import image_to_tensor
 from farm.plan import plan_tasks
+from farm.plan.liveness import Watchdog
 from farm.render.source_frames import SourceFrames
 from farm.spec import RenderSpec, build_spec
 from tests.cluster.commands import farm, final_frames, same_frames
@@ -119,7 +120,13 @@ def test_a_killed_actor_costs_nothing_but_time(clip, style, tmp_path, reference,
             super().__init__(*arguments, **options)
             pools.append(self)
 
+    class RecordedWatchdog(Watchdog):
+        def frame(self, *arguments, **options):
+            super().frame(*arguments, **options)
+            told.set()
+
     monkeypatch.setattr("farm.cluster.pool.WorkerPool", RecordedPool)
+    monkeypatch.setattr("farm.cluster.driver.Watchdog", RecordedWatchdog)
 
     def kill_in_the_middle_of_a_chunk() -> None:
         while not killed:
@@ -149,7 +156,7 @@ def test_a_killed_actor_costs_nothing_but_time(clip, style, tmp_path, reference,
 def test_a_stuck_renderer_is_ended_and_its_task_begun_again(clip, style, tmp_path, reference, monkeypatch):
     spec = make_spec(clip, style, tmp_path / "stuck.mp4")
     ledger = tmp_path / "stuck.farm/ledger/pass-1/00000.json"
-    pools, stopped = [], []
+    pools, stopped, told = [], [], threading.Event()
     from farm.cluster.pool import WorkerPool  # imports ray, which has to be started by then
 
     class RecordedPool(WorkerPool):
@@ -157,9 +164,17 @@ def test_a_stuck_renderer_is_ended_and_its_task_begun_again(clip, style, tmp_pat
             super().__init__(*arguments, **options)
             pools.append(self)
 
+    class RecordedWatchdog(Watchdog):
+        def frame(self, *arguments, **options):
+            super().frame(*arguments, **options)
+            told.set()
+
     monkeypatch.setattr("farm.cluster.pool.WorkerPool", RecordedPool)
+    monkeypatch.setattr("farm.cluster.driver.Watchdog", RecordedWatchdog)
 
     def stop_in_the_middle_of_a_chunk() -> None:
+        # Until the driver has been told of a frame, it allows half an hour for the first one.
+        told.wait()
         while not stopped:
             time.sleep(0.02)
             if ledger.exists() and len(json.loads(ledger.read_text())["frames"]) >= 3:
