@@ -13,6 +13,7 @@
     page            size and opening time of the report of a long film
     peers           time to the loss of `pastiche`, and a clip beside it
     quality         steadiness, paint, seams and drift, beside the usual ways of rendering
+    light           paint after a flash, a fade and other changes of light, beside the same film in calm
     scaling         workers on this machine, on a simulated Ray, and under a virtual clock
     sound           every sound codec in every layout into every kind of film
     stills          loss of a still by step and second, beside `pastiche`

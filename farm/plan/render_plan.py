@@ -155,6 +155,26 @@ def plan_render(
     if spec.chunk_frames is None and (not optimised or (relay and spec.sweep == "two-sided")):
         runs = [stop - start for edge in itertools.pairwise(edges) for start, stop in _halves(*edge, two_sided)]
         longest = chunk_length(runs, workers, frame_seconds)
+    shots, chunks = _cut(edges, longest, two_sided=two_sided, overlap=spec.overlap if optimised and not relay else 0)
+    return RenderPlan(
+        width=width,
+        height=height,
+        start=frames.start,
+        stop=frames.stop,
+        passes=passes,
+        relay=relay,
+        look_back=max((1, *spec.long_term)) if relay else 0,
+        steps=pass_steps(spec.iterations, spec.passes) if optimised else NO_STEPS,
+        shots=tuple(shots),
+        chunks=tuple(chunks),
+    )
+
+
+def _cut(edges: Sequence[int], longest: int, *, two_sided: bool, overlap: int) -> tuple[list[Shot], list[Chunk]]:
+    """The shots between successive `edges`, and their chunks of at most `longest` frames.
+
+    `two_sided` begins the relay of a long shot at its middle. In pass 1 a chunk goes on for `overlap` frames.
+    """
     shots: list[Shot] = []
     chunks: list[Chunk] = []
     for shot_start, shot_stop in itertools.pairwise(edges):
@@ -176,23 +196,12 @@ def plan_render(
                     shot=shot.index,
                     start=start,
                     stop=stop,
-                    reach=min(stop + spec.overlap, shot_stop) if optimised and not relay else stop,
+                    reach=min(stop + overlap, shot_stop),
                     first_in_shot=start == shot_start,
                     last_in_shot=last,
                 )
             )
-    return RenderPlan(
-        width=width,
-        height=height,
-        start=frames.start,
-        stop=frames.stop,
-        passes=passes,
-        relay=relay,
-        look_back=max((1, *spec.long_term)) if relay else 0,
-        steps=pass_steps(spec.iterations, spec.passes) if optimised else NO_STEPS,
-        shots=tuple(shots),
-        chunks=tuple(chunks),
-    )
+    return shots, chunks
 
 
 NO_STEPS = PassSteps(first=0, sequential=0, refine=0)

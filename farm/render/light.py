@@ -36,6 +36,8 @@ FEWEST_TRUSTED = 0.1
 """Share of a picture below which they are too few to tell it."""
 STEADY = 1.0
 """Root mean square of a channel's change, in grey levels (of 255), up to which the light is steady."""
+EXPLAINED = 0.5
+"""Share of the difference between two frames, in means over cells, that a change of light may leave."""
 GAIN_RIDGE = 8.0
 """Ridge of the gain, a standard deviation in grey levels (of 255)."""
 GAINS = (0.25, 4.0)
@@ -72,8 +74,9 @@ def in_light_of(frame: np.ndarray, other: np.ndarray, match: Match) -> np.ndarra
     `match` leads from `frame` to `other`. Each channel gets the gain and the offset that fit best, by least squares
     over about FIT_PIXELS pixels: those whose flow is trusted, or all of them at their place where it is trusted nearly
     nowhere, as in a flash. A ridge of GAIN_RIDGE draws the gain to 1: a picture that light or darkness has washed out
-    does not say how strong the light of another one is. Where the light differs by less than STEADY levels, the picture
-    stays as it is: that is no change of light, but what moves.
+    does not say how strong the light of another one is. Where the light differs by less than STEADY levels, or where
+    the fit does not explain most of the difference, the picture stays as it is: that is no change of light, but what
+    moves.
     """
     step = max(int(np.sqrt(match.weight.size / FIT_PIXELS)), 1)
     trusted = match.weight[::step, ::step] > TRUSTED
@@ -95,4 +98,24 @@ def in_light_of(frame: np.ndarray, other: np.ndarray, match: Match) -> np.ndarra
         return other
     levels = np.arange(256)[:, None] * gain + offset
     table = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
-    return np.stack([table[:, channel][other[..., channel]] for channel in range(3)], axis=-1)
+
+    def lit(picture: np.ndarray) -> np.ndarray:
+        return np.stack([table[:, channel][picture[..., channel]] for channel in range(3)], axis=-1)
+
+    left, before = (_light_between(frame, picture, trusted, step) for picture in (lit(seen), seen))
+    return lit(other) if left <= EXPLAINED * before else other
+
+
+def _light_between(frame: np.ndarray, other: np.ndarray, trusted: np.ndarray, step: int) -> float:
+    """Mean difference in grey levels of two pictures, each averaged over the trusted pixels of a cell.
+
+    `trusted` is a mask of the pictures' pixels, of each `step`-th in either direction.
+    """
+    height, width = trusted.shape
+    cell = max(min(height, width) / CELLS, 1)
+    grid = (max(round(width / cell), 1), max(round(height / cell), 1))
+    mask = trusted.astype(np.float32)
+    off = (frame[::step, ::step].astype(np.float32) - other[::step, ::step]) * mask[..., None]
+    share = cv2.resize(mask, grid, interpolation=cv2.INTER_AREA)
+    level = np.abs(cv2.resize(off, grid, interpolation=cv2.INTER_AREA)).mean(axis=2)
+    return float(level.sum(dtype=np.float64) / max(share.sum(dtype=np.float64), 1e-6))

@@ -71,7 +71,7 @@ def test_a_frame_in_another_light_is_brought_back(gain, offset, trusted):
     assert back.dtype == np.uint8
     # Rounding to grey levels is off by half of one, times the gain; the ridge draws the gain of little contrast to 1.
     assert np.abs(back.astype(int) - frame).max() <= 5
-    assert np.abs(back.astype(float) - frame).mean() < 1.2
+    assert np.abs(back.astype(float) - frame).mean() < 2.5
     np.testing.assert_allclose(back.mean(axis=(0, 1)), frame.mean(axis=(0, 1)), atol=0.3)
 
 
