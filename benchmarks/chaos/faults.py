@@ -22,7 +22,7 @@ from benchmarks.chaos.watch import Watch
 from benchmarks.processes import command_of, send
 from farm.job import JobDirectory
 from farm.plan import plan_tasks
-from farm.plan.segments import unread_tasks
+from farm.plan.reads import reads
 
 START_ATTEMPTS = 3
 """Attempts to start a cluster. Ray waits 30 seconds for its processes: too few on a busy machine."""
@@ -420,8 +420,8 @@ def damaged(pattern: str, how: Callable[[Path], None]) -> Callable[[Bench, str],
 
     def break_it(bench: Bench, name: str) -> Row:
         case = Case(bench, name, copy_of=bench.half.job)
-        unread = frames_nobody_reads(case.job)
-        paths = [path for path in sorted(case.job.glob(pattern)) if not any(task in str(path) for task in unread)]
+        frames = frames_still_read(case.job)
+        paths = [path for path in sorted(case.job.glob(pattern)) if is_still_read(path.relative_to(case.job), frames)]
         path = bench.random.choice(paths)
         case.row.when = f"half-way: {path.relative_to(case.job)}"[:42]
         how(path)
@@ -432,13 +432,29 @@ def damaged(pattern: str, how: Callable[[Path], None]) -> Callable[[Bench, str],
     return break_it
 
 
-def frames_nobody_reads(job: Path) -> set[str]:
-    """Ids of the tasks of a job that are finished, and whose readers are finished too."""
+def frames_still_read(job: Path) -> set[str]:
+    """Committed frames of a job that frames which are not committed yet are made from, as `task/number`."""
     directory = JobDirectory(str(job))
     record = directory.load_record()
     assert record is not None
     tasks = plan_tasks(record.plan)
-    return unread_tasks(record.plan, tasks, (), directory.finished_tasks(tasks))
+    committed = {task.id: set(directory.ledger(task.id)) for task in tasks}
+    return {
+        f"{name}/{other:06d}"
+        for task in tasks
+        for frame in task.frames
+        if frame not in committed[task.id]
+        for name, other in reads(record.plan, record.spec, task, frame)
+        if other in committed[name]
+    }
+
+
+def is_still_read(path: Path, frames: set[str]) -> bool:
+    """Whether the rest of a render reads this file, given by its path in the job, where it reads those `frames`."""
+    folder, name = path.parts[0], "/".join(path.with_suffix("").parts[1:])
+    if folder == "frames":
+        return name in frames
+    return folder != "ledger" or any(frame.startswith(f"{name}/") for frame in frames)
 
 
 def damaged_segment(bench: Bench, name: str) -> Row:
