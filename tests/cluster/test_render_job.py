@@ -120,13 +120,7 @@ def test_a_killed_actor_costs_nothing_but_time(clip, style, tmp_path, reference,
             super().__init__(*arguments, **options)
             pools.append(self)
 
-    class RecordedWatchdog(Watchdog):
-        def frame(self, *arguments, **options):
-            super().frame(*arguments, **options)
-            told.set()
-
     monkeypatch.setattr("farm.cluster.pool.WorkerPool", RecordedPool)
-    monkeypatch.setattr("farm.cluster.driver.Watchdog", RecordedWatchdog)
 
     def kill_in_the_middle_of_a_chunk() -> None:
         while not killed:
