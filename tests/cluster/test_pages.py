@@ -123,5 +123,6 @@ def test_the_actors_are_named_by_what_they_render(page, job):
     open_page(page, f"{job['dashboard']}/#/actors", "RenderWorker")
     page.screenshot(path=PICTURES / "actors.png", full_page=True)
     text = page.locator("body").inner_text()
-    assert "street worker-1" in text
-    assert "render street worker-1" in text
+    # Ended actors come after those of the job that ended last, and on a second page.
+    assert re.search(r"\b(street|film) worker-1\b", text)
+    assert re.search(r"render\s+(street|film)\s+worker-1\b", text)
