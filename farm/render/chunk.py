@@ -335,7 +335,9 @@ class ChunkRenderer:
         content = self.source(frame)
         if not others or self.spec.flow_dir or same_light(content, self.source(others[0])):
             return others
-        nearby = relay_reads(self.plan, range(2, SEARCHED + 1), chunk, frame)
+        # Where storage is spared, frames from farther back than the plan looks may be gone.
+        reach = min(SEARCHED, self.plan.look_back) if self.record.save_storage else SEARCHED
+        nearby = relay_reads(self.plan, range(2, reach + 1), chunk, frame)
         alike = next((other for other in nearby if same_light(content, self.source(other))), others[0])
         return sorted({*others, alike}, key=lambda other: abs(frame - other))
 

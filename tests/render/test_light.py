@@ -152,11 +152,15 @@ def test_paint_after_a_change_of_light_is_what_it_would_be_without(style, tmp_pa
 
 
 @pytest.mark.media
-def test_a_frame_after_a_flash_is_tied_to_the_one_before_it(style, tmp_path):
+def test_a_frame_after_a_flash_is_tied_to_the_one_before_it(style, tmp_path, monkeypatch):
     _, renderer = render_film(tmp_path / "lit", style, FLASH, passes=1, long_term=[])
     chunk, painted = renderer.plan.chunks[0], np.zeros((SIDE, SIDE, 3), np.uint8)
     before = {frame: renderer.frames_before(frame, chunk) for frame in (3, 4, 5, 6, 7)}
     assert before == {3: [2], 4: [3], 5: [4], 6: [5, 3], 7: [6]}
+    spared = renderer.record.model_copy(update={"save_storage": True})
+    with monkeypatch.context() as patch:
+        patch.setattr(renderer, "record", spared)
+        assert renderer.frames_before(6, chunk) == [5], "frame 3 may be given up by then"
     flash, same = (renderer.carried(6, other, painted, follow=1).tie.weight for other in (5, 3))
     assert flash.max() < 0.5
     assert flash.mean() < 0.1
