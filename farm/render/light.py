@@ -52,11 +52,7 @@ def lit_alike(frame: np.ndarray, other: np.ndarray) -> np.ndarray:
     They are compared in means over cells. 1 up to a difference of ALIKE grey levels, 0 from UNLIKE on.
     """
     height, width = frame.shape[:2]
-    cell = max(min(height, width) / CELLS, 1)
-    grid = (max(round(width / cell), 1), max(round(height / cell), 1))
-    frame_cells, other_cells = (
-        cv2.resize(np.asarray(picture, np.float32), grid, interpolation=cv2.INTER_AREA) for picture in (frame, other)
-    )
+    frame_cells, other_cells = (_cell_means(np.asarray(picture, np.float32)) for picture in (frame, other))
     level = np.abs(frame_cells - other_cells).mean(axis=2)
     alike = np.clip((UNLIKE - level) / (UNLIKE - ALIKE), 0, 1)
     weight: np.ndarray = cv2.resize(alike, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -111,11 +107,16 @@ def _light_between(frame: np.ndarray, other: np.ndarray, trusted: np.ndarray, st
 
     `trusted` is a mask of the pictures' pixels, of each `step`-th in either direction.
     """
-    height, width = trusted.shape
-    cell = max(min(height, width) / CELLS, 1)
-    grid = (max(round(width / cell), 1), max(round(height / cell), 1))
     mask = trusted.astype(np.float32)
     off = (frame[::step, ::step].astype(np.float32) - other[::step, ::step]) * mask[..., None]
-    share = cv2.resize(mask, grid, interpolation=cv2.INTER_AREA)
-    level = np.abs(cv2.resize(off, grid, interpolation=cv2.INTER_AREA)).mean(axis=2)
-    return float(level.sum(dtype=np.float64) / max(share.sum(dtype=np.float64), 1e-6))
+    level = np.abs(_cell_means(off)).mean(axis=2)
+    return float(level.sum(dtype=np.float64) / max(_cell_means(mask).sum(dtype=np.float64), 1e-6))
+
+
+def _cell_means(picture: np.ndarray) -> np.ndarray:
+    """Means of a float32 picture, (H, W) or (H, W, 3), over square cells, CELLS along its shorter side."""
+    height, width = picture.shape[:2]
+    cell = max(min(height, width) / CELLS, 1)
+    grid = (max(round(width / cell), 1), max(round(height / cell), 1))
+    means: np.ndarray = cv2.resize(picture, grid, interpolation=cv2.INTER_AREA)
+    return means
