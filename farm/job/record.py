@@ -49,6 +49,7 @@ class FrameRecord(Model):
     frame: int
     sha256: str
     steps: int = 0
+    work: float = 0.0
     stop: str = ""
     restarts: int = 0
     notes: tuple[str, ...] = ()

@@ -52,6 +52,7 @@ on 48 frames of 256 px: content loss of what moves, over that of stills of the s
 clip of geese and from 1.22 to 1.10 in a fast pan. Warp error over the sequential render's rises from .62 to .64 in the
 first and not in the second, but from .63 to .66 in a clip that has no need of it. 1.3 is between the two.
 """
+WARM_FIRST_STEP = 0.2
 SHOTS_KEPT = 4
 """Shots whose targets stay in memory. A worker that changes between shots soon comes back, and the targets of the usual
 layers take only 2.4 MB for each level of the frame and each set of paintings.
@@ -189,6 +190,8 @@ class ShotStyler:
         regions: Sequence[np.ndarray] = (),
         average_last: int = 1,
         warm: bool = False,
+        change: np.ndarray | None = None,
+        rest_steps: int = 0,
     ) -> StylizedFrame:
         """Paint `content` (H, W, 3) uint8 from `start` (H, W, 3) float32 in 0..255, in `steps` steps of the optimiser.
 
@@ -202,7 +205,18 @@ class ShotStyler:
         tied = [replace(tie, image=see(tie.image)) for tie in ties]
         styled = self._styled_regions(regions, self._size)
         optimizer = self._warm_optimizer if warm else self._optimizer
-        painted = optimizer.stylize(see(content), see(start), steps, tied, regions=styled, average_last=average_last)
+        if change is None or rest_steps >= steps:
+            painted = optimizer.stylize(see(content), see(start), steps, tied, regions=styled, average_last=average_last)
+        else:
+            begin, work, done = see(start), 0.0, 0
+            if rest_steps:
+                whole = optimizer.stylize(see(content), begin, rest_steps, tied, regions=styled, average_last=min(average_last,rest_steps), keep_exact=True)
+                begin, work, done = whole.exact, whole.work, whole.steps
+            painted = optimizer.stylize(
+                see(content), begin, steps - rest_steps, tied, regions=styled, average_last=average_last, change=change
+            )
+            losses = painted.losses or (whole.losses if rest_steps else {})
+            painted = replace(painted, work=painted.work + work, steps=painted.steps + done, losses=losses)
         if warm:
             painted = replace(painted, losses=_with_content_once(painted.losses))
         return self._finished(painted, content)
@@ -228,6 +242,7 @@ class ShotStyler:
         settings = replace(
             usual.settings,
             lowest_frequency=WARM_FREQUENCY,
+            first_step=WARM_FIRST_STEP,
             content_weight=WARM_CONTENT * usual.settings.content_weight,
         )
         return FrameOptimizer(usual.features, usual.targets, settings, usual.tile)
@@ -251,6 +266,8 @@ class ShotStyler:
 
 def _with_content_once(losses: dict[str, float]) -> dict[str, float]:
     """The losses of a frame whose content weighed WARM_CONTENT times as much, by the usual weight."""
+    if not losses:
+        return losses
     content = losses["content"] / WARM_CONTENT
     return {**losses, "content": content, "total": losses["total"] - losses["content"] + content}
 

@@ -76,6 +76,8 @@ SLOW_FRAME_SECONDS = 3.0
 
 Why: a report could otherwise come a whole frame later. A commit takes a hundredth of that time.
 """
+import os
+LAB = [int(x) for x in os.environ.get("LAB25", "").split(",") if x]  # relay rest, every, else; refine p2 p3 p4 p5; steps relay, refine
 COLOR_SAMPLE = 16
 """Frames of a shot whose colours stand for those of the whole shot."""
 
@@ -282,7 +284,9 @@ class ChunkRenderer:
         content, follow = self.source(frame), self.spec.follow_change
         lit = [(other, image) for other, image in earlier if same_light(content, self.source(other))]
         nearest, nearest_painted = (lit or earlier)[0]
-        ties = nearest_visible([self.carried(frame, other, image, follow).tie for other, image in earlier])
+        carried = [self.carried(frame, other, image, follow) for other, image in earlier]
+        ties = nearest_visible([one.tie for one in carried])
+        moving = carried[0].moving
         regions = self.masks.weights(frame)
         with timed("warp"):
             match, source = self.flows.match(frame, nearest), self.source(nearest)
@@ -290,7 +294,13 @@ class ChunkRenderer:
                 source = in_light_of(content, source, match)
             alike = painted_alike(content, source, nearest_painted, match.flow)
             start = warped_start(alike, ties)
-        painted = self.styler(frame).next(content, start, steps, ties, regions, warm=self._carries_paint)
+        change, rest = None, 0
+        if self._carries_paint and LAB:
+            change = moving
+            begin = self.plan.shots[self.plan.chunk_of(frame).shot].begin
+            rest = LAB[0] if abs(frame - begin) % LAB[1] == 0 else LAB[2]
+            steps = LAB[7]
+        painted = self.styler(frame).next(content, start, steps, ties, regions, warm=self._carries_paint, change=change, rest_steps=rest)
         return _with_record(frame, painted)
 
     def _refine(self, task: Task, frame: int) -> tuple[np.ndarray, FrameRecord]:
@@ -311,8 +321,14 @@ class ChunkRenderer:
                 start = keep_detail(start, detail_energy(own), MOST_KEPT)
                 if self._evens_strokes:
                     start = even_strokes(start, content, np.max([neighbour.moving for neighbour in carried], axis=0))
+        change, rest = None, 0
+        if self._carries_paint and ties and LAB:
+            change = np.max([neighbour.moving for neighbour in carried], axis=0)
+            rest = LAB[1 + task.pass_index]
+            steps = LAB[8]
         painted = self.styler(frame).next(
-            content, start, steps, ties, regions, average_last=AVERAGED_POINTS, warm=self._carries_paint
+            content, start, steps, ties, regions, average_last=AVERAGED_POINTS, warm=self._carries_paint,
+            change=change, rest_steps=rest,
         )
         return _with_record(frame, painted)
 
@@ -388,6 +404,7 @@ def _with_record(frame: int, stylized: StylizedFrame) -> tuple[np.ndarray, Frame
         frame=frame,
         sha256="",
         steps=stylized.steps,
+        work=stylized.work,
         stop=stylized.stop,
         restarts=stylized.restarts,
         notes=stylized.notes,

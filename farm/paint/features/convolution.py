@@ -20,7 +20,7 @@ from torch.nn import functional
 from farm.paint.device import packs_convolutions
 from farm.paint.features.winograd import WinogradKernel, pays
 
-_ONE = [1, 1]
+_ONE, _NONE = [1, 1], [0, 0]
 
 
 class Convolution:
@@ -50,6 +50,14 @@ class Convolution:
         if wide := self._winograd(x):
             return wide.convolve(x, self._bias, rectify=True)
         return functional.conv2d(x, self._weight, self._bias, padding=1).relu_()
+
+    def within(self, padded: Tensor) -> Tensor:
+        """The same of the inside of `padded` (1, I, H + 2, W + 2), whose outermost positions take the place of the
+        zeros: (1, O, H, W).
+        """
+        if self._turned is not None:
+            return _convolve(padded, self._weight, self._bias, "relu", _NONE)
+        return functional.conv2d(padded, self._weight, self._bias).relu_()
 
     def gradient(self, at_output: Tensor) -> Tensor:
         """The gradient by the input (1, I, H, W), from that by the convolution's output (1, O, H, W), before
@@ -85,5 +93,5 @@ def _pack(weight: Tensor) -> Tensor:
     return torch.ops.mkldnn._reorder_convolution_weight(weight, _ONE, _ONE, _ONE, 1, None)
 
 
-def _convolve(x: Tensor, packed: Tensor, bias: Tensor | None, then: str) -> Tensor:
-    return torch.ops.mkldnn._convolution_pointwise(x, packed, bias, _ONE, _ONE, _ONE, 1, then, [], "")
+def _convolve(x: Tensor, packed: Tensor, bias: Tensor | None, then: str, padding: list[int] = _ONE) -> Tensor:
+    return torch.ops.mkldnn._convolution_pointwise(x, packed, bias, padding, _ONE, _ONE, 1, then, [], "")

@@ -29,6 +29,9 @@ from farm.spec.choices import Pooling
 Look = Callable[[str, Tensor], None]
 """Takes the name of a layer and its features (1, C, H', W')."""
 
+SeeInput = Callable[[str, int, Tensor], None]
+"""Takes the name of a layer, the pixels from one position of its map to the next, and its convolution's input."""
+
 MINIMUM_SIDE = 16
 """Least side of a picture in pixels. Four poolings come before relu5_1, so nothing would be left of a smaller one."""
 
@@ -129,15 +132,42 @@ class VGGFeatures:
         with timed("backward"):
             return terms, self._backward(image, losses, steps)
 
-    def _forward(self, image: Tensor, layers: Collection[str], visit: Callable[[_Step], None]) -> None:
+    @torch.no_grad()
+    def look_at_inputs(self, image: Tensor, layers: Collection[str], see: SeeInput, look: Look) -> None:
+        """Pass what goes into each convolution to `see`, as deep as the deepest of `layers`, and these to `look`.
+
+        `see` is given the name of the convolution's layer, the pixels from one position of its map to the next, and the
+        map (1, C, H', W'). `image` is that of a call, which this raises as.
+        """
+        self._forward(
+            image, layers, lambda step: look(step.layer, step.output) if step.layer in layers else None, see
+        )
+
+    def centred(self, image: Tensor) -> Tensor:
+        """What goes into the first convolution: `image` (1, 3, H, W) without the mean, in the network's precision."""
+        return (image - self.mean).to(self.dtype, memory_format=torch.channels_last)
+
+    def convolution(self, layer: str) -> Convolution:
+        """The convolution whose ReLU is `layer`."""
+        return self._convolutions[layer]
+
+    def _forward(
+        self,
+        image: Tensor,
+        layers: Collection[str],
+        visit: Callable[[_Step], None],
+        see: SeeInput | None = None,
+    ) -> None:
         self._check(image, layers)
-        x = (image - self.mean).to(self.dtype, memory_format=torch.channels_last)
+        x = self.centred(image)
         before: _Step | None = None
         for name in self.layers[: 1 + max(self.layers.index(layer) for layer in layers)] if layers else ():
             pool = None
             if before and name[4] != before.layer[4]:
                 pool = self._pool(x)
                 x = pool.pooled
+            if see:
+                see(name, 2 ** (int(name[4]) - 1), x)
             x = self._convolutions[name](x)
             before = _Step(name, x, pool)
             visit(before)

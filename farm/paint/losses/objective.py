@@ -30,8 +30,10 @@ from farm.paint.losses.tiles import (
     tiled_features,
     tiled_losses,
 )
+from farm.paint.losses.windows import Window, WindowedLosses
 from farm.paint.tensors import image_to_tensor
 
+FIRST_STEP = 1.0
 LOSSES = ("content", "style", "temporal", "tv", "range")
 """Names of the terms of the loss, as in `farm.paint.losses.functional`."""
 
@@ -57,6 +59,8 @@ class OptimizeSettings:
     """Whether L-BFGS uses `SmoothingPreconditioner`; False is the plain algorithm of the literature."""
     lowest_frequency: float = 1 / 32
     """Cycles per pixel up to which that treats all frequencies alike."""
+    first_step: float = FIRST_STEP
+    """Root mean square of the first step of L-BFGS, in grey levels."""
     convergence: float = 1e-4
     """An optimisation stops when the loss has fallen by less than this share of itself over `window` steps."""
     window: int = 50
@@ -113,6 +117,17 @@ class Anchor:
         return cls(weight[None, None], mean, rest)
 
 
+@dataclass(frozen=True)
+class Within:
+    """Where a picture may change, and what it is elsewhere."""
+
+    picture: Tensor
+    """(1, 3, H, W) float32: what the optimisation starts from."""
+    windows: Sequence[Window]
+    inside: Tensor
+    """(1, 1, H, W) float32: 1 where the picture may change, 0 elsewhere."""
+
+
 class Objective:
     """The loss of one frame as a function of its image."""
 
@@ -130,14 +145,17 @@ class Objective:
         anchor: Anchor | None,
         guide: Guide | None = None,
         tile: int | None = None,
+        within: Within | None = None,
     ) -> None:
         """Compute the features of `content` (H, W, 3) uint8.
 
         `targets` and `guide` are those for the size of the content; without a guide, the whole picture has the style of
         `targets`. `tile` is the side in pixels of the tiles that losses are computed in, None for the picture whole.
+        With `within`, pictures are its picture outside its windows, and gradients are 0 there. It goes without tiles.
         Raises UsageError and InputError as VGGFeatures does.
         """
         self.features = features
+        self._within = within
         self._grams = targets.grams
         self._settings = settings
         self.anchor = anchor
@@ -153,7 +171,11 @@ class Objective:
             return
         maps = features(picture, content_layers)
         self._content = {name: maps[name].float() for name in maps}
-        self._losses = self._layer_losses()
+        if within is None:
+            self._losses = self._layer_losses()
+            return
+        parts, weights = self._parts_and_weights(picture)
+        self._windowed = WindowedLosses(features, within.picture, self._content, parts, weights, within.windows)
 
     def weigh(self, style: float, temporal: float) -> None:
         """Use these weights of the style and the temporal loss from the next evaluation on.
@@ -169,7 +191,10 @@ class Objective:
 
         The keys are "total" and LOSSES. Without a gradient the second value is None.
         """
-        perceptual = self._perceptual_in_tiles if self._tiles else self._perceptual
+        if self._within is not None:
+            perceptual = self._perceptual_in_windows
+        else:
+            perceptual = self._perceptual_in_tiles if self._tiles else self._perceptual
         values, gradient = perceptual(image, with_gradient)
         # These are in closed form as well, which takes less time than autograd and no second graph.
         if self.anchor is not None:
@@ -182,6 +207,8 @@ class Objective:
         self._add(values, gradient, "range", outside, outside)
         if self._settings.tv_weight:
             self._add_total_variation(values, gradient, image)
+        if gradient is not None and self._within is not None:
+            gradient.mul_(self._within.inside)
         numbers = torch.stack(list(values.values())).tolist()  # one synchronisation with the device
         return {"total": sum(numbers), **dict(zip(values, numbers, strict=True))}, gradient
 
@@ -206,14 +233,23 @@ class Objective:
 
     def _perceptual_in_tiles(self, image: Tensor, with_gradient: bool) -> tuple[dict[str, Tensor], Tensor | None]:
         values = {name: torch.zeros((), device=image.device) for name in LOSSES}
+        parts, weights = self._parts_and_weights(image)
+        tiled = tiled_losses(self.features, image, self._content, parts, weights, self._tiles, with_gradient)
+        return {**values, "content": tiled.content, "style": tiled.style}, tiled.gradient
+
+    def _perceptual_in_windows(self, image: Tensor, with_gradient: bool) -> tuple[dict[str, Tensor], Tensor | None]:
+        terms, gradient = self._windowed.evaluate(image, with_gradient)
+        return {**{name: torch.zeros((), device=image.device) for name in LOSSES}, **terms}, gradient
+
+    def _parts_and_weights(self, image: Tensor) -> tuple[dict[str, StyleParts], PerceptualWeights]:
+        """What the style losses of a picture (1, 3, H, W) aim at, and the weights of all its layers."""
         settings = self._settings
         parts = self._guide.parts(image.shape[2:]) if self._guide else self._whole_parts()
         weights = PerceptualWeights(
             {name: settings.content_weight * settings.content_layers[name] for name in self._content},
             {name: settings.style_weight * self._style_layers[name] for name in parts},
         )
-        tiled = tiled_losses(self.features, image, self._content, parts, weights, self._tiles, with_gradient)
-        return {**values, "content": tiled.content, "style": tiled.style}, tiled.gradient
+        return parts, weights
 
     def _whole_parts(self) -> dict[str, StyleParts]:
         return {name: StyleParts(self._grams[name][None]) for name in self._style_layers}

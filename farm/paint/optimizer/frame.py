@@ -26,10 +26,11 @@ from farm.errors import OptimizationError, UsageError
 from farm.paint.device import free_memory, is_out_of_memory
 from farm.paint.features.vgg import VGGFeatures
 from farm.paint.losses.guided import Guide, StyledRegion, paste
-from farm.paint.losses.objective import Anchor, Objective, OptimizeSettings, TemporalTie
+from farm.paint.losses.objective import Anchor, Objective, OptimizeSettings, TemporalTie, Within
 from farm.paint.losses.targets import StyleTargets
+from farm.paint.losses.windows import MOST_SHARE, SURROUNDINGS, Window, cover, share_of
 from farm.paint.optimizer.memory import SHORTEST_HISTORY, usable_tiles
-from farm.paint.optimizer.minimize import FIRST_STEP, LBFGS, Adam, Minimizer, SmoothingPreconditioner
+from farm.paint.optimizer.minimize import FIRST_STEP, LBFGS, Adam, Minimizer, SmoothingPreconditioner, WithinChange
 from farm.paint.stopwatch import timed
 from farm.paint.tensors import image_to_tensor, tensor_to_exact, tensor_to_image
 
@@ -73,6 +74,8 @@ class StylizedFrame:
     """Attempts that failed before this one."""
     notes: tuple[str, ...] = ()
     """Lines that the user should read, such as that memory ran out."""
+    work: float = 0.0
+    """Steps times the share of the picture that they were taken over."""
     exact: NDArray[np.float32] | None = None
     """(H, W, 3) in 0..255 before rounding, if the caller asked for it."""
 
@@ -111,12 +114,15 @@ class FrameOptimizer:
         regions: Sequence[StyledRegion] = (),
         keep_exact: bool = False,
         average_last: int = 1,
+        change: NDArray[np.float32] | None = None,
     ) -> StylizedFrame:
         """Minimise the loss from `start` in at most `iterations` steps.
 
         `content` (H, W, 3) uint8; `start` of the same shape, uint8 or float in 0..255. `regions` have styles of their
         own, or stay the content; see `farm.paint.losses.guided`. `progress` is called after every evaluation.
-        `keep_exact` keeps the image before rounding.
+        `keep_exact` keeps the image before rounding. `change` (H, W) in 0..1 says how far each pixel may change: steps
+        are taken in windows that cover it (farm.paint.losses.windows). None is everywhere. Where it is nowhere, the
+        result is the start, and no loss is computed.
 
         A step is one evaluation of loss and gradient. One more evaluation, of the loss alone, ends the frame: at the
         mean of the last `average_last` points (Polyak and Juditsky 1992), which lies in the valley that they jump
@@ -129,7 +135,14 @@ class FrameOptimizer:
         shapes += [(*region.weight.shape, 3) for region in regions]
         if any(shape != content.shape for shape in shapes):
             raise ValueError("content, start, ties and regions must have the same shape")
-        request = _Request(content, start, iterations, ties, regions, progress, keep_exact, average_last)
+        windows = None if change is None else cover(change)
+        if windows is not None and (not windows or not iterations):
+            image = image_to_tensor(start, self.features.device)
+            exact = tensor_to_exact(image) if keep_exact else None
+            return StylizedFrame(tensor_to_image(image), 0, {}, "iterations", 0, exact=exact)
+        if windows is not None and (self.tile or share_of(windows, content.shape[:2]) > MOST_SHARE):
+            windows = None
+        request = _Request(content, start, iterations, ties, regions, progress, keep_exact, average_last, windows, change)
         tile, history = self.tile, self.settings.history
         notes: list[str] = []
         while True:
@@ -157,12 +170,22 @@ class FrameOptimizer:
         guide = Guide(regions, self.targets, self.settings.style_layers, self.features.device) if regions else None
         kept = guide.kept if guide else None
         failures: list[str] = []
-        for attempt in self._attempts(content, within.history):
-            objective = Objective(attempt.features, self.targets, self.settings, content, anchor, guide, within.tile)
+        for attempt in self._attempts(content, within.history, request.change):
             begin = content if attempt.from_content else request.start
             if kept is not None:
                 begin = kept[..., None] * content + (1 - kept[..., None]) * begin
             image = image_to_tensor(begin, self.features.device)
+            where, share = None, 1.0
+            if request.windows is not None and request.change is not None and not within.tile and attempt.windowed:
+                change = torch.from_numpy(request.change)[None, None].to(self.features.device)
+                inside = torch.zeros_like(change)
+                for window in request.windows:
+                    window.of(inside).fill_(1)
+                where = Within(image, request.windows, inside * (change > 0))
+                share = share_of(request.windows, content.shape[:2])
+            objective = Objective(
+                attempt.features, self.targets, self.settings, content, anchor, guide, within.tile, where
+            )
             try:
                 outcome = self._minimize(objective, attempt.minimizer(image), request)
             except _AttemptError as error:
@@ -180,13 +203,16 @@ class FrameOptimizer:
                 stop=outcome.stop,
                 restarts=len(failures),
                 exact=exact,
+                work=round(outcome.steps * share + (SURROUNDINGS if where else 0.0), 3),
             )
         raise OptimizationError(
             f"a frame could not be optimised ({'; '.join(failures)})",
             "try --precision fp32, or lower the style and temporal weights",
         )
 
-    def _attempts(self, content: NDArray[np.uint8], history: int) -> Iterator[_Attempt]:
+    def _attempts(
+        self, content: NDArray[np.uint8], history: int, change: NDArray[np.float32] | None
+    ) -> Iterator[_Attempt]:
         """The attempts in order: as the settings say; L-BFGS in float32 with a small first step; Adam in float32, from
         the content.
         """
@@ -195,12 +221,14 @@ class FrameOptimizer:
         if settings.precondition:
             height, width = content.shape[:2]
             precondition = SmoothingPreconditioner(height, width, settings.lowest_frequency, self.features.device)
+            if change is not None:
+                precondition = WithinChange(precondition, torch.from_numpy(change).to(self.features.device))
 
-        def lbfgs(start: Tensor, first_step: float = FIRST_STEP) -> Minimizer:
+        def lbfgs(start: Tensor, first_step: float = settings.first_step) -> Minimizer:
             return LBFGS(start, history, first_step, precondition)
 
         def careful(start: Tensor) -> Minimizer:
-            return lbfgs(start, FIRST_STEP / 10)
+            return lbfgs(start, settings.first_step / 10)
 
         def adam(start: Tensor) -> Minimizer:
             return Adam(start, settings.learning_rate)
@@ -271,6 +299,8 @@ class _Request:
     progress: Callable[[StepProgress], None] | None
     keep_exact: bool
     average_last: int
+    windows: Sequence[Window] | None = None
+    change: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -295,3 +325,4 @@ class _Attempt:
     features: VGGFeatures
     minimizer: Callable[[Tensor], Minimizer]
     from_content: bool = False
+    windowed: bool = True

@@ -178,6 +178,22 @@ class SmoothingPreconditioner:
         return torch.fft.irfft2(torch.fft.rfft2(image) * self._amplitude, s=self._size)
 
 
+class WithinChange:
+    """A preconditioner M that moves each pixel as far as it may change: `D M D`, with the change on the diagonal of D.
+
+    So a picture that starts from another one stays exactly that where nothing may change, and changes softly beside it.
+    """
+
+    def __init__(self, precondition: Callable[[Tensor], Tensor], change: Tensor) -> None:
+        """`change` (H, W) float32 in 0..1."""
+        self._precondition = precondition
+        self._change = change
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """(..., H, W) float32 -> the same shape."""
+        return self._change * self._precondition(self._change * image)
+
+
 class Adam:
     """torch.optim.Adam as a Minimizer. It takes more steps to a low loss than L-BFGS, and hardly ever fails."""
 

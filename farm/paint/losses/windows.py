@@ -1,0 +1,197 @@
+"""Losses of a picture that changes within windows only: a step costs as much as the windows' share of the picture.
+
+    windows = cover(change)                       # change (H, W) in 0..1: where the picture may change
+    losses = WindowedLosses(features, start, contents, styles, weights, windows)
+    values, gradient = losses.evaluate(image)
+
+A Gram matrix is a sum over positions, and so is a content loss. What lies outside the windows is added up once, from
+the picture that the optimisation starts from; each step adds what its windows show. `farm.paint.features.windowed` says
+what is neglected: how changes inside a window change the features outside of it.
+
+>>> change = np.zeros((96, 160), np.float32)
+>>> change[40:50, 70:90] = 1
+>>> cover(change)
+[Window(top=32, bottom=64, left=64, right=96)]
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from farm.paint.features.vgg import VGGFeatures
+from farm.paint.features.windowed import WINDOW_GRID, Window, WindowedFeatures, WindowStep
+from farm.paint.losses.functional import flatten_positions, gram_sum
+from farm.paint.losses.layer_losses import positions_of
+from farm.paint.losses.tiles import PerceptualWeights, StyleParts, layer_stride
+from farm.paint.stopwatch import timed
+
+LEAST_CHANGE = 0.15
+"""Mean of the change in a cell of the grid from which on the cell lies in a window."""
+EDGE = 32
+"""Pixels that a window counts as larger by, on each axis, when it is decided whether two are better painted as one."""
+MOST_CELLS = 256
+"""Cells that a picture is cut into at most, to find the windows."""
+MOST_SHARE = 0.75
+"""Share of a picture from which on windows are not worth it: their convolutions take longer for each pixel."""
+SURROUNDINGS = 1 / 3
+"""Steps of the optimiser that looking at the surroundings once takes as long as: a step goes forward and back."""
+
+
+def cover(change: np.ndarray) -> list[Window]:
+    """Disjoint windows that cover where `change` (H, W) is, in 0..1. None where it is nowhere.
+
+    Cells of a grid count where the mean of their change is LEAST_CHANGE or more. Beginning with single cells, two
+    windows are joined as long as that makes their cost less: the area, with EDGE on each axis. The pair that gains most
+    is joined first. Windows that lie on one another are always joined.
+    """
+    height, width = change.shape
+    rows, columns = (_edges(length, _cell(height, width)) for length in (height, width))
+    sums = np.add.reduceat(np.add.reduceat(change.astype(np.float64), rows[:-1], axis=0), columns[:-1], axis=1)
+    active = sums >= LEAST_CHANGE * np.diff(rows)[:, None] * np.diff(columns)[None, :]
+    at = np.argwhere(active)
+    boxes = np.stack([rows[at[:, 0]], rows[at[:, 0] + 1], columns[at[:, 1]], columns[at[:, 1] + 1]], axis=1)
+    return sorted((Window(*box) for box in _joined(boxes).tolist()), key=lambda window: (window.top, window.left))
+
+
+def share_of(windows: Sequence[Window], size: tuple[int, int]) -> float:
+    """Share of a picture of (height, width) that the windows cover."""
+    return sum(window.area for window in windows) / (size[0] * size[1])
+
+
+def _cell(height: int, width: int) -> int:
+    """Side of the cells in pixels: a multiple of the grid of windows, such that there are MOST_CELLS or fewer."""
+    return WINDOW_GRID * max(math.ceil(math.sqrt(height * width / (WINDOW_GRID**2 * MOST_CELLS))), 1)
+
+
+def _edges(length: int, cell: int) -> np.ndarray:
+    """Edges of the cells along a side. What does not fill a cell at the end belongs to the last one."""
+    return np.array([*range(0, max(length // cell, 1) * cell, cell), length])
+
+
+def _joined(boxes: np.ndarray) -> np.ndarray:
+    """Boxes (N, 4) of integers, joined as `cover` says. Each is top, bottom, left and right."""
+    boxes = boxes.astype(np.int64)
+    while len(boxes) > 1:
+        both = np.concatenate(
+            [np.minimum(boxes[:, None, ::2], boxes[None, :, ::2]), np.maximum(boxes[:, None, 1::2], boxes[None, :, 1::2])],
+            axis=2,
+        )[..., [0, 2, 1, 3]]
+        gain = _cost(boxes)[:, None] + _cost(boxes)[None] - _cost(both)
+        within = np.minimum(boxes[:, None, 1::2], boxes[None, :, 1::2]) > np.maximum(boxes[:, None, ::2], boxes[None, :, ::2])
+        gain[within.all(axis=2)] = np.iinfo(np.int64).max
+        np.fill_diagonal(gain, 0)
+        i, j = np.unravel_index(gain.argmax(), gain.shape)
+        if gain[i, j] <= 0:
+            break
+        boxes = np.concatenate([np.delete(boxes, (i, j), axis=0), both[i, j][None]])
+    return boxes
+
+
+def _cost(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[..., 1] - boxes[..., 0] + EDGE) * (boxes[..., 3] - boxes[..., 2] + EDGE)
+
+
+class WindowedLosses:
+    """Content and style loss of a picture that is `picture` outside `windows`."""
+
+    def __init__(
+        self,
+        features: VGGFeatures,
+        picture: Tensor,
+        contents: Mapping[str, Tensor],
+        styles: Mapping[str, StyleParts],
+        weights: PerceptualWeights,
+        windows: Sequence[Window],
+    ) -> None:
+        """Look at `picture` (1, 3, H, W) float32 once. The other arguments are those of `tiles.tiled_losses`."""
+        self._contents, self._styles, self._weights = contents, styles, weights
+        self._counts: dict[str, int] = {}
+        self._outside_grams: dict[str, Tensor] = {}
+        self._outside_content: dict[str, Tensor] = {}
+        self.windows = list(windows)
+
+        def look(name: str, whole: Tensor) -> None:
+            self._counts[name] = whole.numel()
+            if name in styles:
+                inside = [self._gram(name, window, window.of(whole, layer_stride(name))) for window in windows]
+                self._outside_grams[name] = self._gram(name, None, whole) - torch.stack(inside).sum(0)
+            if name in contents:
+                squares = (whole.float() - contents[name]).square()
+                inside = [window.of(squares, layer_stride(name)).sum() for window in windows]
+                self._outside_content[name] = squares.sum() - torch.stack(inside).sum()
+
+        self._features = WindowedFeatures(features, picture, windows, {*contents, *styles}, look)
+
+    @torch.no_grad()
+    def evaluate(self, image: Tensor, with_gradient: bool = True) -> tuple[dict[str, Tensor], Tensor | None]:
+        """The weighted content and style loss of `image` (1, 3, H, W), and their gradient, 0 outside the windows."""
+        grams = dict(self._outside_grams)
+        contents = dict(self._outside_content)
+
+        def visit(index: int, step: WindowStep) -> None:
+            name, window = step.layer, self.windows[index]
+            with timed("losses"):
+                if name in self._styles:
+                    grams[name] = grams[name] + self._gram(name, window, step.output)
+                if name in self._contents:
+                    difference = step.output.float() - window.of(self._contents[name], layer_stride(name))
+                    contents[name] = contents[name] + difference.square().sum()
+                    step.remembered.append(difference)
+
+        with timed("forward"):
+            steps = self._features.forward(image, visit)
+        values = {
+            "content": sum(
+                (self._weights.content[name] / self._counts[name] * total for name, total in contents.items()),
+                torch.zeros((), device=image.device),
+            )
+        }
+        pulls, style = {}, torch.zeros((), device=image.device)
+        for name, part in self._styles.items():
+            difference = grams[name] - part.grams
+            losses = difference.square().mean((1, 2))
+            style = style + self._weights.style[name] * (
+                losses if part.masks is None else losses * part.masks.mean((1, 2))
+            ).sum()
+            pulls[name] = difference * (4 * self._weights.style[name] / (difference[0].numel() * self._counts[name]))
+        values["style"] = style
+        if not with_gradient:
+            return values, None
+
+        def add(index: int, step: WindowStep, gradient: Tensor) -> bool:
+            name = step.layer
+            with timed("losses"):
+                if name in pulls:
+                    self._add_style(name, self.windows[index], step.output, pulls[name], gradient)
+                for difference in step.remembered:
+                    factor = 2 * self._weights.content[name] / self._counts[name]
+                    gradient.add_(difference.to(gradient.dtype), alpha=factor)
+            return name in pulls or bool(step.remembered)
+
+        with timed("backward"):
+            return values, self._features.backward(image, steps, add)
+
+    def _gram(self, name: str, window: Window | None, positions: Tensor) -> Tensor:
+        """What a window, or the whole, adds to the Gram matrix of each part: (R, C, C) float32."""
+        flat = flatten_positions(positions)
+        masks = self._styles[name].masks
+        if masks is None:
+            return gram_sum(flat)[None] / self._counts[name]
+        shares = (masks if window is None else window.of(masks, layer_stride(name))).flatten(1)
+        shares = shares / masks.sum((1, 2), dtype=torch.float64)[:, None].float()
+        flat = flat.float()
+        return torch.stack([flat.t() @ (flat * share[:, None]) for share in shares]) / flat.shape[1]
+
+    def _add_style(self, name: str, window: Window, features: Tensor, pulls: Tensor, gradient: Tensor) -> None:
+        flat, sums, pulls = flatten_positions(features), positions_of(gradient), pulls.to(features.dtype)
+        masks = self._styles[name].masks
+        if masks is None:
+            sums.addmm_(flat, pulls[0])
+            return
+        for share, pull in zip(window.of(masks, layer_stride(name)).flatten(1).to(flat.dtype), pulls, strict=True):
+            sums.addmm_(flat * share[:, None], pull)
