@@ -191,7 +191,7 @@ class ShotStyler:
         average_last: int = 1,
         warm: bool = False,
         change: np.ndarray | None = None,
-        rest_steps: int = 0,
+        everywhere: int = 0,
     ) -> StylizedFrame:
         """Paint `content` (H, W, 3) uint8 from `start` (H, W, 3) float32 in 0..255, in `steps` steps of the optimiser.
 
@@ -205,18 +205,16 @@ class ShotStyler:
         tied = [replace(tie, image=see(tie.image)) for tie in ties]
         styled = self._styled_regions(regions, self._size)
         optimizer = self._warm_optimizer if warm else self._optimizer
-        if change is None or rest_steps >= steps:
-            painted = optimizer.stylize(see(content), see(start), steps, tied, regions=styled, average_last=average_last)
-        else:
-            begin, work, done = see(start), 0.0, 0
-            if rest_steps:
-                whole = optimizer.stylize(see(content), begin, rest_steps, tied, regions=styled, average_last=min(average_last,rest_steps), keep_exact=True)
-                begin, work, done = whole.exact, whole.work, whole.steps
-            painted = optimizer.stylize(
-                see(content), begin, steps - rest_steps, tied, regions=styled, average_last=average_last, change=change
-            )
-            losses = painted.losses or (whole.losses if rest_steps else {})
-            painted = replace(painted, work=painted.work + work, steps=painted.steps + done, losses=losses)
+        painted = optimizer.stylize(
+            see(content),
+            see(start),
+            steps,
+            tied,
+            regions=styled,
+            average_last=average_last,
+            change=change,
+            everywhere=everywhere,
+        )
         if warm:
             painted = replace(painted, losses=_with_content_once(painted.losses))
         return self._finished(painted, content)

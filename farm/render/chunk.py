@@ -77,7 +77,10 @@ SLOW_FRAME_SECONDS = 3.0
 Why: a report could otherwise come a whole frame later. A commit takes a hundredth of that time.
 """
 import os
-LAB = [int(x) for x in os.environ.get("LAB25", "").split(",") if x]  # relay rest, every, else; refine p2 p3 p4 p5; steps relay, refine
+
+LAB = [
+    int(x) for x in os.environ.get("LAB25", "").split(",") if x
+]  # relay rest, every, else; refine p2 p3 p4 p5; steps relay, refine
 COLOR_SAMPLE = 16
 """Frames of a shot whose colours stand for those of the whole shot."""
 
@@ -300,7 +303,9 @@ class ChunkRenderer:
             begin = self.plan.shots[self.plan.chunk_of(frame).shot].begin
             rest = LAB[0] if abs(frame - begin) % LAB[1] == 0 else LAB[2]
             steps = LAB[7]
-        painted = self.styler(frame).next(content, start, steps, ties, regions, warm=self._carries_paint, change=change, rest_steps=rest)
+        painted = self.styler(frame).next(
+            content, start, steps, ties, regions, warm=self._carries_paint, change=change, everywhere=rest
+        )
         return _with_record(frame, painted)
 
     def _refine(self, task: Task, frame: int) -> tuple[np.ndarray, FrameRecord]:
@@ -327,8 +332,15 @@ class ChunkRenderer:
             rest = LAB[1 + task.pass_index]
             steps = LAB[8]
         painted = self.styler(frame).next(
-            content, start, steps, ties, regions, average_last=AVERAGED_POINTS, warm=self._carries_paint,
-            change=change, rest_steps=rest,
+            content,
+            start,
+            steps,
+            ties,
+            regions,
+            average_last=AVERAGED_POINTS,
+            warm=self._carries_paint,
+            change=change,
+            everywhere=rest,
         )
         return _with_record(frame, painted)
 

@@ -139,9 +139,7 @@ class VGGFeatures:
         `see` is given the name of the convolution's layer, the pixels from one position of its map to the next, and the
         map (1, C, H', W'). `image` is that of a call, which this raises as.
         """
-        self._forward(
-            image, layers, lambda step: look(step.layer, step.output) if step.layer in layers else None, see
-        )
+        self._forward(image, layers, lambda step: look(step.layer, step.output) if step.layer in layers else None, see)
 
     def centred(self, image: Tensor) -> Tensor:
         """What goes into the first convolution: `image` (1, 3, H, W) without the mean, in the network's precision."""

@@ -44,18 +44,46 @@ class Window:
 
     def of(self, feature_map: Tensor, stride: int = 1) -> Tensor:
         """The window in a map (..., H', W') of the whole picture, whose positions are `stride` pixels apart: a view."""
-        return feature_map[
-            ..., self.top // stride : self.bottom // stride, self.left // stride : self.right // stride
-        ]
+        return feature_map[..., self.top // stride : self.bottom // stride, self.left // stride : self.right // stride]
 
-    def with_surroundings(self, feature_map: Tensor, stride: int) -> Tensor:
-        """A copy of the window in such a map (1, C, H', W') with one position around it, 0 beyond the map."""
-        height, width = feature_map.shape[2:]
-        top, bottom = self.top // stride - 1, self.bottom // stride + 1
-        left, right = self.left // stride - 1, self.right // stride + 1
-        inside = feature_map[..., max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
-        beyond = (max(-left, 0), max(right - width, 0), max(-top, 0), max(bottom - height, 0))
-        return functional.pad(inside, beyond).clone(memory_format=torch.channels_last)
+
+class _Surroundings:
+    """What a convolution sees one position beyond a window: 0 beyond the picture."""
+
+    def __init__(self, window: Window, whole: Tensor, stride: int) -> None:
+        """`whole` (1, C, H', W') is the convolution's input, of the whole picture."""
+        rows, columns = whole.shape[2:]
+        top, bottom = window.top // stride, window.bottom // stride
+        left, right = window.left // stride, window.right // stride
+        wide = slice(max(left - 1, 0), min(right + 1, columns))
+        beside = (int(left == 0), int(right == columns))
+
+        def row(at: int) -> Tensor:
+            if not 0 <= at < rows:
+                return whole.new_zeros((1, whole.shape[1], right - left + 2))
+            return functional.pad(whole[:, :, at, wide], beside)
+
+        def column(at: int) -> Tensor:
+            if not 0 <= at < columns:
+                return whole.new_zeros((1, whole.shape[1], bottom - top))
+            return whole[:, :, top:bottom, at].clone()
+
+        self._above, self._below = row(top - 1), row(bottom)
+        self._left, self._right = column(left - 1), column(right)
+
+    def around(self, inside: Tensor) -> Tensor:
+        """`inside` (1, C, h, w) with one position around it: (1, C, h + 2, w + 2)."""
+        _, channels, height, width = inside.shape
+        padded = torch.empty(
+            (1, channels, height + 2, width + 2),
+            dtype=inside.dtype,
+            device=inside.device,
+            memory_format=torch.channels_last,
+        )
+        padded[:, :, 1:-1, 1:-1] = inside
+        padded[:, :, 0], padded[:, :, -1] = self._above, self._below
+        padded[:, :, 1:-1, 0], padded[:, :, 1:-1, -1] = self._left, self._right
+        return padded
 
 
 @dataclass
@@ -89,11 +117,11 @@ class WindowedFeatures:
         self._features = features
         self.windows = list(windows)
         self._layers = features.layers[: 1 + max(features.layers.index(layer) for layer in layers)]
-        self._inputs: list[dict[str, Tensor]] = [{} for _ in windows]
+        self._around: list[dict[str, _Surroundings]] = [{} for _ in windows]
 
         def keep(layer: str, stride: int, seen: Tensor) -> None:
-            for window, inputs in zip(self.windows, self._inputs, strict=True):
-                inputs[layer] = window.with_surroundings(seen, stride)
+            for window, around in zip(self.windows, self._around, strict=True):
+                around[layer] = _Surroundings(window, seen, stride)
 
         with timed("forward"):
             features.look_at_inputs(picture, layers, keep, look)
@@ -105,7 +133,7 @@ class WindowedFeatures:
         """
         steps = []
         pool_of = pool_kind(self._features.pooling)
-        for index, (window, inputs) in enumerate(zip(self.windows, self._inputs, strict=True)):
+        for index, (window, around) in enumerate(zip(self.windows, self._around, strict=True)):
             x = self._features.centred(window.of(image))
             mine: list[WindowStep] = []
             for layer in self._layers:
@@ -113,9 +141,7 @@ class WindowedFeatures:
                 if mine and layer[4] != mine[-1].layer[4]:
                     pool = pool_of(x)
                     x = pool.pooled
-                padded = inputs[layer]
-                padded[..., 1:-1, 1:-1].copy_(x)
-                x = self._features.convolution(layer).within(padded)
+                x = self._features.convolution(layer).within(around[layer].around(x))
                 mine.append(WindowStep(layer, x, pool))
                 visit(index, mine[-1])
             steps.append(mine)

@@ -30,10 +30,9 @@ from farm.paint.losses.tiles import (
     tiled_features,
     tiled_losses,
 )
-from farm.paint.losses.windows import Window, WindowedLosses
+from farm.paint.losses.windows import Window, WindowedLosses, content_in_windows
 from farm.paint.tensors import image_to_tensor
 
-FIRST_STEP = 1.0
 LOSSES = ("content", "style", "temporal", "tv", "range")
 """Names of the terms of the loss, as in `farm.paint.losses.functional`."""
 
@@ -59,8 +58,8 @@ class OptimizeSettings:
     """Whether L-BFGS uses `SmoothingPreconditioner`; False is the plain algorithm of the literature."""
     lowest_frequency: float = 1 / 32
     """Cycles per pixel up to which that treats all frequencies alike."""
-    first_step: float = FIRST_STEP
-    """Root mean square of the first step of L-BFGS, in grey levels."""
+    first_step: float = 1.0
+    """Root mean square of the first step of L-BFGS, in grey levels. It is small, because no curvature is known yet."""
     convergence: float = 1e-4
     """An optimisation stops when the loss has fallen by less than this share of itself over `window` steps."""
     window: int = 50
@@ -117,17 +116,6 @@ class Anchor:
         return cls(weight[None, None], mean, rest)
 
 
-@dataclass(frozen=True)
-class Within:
-    """Where a picture may change, and what it is elsewhere."""
-
-    picture: Tensor
-    """(1, 3, H, W) float32: what the optimisation starts from."""
-    windows: Sequence[Window]
-    inside: Tensor
-    """(1, 1, H, W) float32: 1 where the picture may change, 0 elsewhere."""
-
-
 class Objective:
     """The loss of one frame as a function of its image."""
 
@@ -145,17 +133,18 @@ class Objective:
         anchor: Anchor | None,
         guide: Guide | None = None,
         tile: int | None = None,
-        within: Within | None = None,
+        windows: Sequence[Window] | None = None,
     ) -> None:
         """Compute the features of `content` (H, W, 3) uint8.
 
         `targets` and `guide` are those for the size of the content; without a guide, the whole picture has the style of
         `targets`. `tile` is the side in pixels of the tiles that losses are computed in, None for the picture whole.
-        With `within`, pictures are its picture outside its windows, and gradients are 0 there. It goes without tiles.
+        With `windows` the content is only looked at there: `narrow` must be called before pictures are evaluated.
         Raises UsageError and InputError as VGGFeatures does.
         """
         self.features = features
-        self._within = within
+        self._inside: Tensor | None = None
+        self._windowed: WindowedLosses | None = None
         self._grams = targets.grams
         self._settings = settings
         self.anchor = anchor
@@ -169,13 +158,21 @@ class Objective:
         if self._tiles:
             self._content = tiled_features(features, picture, content_layers, self._tiles)
             return
+        if windows is not None:
+            self._content = content_in_windows(features, picture, content_layers, windows)
+            return
         maps = features(picture, content_layers)
         self._content = {name: maps[name].float() for name in maps}
-        if within is None:
-            self._losses = self._layer_losses()
-            return
+        self._losses = self._layer_losses()
+
+    def narrow(self, picture: Tensor, windows: Sequence[Window], inside: Tensor) -> None:
+        """From now on, pictures are `picture` (1, 3, H, W) float32 outside `windows`, and gradients are 0 there.
+
+        They are also 0 where `inside` (H, W) is False. It goes without tiles.
+        """
         parts, weights = self._parts_and_weights(picture)
-        self._windowed = WindowedLosses(features, within.picture, self._content, parts, weights, within.windows)
+        self._windowed = WindowedLosses(self.features, picture, self._content, parts, weights, windows)
+        self._inside = inside
 
     def weigh(self, style: float, temporal: float) -> None:
         """Use these weights of the style and the temporal loss from the next evaluation on.
@@ -191,11 +188,12 @@ class Objective:
 
         The keys are "total" and LOSSES. Without a gradient the second value is None.
         """
-        if self._within is not None:
-            perceptual = self._perceptual_in_windows
+        if self._windowed is not None:
+            values, gradient = self._windowed.evaluate(image, with_gradient)
+            values = {**{name: torch.zeros((), device=image.device) for name in LOSSES}, **values}
         else:
             perceptual = self._perceptual_in_tiles if self._tiles else self._perceptual
-        values, gradient = perceptual(image, with_gradient)
+            values, gradient = perceptual(image, with_gradient)
         # These are in closed form as well, which takes less time than autograd and no second graph.
         if self.anchor is not None:
             difference = image - self.anchor.mean
@@ -207,8 +205,8 @@ class Objective:
         self._add(values, gradient, "range", outside, outside)
         if self._settings.tv_weight:
             self._add_total_variation(values, gradient, image)
-        if gradient is not None and self._within is not None:
-            gradient.mul_(self._within.inside)
+        if gradient is not None and self._inside is not None:
+            gradient.mul_(self._inside)
         numbers = torch.stack(list(values.values())).tolist()  # one synchronisation with the device
         return {"total": sum(numbers), **dict(zip(values, numbers, strict=True))}, gradient
 
@@ -236,10 +234,6 @@ class Objective:
         parts, weights = self._parts_and_weights(image)
         tiled = tiled_losses(self.features, image, self._content, parts, weights, self._tiles, with_gradient)
         return {**values, "content": tiled.content, "style": tiled.style}, tiled.gradient
-
-    def _perceptual_in_windows(self, image: Tensor, with_gradient: bool) -> tuple[dict[str, Tensor], Tensor | None]:
-        terms, gradient = self._windowed.evaluate(image, with_gradient)
-        return {**{name: torch.zeros((), device=image.device) for name in LOSSES}, **terms}, gradient
 
     def _parts_and_weights(self, image: Tensor) -> tuple[dict[str, StyleParts], PerceptualWeights]:
         """What the style losses of a picture (1, 3, H, W) aim at, and the weights of all its layers."""

@@ -177,7 +177,7 @@ def tiled_features(
             stride = layer_stride(name)
             if name not in whole_maps:
                 shape = (1, feature_map.shape[1], height // stride, width // stride)
-                whole_maps[name] = torch.empty(shape, device=image.device)
+                whole_maps[name] = torch.zeros(shape, device=image.device)
             tile.of_whole(whole_maps[name], stride).copy_(tile.core(feature_map, stride))
     return whole_maps
 

@@ -17,7 +17,7 @@ what is neglected: how changes inside a window change the features outside of it
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -27,7 +27,16 @@ from farm.paint.features.vgg import VGGFeatures
 from farm.paint.features.windowed import WINDOW_GRID, Window, WindowedFeatures, WindowStep
 from farm.paint.losses.functional import flatten_positions, gram_sum
 from farm.paint.losses.layer_losses import positions_of
-from farm.paint.losses.tiles import PerceptualWeights, StyleParts, layer_stride
+from farm.paint.losses.tiles import (
+    PerceptualWeights,
+    Reach,
+    Span,
+    StyleParts,
+    Tile,
+    layer_stride,
+    network_reach,
+    tiled_features,
+)
 from farm.paint.stopwatch import timed
 
 LEAST_CHANGE = 0.15
@@ -77,13 +86,12 @@ def _joined(boxes: np.ndarray) -> np.ndarray:
     """Boxes (N, 4) of integers, joined as `cover` says. Each is top, bottom, left and right."""
     boxes = boxes.astype(np.int64)
     while len(boxes) > 1:
-        both = np.concatenate(
-            [np.minimum(boxes[:, None, ::2], boxes[None, :, ::2]), np.maximum(boxes[:, None, 1::2], boxes[None, :, 1::2])],
-            axis=2,
-        )[..., [0, 2, 1, 3]]
-        gain = _cost(boxes)[:, None] + _cost(boxes)[None] - _cost(both)
-        within = np.minimum(boxes[:, None, 1::2], boxes[None, :, 1::2]) > np.maximum(boxes[:, None, ::2], boxes[None, :, ::2])
-        gain[within.all(axis=2)] = np.iinfo(np.int64).max
+        one, other = boxes[:, None], boxes[None]
+        first, last = np.minimum(one, other), np.maximum(one, other)
+        both = np.stack([first[..., 0], last[..., 1], first[..., 2], last[..., 3]], axis=-1)
+        gain = _cost(one) + _cost(other) - _cost(both)
+        overlap = (first[..., 1] > last[..., 0]) & (first[..., 3] > last[..., 2])
+        gain[overlap] = np.iinfo(np.int64).max
         np.fill_diagonal(gain, 0)
         i, j = np.unravel_index(gain.argmax(), gain.shape)
         if gain[i, j] <= 0:
@@ -94,6 +102,30 @@ def _joined(boxes: np.ndarray) -> np.ndarray:
 
 def _cost(boxes: np.ndarray) -> np.ndarray:
     return (boxes[..., 1] - boxes[..., 0] + EDGE) * (boxes[..., 3] - boxes[..., 2] + EDGE)
+
+
+def content_in_windows(
+    features: VGGFeatures, picture: Tensor, layers: Collection[str], windows: Sequence[Window]
+) -> dict[str, Tensor]:
+    """`features(picture, layers)` of `picture` (1, 3, H, W), in float32, right within the windows and 0 elsewhere.
+
+    Each window is looked at with a halo as wide as the deepest layer sees. Where that would be most of the picture, all
+    of it is right.
+    """
+    height, width = picture.shape[2:]
+    reach = network_reach(features.layers, layers)
+    tiles = [
+        Tile(_with_halo(window.top, window.bottom, height, reach), _with_halo(window.left, window.right, width, reach))
+        for window in windows
+    ]
+    if sum(tile.seen(picture).numel() for tile in tiles) < MOST_SHARE * picture.numel():
+        return tiled_features(features, picture, layers, tiles)
+    maps = features(picture, layers)
+    return {name: maps[name].float() for name in maps}
+
+
+def _with_halo(start: int, stop: int, length: int, reach: Reach) -> Span:
+    return Span(start, stop, max(0, start - reach.halo), min(length, stop + reach.halo))
 
 
 class WindowedLosses:
@@ -155,9 +187,10 @@ class WindowedLosses:
         for name, part in self._styles.items():
             difference = grams[name] - part.grams
             losses = difference.square().mean((1, 2))
-            style = style + self._weights.style[name] * (
-                losses if part.masks is None else losses * part.masks.mean((1, 2))
-            ).sum()
+            style = (
+                style
+                + self._weights.style[name] * (losses if part.masks is None else losses * part.masks.mean((1, 2))).sum()
+            )
             pulls[name] = difference * (4 * self._weights.style[name] / (difference[0].numel() * self._counts[name]))
         values["style"] = style
         if not with_gradient:

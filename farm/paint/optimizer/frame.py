@@ -26,11 +26,11 @@ from farm.errors import OptimizationError, UsageError
 from farm.paint.device import free_memory, is_out_of_memory
 from farm.paint.features.vgg import VGGFeatures
 from farm.paint.losses.guided import Guide, StyledRegion, paste
-from farm.paint.losses.objective import Anchor, Objective, OptimizeSettings, TemporalTie, Within
+from farm.paint.losses.objective import Anchor, Objective, OptimizeSettings, TemporalTie
 from farm.paint.losses.targets import StyleTargets
 from farm.paint.losses.windows import MOST_SHARE, SURROUNDINGS, Window, cover, share_of
 from farm.paint.optimizer.memory import SHORTEST_HISTORY, usable_tiles
-from farm.paint.optimizer.minimize import FIRST_STEP, LBFGS, Adam, Minimizer, SmoothingPreconditioner, WithinChange
+from farm.paint.optimizer.minimize import LBFGS, Adam, Minimizer, SmoothingPreconditioner, WithinChange
 from farm.paint.stopwatch import timed
 from farm.paint.tensors import image_to_tensor, tensor_to_exact, tensor_to_image
 
@@ -115,14 +115,18 @@ class FrameOptimizer:
         keep_exact: bool = False,
         average_last: int = 1,
         change: NDArray[np.float32] | None = None,
+        everywhere: int = 0,
     ) -> StylizedFrame:
         """Minimise the loss from `start` in at most `iterations` steps.
 
         `content` (H, W, 3) uint8; `start` of the same shape, uint8 or float in 0..255. `regions` have styles of their
         own, or stay the content; see `farm.paint.losses.guided`. `progress` is called after every evaluation.
-        `keep_exact` keeps the image before rounding. `change` (H, W) in 0..1 says how far each pixel may change: steps
-        are taken in windows that cover it (farm.paint.losses.windows). None is everywhere. Where it is nowhere, the
-        result is the start, and no loss is computed.
+        `keep_exact` keeps the image before rounding.
+
+        `change` (H, W) in 0..1 says how far each pixel may change; None is everywhere. The first `everywhere` steps are
+        taken over the whole picture, and the others in windows that cover the change (farm.paint.losses.windows). Where
+        it is nowhere, they are not taken, and without any step the result is the start, and no loss is computed. The
+        losses of steps in windows alone lack "content" and "total". In tiles, all steps are over the whole picture.
 
         A step is one evaluation of loss and gradient. One more evaluation, of the loss alone, ends the frame: at the
         mean of the last `average_last` points (Polyak and Juditsky 1992), which lies in the valley that they jump
@@ -135,14 +139,12 @@ class FrameOptimizer:
         shapes += [(*region.weight.shape, 3) for region in regions]
         if any(shape != content.shape for shape in shapes):
             raise ValueError("content, start, ties and regions must have the same shape")
-        windows = None if change is None else cover(change)
-        if windows is not None and (not windows or not iterations):
-            image = image_to_tensor(start, self.features.device)
-            exact = tensor_to_exact(image) if keep_exact else None
-            return StylizedFrame(tensor_to_image(image), 0, {}, "iterations", 0, exact=exact)
-        if windows is not None and (self.tile or share_of(windows, content.shape[:2]) > MOST_SHARE):
-            windows = None
-        request = _Request(content, start, iterations, ties, regions, progress, keep_exact, average_last, windows, change)
+        windowed = self._windowed(change, content.shape[:2], iterations, everywhere)
+        if windowed is not None and not windowed.windows:
+            if not (iterations := min(everywhere, iterations)):
+                return _as_it_is(start, keep_exact)
+            windowed = None
+        request = _Request(content, start, iterations, ties, regions, progress, keep_exact, average_last, windowed)
         tile, history = self.tile, self.settings.history
         notes: list[str] = []
         while True:
@@ -164,30 +166,39 @@ class FrameOptimizer:
             tile, history = smaller[0], max(history // 2, min(history, SHORTEST_HISTORY))
             notes.append(f"memory ran out {before}; painted again in tiles of {tile} pixels")
 
+    def _windowed(
+        self, change: NDArray[np.float32] | None, size: tuple[int, int], iterations: int, everywhere: int
+    ) -> _Windowed | None:
+        """The windows of a frame of `size` (height, width). None where all steps are to be over the whole picture."""
+        if change is None or everywhere >= iterations:
+            return None
+        windows = cover(change)
+        share = share_of(windows, size)
+        if share > MOST_SHARE or (self.tile and windows):
+            return None
+        inside = np.zeros(size, np.float32)
+        for window in windows:
+            inside[window.top : window.bottom, window.left : window.right] = 1
+        return _Windowed(windows, inside * change, share, everywhere)
+
     def _stylize(self, request: _Request, within: _Within) -> StylizedFrame:
         content, regions = request.content, request.regions
         anchor = Anchor.of(request.ties, self.features.device) if request.ties else None
         guide = Guide(regions, self.targets, self.settings.style_layers, self.features.device) if regions else None
         kept = guide.kept if guide else None
         failures: list[str] = []
-        for attempt in self._attempts(content, within.history, request.change):
+        for attempt in self._attempts(content, within.history):
+            windowed = request.windowed if attempt.in_windows and not within.tile else None
             begin = content if attempt.from_content else request.start
             if kept is not None:
                 begin = kept[..., None] * content + (1 - kept[..., None]) * begin
             image = image_to_tensor(begin, self.features.device)
-            where, share = None, 1.0
-            if request.windows is not None and request.change is not None and not within.tile and attempt.windowed:
-                change = torch.from_numpy(request.change)[None, None].to(self.features.device)
-                inside = torch.zeros_like(change)
-                for window in request.windows:
-                    window.of(inside).fill_(1)
-                where = Within(image, request.windows, inside * (change > 0))
-                share = share_of(request.windows, content.shape[:2])
+            alone = windowed.windows if windowed and not windowed.everywhere else None
             objective = Objective(
-                attempt.features, self.targets, self.settings, content, anchor, guide, within.tile, where
+                attempt.features, self.targets, self.settings, content, anchor, guide, within.tile, alone
             )
             try:
-                outcome = self._minimize(objective, attempt.minimizer(image), request)
+                outcome = self._minimize_in_turn(objective, attempt, image, request, windowed)
             except _AttemptError as error:
                 failures.append(f"{attempt.name}: {error}")
                 continue
@@ -203,43 +214,62 @@ class FrameOptimizer:
                 stop=outcome.stop,
                 restarts=len(failures),
                 exact=exact,
-                work=round(outcome.steps * share + (SURROUNDINGS if where else 0.0), 3),
+                work=round(outcome.work, 3),
             )
         raise OptimizationError(
             f"a frame could not be optimised ({'; '.join(failures)})",
             "try --precision fp32, or lower the style and temporal weights",
         )
 
-    def _attempts(
-        self, content: NDArray[np.uint8], history: int, change: NDArray[np.float32] | None
-    ) -> Iterator[_Attempt]:
+    def _minimize_in_turn(
+        self, objective: Objective, attempt: _Attempt, image: Tensor, request: _Request, windowed: _Windowed | None
+    ) -> _Outcome:
+        """Steps over the whole picture, and then those in windows."""
+        if windowed is None:
+            outcome = self._minimize(objective, attempt.minimizer(image, None), request, request.iterations)
+            return replace(outcome, work=float(outcome.steps))
+        before = _Outcome(image, 0, {}, "iterations")
+        if windowed.everywhere:
+            before = self._minimize(objective, attempt.minimizer(image, None), request, windowed.everywhere)
+            image = before.image
+        change = torch.from_numpy(windowed.change).to(self.features.device)
+        objective.narrow(image, windowed.windows, change > 0)
+        left = request.iterations - windowed.everywhere
+        outcome = self._minimize(objective, attempt.minimizer(image, change), request, left)
+        losses = dict(outcome.losses)
+        if not windowed.everywhere:
+            # Content is known within the windows alone.
+            losses = {name: loss for name, loss in losses.items() if name not in ("content", "total")}
+        work = before.steps + SURROUNDINGS + windowed.share * outcome.steps
+        return replace(outcome, steps=before.steps + outcome.steps, losses=losses, work=work)
+
+    def _attempts(self, content: NDArray[np.uint8], history: int) -> Iterator[_Attempt]:
         """The attempts in order: as the settings say; L-BFGS in float32 with a small first step; Adam in float32, from
         the content.
         """
         settings = self.settings
-        precondition = None
+        smoothing = None
         if settings.precondition:
             height, width = content.shape[:2]
-            precondition = SmoothingPreconditioner(height, width, settings.lowest_frequency, self.features.device)
-            if change is not None:
-                precondition = WithinChange(precondition, torch.from_numpy(change).to(self.features.device))
+            smoothing = SmoothingPreconditioner(height, width, settings.lowest_frequency, self.features.device)
 
-        def lbfgs(start: Tensor, first_step: float = settings.first_step) -> Minimizer:
+        def lbfgs(start: Tensor, change: Tensor | None, first_step: float = settings.first_step) -> Minimizer:
+            precondition = smoothing if change is None else WithinChange(change, smoothing)
             return LBFGS(start, history, first_step, precondition)
 
-        def careful(start: Tensor) -> Minimizer:
-            return lbfgs(start, settings.first_step / 10)
+        def careful(start: Tensor, change: Tensor | None) -> Minimizer:
+            return lbfgs(start, change, settings.first_step / 10)
 
-        def adam(start: Tensor) -> Minimizer:
+        def adam(start: Tensor, change: Tensor | None) -> Minimizer:
             return Adam(start, settings.learning_rate)
 
         yield _Attempt(settings.optimizer, self.features, lbfgs if settings.optimizer == "lbfgs" else adam)
         exact = self.features.with_dtype(torch.float32)  # only now, because it copies the network
-        yield _Attempt("lbfgs in float32, small first step", exact, careful)
-        yield _Attempt("adam in float32, from the content", exact, adam, from_content=True)
+        yield _Attempt("lbfgs in float32, small first step", exact, careful, in_windows=False)
+        yield _Attempt("adam in float32, from the content", exact, adam, from_content=True, in_windows=False)
 
-    def _minimize(self, objective: Objective, minimizer: Minimizer, request: _Request) -> _Outcome:
-        settings, iterations, average_last = self.settings, request.iterations, request.average_last
+    def _minimize(self, objective: Objective, minimizer: Minimizer, request: _Request, iterations: int) -> _Outcome:
+        settings, average_last = self.settings, request.average_last
         best = _Outcome(minimizer.point, 0, {"total": math.inf}, "iterations")
         lowest: deque[float] = deque(maxlen=settings.window + 1)
         latest: deque[Tensor] = deque(maxlen=average_last)
@@ -283,6 +313,14 @@ class FrameOptimizer:
         return replace(best, steps=steps, stop=stop)
 
 
+def _as_it_is(start: NDArray[Any], keep_exact: bool) -> StylizedFrame:
+    """The start as a result of no step."""
+    image = image_to_tensor(start, "cpu")
+    return StylizedFrame(
+        tensor_to_image(image), 0, {}, "iterations", 0, exact=tensor_to_exact(image) if keep_exact else None
+    )
+
+
 class _AttemptError(Exception):
     """An attempt failed: its image must not be returned."""
 
@@ -299,8 +337,19 @@ class _Request:
     progress: Callable[[StepProgress], None] | None
     keep_exact: bool
     average_last: int
-    windows: Sequence[Window] | None = None
-    change: NDArray[np.float32] | None = None
+    windowed: _Windowed | None
+
+
+@dataclass(frozen=True)
+class _Windowed:
+    """Windows that steps are taken in after the first `everywhere` ones. `change` (H, W) in 0..1 is 0 outside them, and
+    `share` is their share of the picture.
+    """
+
+    windows: Sequence[Window]
+    change: NDArray[np.float32]
+    share: float
+    everywhere: int
 
 
 @dataclass(frozen=True)
@@ -317,12 +366,14 @@ class _Outcome:
     steps: int
     losses: dict[str, float]
     stop: Stop
+    work: float = 0.0
 
 
 @dataclass(frozen=True)
 class _Attempt:
     name: str
     features: VGGFeatures
-    minimizer: Callable[[Tensor], Minimizer]
+    minimizer: Callable[[Tensor, Tensor | None], Minimizer]
+    """Of a start, and of how far each pixel may change, (H, W); None is everywhere."""
     from_content: bool = False
-    windowed: bool = True
+    in_windows: bool = True

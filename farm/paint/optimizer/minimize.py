@@ -184,10 +184,10 @@ class WithinChange:
     So a picture that starts from another one stays exactly that where nothing may change, and changes softly beside it.
     """
 
-    def __init__(self, precondition: Callable[[Tensor], Tensor], change: Tensor) -> None:
-        """`change` (H, W) float32 in 0..1."""
-        self._precondition = precondition
+    def __init__(self, change: Tensor, precondition: Callable[[Tensor], Tensor] | None = None) -> None:
+        """`change` (H, W) float32 in 0..1; without `precondition`, M is the identity."""
         self._change = change
+        self._precondition = precondition or (lambda vector: vector)
 
     def __call__(self, image: Tensor) -> Tensor:
         """(..., H, W) float32 -> the same shape."""
