@@ -76,11 +76,7 @@ SLOW_FRAME_SECONDS = 3.0
 
 Why: a report could otherwise come a whole frame later. A commit takes a hundredth of that time.
 """
-import os
-
-LAB = [
-    int(x) for x in os.environ.get("LAB25", "").split(",") if x
-]  # relay rest, every, else; refine p2 p3 p4 p5; steps relay, refine
+LAB = [int(x) for x in __import__("os").environ.get("LAB25", "").split(",") if x]
 COLOR_SAMPLE = 16
 """Frames of a shot whose colours stand for those of the whole shot."""
 
@@ -297,12 +293,23 @@ class ChunkRenderer:
                 source = in_light_of(content, source, match)
             alike = painted_alike(content, source, nearest_painted, match.flow)
             start = warped_start(alike, ties)
-        change, rest = None, 0
-        if self._carries_paint and LAB:
-            change = moving
-            begin = self.plan.shots[self.plan.chunk_of(frame).shot].begin
-            rest = LAB[0] if abs(frame - begin) % LAB[1] == 0 else LAB[2]
-            steps = LAB[7]
+            change, rest, steps = None, 0, steps
+            if self._carries_paint and LAB:
+                change = moving
+                begin = self.plan.shots[self.plan.chunk_of(frame).shot].begin
+                rest = LAB[0] if abs(frame - begin) % self.plan.anchors == 0 else LAB[2]
+                steps = LAB[7]
+                if LAB[9]:
+                    anchor = self._anchor(frame, earlier)
+                    image = dict(earlier)[anchor]
+                    if anchor != nearest:
+                        m = self.flows.match(frame, anchor)
+                        w = m.weight * lit_alike(content, warp(self.source(anchor), m.flow))
+                        src = in_light_of(content, self.source(anchor), m)
+                        kept = carry(image, m, w, content, src, 0.0, share=1.0)
+                        moves = np.maximum(kept.moving, moving)[..., None]
+                        start = moves * start + (1 - moves) * kept.tie.image
+                        ties[0] = replace(ties[0], image=moves * ties[0].image + (1 - moves) * kept.tie.image)
         painted = self.styler(frame).next(
             content, start, steps, ties, regions, warm=self._carries_paint, change=change, everywhere=rest
         )
@@ -331,6 +338,8 @@ class ChunkRenderer:
             change = np.max([neighbour.moving for neighbour in carried], axis=0)
             rest = LAB[1 + task.pass_index]
             steps = LAB[8]
+            if LAB[10]:
+                start = change[..., None] * start + (1 - change[..., None]) * own
         painted = self.styler(frame).next(
             content,
             start,
@@ -343,6 +352,12 @@ class ChunkRenderer:
             everywhere=rest,
         )
         return _with_record(frame, painted)
+
+    def _anchor(self, frame: int, earlier: Sequence[tuple[int, np.ndarray]]) -> int:
+        from farm.plan.reads import anchor_distance
+        begin = self.plan.shots[self.plan.chunk_of(frame).shot].begin
+        d = anchor_distance(self.plan, abs(frame - begin))
+        return frame - d if frame > begin else frame + d
 
     # what is read -----------------------------------------------------------------------------------
 
