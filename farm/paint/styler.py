@@ -264,7 +264,7 @@ class ShotStyler:
 
 def _with_content_once(losses: dict[str, float]) -> dict[str, float]:
     """The losses of a frame whose content weighed WARM_CONTENT times as much, by the usual weight."""
-    if not losses:
+    if "content" not in losses:
         return losses
     content = losses["content"] / WARM_CONTENT
     return {**losses, "content": content, "total": losses["total"] - losses["content"] + content}
