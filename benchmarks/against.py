@@ -27,10 +27,12 @@ for each clip are the medians of the pairs, the median ratio NEW over OLD, and i
     fine, middle, shape, content
                   as farm.render.detail defines them, over stills, of what moves and of what rests, medians
 
-What comes after the ledger is measured by the code of the tree that runs this, for both builds alike, on the committed
-frames of the last pass of the first pair. Later pairs are measured for time; their frames must be the same (SHA-256 of
-the pixels), and are deleted. The last table has the ratios of all clips and their geometric mean, in which `--weigh
-FILM.mp4=2` counts a clip twice. Stills are painted once, by the tree that runs this, as `benchmarks.quality` does.
+Loss, warp error and detail of both builds are measured by one code, that of the tree that runs this, on the committed
+frames of the last pass of the first pair. Later pairs are measured for time only, and then deleted. Where their frames
+are not those of the first (SHA-256 of the pixels), that is said below the tables. The last table has the ratios of all
+clips and their geometric mean, in which `--weigh FILM.mp4=2` counts a clip twice. Stills are painted once, by the tree
+that runs this, as `benchmarks.quality` does. Where other work comes in bursts, trust the CPU seconds more than the
+seconds, and make more pairs.
 
 Writes against.json after each render, and against.png: OLD above NEW above still above film, what moves in view. The
 same command again goes on where it was cut. The job directories of the first pair are kept in renders/.
@@ -39,6 +41,7 @@ same command again goes on where it was cut. The job directories of the first pa
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import re
@@ -111,8 +114,15 @@ def read_job(job: Path) -> Painted:
     """Read a finished job of any build.
 
     Why not by JobDirectory: a build knows its own records, and this reads those of earlier and later ones. Frames on
-    which two chunks both worked, as spec files can ask for, are those of the later chunk. Raises OSError and KeyError.
+    which two chunks both worked, as spec files can ask for, are those of the later chunk. Raises RenderError.
     """
+    try:
+        return _read_job(job)
+    except (OSError, LookupError, ValueError) as error:
+        raise RenderError(f"{job} cannot be read ({error!r})", "render anew with --fresh") from None
+
+
+def _read_job(job: Path) -> Painted:
     record = json.loads((job / "job.json").read_text())
     last = f"pass-{record['plan']['passes']}"
     frames: dict[int, np.ndarray] = {}
@@ -124,7 +134,7 @@ def read_job(job: Path) -> Painted:
             last_rows += own
             folder = job / "frames" / last / ledger.stem
             frames |= {row["frame"]: decode_png((folder / f"{row['frame']:06d}.png").read_bytes()) for row in own}
-    return Painted(dict(sorted(frames.items())), last_rows, rows, record["versions"].get("farm code", ""))
+    return Painted(dict(sorted(frames.items())), last_rows, rows, record.get("versions", {}).get("farm code", ""))
 
 
 def figures_of_job(painted: Painted, began: float) -> dict[str, Any]:
@@ -154,7 +164,8 @@ def run_watched(command: list[str], build: Build, log: Path) -> tuple[float, Tre
     try:
         while child.poll() is None:
             usage.look()
-            time.sleep(LOOK_SECONDS)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(LOOK_SECONDS)
         seconds = time.monotonic() - began
     finally:
         if child.poll() is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks import builds
-from benchmarks.against import parse_options, window_on
+from benchmarks.against import figures_of_job, parse_options, read_job, window_on
 from benchmarks.builds import Builds, Revision, find_revision, tree_key
 from benchmarks.comparison import (
     Clip,
@@ -24,7 +26,8 @@ from benchmarks.comparison import (
     same_frames,
     summary_table,
 )
-from farm.errors import UsageError
+from farm.errors import RenderError, UsageError
+from farm.files.png import encode_png
 
 
 def row(build: str, pair: int, **figures):
@@ -149,6 +152,48 @@ def test_the_tables_have_medians_ratios_and_their_range():
     assert printed[1].split()[:4] == ["car", "0-9", "1", "0.350"]
     assert printed[2].split()[:6] == ["bus", "0-9", "1", "0.900", "-", "-"]
     assert printed[3].split()[:3] == ["geometric", "mean", "0.561"]  # the root of .35 times .9
+
+
+def write_job(folder: Path, rows: dict[str, list[dict]]) -> Path:
+    """A job of two passes as far as this reads one. `rows` are those of its ledgers; frame n is of the grey level n."""
+    (folder / "frames").mkdir(parents=True)
+    (folder / "job.json").write_text(json.dumps({"plan": {"passes": 2}, "versions": {"farm code": "c0de"}}))
+    for task, own in rows.items():
+        ledger, frames = folder / f"ledger/{task}.json", folder / f"frames/{task}"
+        ledger.parent.mkdir(parents=True, exist_ok=True)
+        frames.mkdir(parents=True)
+        ledger.write_text(json.dumps({"frames": own}))
+        for one in own:
+            level = one["frame"] if task.startswith("pass-2") else 255
+            (frames / f"{one['frame']:06d}.png").write_bytes(encode_png(np.full((2, 3, 3), level, np.uint8)))
+    return folder
+
+
+def frame_row(frame: int, steps: int, committed: float, loss: float, **fields):
+    losses = {"style": loss, "content": 1.0, "total": 99.0}
+    return {"frame": frame, "steps": steps, "committed": committed, "losses": losses, **fields}
+
+
+def test_a_job_of_any_build_is_read_with_its_last_pass(tmp_path):
+    rows = {
+        "pass-1/00000": [frame_row(7, 10, 103.5, 50.0, later_field=1)],
+        "pass-1/00001": [frame_row(8, 10, 104.0, 60.0)],
+        "pass-2/00000": [frame_row(7, 4, 106.0, 20.0, work=1.5)],
+        "pass-2/00001": [frame_row(8, 4, 105.0, 30.0, work=0.0)],
+        "still/000007": [frame_row(7, 200, 101.0, 0.0)],
+    }
+    painted = read_job(write_job(tmp_path / "a.farm", rows))
+    assert painted.code == "c0de"
+    assert {frame: int(picture.max()) for frame, picture in painted.frames.items()} == {7: 7, 8: 8}
+    figures = figures_of_job(painted, began=100.0)
+    assert (figures["steps"], figures["work"], figures["told_loss"]) == (28, 21.5, 26.0)
+    assert figures["first_frame_seconds"] == 3.5
+    assert figures["frames"]["7"] == hashlib.sha256(bytes([7] * 18)).hexdigest()
+
+
+def test_a_job_that_is_gone_is_told_in_one_line(tmp_path):
+    with pytest.raises(RenderError, match="cannot be read"):
+        read_job(tmp_path / "gone.farm")
 
 
 def test_what_follows_two_dashes_is_for_both_renders():
