@@ -1,5 +1,6 @@
 """What measures the farm. Each is run as `python -m benchmarks.NAME` from the top of the repository.
 
+    against         two builds of the farm: time, memory, work and quality of the same clips
     chaos           faults of every kind, each broken, mended and compared with an undisturbed render
     cluster_session five jobs that queue on a cluster of this machine, a killed driver, a killed head
     flow_error      end-point error and time of every flow estimator
@@ -21,5 +22,6 @@
     written         every video codec in every container, with every colour tag, 1 to 40 frames long
 
 Each prints a table and writes JSON; its module says what the columns mean. `farm bench` measures this machine. Beside
-these, `media_kinds` makes the odd films, `virtual` is the virtual clock, and `processes` finds processes.
+these, `media_kinds` makes the odd films, `virtual` is the virtual clock, `processes` finds processes and what they use,
+`yardstick` measures the frames of a render, `builds` makes the two builds of `against` and `comparison` their table.
 """

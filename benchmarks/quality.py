@@ -31,34 +31,24 @@ another pair) it adds the end-point error and time of every flow estimator, as b
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.flow_error import measure
-from farm.commands.stylize import WINDOW
-from farm.flow import reliability_weights
-from farm.flow.dis import smooth_search
+from benchmarks.yardstick import Measured, Yardstick
 from farm.job import JobDirectory, JobRecord
-from farm.media.pictures import write_picture
-from farm.paint.styler import FrameStyler, local_runtime
 from farm.plan import RenderPlan, plan_render
-from farm.render.chunk import COLOR_SAMPLE
 from farm.render.committed import frame_of_pass
-from farm.render.detail import StillReference, moving_area
-from farm.render.detail_figures import AREAS, FIGURES, FrameDetail, Spread, spread
+from farm.render.detail_figures import AREAS, FIGURES, Spread, spread
 from farm.render.seams import Seam, seam_table
-from farm.render.source_frames import SourceFrames
-from farm.render.steadiness import warp_error
 from farm.spec import RenderSpec, build_spec
-from farm.spec.frames import evenly
 
 ONE_CHUNK = 100_000
 """Chunk length that no clip reaches."""
@@ -70,91 +60,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "cross-fade": {"passes": 1, "overlap": 4, "chunk_start": "scratch"},
 }
 """What each way of rendering changes in the spec."""
-
-
-@dataclass
-class Measured:
-    """One way of rendering, measured: lists have a figure for each frame or each pair of frames, in order."""
-
-    steps: int
-    seconds: float
-    warp_error: list[float | None] = field(default_factory=list)
-    style_loss: list[float] = field(default_factory=list)
-    content_loss: list[float] = field(default_factory=list)
-    luminance: list[float] = field(default_factory=list)
-    contrast: list[float] = field(default_factory=list)
-    details: dict[int, FrameDetail] = field(default_factory=dict)
-    """By frame: how much is painted, over a still."""
-
-    def median_error(self) -> float:
-        """Median warp error of the pairs that can be judged; NaN where there is none."""
-        return float(np.median([error for error in self.warp_error if error is not None]))
-
-    def drift(self, source: Measured) -> dict[str, float]:
-        """Last quarter over first quarter, luminance and contrast over the source's own change; 1 is none."""
-        return {
-            "luminance": change(self.luminance) / change(source.luminance),
-            "contrast": change(self.contrast) / change(source.contrast),
-            "style": change(self.style_loss),
-        }
-
-
-def change(values: list[float]) -> float:
-    """Mean of the last quarter over that of the first."""
-    quarter = max(len(values) // 4, 1)
-    return float(np.mean(values[-quarter:]) / np.mean(values[:quarter]))
-
-
-def frames_with_stills(frames: Sequence[int], every: int) -> list[int]:
-    """The frames that are painted by themselves: every so many, the last one of a shorter range.
-
-    The first frame is none of them, as nothing moves in it.
-    """
-    return list(frames[every::every]) or list(frames[-1:])
-
-
-class Yardstick:
-    """Measures renders of one range of frames: the flow of its pairs is estimated once, and stills are painted once."""
-
-    def __init__(self, record: JobRecord, still_every: int, still_iterations: int, folder: Path) -> None:
-        """Paint the stills, and write them to `folder`."""
-        plan = record.plan
-        self.source = SourceFrames(record)
-        self.frames = list(plan.frames)
-        pictures = [self.source(frame) for frame in self.frames]
-        self.pairs = []
-        for before, after in itertools.pairwise(pictures):
-            backward, forward = smooth_search(after, before), smooth_search(before, after)
-            self.pairs.append((backward, reliability_weights(backward, forward)))
-        sample = [pictures[i] for i in evenly(COLOR_SAMPLE, len(pictures))]
-        runtime = record.runtime.on(local_runtime(record.runtime.precision, None))
-        styler = FrameStyler(record.spec, (plan.width, plan.height), runtime, lambda _: sample)
-        self.styler = styler.of_shot(0)
-        painter = FrameStyler(record.spec, (plan.width, plan.height), runtime, lambda _: sample, window=WINDOW)
-        self.stills: dict[int, StillReference] = {}
-        for frame in frames_with_stills(self.frames, still_every):
-            source = self.source(frame)
-            still = painter.of_shot(0).first(source, still_iterations).image
-            write_picture(folder / f"{frame:06d}.png", still)
-            first = max(plan.shots[plan.chunk_of(frame).shot].start, plan.start)
-            of_shot = pictures[first - plan.start : frame - plan.start + 1]
-            moving = moving_area(of_shot, len(of_shot) - 1)
-            self.stills[frame] = StillReference(source, still, moving, painter.content_features)
-
-    def measure(self, painted: list[np.ndarray], steps: int, seconds: float) -> Measured:
-        """Measure the frames of a render, uint8 (H, W, 3) each, that took so many steps and seconds."""
-        measured = Measured(steps, seconds)
-        for (flow, weight), before, after in zip(self.pairs, painted[:-1], painted[1:], strict=True):
-            measured.warp_error.append(warp_error(before=before, after=after, flow=flow, weight=weight))
-        for frame, picture in zip(self.frames, painted, strict=True):
-            losses = self.styler.losses(self.source(frame), picture)
-            measured.style_loss.append(losses["style"])
-            measured.content_loss.append(losses["content"])
-            measured.luminance.append(float(picture.mean()))
-            measured.contrast.append(float(picture.std()))
-            if frame in self.stills:
-                measured.details[frame] = self.stills[frame].compare(picture)
-        return measured
 
 
 def seams(variant: Measured, base: Measured, plan: RenderPlan) -> list[Seam]:

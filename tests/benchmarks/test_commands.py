@@ -81,6 +81,21 @@ class Case:
 
 SMALL = ["--size", "64"]
 CASES: dict[str, Case] = {
+    "against": Case(
+        lambda files, out: [
+            *("HEAD", ".", f"{files['clip.mp4']}:2-5", "--style", files["style.png"], *SMALL, "--same-environment"),
+            *("--iterations", "3,2", "--pairs", "1", "--still-every", "2", "--still-iterations", "3", "-o", str(out)),
+            *("--weigh", "clip.mp4=2", "--", "--passes", "2"),
+        ],
+        "against.json",
+        {
+            *("builds.OLD.commit", "weights.clip 2-5", "geometric_mean.seconds", "geometric_mean.work", "notes"),
+            *(f"clips.clip 2-5.{key}.ratio" for key in ("seconds", "cpu_seconds", "worker_bytes", "all_bytes")),
+            *(f"clips.clip 2-5.{key}.NEW" for key in ("first_frame_seconds", "work", "loss", "told_loss")),
+            *(f"clips.clip 2-5.{key}.OLD" for key in ("warp_error", "fine_resting", "content_resting")),
+            *("renders.frames", "quality.clip 2-5.NEW.shape_resting"),
+        },
+    ),
     "chaos": Case(
         lambda _, out: ["--only", "a ledger deleted", "-o", str(out / "chaos.json")],
         "chaos.json",

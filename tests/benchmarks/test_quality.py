@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks.quality import Measured, figures_of, frames_with_stills, seams, table
+from benchmarks.quality import figures_of, seams, table
+from benchmarks.yardstick import Measured, frames_with_stills
 from farm.plan import RenderPlan, plan_render
 from farm.render.detail_figures import AreaDetail, FrameDetail
 from tests.plan.test_render_plan import make_probe, make_spec
