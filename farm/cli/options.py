@@ -101,6 +101,7 @@ FILM: Table = {
             "long_term": "A,B,..|none",
             "temporal_weight": "",
             "follow_change": "",
+            "repaint": "",
             "device": "",
             "allow_truncated": "",
             "hdr": "",

@@ -90,16 +90,4 @@ def relay_reads(plan: RenderPlan, long_term: Sequence[int], chunk: Chunk, frame:
     """
     begin = plan.shots[chunk.shot].begin if plan.relay else chunk.start
     towards = -1 if frame > begin else 1
-    passed = abs(frame - begin)
-    distances = {distance for distance in (1, *long_term) if distance <= passed}
-    if plan.anchors and passed:
-        distances.add(anchor_distance(plan, passed))
-    return [frame + towards * distance for distance in sorted(distances)]
-
-
-def anchor_distance(plan: RenderPlan, passed: int) -> int:
-    """Frames back to the anchor of the frame that is `passed` frames, 1 or more, from where its relay began.
-
-    Every `plan.anchors`-th frame is an anchor, and is itself made from the anchor before.
-    """
-    return (passed - 1) % plan.anchors + 1
+    return [frame + towards * distance for distance in (1, *long_term) if distance <= abs(frame - begin)]

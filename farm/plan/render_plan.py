@@ -39,8 +39,6 @@ FEWEST_STEPS = 3
 
 Why: with fewer, pixels that come into view are passed on unpainted.
 """
-ANCHORS = 8
-"""Frames from one anchor to the next: what rests in a frame is made from the last anchor, by one warp."""
 LONG_SHOT = 480
 """Length in frames from which on the relay of a shot starts at its middle. A film does not wait for shorter shots."""
 
@@ -103,7 +101,6 @@ class RenderPlan(Model):
     passes: int
     relay: bool
     look_back: int
-    anchors: int = 0
     steps: PassSteps
     shots: tuple[Shot, ...]
     chunks: tuple[Chunk, ...]
@@ -154,7 +151,6 @@ def plan_render(
     passes = spec.passes if optimised else 1
     relay = optimised and spec.chunk_start == "relay"
     two_sided = relay and is_two_sided(spec)
-    anchors = ANCHORS if two_sided and not spec.flow_dir else 0
     longest = spec.chunk_frames or FIXED_CHUNK
     if spec.chunk_frames is None and (not optimised or (relay and spec.sweep == "two-sided")):
         runs = [stop - start for edge in itertools.pairwise(edges) for start, stop in _halves(*edge, two_sided)]
@@ -167,8 +163,7 @@ def plan_render(
         stop=frames.stop,
         passes=passes,
         relay=relay,
-        look_back=max((1, *spec.long_term, anchors)) if relay else 0,
-        anchors=anchors,
+        look_back=max((1, *spec.long_term)) if relay else 0,
         steps=pass_steps(spec.iterations, spec.passes) if optimised else NO_STEPS,
         shots=tuple(shots),
         chunks=tuple(chunks),

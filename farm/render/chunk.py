@@ -35,6 +35,7 @@ from farm.paint.styler import FrameStyler, ShotStyler, local_runtime
 from farm.plan import Chunk, RenderPlan, Runtime, Task
 from farm.plan.reads import frames_in_order, neighbours_read, reads, relay_reads
 from farm.plan.render_plan import is_two_sided
+from farm.render.change import REFRESHED_EVERY, may_change, stands_still, steps_everywhere
 from farm.render.commits import CommitsBehind
 from farm.render.committed import frame_of_pass, read_committed, single_frame_task
 from farm.render.frame_report import FrameReport
@@ -76,7 +77,6 @@ SLOW_FRAME_SECONDS = 3.0
 
 Why: a report could otherwise come a whole frame later. A commit takes a hundredth of that time.
 """
-LAB = [int(x) for x in __import__("os").environ.get("LAB25", "").split(",") if x]
 COLOR_SAMPLE = 16
 """Frames of a shot whose colours stand for those of the whole shot."""
 
@@ -285,7 +285,6 @@ class ChunkRenderer:
         nearest, nearest_painted = (lit or earlier)[0]
         carried = [self.carried(frame, other, image, follow) for other, image in earlier]
         ties = nearest_visible([one.tie for one in carried])
-        moving = carried[0].moving
         regions = self.masks.weights(frame)
         with timed("warp"):
             match, source = self.flows.match(frame, nearest), self.source(nearest)
@@ -293,25 +292,10 @@ class ChunkRenderer:
                 source = in_light_of(content, source, match)
             alike = painted_alike(content, source, nearest_painted, match.flow)
             start = warped_start(alike, ties)
-            change, rest, steps = None, 0, steps
-            if self._carries_paint and LAB:
-                change = moving
-                begin = self.plan.shots[self.plan.chunk_of(frame).shot].begin
-                rest = LAB[0] if abs(frame - begin) % self.plan.anchors == 0 else LAB[2]
-                steps = LAB[7]
-                if LAB[9]:
-                    anchor = self._anchor(frame, earlier)
-                    image = dict(earlier)[anchor]
-                    if anchor != nearest:
-                        m = self.flows.match(frame, anchor)
-                        w = m.weight * lit_alike(content, warp(self.source(anchor), m.flow))
-                        src = in_light_of(content, self.source(anchor), m)
-                        kept = carry(image, m, w, content, src, 0.0, share=1.0)
-                        moves = np.maximum(kept.moving, moving)[..., None]
-                        start = moves * start + (1 - moves) * kept.tie.image
-                        ties[0] = replace(ties[0], image=moves * ties[0].image + (1 - moves) * kept.tie.image)
+            refreshed = self.passed(frame) % REFRESHED_EVERY == 0
+            change, everywhere = self._where(frame, [nearest], [carried[0].moving], steps, refreshed)
         painted = self.styler(frame).next(
-            content, start, steps, ties, regions, warm=self._carries_paint, change=change, everywhere=rest
+            content, start, steps, ties, regions, warm=self._carries_paint, change=change, everywhere=everywhere
         )
         return _with_record(frame, painted)
 
@@ -333,13 +317,8 @@ class ChunkRenderer:
                 start = keep_detail(start, detail_energy(own), MOST_KEPT)
                 if self._evens_strokes:
                     start = even_strokes(start, content, np.max([neighbour.moving for neighbour in carried], axis=0))
-        change, rest = None, 0
-        if self._carries_paint and ties and LAB:
-            change = np.max([neighbour.moving for neighbour in carried], axis=0)
-            rest = LAB[1 + task.pass_index]
-            steps = LAB[8]
-            if LAB[10]:
-                start = change[..., None] * start + (1 - change[..., None]) * own
+            others, moving = [other for _, other in neighbours], [neighbour.moving for neighbour in carried]
+            change, everywhere = self._where(frame, others, moving, steps)
         painted = self.styler(frame).next(
             content,
             start,
@@ -349,15 +328,28 @@ class ChunkRenderer:
             average_last=AVERAGED_POINTS,
             warm=self._carries_paint,
             change=change,
-            everywhere=rest,
+            everywhere=everywhere,
         )
         return _with_record(frame, painted)
 
-    def _anchor(self, frame: int, earlier: Sequence[tuple[int, np.ndarray]]) -> int:
-        from farm.plan.reads import anchor_distance
-        begin = self.plan.shots[self.plan.chunk_of(frame).shot].begin
-        d = anchor_distance(self.plan, abs(frame - begin))
-        return frame - d if frame > begin else frame + d
+    def _where(
+        self, frame: int, others: Sequence[int], moving: Sequence[np.ndarray], steps: int, refreshed: bool = False
+    ) -> tuple[np.ndarray | None, int]:
+        """How far each pixel of `frame` may change, and how many of its `steps` are taken over the whole picture.
+
+        `moving` is `moving_weight` against each of `others`. The change is None where all steps are over the whole.
+        """
+        if not self._carries_paint or not others or self.spec.repaint == "everywhere":
+            return None, steps
+        still = all(
+            stands_still(self.flows.match(frame, other), weight) for other, weight in zip(others, moving, strict=True)
+        )
+        everywhere = steps_everywhere(steps, still=still, refreshed=refreshed)
+        return (None, steps) if everywhere == steps else (may_change(np.max(moving, axis=0)), everywhere)
+
+    def passed(self, frame: int) -> int:
+        """Frames from that which the relay of its shot began with to `frame`."""
+        return abs(frame - self.plan.shots[self.plan.chunk_of(frame).shot].begin)
 
     # what is read -----------------------------------------------------------------------------------
 

@@ -150,7 +150,6 @@ def carry(
     content: np.ndarray,
     source: np.ndarray,
     follow: float,
-    share: float = KEPT_SHARE,
 ) -> CarriedPaint:
     """The painted frame `painted`, carried to the frame `content`, with the film's change and the strokes that it had.
 
@@ -159,7 +158,7 @@ def carry(
     """
     warped_source = warp_sharp(source, match.flow)
     moving = moving_weight(match, content, warped_source)
-    carried = keep_detail(warp_sharp(painted, match.flow), warp(detail_energy(painted), match.flow), MOST_KEPT, share)
+    carried = keep_detail(warp_sharp(painted, match.flow), warp(detail_energy(painted), match.flow), MOST_KEPT)
     if follow:
         change = color_change(source, painted)
         carried = follow_change(carried, content, warped_source, change, follow * moving)
@@ -191,14 +190,14 @@ def detail_energy(picture: np.ndarray) -> np.ndarray:
     return _energy(_bands(picture.astype(np.float32)))
 
 
-def keep_detail(picture: np.ndarray, energy: np.ndarray, most: float, share: float = KEPT_SHARE) -> np.ndarray:
+def keep_detail(picture: np.ndarray, energy: np.ndarray, most: float) -> np.ndarray:
     """`picture` with each band of its detail raised towards `energy` (H, W, bands), as far as KEPT_SHARE says.
 
     What was lost counts as a factor of 1 to `most` in the detail, the square of it in the energy.
     """
     bands = _bands(picture)
     lost = np.clip(energy / np.maximum(_energy(bands), 1e-3), 1, most**2)
-    factors = lost ** (share / 2)
+    factors = lost ** (KEPT_SHARE / 2)
     return np.clip(picture + _raised(bands, factors), 0, 255)
 
 

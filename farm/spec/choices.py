@@ -8,6 +8,8 @@ Method = Literal["optimize", "instant", "identity"]
 """How frames are painted: by an optimiser, by a trained network, or not at all (to test the rest)."""
 NetworkKind = Literal["small", "johnson"]
 """Architecture of a network that is trained."""
+Repaint = Literal["changed", "everywhere"]
+"""Where the steps of a frame with a painted neighbour are taken: see farm.render.change."""
 FlowMethod = Literal["dis", "deepflow", "epicflow", "farneback", "raft"]
 """Estimator of optical flow: see farm.flow.estimators."""
 HdrPolicy = Literal["tonemap", "keep", "refuse"]

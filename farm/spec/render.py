@@ -14,7 +14,7 @@ from pydantic import Field, field_serializer, field_validator, model_validator
 
 from farm.errors import UsageError
 from farm.spec.base import Model, from_text
-from farm.spec.choices import Device, FlowMethod, HdrPolicy, InterlacedPolicy, Method
+from farm.spec.choices import Device, FlowMethod, HdrPolicy, InterlacedPolicy, Method, Repaint
 from farm.spec.frames import FrameRange
 from farm.spec.paint import PaintSpec
 from farm.spec.units import parse_duration
@@ -157,6 +157,12 @@ class RenderSpec(PaintSpec):
         le=1,
         description="How far the paint takes on what changes in the picture beyond its motion, such as a head that "
         "turns; lower values flicker less there, 0 keeps old shapes.",
+    )
+    repaint: Repaint = Field(
+        default="changed",
+        description="Whether a frame's steps are taken mostly where the film changes, the first few over the whole "
+        "picture where the camera moves (changed), or all of them over the whole picture, which takes longer "
+        "(everywhere).",
     )
     flow: FlowMethod = Field(default="dis", description="Estimator of the optical flow, the motion between frames.")
     flow_weights: str | None = Field(default=None, description="State dict file of the network of flow raft.")

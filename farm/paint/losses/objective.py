@@ -186,7 +186,7 @@ class Objective:
     def evaluate(self, image: Tensor, with_gradient: bool = True) -> tuple[dict[str, float], Tensor | None]:
         """The weighted losses of `image` (1, 3, H, W) float32, and the gradient of their sum, of the same shape.
 
-        The keys are "total" and LOSSES. Without a gradient the second value is None.
+        The keys are "total" and LOSSES, and WHOLE_STYLE after `narrow`. Without a gradient the second value is None.
         """
         if self._windowed is not None:
             values, gradient = self._windowed.evaluate(image, with_gradient)
@@ -208,7 +208,8 @@ class Objective:
         if gradient is not None and self._inside is not None:
             gradient.mul_(self._inside)
         numbers = torch.stack(list(values.values())).tolist()  # one synchronisation with the device
-        return {"total": sum(numbers), **dict(zip(values, numbers, strict=True))}, gradient
+        losses = dict(zip(values, numbers, strict=True))
+        return {"total": sum(losses[name] for name in LOSSES), **losses}, gradient
 
     def _perceptual(self, image: Tensor, with_gradient: bool) -> tuple[dict[str, Tensor], Tensor | None]:
         terms, gradient = self.features.evaluate(image, self._losses, with_gradient)

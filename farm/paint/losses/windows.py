@@ -4,9 +4,13 @@
     losses = WindowedLosses(features, start, contents, styles, weights, windows)
     values, gradient = losses.evaluate(image)
 
-A Gram matrix is a sum over positions, and so is a content loss. What lies outside the windows is added up once, from
-the picture that the optimisation starts from; each step adds what its windows show. `farm.paint.features.windowed` says
-what is neglected: how changes inside a window change the features outside of it.
+A content loss is a sum over positions, and what lies outside the windows changes nothing. A Gram matrix is a sum too,
+but it has one target for the whole picture. If the rest of the picture lacks strokes, windows that have to make up for
+that are painted too strongly. So windows change as they would if the rest changed as they do: with their share `s` of
+the picture and their own sum `W`, the loss is `s mean((G_start + (W - W_start) / s - target)^2)`. Its gradient at the
+start is that of the whole picture's loss, and with `s = 1` it is that loss.
+
+`farm.paint.features.windowed` says what is neglected: how changes inside a window change the features outside of it.
 
 >>> change = np.zeros((96, 160), np.float32)
 >>> change[40:50, 70:90] = 1
@@ -47,6 +51,8 @@ MOST_CELLS = 256
 """Cells that a picture is cut into at most, to find the windows."""
 MOST_SHARE = 0.75
 """Share of a picture from which on windows are not worth it: their convolutions take longer for each pixel."""
+WHOLE_STYLE = "style of the whole"
+"""Key of a value of `WindowedLosses.evaluate`."""
 SURROUNDINGS = 1 / 3
 """Steps of the optimiser that looking at the surroundings once takes as long as: a step goes forward and back."""
 
@@ -128,6 +134,12 @@ def _with_halo(start: int, stop: int, length: int, reach: Reach) -> Span:
     return Span(start, stop, max(0, start - reach.halo), min(length, stop + reach.halo))
 
 
+def _of_parts(difference: Tensor, part: StyleParts) -> Tensor:
+    """The style loss of a layer, from the differences (R, C, C) of its parts' Gram matrices to their targets."""
+    losses = difference.square().mean((1, 2))
+    return (losses if part.masks is None else losses * part.masks.mean((1, 2))).sum()
+
+
 class WindowedLosses:
     """Content and style loss of a picture that is `picture` outside `windows`."""
 
@@ -143,15 +155,19 @@ class WindowedLosses:
         """Look at `picture` (1, 3, H, W) float32 once. The other arguments are those of `tiles.tiled_losses`."""
         self._contents, self._styles, self._weights = contents, styles, weights
         self._counts: dict[str, int] = {}
-        self._outside_grams: dict[str, Tensor] = {}
+        self._whole_grams: dict[str, Tensor] = {}  # of the start
+        self._first_grams: dict[str, Tensor] = {}  # what the windows of the start add to them
         self._outside_content: dict[str, Tensor] = {}
         self.windows = list(windows)
+        self._share = share_of(windows, (picture.shape[2], picture.shape[3]))
 
         def look(name: str, whole: Tensor) -> None:
             self._counts[name] = whole.numel()
             if name in styles:
                 inside = [self._gram(name, window, window.of(whole, layer_stride(name))) for window in windows]
-                self._outside_grams[name] = self._gram(name, None, whole) - torch.stack(inside).sum(0)
+                within = torch.stack(inside).sum(0)
+                self._whole_grams[name] = self._gram(name, None, whole)
+                self._first_grams[name] = within
             if name in contents:
                 squares = (whole.float() - contents[name]).square()
                 inside = [window.of(squares, layer_stride(name)).sum() for window in windows]
@@ -161,15 +177,19 @@ class WindowedLosses:
 
     @torch.no_grad()
     def evaluate(self, image: Tensor, with_gradient: bool = True) -> tuple[dict[str, Tensor], Tensor | None]:
-        """The weighted content and style loss of `image` (1, 3, H, W), and their gradient, 0 outside the windows."""
-        grams = dict(self._outside_grams)
+        """The weighted content and style loss of `image` (1, 3, H, W), and their gradient, 0 outside the windows.
+
+        WHOLE_STYLE is the style loss of the whole picture, which is for reading: "style" is what is minimised.
+        """
+        grams: dict[str, Tensor] = {}
         contents = dict(self._outside_content)
 
         def visit(index: int, step: WindowStep) -> None:
             name, window = step.layer, self.windows[index]
             with timed("losses"):
                 if name in self._styles:
-                    grams[name] = grams[name] + self._gram(name, window, step.output)
+                    gram = self._gram(name, window, step.output)
+                    grams[name] = grams[name] + gram if name in grams else gram
                 if name in self._contents:
                     difference = step.output.float() - window.of(self._contents[name], layer_stride(name))
                     contents[name] = contents[name] + difference.square().sum()
@@ -183,16 +203,15 @@ class WindowedLosses:
                 torch.zeros((), device=image.device),
             )
         }
-        pulls, style = {}, torch.zeros((), device=image.device)
+        pulls = {}
+        values["style"] = values[WHOLE_STYLE] = torch.zeros((), device=image.device)
         for name, part in self._styles.items():
-            difference = grams[name] - part.grams
-            losses = difference.square().mean((1, 2))
-            style = (
-                style
-                + self._weights.style[name] * (losses if part.masks is None else losses * part.masks.mean((1, 2))).sum()
-            )
-            pulls[name] = difference * (4 * self._weights.style[name] / (difference[0].numel() * self._counts[name]))
-        values["style"] = style
+            weight, change = self._weights.style[name], grams[name] - self._first_grams[name]
+            difference = self._whole_grams[name] + change / self._share - part.grams
+            values["style"] = values["style"] + self._share * weight * _of_parts(difference, part)
+            whole = self._whole_grams[name] + change - part.grams
+            values[WHOLE_STYLE] = values[WHOLE_STYLE] + weight * _of_parts(whole, part)
+            pulls[name] = difference * (4 * weight / (difference[0].numel() * self._counts[name]))
         if not with_gradient:
             return values, None
 

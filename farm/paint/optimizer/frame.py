@@ -28,7 +28,7 @@ from farm.paint.features.vgg import VGGFeatures
 from farm.paint.losses.guided import Guide, StyledRegion, paste
 from farm.paint.losses.objective import Anchor, Objective, OptimizeSettings, TemporalTie
 from farm.paint.losses.targets import StyleTargets
-from farm.paint.losses.windows import MOST_SHARE, SURROUNDINGS, Window, cover, share_of
+from farm.paint.losses.windows import MOST_SHARE, SURROUNDINGS, WHOLE_STYLE, Window, cover, share_of
 from farm.paint.optimizer.memory import SHORTEST_HISTORY, usable_tiles
 from farm.paint.optimizer.minimize import LBFGS, Adam, Minimizer, SmoothingPreconditioner, WithinChange
 from farm.paint.stopwatch import timed
@@ -236,10 +236,7 @@ class FrameOptimizer:
         objective.narrow(image, windowed.windows, change > 0)
         left = request.iterations - windowed.everywhere
         outcome = self._minimize(objective, attempt.minimizer(image, change), request, left)
-        losses = dict(outcome.losses)
-        if not windowed.everywhere:
-            # Content is known within the windows alone.
-            losses = {name: loss for name, loss in losses.items() if name not in ("content", "total")}
+        losses = _of_the_whole(outcome.losses, with_content=windowed.everywhere > 0)
         work = before.steps + SURROUNDINGS + windowed.share * outcome.steps
         return replace(outcome, steps=before.steps + outcome.steps, losses=losses, work=work)
 
@@ -319,6 +316,14 @@ def _as_it_is(start: NDArray[Any], keep_exact: bool) -> StylizedFrame:
     return StylizedFrame(
         tensor_to_image(image), 0, {}, "iterations", 0, exact=tensor_to_exact(image) if keep_exact else None
     )
+
+
+def _of_the_whole(losses: dict[str, float], *, with_content: bool) -> dict[str, float]:
+    """The losses of a picture that was painted in windows. Without steps everywhere, its content is known in them only."""
+    whole = {name: loss for name, loss in losses.items() if name != WHOLE_STYLE}
+    whole["style"] = losses[WHOLE_STYLE]
+    whole["total"] += whole["style"] - losses["style"]
+    return whole if with_content else {name: loss for name, loss in whole.items() if name not in ("content", "total")}
 
 
 class _AttemptError(Exception):

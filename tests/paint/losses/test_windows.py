@@ -10,7 +10,7 @@ from farm.paint.features.windowed import Window
 from farm.paint.losses.guided import Guide, StyledRegion
 from farm.paint.losses.objective import Anchor, Objective, OptimizeSettings, TemporalTie
 from farm.paint.losses.targets import Style, StyleTargets
-from farm.paint.losses.windows import MOST_CELLS, content_in_windows, cover, share_of
+from farm.paint.losses.windows import MOST_CELLS, WHOLE_STYLE, content_in_windows, cover, share_of
 from farm.paint.optimizer.frame import FrameOptimizer
 from farm.paint.optimizer.minimize import SmoothingPreconditioner, WithinChange
 from farm.paint.tensors import image_to_tensor
@@ -96,6 +96,7 @@ def test_a_window_that_is_the_whole_picture_has_its_losses_and_gradient(features
     found, gradient = windowed.evaluate(image)
     whole = Objective(features, targets, OptimizeSettings(), pictures[0], anchor, guide)
     expected, expected_gradient = whole.evaluate(image)
+    assert found.pop(WHOLE_STYLE) == pytest.approx(expected["style"], rel=1e-5)
     assert found == pytest.approx(expected, rel=1e-5)
     torch.testing.assert_close(gradient, expected_gradient, rtol=1e-3, atol=1e-4 * float(expected_gradient.abs().max()))
 
@@ -111,7 +112,9 @@ def test_the_losses_of_the_start_are_those_of_the_whole(features, targets, pictu
     expected, _ = whole.evaluate(image)
     whole.narrow(image, [BOX, CORNER], torch.ones(HEIGHT, WIDTH, dtype=torch.bool))
     found, _ = whole.evaluate(image)
-    assert found == pytest.approx(expected, rel=1e-5)
+    assert found[WHOLE_STYLE] == pytest.approx(expected["style"], rel=1e-5)
+    assert found["content"] == pytest.approx(expected["content"], rel=1e-5)
+    assert found["style"] == pytest.approx(expected["style"] * share_of([BOX, CORNER], (HEIGHT, WIDTH)), rel=1e-5)
 
 
 @pytest.mark.parametrize("pooling", ["max", "avg"])
