@@ -41,15 +41,16 @@ class FrameRecord(Model):
     """One committed frame, as the ledger has it.
 
     `sha256` and `bytes` are those of its file. The optimiser took `steps` steps, ended because of `stop`, and was begun
-    anew `restarts` times. `losses` are weighed as in the spec. The work took `seconds`, waiting for storage included.
-    `worker` committed it at `committed` seconds since 1970, by the worker's own clock. `software` is empty, or says how
-    what it was painted with differs from what the job was begun with (`--mixed`).
+    anew `restarts` times. `work` is these steps times the share of the picture that they were taken over, and None in
+    ledgers of earlier builds, where that was all of it. `losses` are weighed as in the spec. The work took `seconds`,
+    waiting for storage included. `worker` committed it at `committed` seconds since 1970, by the worker's own clock.
+    `software` is empty, or says how what it was painted with differs from what the job was begun with (`--mixed`).
     """
 
     frame: int
     sha256: str
     steps: int = 0
-    work: float = 0.0
+    work: float | None = None
     stop: str = ""
     restarts: int = 0
     notes: tuple[str, ...] = ()

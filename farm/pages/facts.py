@@ -121,12 +121,14 @@ class JobFacts:
         return dict(sorted(latest.items()))
 
     def values(self, name: str, pass_name: str) -> dict[int, float]:
-        """By frame, ascending: a loss (`style`, `content`, ...), `seconds` or `steps` of the frame in one pass."""
+        """By frame, ascending: a loss (`style`, `content`, ...), `seconds`, `steps` or `work` of the frame in one
+        pass.
+        """
         values: dict[int, float] = {}
         for task in self.tasks:
             if task.pass_name == pass_name:
                 for frame, row in self.ledgers.get(task.id, {}).items():
-                    value = getattr(row, name) if name in ("seconds", "steps") else row.losses.get(name)
+                    value = getattr(row, name) if name in ("seconds", "steps", "work") else row.losses.get(name)
                     if value is not None:
                         values[frame] = value
         return dict(sorted(values.items()))

@@ -426,7 +426,13 @@ class Page:
 
     def _section_time(self) -> dict[str, Any]:
         passes = [
-            (pass_name, sum(values.values()), len(values), sum(self.facts.values("steps", pass_name).values()))
+            (
+                pass_name,
+                sum(values.values()),
+                len(values),
+                sum(self.facts.values("steps", pass_name).values()),
+                sum(self.facts.values("work", pass_name).values()) or None,
+            )
             for pass_name in self.facts.passes
             if (values := self.facts.values("seconds", pass_name))
         ]
@@ -434,7 +440,7 @@ class Page:
         return {
             "plots": plots if plots["wide"] else {},
             "passes": passes,
-            "total": sum(seconds for _, seconds, _, _ in passes),
+            "total": sum(seconds for _, seconds, *_ in passes),
             "around": self._around(),
         }
 

@@ -1,7 +1,7 @@
 """Where a frame is painted anew, and how often: steps of the optimiser follow what changes in the film. Pure.
 
-    change = may_change(carried.moving)              (H, W) in 0..1, around what moves
-    steps = steps_everywhere(still, passed, ...)     the first ones, over the whole picture; the others go where it moves
+    change = may_change(carried.moving)                       (H, W) in 0..1, around what moves
+    everywhere = steps_everywhere(11, still=False, ...)       of 11 steps; the others are taken where it moves
 
 In most films most of a frame is the frame before, painted already. Steps over all of it paint the same strokes again.
 So what rests gets few steps, because its paint was resampled on the way, and none where the camera stands still. All of
@@ -31,7 +31,7 @@ RESTS = 0.1
 """Weight up to which a pixel rests."""
 STILL = 0.1
 """Median length in pixels of the flow of what rests, up to which the camera stands still."""
-REST_STEPS = 3
+REST_STEPS = 4
 """Steps over the whole picture that a frame begins with where the camera moves: what rests was resampled."""
 REFRESHED_EVERY = 8
 """Where the camera stands still, every so many frames of pass 1 get all their steps over the whole picture.

@@ -27,6 +27,7 @@ from farm.job import FrameRecord, JobDirectory
 from farm.paint.color.treatment import ColorTreatment, color_treatment_after
 from farm.paint.losses.guided import paste
 from farm.paint.losses.objective import TemporalTie
+from farm.paint.losses.windows import Steps
 from farm.paint.network.network_file import style_picture
 from farm.paint.network.painter import InstantPainter
 from farm.paint.optimizer.frame import StylizedFrame
@@ -293,10 +294,8 @@ class ChunkRenderer:
             alike = painted_alike(content, source, nearest_painted, match.flow)
             start = warped_start(alike, ties)
             refreshed = self.passed(frame) % REFRESHED_EVERY == 0
-            change, everywhere = self._where(frame, [nearest], [carried[0].moving], steps, refreshed)
-        painted = self.styler(frame).next(
-            content, start, steps, ties, regions, warm=self._carries_paint, change=change, everywhere=everywhere
-        )
+            taken = self._where(frame, [nearest], [carried[0].moving], steps, refreshed)
+        painted = self.styler(frame).next(content, start, taken, ties, regions, warm=self._carries_paint)
         return _with_record(frame, painted)
 
     def _refine(self, task: Task, frame: int) -> tuple[np.ndarray, FrameRecord]:
@@ -309,43 +308,48 @@ class ChunkRenderer:
         ties = [neighbour.tie for neighbour in carried]
         own = self._committed(task.pass_index - 1, frame)
         content, regions, steps = self.source(frame), self.masks.weights(frame), self.plan.steps.refine
+        others, moving = [other for _, other in neighbours], [neighbour.moving for neighbour in carried]
         with timed("warp"):
             if self._carries_paint and ties:
-                ties = [mean_tie(ties)]
-            start = blended_start(own, ties, self.spec.blend)
-            if self._carries_paint and ties:
-                start = keep_detail(start, detail_energy(own), MOST_KEPT)
+                most_moving = np.max(moving, axis=0)
+                ties = [mean_tie(ties, most_moving)]
+                start = blended_start(own, ties, self.spec.blend)
+                start = keep_detail(start, detail_energy(own), MOST_KEPT, most_moving)
                 if self._evens_strokes:
-                    start = even_strokes(start, content, np.max([neighbour.moving for neighbour in carried], axis=0))
-            others, moving = [other for _, other in neighbours], [neighbour.moving for neighbour in carried]
-            change, everywhere = self._where(frame, others, moving, steps)
+                    start = even_strokes(start, content, most_moving)
+            else:
+                start = blended_start(own, ties, self.spec.blend)
+            taken = self._where(frame, others, moving, steps)
         painted = self.styler(frame).next(
-            content,
-            start,
-            steps,
-            ties,
-            regions,
-            average_last=AVERAGED_POINTS,
-            warm=self._carries_paint,
-            change=change,
-            everywhere=everywhere,
+            content, start, taken, ties, regions, average_last=AVERAGED_POINTS, warm=self._carries_paint
         )
         return _with_record(frame, painted)
 
     def _where(
         self, frame: int, others: Sequence[int], moving: Sequence[np.ndarray], steps: int, refreshed: bool = False
-    ) -> tuple[np.ndarray | None, int]:
-        """How far each pixel of `frame` may change, and how many of its `steps` are taken over the whole picture.
-
-        `moving` is `moving_weight` against each of `others`. The change is None where all steps are over the whole.
-        """
+    ) -> Steps:
+        """Where the `steps` of `frame` are taken. `moving` is `moving_weight` against each of `others`."""
         if not self._carries_paint or not others or self.spec.repaint == "everywhere":
-            return None, steps
+            return Steps(steps)
         still = all(
             stands_still(self.flows.match(frame, other), weight) for other, weight in zip(others, moving, strict=True)
         )
         everywhere = steps_everywhere(steps, still=still, refreshed=refreshed)
-        return (None, steps) if everywhere == steps else (may_change(np.max(moving, axis=0)), everywhere)
+        return Steps(steps) if everywhere == steps else Steps(steps, may_change(np.max(moving, axis=0)), everywhere)
+
+    def expected_work(self, frame: int) -> tuple[float, float]:
+        """The work of `frame` in pass 1, from its neighbour, and in a later pass: steps times the share of the picture.
+
+        It follows from the film alone, and nothing is painted. `frame` must have neighbours in its shot.
+        """
+        shot = self.plan.shots[self.plan.chunk_of(frame).shot]
+        sides = [side for side in (frame - 1, frame + 1) if shot.start <= side < shot.stop]
+        moving = [self.carried(frame, side, self.source(side), follow=0).moving for side in sides]
+        before = 0 if frame > shot.begin or len(sides) == 1 else 1
+        steps = self.plan.steps
+        refreshed = self.passed(frame) % REFRESHED_EVERY == 0
+        relay = self._where(frame, sides[before : before + 1], moving[before : before + 1], steps.sequential, refreshed)
+        return relay.work, self._where(frame, sides, moving, steps.refine).work
 
     def passed(self, frame: int) -> int:
         """Frames from that which the relay of its shot began with to `frame`."""

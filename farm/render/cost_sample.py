@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
 
+from farm.paint.optimizer.pyramid import pyramid_sizes, split_iterations
 from farm.plan import Chunk, RenderPlan, Task, plan_tasks, task_id
 from farm.render.chunk import INDEPENDENT_BATCH, ChunkRenderer
 from farm.render.frame_report import FrameReport
+from farm.spec.frames import evenly
 
 SEQUENTIAL = 3
 """Frames of the first pass that are measured after the first one."""
@@ -26,6 +28,8 @@ REFINED = 2
 """Frames of a later pass that are measured."""
 INDEPENDENT = 3 * INDEPENDENT_BATCH
 """Frames that are measured for a method without an optimiser."""
+LOOKED_AT = 8
+"""Frames, evenly over the film, whose work is found out from what changes in them."""
 FAR = 10
 """Distance, in frames, over which a long-term tie is measured."""
 
@@ -34,6 +38,8 @@ FAR = 10
 class Sample:
     """What a worker measured. `first`, `sequential`, `refine`: seconds of each frame of that kind, or empty.
 
+    Those of frames from neighbours are given the work of LOOKED_AT frames of the whole film: the beginning of a shot
+    may change more, or less, than the rest.
     `load`: seconds until the network and the style's targets were ready. `tie`: seconds for one long-term match.
     `frame_bytes`, `flow_bytes`: mean size of a frame, and of the two fields between neighbours.
     `painted`: some of the frames, (H, W, 3) uint8.
@@ -73,23 +79,59 @@ def sample_chunk(renderer: ChunkRenderer, chunk: int) -> Sample:
     tasks = {task.id: task for task in plan_tasks(renderer.plan)}
     reports: list[FrameReport] = []
     sequential = _timed(renderer, tasks[task_id(1, chunk)], reports, 1 + SEQUENTIAL)
+    followers = [report.record.work or 0.0 for report in reports[1:]]
     refine: list[float] = []
+    refined: list[float] = []
     measured = len(sequential)
     if renderer.plan.passes > 1 and measured > 2:
         later = tasks[task_id(2, chunk)].model_copy(
             update={"start": sampled.start + 1, "stop": min(sampled.start + 1 + REFINED, sampled.start + measured - 1)}
         )
+        before = len(reports)
         refine = _timed(renderer, later, reports)
+        refined = [report.record.work or 0.0 for report in reports[before:]]
+    step = sequential[0] / full_steps(renderer.plan)
+    expected = [renderer.expected_work(frame) for frame in _looked_at(renderer.plan)]
     return Sample(
         load=load,
         first=tuple(sequential[:1]),
-        sequential=tuple(sequential[1:]),
-        refine=tuple(refine),
+        sequential=with_work(sequential[1:], followers, [relay for relay, _ in expected], step),
+        refine=with_work(refine, refined, [later for _, later in expected], step),
         tie=_tie_seconds(renderer, sampled),
         frame_bytes=fmean(report.record.bytes for report in reports),
         flow_bytes=_flow_bytes(renderer, sampled),
         painted=_painted(renderer, reports),
     )
+
+
+def with_work(
+    seconds: Sequence[float], work: Sequence[float], expected: Sequence[float], step: float
+) -> tuple[float, ...]:
+    """The `seconds` of frames that took `work` steps, as they would be with the mean of the `expected` work.
+
+    `step` is the seconds of a step over the whole picture. What a frame takes beside its steps stays as measured.
+
+    >>> with_work([5.0], [4.0], [2.0, 6.0, 7.0], step=1.0)
+    (6.0,)
+    """
+    if not expected:
+        return tuple(seconds)
+    mean = fmean(expected)
+    return tuple(max(spent - done * step, 0.0) + mean * step for spent, done in zip(seconds, work, strict=True))
+
+
+def full_steps(plan: RenderPlan) -> float:
+    """Steps over the whole picture that the steps of a first frame cost as much as: coarse levels cost less."""
+    sizes = pyramid_sizes((plan.height, plan.width))
+    shares = split_iterations(plan.steps.first, len(sizes))
+    area = plan.height * plan.width
+    return max(sum(steps * height * width / area for steps, (height, width) in zip(shares, sizes, strict=True)), 1.0)
+
+
+def _looked_at(plan: RenderPlan) -> list[int]:
+    """Up to LOOKED_AT frames, evenly over the film, that a frame of their shot comes before in the relay."""
+    followers = [frame for shot in plan.shots for frame in range(shot.start, shot.stop) if frame != shot.begin]
+    return [followers[at] for at in evenly(LOOKED_AT, len(followers))]
 
 
 def _independent(renderer: ChunkRenderer, chunk: Chunk) -> Sample:

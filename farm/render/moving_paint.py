@@ -2,7 +2,7 @@
 
     carried = carry(painted, match, match.weight, content, source, follow=1.0)
     even = even_strokes(carried.tie.image, content, carried.moving)
-    tie = mean_tie([left, right])                     # of both neighbours, in later passes
+    tie = mean_tie([left, right], moving)             # of both neighbours, in later passes
 
 Four things take the paint, or the shape, from what moves. Each has its remedy here, and none takes a step of the
 optimiser:
@@ -40,7 +40,8 @@ fine detail, and what the second takes away beyond it is middle detail."""
 ENERGY_REACH = (4.0, 8.0)
 """Standard deviation in pixels of the Gaussian that the energy of each band is averaged with."""
 KEPT_SHARE = 0.75
-"""Share of the lost energy, as a power of the ratio before to after, that `keep_detail` gives back.
+"""Share of the lost energy, as a power of the ratio before to after, that `keep_detail` gives back to what moves. What
+rests gets all of it back.
 
 Why not all of it: the optimiser paints some strokes anew, and those that were carried flicker with each error of the
 flow. Measured on a clip of 160 pixels: with half of it, warp error is a twentieth lower than with all.
@@ -158,7 +159,8 @@ def carry(
     """
     warped_source = warp_sharp(source, match.flow)
     moving = moving_weight(match, content, warped_source)
-    carried = keep_detail(warp_sharp(painted, match.flow), warp(detail_energy(painted), match.flow), MOST_KEPT)
+    energy = warp(detail_energy(painted), match.flow)
+    carried = keep_detail(warp_sharp(painted, match.flow), energy, MOST_KEPT, moving)
     if follow:
         change = color_change(source, painted)
         carried = follow_change(carried, content, warped_source, change, follow * moving)
@@ -166,12 +168,12 @@ def carry(
     return CarriedPaint(TemporalTie(carried, weight), moving)
 
 
-def mean_tie(ties: Sequence[TemporalTie]) -> TemporalTie:
+def mean_tie(ties: Sequence[TemporalTie], moving: np.ndarray) -> TemporalTie:
     """Several ties as one, whose image is their weighted mean with most of the detail that they have.
 
-    The optimiser is drawn to the mean of its ties, in which strokes that do not lie on one another cancel out. The
-    weight is the sum; where it is 0 the image is the plain mean. The part of the temporal loss by which the ties differ
-    from each other is left out, so that a loss is lower than that of the ties apart.
+    The optimiser is drawn to the mean of its ties, in which strokes that do not lie on one another cancel out. `moving`
+    is that of `keep_detail`. The weight is the sum; where it is 0 the image is the plain mean. The part of the temporal
+    loss by which the ties differ from each other is left out, so that a loss is lower than that of the ties apart.
     """
     weight = np.sum(np.stack([tie.weight for tie in ties]), axis=0)
     images = [np.nan_to_num(tie.image.astype(np.float32), nan=128.0) for tie in ties]
@@ -182,7 +184,7 @@ def mean_tie(ties: Sequence[TemporalTie]) -> TemporalTie:
     energy = np.sum(
         [share[..., None] * detail_energy(image) for share, image in zip(shares, shown, strict=True)], axis=0
     )
-    return TemporalTie(keep_detail(mean.astype(np.float32), energy.astype(np.float32), MOST_MIXED), weight)
+    return TemporalTie(keep_detail(mean.astype(np.float32), energy.astype(np.float32), MOST_MIXED, moving), weight)
 
 
 def detail_energy(picture: np.ndarray) -> np.ndarray:
@@ -190,14 +192,16 @@ def detail_energy(picture: np.ndarray) -> np.ndarray:
     return _energy(_bands(picture.astype(np.float32)))
 
 
-def keep_detail(picture: np.ndarray, energy: np.ndarray, most: float) -> np.ndarray:
-    """`picture` with each band of its detail raised towards `energy` (H, W, bands), as far as KEPT_SHARE says.
+def keep_detail(picture: np.ndarray, energy: np.ndarray, most: float, moving: np.ndarray) -> np.ndarray:
+    """`picture` with each band of its detail raised to `energy` (H, W, bands): all of it where the picture rests.
 
-    What was lost counts as a factor of 1 to `most` in the detail, the square of it in the energy.
+    Where it moves, `moving` (H, W) in 0..1, as far as KEPT_SHARE says. What was lost counts as a factor of 1 to `most`
+    in the detail, the square of it in the energy.
     """
     bands = _bands(picture)
     lost = np.clip(energy / np.maximum(_energy(bands), 1e-3), 1, most**2)
-    factors = lost ** (KEPT_SHARE / 2)
+    share = 1 - (1 - KEPT_SHARE) * moving
+    factors = lost ** (share[..., None] / 2)
     return np.clip(picture + _raised(bands, factors), 0, 255)
 
 

@@ -103,34 +103,35 @@ def test_unknown_flow_moves():
 # strokes are kept -----------------------------------------------------------------------------------
 
 
-def test_a_blurred_picture_gets_the_energy_back_that_it_had():
+@pytest.mark.parametrize(("moves", "share"), [(0.0, 1.0), (1.0, KEPT_SHARE)])
+def test_a_blurred_picture_gets_the_energy_back_that_it_had(moves, share):
     sharp = cv2.GaussianBlur(strokes(60), (0, 0), 1.0)
     blurred = cv2.GaussianBlur(sharp, (0, 0), 0.6)
     had = float(detail_energy(sharp).mean())
     lost = float(detail_energy(blurred).mean()) / had
-    kept = float(detail_energy(keep_detail(blurred, detail_energy(sharp), MOST_KEPT)).mean()) / had
+    kept = float(detail_energy(keep_detail(blurred, detail_energy(sharp), MOST_KEPT, moves * TRUSTED)).mean()) / had
     assert lost < 0.8
-    assert kept == pytest.approx(lost ** (1 - KEPT_SHARE), abs=0.03)
+    assert kept == pytest.approx(lost ** (1 - share), abs=0.03)
 
 
 def test_detail_is_raised_by_a_bounded_factor_and_never_lowered():
     soft, sharp = strokes(2), strokes(40)
-    raised = keep_detail(soft, detail_energy(sharp), MOST_KEPT)
+    raised = keep_detail(soft, detail_energy(sharp), MOST_KEPT, TRUSTED)
     assert detail_energy(raised).mean() / detail_energy(soft).mean() == pytest.approx(
         MOST_KEPT ** (2 * KEPT_SHARE), rel=0.05
     )
-    assert np.array_equal(keep_detail(sharp, detail_energy(soft), MOST_KEPT), sharp)
+    assert np.array_equal(keep_detail(sharp, detail_energy(soft), MOST_KEPT, TRUSTED), sharp)
 
 
 def test_a_flat_picture_stays_flat():
     for energy in (detail_energy(strokes(20)), np.zeros((HEIGHT, WIDTH, len(BANDS)), np.float32)):
-        assert np.allclose(keep_detail(flat(90), energy, MOST_KEPT), 90, atol=1e-3)
+        assert np.allclose(keep_detail(flat(90), energy, MOST_KEPT, TRUSTED), 90, atol=1e-3)
 
 
 def test_the_mean_of_ties_keeps_the_detail_of_each():
     one, other = strokes(12, seed=1), strokes(12, seed=2)
     weight = np.full((HEIGHT, WIDTH), 0.5, np.float32)
-    mean = mean_tie([TemporalTie(one, weight), TemporalTie(other, weight)])
+    mean = mean_tie([TemporalTie(one, weight), TemporalTie(other, weight)], TRUSTED)
     assert np.allclose(mean.weight, 1)
     plain = float(detail_energy((one + other) / 2).mean() / detail_energy(one).mean())
     assert plain == pytest.approx(0.5, abs=0.05)
@@ -142,7 +143,7 @@ def test_ties_that_agree_have_their_picture_as_a_mean_also_at_the_border_of_what
     picture = strokes(12)
     hidden = picture.copy()
     hidden[:, : WIDTH // 2] = np.nan
-    mean = mean_tie([TemporalTie(picture, TRUSTED), TemporalTie(hidden, 1 - left_half())])
+    mean = mean_tie([TemporalTie(picture, TRUSTED), TemporalTie(hidden, 1 - left_half())], TRUSTED)
     assert np.allclose(mean.image, picture, atol=1e-2)
     assert mean.weight[0, 0] == 1
     assert mean.weight[0, -1] == 2
@@ -153,7 +154,7 @@ def test_where_no_tie_is_trusted_the_mean_is_finite_and_weighs_nothing():
     weight[:24] = 0
     one, other = strokes(12), strokes(12)
     one[:24], other[:24] = np.nan, 0
-    mean = mean_tie([TemporalTie(one, weight), TemporalTie(other, weight)])
+    mean = mean_tie([TemporalTie(one, weight), TemporalTie(other, weight)], TRUSTED)
     assert np.isfinite(mean.image).all()
     assert not mean.weight[:24].any()
     assert np.allclose(mean.image[30:], one[30:], atol=1)

@@ -22,6 +22,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -57,6 +59,35 @@ SURROUNDINGS = 1 / 3
 """Steps of the optimiser that looking at the surroundings once takes as long as: a step goes forward and back."""
 
 
+@dataclass(frozen=True)
+class Steps:
+    """`count` steps of the optimiser, and where they are taken."""
+
+    count: int
+    change: np.ndarray | None = None
+    """(H, W) float32 in 0..1: how far each pixel may change. None is everywhere."""
+    everywhere: int = 0
+    """The first steps, which are taken over the whole picture whatever `change` says."""
+
+    @cached_property
+    def windows(self) -> list[Window] | None:
+        """What the steps after those `everywhere` are taken in. None is the whole picture."""
+        if self.change is None or self.everywhere >= self.count:
+            return None
+        windows = cover(self.change)
+        return None if share_of(windows, self.change.shape) > MOST_SHARE else windows
+
+    @property
+    def work(self) -> float:
+        """Steps times the share of the picture that they are taken over, with the look at the surroundings."""
+        if self.change is None or self.windows is None:
+            return float(self.count)
+        if not self.windows:
+            return float(self.everywhere)
+        in_windows = (self.count - self.everywhere) * share_of(self.windows, self.change.shape)
+        return self.everywhere + SURROUNDINGS + in_windows
+
+
 def cover(change: np.ndarray) -> list[Window]:
     """Disjoint windows that cover where `change` (H, W) is, in 0..1. None where it is nowhere.
 
@@ -73,7 +104,7 @@ def cover(change: np.ndarray) -> list[Window]:
     return sorted((Window(*box) for box in _joined(boxes).tolist()), key=lambda window: (window.top, window.left))
 
 
-def share_of(windows: Sequence[Window], size: tuple[int, int]) -> float:
+def share_of(windows: Sequence[Window], size: Sequence[int]) -> float:
     """Share of a picture of (height, width) that the windows cover."""
     return sum(window.area for window in windows) / (size[0] * size[1])
 

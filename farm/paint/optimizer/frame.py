@@ -28,7 +28,7 @@ from farm.paint.features.vgg import VGGFeatures
 from farm.paint.losses.guided import Guide, StyledRegion, paste
 from farm.paint.losses.objective import Anchor, Objective, OptimizeSettings, TemporalTie
 from farm.paint.losses.targets import StyleTargets
-from farm.paint.losses.windows import MOST_SHARE, SURROUNDINGS, WHOLE_STYLE, Window, cover, share_of
+from farm.paint.losses.windows import SURROUNDINGS, WHOLE_STYLE, Steps, share_of
 from farm.paint.optimizer.memory import SHORTEST_HISTORY, usable_tiles
 from farm.paint.optimizer.minimize import LBFGS, Adam, Minimizer, SmoothingPreconditioner, WithinChange
 from farm.paint.stopwatch import timed
@@ -108,14 +108,12 @@ class FrameOptimizer:
         self,
         content: NDArray[np.uint8],
         start: NDArray[Any],
-        iterations: int,
+        iterations: int | Steps,
         ties: Sequence[TemporalTie] = (),
         progress: Callable[[StepProgress], None] | None = None,
         regions: Sequence[StyledRegion] = (),
         keep_exact: bool = False,
         average_last: int = 1,
-        change: NDArray[np.float32] | None = None,
-        everywhere: int = 0,
     ) -> StylizedFrame:
         """Minimise the loss from `start` in at most `iterations` steps.
 
@@ -123,9 +121,8 @@ class FrameOptimizer:
         own, or stay the content; see `farm.paint.losses.guided`. `progress` is called after every evaluation.
         `keep_exact` keeps the image before rounding.
 
-        `change` (H, W) in 0..1 says how far each pixel may change; None is everywhere. The first `everywhere` steps are
-        taken over the whole picture, and the others in windows that cover the change (farm.paint.losses.windows). Where
-        it is nowhere, they are not taken, and without any step the result is the start, and no loss is computed. The
+        `iterations` also says where steps are taken, if it is a Steps (farm.paint.losses.windows). Where nothing may
+        change, none is taken but those everywhere; without any, the result is the start, and no loss is computed. The
         losses of steps in windows alone lack "content" and "total". In tiles, all steps are over the whole picture.
 
         A step is one evaluation of loss and gradient. One more evaluation, of the loss alone, ends the frame: at the
@@ -139,12 +136,12 @@ class FrameOptimizer:
         shapes += [(*region.weight.shape, 3) for region in regions]
         if any(shape != content.shape for shape in shapes):
             raise ValueError("content, start, ties and regions must have the same shape")
-        windowed = self._windowed(change, content.shape[:2], iterations, everywhere)
-        if windowed is not None and not windowed.windows:
-            if not (iterations := min(everywhere, iterations)):
+        steps = Steps(iterations) if isinstance(iterations, int) else iterations
+        if steps.windows == []:
+            steps = Steps(steps.everywhere)
+            if not steps.count:
                 return _as_it_is(start, keep_exact)
-            windowed = None
-        request = _Request(content, start, iterations, ties, regions, progress, keep_exact, average_last, windowed)
+        request = _Request(content, start, steps, ties, regions, progress, keep_exact, average_last)
         tile, history = self.tile, self.settings.history
         notes: list[str] = []
         while True:
@@ -166,21 +163,6 @@ class FrameOptimizer:
             tile, history = smaller[0], max(history // 2, min(history, SHORTEST_HISTORY))
             notes.append(f"memory ran out {before}; painted again in tiles of {tile} pixels")
 
-    def _windowed(
-        self, change: NDArray[np.float32] | None, size: tuple[int, int], iterations: int, everywhere: int
-    ) -> _Windowed | None:
-        """The windows of a frame of `size` (height, width). None where all steps are to be over the whole picture."""
-        if change is None or everywhere >= iterations:
-            return None
-        windows = cover(change)
-        share = share_of(windows, size)
-        if share > MOST_SHARE or (self.tile and windows):
-            return None
-        inside = np.zeros(size, np.float32)
-        for window in windows:
-            inside[window.top : window.bottom, window.left : window.right] = 1
-        return _Windowed(windows, inside * change, share, everywhere)
-
     def _stylize(self, request: _Request, within: _Within) -> StylizedFrame:
         content, regions = request.content, request.regions
         anchor = Anchor.of(request.ties, self.features.device) if request.ties else None
@@ -188,17 +170,18 @@ class FrameOptimizer:
         kept = guide.kept if guide else None
         failures: list[str] = []
         for attempt in self._attempts(content, within.history):
-            windowed = request.windowed if attempt.in_windows and not within.tile else None
+            in_windows = attempt.in_windows and not within.tile
+            steps = request.steps if in_windows else Steps(request.steps.count)
             begin = content if attempt.from_content else request.start
             if kept is not None:
                 begin = kept[..., None] * content + (1 - kept[..., None]) * begin
             image = image_to_tensor(begin, self.features.device)
-            alone = windowed.windows if windowed and not windowed.everywhere else None
+            alone = None if steps.everywhere else steps.windows
             objective = Objective(
                 attempt.features, self.targets, self.settings, content, anchor, guide, within.tile, alone
             )
             try:
-                outcome = self._minimize_in_turn(objective, attempt, image, request, windowed)
+                outcome = self._minimize_in_turn(objective, attempt, image, request, steps)
             except _AttemptError as error:
                 failures.append(f"{attempt.name}: {error}")
                 continue
@@ -222,22 +205,26 @@ class FrameOptimizer:
         )
 
     def _minimize_in_turn(
-        self, objective: Objective, attempt: _Attempt, image: Tensor, request: _Request, windowed: _Windowed | None
+        self, objective: Objective, attempt: _Attempt, image: Tensor, request: _Request, steps: Steps
     ) -> _Outcome:
         """Steps over the whole picture, and then those in windows."""
-        if windowed is None:
-            outcome = self._minimize(objective, attempt.minimizer(image, None), request, request.iterations)
+        if steps.change is None or not steps.windows:
+            outcome = self._minimize(objective, attempt.minimizer(image, None), request, steps.count)
             return replace(outcome, work=float(outcome.steps))
         before = _Outcome(image, 0, {}, "iterations")
-        if windowed.everywhere:
-            before = self._minimize(objective, attempt.minimizer(image, None), request, windowed.everywhere)
+        if steps.everywhere:
+            before = self._minimize(objective, attempt.minimizer(image, None), request, steps.everywhere)
             image = before.image
-        change = torch.from_numpy(windowed.change).to(self.features.device)
-        objective.narrow(image, windowed.windows, change > 0)
-        left = request.iterations - windowed.everywhere
+        change = torch.zeros(steps.change.shape)
+        for window in steps.windows:
+            window.of(change).copy_(window.of(torch.from_numpy(steps.change)))
+        change = change.to(self.features.device)
+        objective.narrow(image, steps.windows, change > 0)
+        left = steps.count - steps.everywhere
         outcome = self._minimize(objective, attempt.minimizer(image, change), request, left)
-        losses = _of_the_whole(outcome.losses, with_content=windowed.everywhere > 0)
-        work = before.steps + SURROUNDINGS + windowed.share * outcome.steps
+        losses = _of_the_whole(outcome.losses, with_content=steps.everywhere > 0)
+        share = share_of(steps.windows, steps.change.shape)
+        work = before.steps + SURROUNDINGS + share * outcome.steps
         return replace(outcome, steps=before.steps + outcome.steps, losses=losses, work=work)
 
     def _attempts(self, content: NDArray[np.uint8], history: int) -> Iterator[_Attempt]:
@@ -319,7 +306,10 @@ def _as_it_is(start: NDArray[Any], keep_exact: bool) -> StylizedFrame:
 
 
 def _of_the_whole(losses: dict[str, float], *, with_content: bool) -> dict[str, float]:
-    """The losses of a picture that was painted in windows. Without steps everywhere, its content is known in them only."""
+    """The losses of a picture that was painted in windows.
+
+    `with_content` says that the content of all of it was looked at, and not that within the windows alone.
+    """
     whole = {name: loss for name, loss in losses.items() if name != WHOLE_STYLE}
     whole["style"] = losses[WHOLE_STYLE]
     whole["total"] += whole["style"] - losses["style"]
@@ -336,25 +326,12 @@ class _Request:
 
     content: NDArray[np.uint8]
     start: NDArray[Any]
-    iterations: int
+    steps: Steps
     ties: Sequence[TemporalTie]
     regions: Sequence[StyledRegion]
     progress: Callable[[StepProgress], None] | None
     keep_exact: bool
     average_last: int
-    windowed: _Windowed | None
-
-
-@dataclass(frozen=True)
-class _Windowed:
-    """Windows that steps are taken in after the first `everywhere` ones. `change` (H, W) in 0..1 is 0 outside them, and
-    `share` is their share of the picture.
-    """
-
-    windows: Sequence[Window]
-    change: NDArray[np.float32]
-    share: float
-    everywhere: int
 
 
 @dataclass(frozen=True)

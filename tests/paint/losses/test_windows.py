@@ -10,7 +10,7 @@ from farm.paint.features.windowed import Window
 from farm.paint.losses.guided import Guide, StyledRegion
 from farm.paint.losses.objective import Anchor, Objective, OptimizeSettings, TemporalTie
 from farm.paint.losses.targets import Style, StyleTargets
-from farm.paint.losses.windows import MOST_CELLS, WHOLE_STYLE, content_in_windows, cover, share_of
+from farm.paint.losses.windows import MOST_CELLS, WHOLE_STYLE, Steps, content_in_windows, cover, share_of
 from farm.paint.optimizer.frame import FrameOptimizer
 from farm.paint.optimizer.minimize import SmoothingPreconditioner, WithinChange
 from farm.paint.tensors import image_to_tensor
@@ -18,6 +18,7 @@ from farm.paint.tensors import image_to_tensor
 HEIGHT, WIDTH = 101, 133  # odd, so that the last cells are larger
 BOX = Window(32, 64, 48, 80)
 CORNER = Window(64, HEIGHT, 96, WIDTH)
+NOWHERE = np.zeros((HEIGHT, WIDTH), np.float32)
 
 
 @pytest.fixture
@@ -159,7 +160,7 @@ def change_in(window, soft=1.0):
 def test_what_rests_stays_as_it_is_and_what_changes_is_painted(features, targets, pictures, everywhere):
     photograph, start = pictures
     optimizer = FrameOptimizer(features, targets)
-    painted = optimizer.stylize(photograph, start, 5, change=change_in(BOX), everywhere=everywhere)
+    painted = optimizer.stylize(photograph, start, Steps(5, change_in(BOX), everywhere))
     inside = change_in(BOX) > 0
     assert (painted.image != start)[inside].mean() > 0.5
     assert painted.steps == 5
@@ -173,10 +174,10 @@ def test_what_rests_stays_as_it_is_and_what_changes_is_painted(features, targets
 def test_where_nothing_changes_nothing_is_done(features, targets, pictures):
     photograph, start = pictures
     optimizer = FrameOptimizer(features, targets)
-    painted = optimizer.stylize(photograph, start, 5, change=np.zeros((HEIGHT, WIDTH), np.float32))
+    painted = optimizer.stylize(photograph, start, Steps(5, NOWHERE))
     assert (painted.image == start).all()
     assert (painted.steps, painted.work, painted.losses) == (0, 0, {})
-    some = optimizer.stylize(photograph, start, 5, change=np.zeros((HEIGHT, WIDTH), np.float32), everywhere=2)
+    some = optimizer.stylize(photograph, start, Steps(5, NOWHERE, everywhere=2))
     assert (some.image == optimizer.stylize(photograph, start, 2).image).all()
     assert (some.steps, some.work) == (2, 2)
 
@@ -184,7 +185,7 @@ def test_where_nothing_changes_nothing_is_done(features, targets, pictures):
 def test_where_most_changes_the_whole_picture_is_painted(features, targets, pictures):
     photograph, start = pictures
     optimizer = FrameOptimizer(features, targets)
-    painted = optimizer.stylize(photograph, start, 3, change=np.ones((HEIGHT, WIDTH), np.float32))
+    painted = optimizer.stylize(photograph, start, Steps(3, NOWHERE + 1))
     assert (painted.image == optimizer.stylize(photograph, start, 3).image).all()
     assert painted.work == 3
 
@@ -199,3 +200,18 @@ def test_a_pixel_moves_as_far_as_it_may_change(generator):
     assert float((within(a) * b).sum()) == pytest.approx(float((a * within(b)).sum()), rel=1e-4)
     assert not within(a).where(change > 0, 0).ne(within(a)).any()
     torch.testing.assert_close(WithinChange(change)(a), change * change * a)
+
+
+@pytest.mark.parametrize(
+    ("steps", "work"),
+    [
+        (Steps(5), 5),
+        (Steps(5, NOWHERE), 0),
+        (Steps(5, NOWHERE, everywhere=2), 2),
+        (Steps(5, NOWHERE + 1), 5),
+        (Steps(5, NOWHERE, everywhere=5), 5),
+        (Steps(6, change_in(BOX), everywhere=2), 2 + 1 / 3 + 4 * BOX.area / (HEIGHT * WIDTH)),
+    ],
+)
+def test_work_is_steps_times_the_share_of_the_picture(steps, work):
+    assert steps.work == pytest.approx(work)
