@@ -45,13 +45,10 @@ Why: the large shapes are right already, and strokes are what is missing. Measur
 same strokes as the usual 1/32 with an eighth less warp error. 1/16 is a compromise that was not measured by itself: the
 lower it is, the sooner a wrong colour of a large area is corrected.
 """
-WARM_CONTENT = 1.3
+WARM_CONTENT = 1.6
 """Factor of the content weight where a picture starts from its painted neighbour and is tied to it.
 
-Why: few steps under a strong temporal loss leave the things of the film less clear than in a still. Measured with 1.5
-on 48 frames of 256 px: content loss of what moves, over that of stills of the same frames, falls from 1.16 to 1.04 in a
-clip of geese and from 1.22 to 1.10 in a fast pan. Warp error over the sequential render's rises from .62 to .64 in the
-first and not in the second, but from .63 to .66 in a clip that has no need of it. 1.3 is between the two.
+Why: few steps under a strong temporal loss leave the things of the film less clear than in a still.
 """
 WARM_FIRST_STEP = 0.2
 """First step of the optimiser there, a root mean square in grey levels.
