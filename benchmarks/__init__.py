@@ -3,6 +3,7 @@
     against         two builds of the farm: time, memory, work and quality of the same clips
     chaos           faults of every kind, each broken, mended and compared with an undisturbed render
     cluster_session five jobs that queue on a cluster of this machine, a killed driver, a killed head
+    first_frame     seconds from the command to the first committed frame, and what they are spent on
     flow_error      end-point error and time of every flow estimator
     identity        checksums of small renders of every kind, to compare two versions of the code
     instant         frames a second of a trained network; its losses beside the optimiser's

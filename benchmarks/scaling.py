@@ -4,7 +4,8 @@
     python -m benchmarks.scaling ray --frame-seconds 4 -o scaling/
     python -m benchmarks.scaling virtual --step-seconds 0.1 -o scaling/
 
-local    `farm render` with 1 and with 2 workers of one thread, in turn, `--repeats` times: medians, and their ratio.
+local    `farm render` with 1 and with 2 workers of one thread, in turn, `--repeats` times: medians, and their ratio;
+         and the share of time in which each of the two painted, by the seconds that the ledgers have for each frame.
 ray      The farm's own driver, schedule and worker pool on a real Ray. Renderers only sleep, for `--frame-seconds` a
          frame (farm bench says what a frame takes), and report as real ones do. Efficiency is the time slept over
          workers times the time from the first task to the end; overhead, the mean time from a task's end to the next
@@ -314,16 +315,30 @@ def local(options: argparse.Namespace) -> dict[str, Any]:
 
     values: dict[str, Any] = {"video": str(options.video.absolute()), "styles": [str(options.style.absolute())]}
     values |= {"output": str((options.output / "film.mp4").absolute()), "size": options.size, "frames": options.frames}
-    values |= {"iterations": options.iterations, "chunk_frames": options.chunk_frames or 12}
-    spec = build_spec(values)
-    seconds_by_workers: dict[int, list[float]] = {1: [], 2: []}
+    values |= {"iterations": options.iterations, "chunk_frames": options.chunk_frames}
+    spec = build_spec({name: value for name, value in values.items() if value is not None})
+    runs: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
     for _ in range(options.repeats):
-        for workers, seconds in seconds_by_workers.items():
-            seconds.append(render_with_ray(spec, options.output, workers, threads=1)["frame_seconds"])
+        for workers, done in runs.items():
+            done.append(render_with_ray(spec, options.output, workers, threads=1))
+    seconds_by_workers = {workers: [run["frame_seconds"] for run in done] for workers, done in runs.items()}
     one, two = (statistics.median(seconds) for seconds in seconds_by_workers.values())
     ratio = statistics.median(a / b for a, b in zip(seconds_by_workers[1], seconds_by_workers[2], strict=True))
-    print(f"{one:.2f} s a frame with 1 worker, {two:.2f} s with 2: {ratio:.2f} times as fast")
-    return {"seconds": {str(n): seconds for n, seconds in seconds_by_workers.items()}, "ratio": ratio}
+    commands = {workers: statistics.median(run["command_seconds"] for run in done) for workers, done in runs.items()}
+    busy = sorted((sorted(run["busy_shares"].values()) for run in runs[2]), key=min)[len(runs[2]) // 2]
+    print(
+        f"{one:.2f} s a frame with 1 worker, {two:.2f} s with 2: {ratio:.2f} times as fast, {1 / ratio:.2f} of the time"
+    )
+    print(
+        f"the whole command: {commands[1]:.1f} s and {commands[2]:.1f} s, {commands[2] / commands[1]:.2f} of the time"
+    )
+    print("share of time in which each of 2 painted, from the third frame on:", ", ".join(f"{one:.0%}" for one in busy))
+    return {
+        "seconds": {str(n): seconds for n, seconds in seconds_by_workers.items()},
+        "ratio": ratio,
+        "command_seconds": {str(n): seconds for n, seconds in commands.items()},
+        "busy": busy,
+    }
 
 
 def main() -> None:

@@ -42,6 +42,9 @@ from farm.errors import FarmError, UsageError
 from farm.spec import RenderSpec
 from farm.spec.load import absolute_path
 
+TYPER_INTERRUPTED = 130
+"""What Typer returns in place of a KeyboardInterrupt that a command raised."""
+
 app = typer.Typer(
     name="farm",
     no_args_is_help=True,
@@ -226,7 +229,7 @@ def main() -> None:
     """Run the command line; every FarmError becomes one line on stderr and its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        app(with_current_spellings(sys.argv[1:]), standalone_mode=False)
+        code = app(with_current_spellings(sys.argv[1:]), standalone_mode=False)
     except SystemExit:
         # Typer turns every broken pipe into an exit with 1. That of stdout, read by `head` for example, is no error.
         if type(sys.stdout).__name__ == "PacifyFlushWrapper" and is_closed(1):
@@ -240,6 +243,9 @@ def main() -> None:
         _complain("stopped", 3)
     except Exception as error:
         _exit_for(error)
+    else:
+        if code == TYPER_INTERRUPTED:
+            _complain("stopped", 3)
 
 
 def _exit_for(error: Exception) -> None:

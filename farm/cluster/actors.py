@@ -88,9 +88,16 @@ class RenderWorker:
             clock=time.time(),
         )
 
-    def render(self, job_url: str, task: Task) -> Iterator[FrameReport]:
-        """Commit the frames of a task, and yield a report after each."""
-        yield from self._renderer_of(job_url).render(task)
+    def render(self, job_url: str, task: Task, cores: int = 1) -> Iterator[FrameReport]:
+        """Commit the frames of a task, and yield a report after each.
+
+        `cores` more than its threads are on loan from workers that are idle until the task ends. No bit depends on it.
+        """
+        renderer = self._renderer_of(job_url)
+        from farm.paint.features.bands import lent_cores
+
+        with lent_cores(cores):
+            yield from renderer.render(task)
 
     def still(self, job_url: str, frame: int) -> FrameReport:
         """Commit a frame by itself, for a preview. Jobs may change from call to call."""

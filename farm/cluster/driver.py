@@ -304,7 +304,7 @@ class Driver:
         """Tell the schedule, and do what it says."""
         for instruction in self._schedule.handle(event):
             if isinstance(instruction, Assign):
-                self._begin(instruction.worker, instruction.task)
+                self._begin(instruction.worker, instruction.task, alone=instruction.alone)
             elif isinstance(instruction, Release):
                 self._history.add("released", worker=instruction.worker)
                 self._pool.remove(instruction.worker)
@@ -315,12 +315,12 @@ class Driver:
             else:
                 self._give_up(instruction)
 
-    def _begin(self, worker: str, task: Task) -> None:
+    def _begin(self, worker: str, task: Task, *, alone: bool) -> None:
         now = self._clock()
         self._times_begun[task.id] += 1
         self._lost_time.sign(task.id, now)
         self._watchdog.began(worker, task.pass_name, now)
-        source = self._pool.begin(worker, self._job_url, task)
+        source = self._pool.begin(worker, self._job_url, task, alone=alone)
         self._workers[source] = worker
         self._events.task_begun(task, source)
 

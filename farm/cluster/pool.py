@@ -4,7 +4,7 @@ kind = WorkerKind(threads=1, precision="auto", gpu=False)
 pool = WorkerPool(quota, kind, title="film", job_url=url, inputs=paths)
 facts = pool.first_facts()                         # wait until one worker is up and sees the job's files
 pool.follow_quota(wanted=4)                        # start as many as the job may have, if it has work for 4
-reports = pool.begin("worker-1", url, task, ())    # render a task; `reports` is where its reports come from
+reports = pool.begin("worker-1", url, task, alone=False)    # render a task; its reports come from `reports`
 pool.next_report("worker-1", reports)              # a FrameReport, or how the task ended
 pool.close()
 """
@@ -105,7 +105,8 @@ class StartWorker(Protocol):
 class WorkerKind:
     """What all workers of a job have in common: cores or a GPU each, the precision asked for, and how one starts.
 
-    `only_gpu` refuses a worker whose GPU PyTorch cannot use; otherwise it paints on its CPU.
+    `only_gpu` refuses a worker whose GPU PyTorch cannot use; otherwise it paints on its CPU. `cores_alone` are the
+    cores that a worker may use while all others are idle, 0 for its own.
     """
 
     threads: int
@@ -113,6 +114,7 @@ class WorkerKind:
     gpu: bool
     only_gpu: bool = False
     start: StartWorker = spawn_render_worker
+    cores_alone: int = 0
 
 
 class WorkerPool:
@@ -196,9 +198,11 @@ class WorkerPool:
         """Start no more workers on this node."""
         self.avoided.add(node)
 
-    def begin(self, worker: str, job_url: str, task: Task) -> Any:
+    def begin(self, worker: str, job_url: str, task: Task, *, alone: bool) -> Any:
         """Have a worker render a task. Returns the source of its reports; the dashboard shows the task's pass."""
         call = self.actors[worker].render.options(name=task.pass_name, num_returns="streaming")
+        if alone and self.kind.cores_alone > self.kind.threads:
+            return call.remote(job_url, task, self.kind.cores_alone)
         return call.remote(job_url, task)
 
     def wait(self, sources: Sequence[Any]) -> list[Any]:

@@ -56,7 +56,7 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
     Where this process has a session already, that one is used, and goes on after the block. Ray must not be imported
     before the first session. Raises RenderError where Ray cannot be started, no cluster at `address` takes this process
     in, or an error of Ray ends the block; UsageError where that is no address, RuntimeError where ray was imported too
-    early.
+    early; KeyboardInterrupt for a SIGTERM while Ray starts.
     """
     # When a worker is killed, Ray also kills its child processes (ffmpeg, optical flow).
     os.environ.setdefault("RAY_process_group_cleanup_enabled", "1")
@@ -85,11 +85,10 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
         return
     if address is None and getattr(ray_constants, "ENABLE_RAY_CLUSTER", False):
         raise RuntimeError("ray was imported before ray_session(): its ports would be open to the network")
-    termination_handler = signal.getsignal(signal.SIGTERM)
     try:
         if address is None:
             ensure_token_here()
-        with _in_folder(Path(__file__).parents[2] if address is None else Path("/")):
+        with _own_sigterm(), _in_folder(Path(__file__).parents[2] if address is None else Path("/")):
             if address is None:
                 session = _describe(_start_here(cpus, dashboard=dashboard).dashboard_url)
             else:
@@ -98,9 +97,6 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
         raise
     except Exception as error:
         raise RenderError(f"Ray could not be started: {first_line(error)}") from error
-    # Ray's own handler of SIGTERM prints the stack and exits, so the caller could not clean up.
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, termination_handler)
     with _without_ray_chatter(), watched_head(address) as end_watch:
         try:
             yield session
@@ -109,6 +105,22 @@ def ray_session(address: str | None = None, *, cpus: int | None = None, dashboar
             raise RenderError(f"Ray has failed: {last_line(error)}", "run the same command again") from error
         finally:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep the handler of SIGTERM over a start of Ray inside the block. Raises KeyboardInterrupt for one meanwhile.
+
+    Why: Ray puts its own in its place, which exit with 15 or 1, so the caller could not clean up.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit as error:
+        raise KeyboardInterrupt from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 @contextlib.contextmanager

@@ -85,9 +85,11 @@ def job_pool(
     threads = options.threads or asked_before or default_threads(node_cpus, gpu=gpu)
     widest = max(len(prepared.plan.chunks), 1)
     quota: Quota
+    cores_alone = 0
     if options.address is None:
         workers = options.workers or max(1, session.gpus if gpu else session.cpus // threads)
         quota = FixedQuota(min(workers, widest))
+        cores_alone = 0 if gpu else min(workers * threads, usable_cores())
     else:
         name = options.submission or prepared.job.url
         limit = min(options.workers or widest, widest)
@@ -103,7 +105,7 @@ def job_pool(
 
     return WorkerPool(
         quota,
-        WorkerKind(threads, precision, gpu, only_gpu=spec.device == "gpu"),
+        WorkerKind(threads, precision, gpu, only_gpu=spec.device == "gpu", cores_alone=cores_alone),
         title=film_title(spec),
         job_url=prepared.job.url,
         inputs=[*input_files(spec), *([spec.flow_dir] if spec.flow_dir else [])],

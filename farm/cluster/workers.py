@@ -70,8 +70,8 @@ class Workers(Protocol):
         """Seconds since this node joined the cluster, once for each that came while the job ran; otherwise None."""
         ...
 
-    def begin(self, worker: str, job_url: str, task: Task) -> Any:
-        """Have a worker render a task. Returns the source of its reports."""
+    def begin(self, worker: str, job_url: str, task: Task, *, alone: bool) -> Any:
+        """Have a worker render a task. Returns the source of its reports. `alone` as in `farm.plan.schedule.Assign`."""
         ...
 
     def wait(self, sources: Sequence[Any]) -> Sequence[Any]:

@@ -1,6 +1,6 @@
 """How long chunks are where the user does not say: from the frames, the workers, and the pace where it is known. Pure.
 
-    longest = chunk_length([48], workers=2)                            # 8: six chunks
+    longest = chunk_length([48], workers=2)                            # 4: twelve chunks
     longest = chunk_length([7200], workers=2, frame_seconds=9.0)       # 20: tasks of three minutes
 
 Frames do not depend on chunks, so this concerns time alone. Short chunks keep every worker busy to the end, and let
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 USUAL_LENGTH = 48
 """Most frames of a chunk where no pace is known."""
-SHORTEST_LENGTH = 8
+SHORTEST_LENGTH = 4
 """Least frames of a chunk, unless there would be fewer chunks than workers."""
 SMALLEST_LENGTH = 2
 """Least frames of any chunk but a shot's only one, as `--chunk-frames` allows."""
@@ -25,10 +25,11 @@ TASK_SECONDS = 180.0
 
 Why: a worker that is lost costs its task at most, and the last tasks of a film end at different times.
 """
-CHUNKS_PER_WORKER = 4
+CHUNKS_PER_WORKER = 6
 """Chunks of a film for each worker, where frames allow it.
 
-Why: with one or two, workers wait for the first pass to leave the shot, and for the last chunk.
+Why: with one or two, workers wait for the first pass to leave the shot, and for the last chunk. On 48 frames of one
+shot, two workers painted for 92 % and 95 % of the time with 6 chunks, and for 98 % and 99 % with 12.
 """
 
 
@@ -40,7 +41,7 @@ def chunk_length(runs: Sequence[int], workers: int | None, frame_seconds: float 
     where that many chunks of SMALLEST_LENGTH frames can be made.
 
     >>> chunk_length([48], workers=2), chunk_length([48], workers=None), chunk_length([4], workers=2)
-    (8, 48, 3)
+    (4, 48, 3)
     """
     longest = USUAL_LENGTH
     if frame_seconds:

@@ -100,10 +100,14 @@ Event = FilmedUpTo | WorkerJoined | WorkerLost | TaskSucceeded | TaskFailed | Wo
 
 @dataclass(frozen=True)
 class Assign:
-    """Have this idle worker render the task."""
+    """Have this idle worker render the task.
+
+    `alone` where nothing else of the job is at work, or could be before the task ends: it may have the cores of all.
+    """
 
     worker: str
     task: Task
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -293,7 +297,7 @@ class Schedule:
             task_id = self._ready.pop(position)[-1]
             self._running[worker] = task_id
             self.state[task_id] = TaskState.RUNNING
-            instructions.append(Assign(worker, self._tasks[task_id]))
+            instructions.append(Assign(worker, self._tasks[task_id], alone=not self._ready and len(self._running) == 1))
         return instructions
 
     def _next_for(self, node: str) -> int | None:

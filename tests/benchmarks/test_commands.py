@@ -101,6 +101,17 @@ CASES: dict[str, Case] = {
         "chaos.json",
         {"fault", "codes", "recovery", "twice", "identical"},
     ),
+    "first_frame": Case(
+        lambda files, out: [
+            *(files["clip.mp4"], "--style", files["style.png"], *SMALL, "--frames", "0-3", "--repeats", "1"),
+            *("--workers", "1", "--option=--iterations", "--option=2,1", "-o", str(out)),
+        ],
+        "first_frame.json",
+        {
+            "machine",
+            *(f"median.{stage}" for stage in ("inputs", "first worker", "first frame", "painting", "film", "end")),
+        },
+    ),
     "flow_error": Case(
         lambda files, _: [
             "--pair",
@@ -225,7 +236,7 @@ CASES: dict[str, Case] = {
             *("--iterations", "2,1", "--chunk-frames", "2", "-o", str(out)),
         ],
         "local.json",
-        {"machine", "seconds.1", "seconds.2", "ratio"},
+        {"machine", "seconds.1", "seconds.2", "ratio", "command_seconds.2", "busy"},
     ),
     "scaling ray": Case(
         lambda _, out: [

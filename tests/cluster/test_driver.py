@@ -93,7 +93,7 @@ class Farm:
     def since_node_came(self, node: str) -> float | None:
         return self.came.get(node)
 
-    def begin(self, worker: str, job_url: str, task: Task) -> str:
+    def begin(self, worker: str, job_url: str, task: Task, *, alone: bool) -> str:
         assert job_url == "job"
         self.calls.append(("begin", worker, task.id))
         source = f"{worker} {task.id}"

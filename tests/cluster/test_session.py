@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import stat
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.cluster.session import LONGEST_SOCKET, SOCKET_BYTES, folder_for_ray
+from farm.cluster.session import LONGEST_SOCKET, SOCKET_BYTES, _own_sigterm, folder_for_ray
 from farm.cluster.token import auth_token, ensure_token, ensure_token_here
 from farm.errors import RenderError
 
@@ -103,6 +104,20 @@ def test_where_there_is_a_home_directory_the_token_is_a_file(tmp_path, monkeypat
     ensure_token_here(environment)
     assert environment == {"RAY_AUTH_MODE": "token"}
     assert (tmp_path / ".ray/auth_token").exists()
+
+
+@pytest.mark.parametrize("code", [signal.SIGTERM, 1])
+def test_a_sigterm_while_ray_starts_is_an_interrupt_and_the_handler_is_put_back(code):
+    """Ray's handlers exit with the number of the signal, and with 1."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def start() -> None:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(code))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt), _own_sigterm():
+        start()
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_ray_has_its_own_folder_where_that_is_short_enough(caplog):

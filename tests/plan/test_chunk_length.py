@@ -19,31 +19,31 @@ from tests.plan.test_render_plan import make_probe, make_spec
         ([4], None, None, 48),
         ([7200], None, None, 48),
         ([7200], None, 9.0, 20),
-        ([7200], None, 100.0, 8),
+        ([7200], None, 100.0, 4),
         ([7200], None, 0.01, 240),
-        # a short film: a few chunks for each worker, none shorter than 8 frames
-        ([48], 1, None, 12),
-        ([48], 2, None, 8),
-        ([96], 2, None, 12),
+        # a short film: a few chunks for each worker, none shorter than 4 frames
+        ([48], 1, None, 8),
+        ([48], 2, None, 4),
+        ([96], 2, None, 8),
         ([1000], 2, None, 48),
         # ... unless there would be fewer chunks than workers
         ([48], 12, None, 4),
         ([48], 24, None, 2),
         ([48], 100, None, 2),
         ([4], 2, None, 3),
-        ([4], 1, None, 8),
-        ([3, 3, 3], 3, None, 8),
+        ([4], 1, None, 4),
+        ([3, 3, 3], 3, None, 4),
         ([3, 3, 3], 4, None, 2),
         # a long film: what the pace says
         ([7200], 2, None, 48),
         ([7200], 2, 2.5, 72),
         ([7200], 2, 9.0, 20),
-        ([7200], 2, 100.0, 8),
-        ([7200], 8, 0.01, 225),
+        ([7200], 2, 100.0, 4),
+        ([7200], 8, 0.01, 150),
         ([7200], 2, 0.01, 240),
         # a feature film on many machines
         ([110] * 1600, 64, None, 48),
-        ([110] * 1600, 3000, None, 14),
+        ([110] * 1600, 3000, None, 9),
     ],
 )
 def test_length(runs, workers, frame_seconds, longest):
@@ -71,10 +71,10 @@ def frames_of(plan):
 
 def test_a_plan_has_chunks_for_the_workers_and_a_stated_length_wins():
     probe = make_probe(48)
-    eight = [(start, start + 8) for start in range(0, 48, 8)]
+    fours = [(start, start + 4) for start in range(0, 48, 4)]
     assert frames_of(plan_render(make_spec(), probe, ())) == [(0, 48)]
-    assert frames_of(plan_render(make_spec(), probe, (), workers=2)) == eight
-    assert frames_of(plan_render(make_spec(), probe, (), workers=2, frame_seconds=60.0)) == eight
+    assert frames_of(plan_render(make_spec(), probe, (), workers=2)) == fours
+    assert frames_of(plan_render(make_spec(), probe, (), workers=2, frame_seconds=60.0)) == fours
     assert frames_of(plan_render(make_spec(chunk_frames=24), probe, (), workers=2, frame_seconds=60.0)) == [
         (0, 24),
         (24, 48),
@@ -97,12 +97,10 @@ def test_later_passes_have_as_many_tasks_as_workers(workers):
 
 
 def test_both_halves_of_a_long_shot_are_cut():
-    """The relay of 500 frames begins at frame 250, which no chunk may cross."""
-    plan = plan_render(make_spec(), make_probe(500), (), workers=2, frame_seconds=0.5)
-    assert frames_of(plan) == [(0, 50), (50, 100), (100, 150), (150, 200), (200, 250)] + [
-        (start, start + 50) for start in range(250, 500, 50)
-    ]
-    assert plan.shots[0].middle == 250
+    """The relay of 600 frames begins at frame 300, which no chunk may cross."""
+    plan = plan_render(make_spec(), make_probe(600), (), workers=2, frame_seconds=0.5)
+    assert frames_of(plan) == [(start, start + 50) for start in range(0, 600, 50)]
+    assert plan.shots[0].middle == 300
 
 
 def test_a_film_without_an_optimiser_is_cut_for_the_workers_too():

@@ -51,6 +51,32 @@ def test_a_task_waits_for_all_it_needs():
     assert assigned(schedule.handle(TaskSucceeded("w2"))) == [("w1", "c")]
 
 
+def alone(instructions):
+    return [one.task.id for one in instructions if isinstance(one, Assign) and one.alone]
+
+
+def test_a_task_is_alone_where_nothing_else_can_run_before_it_ends():
+    """`first` opens the way for `left` and `right`, of which one ends before the other."""
+    tasks = [task("first"), task("left", "first"), task("right", "first", steps=2), task("last", "left", "right")]
+    schedule = Schedule(tasks)
+    assert alone(schedule.handle(WorkerJoined("w1"))) == ["first"]
+    assert schedule.handle(WorkerJoined("w2")) == []
+    assert alone(schedule.handle(TaskSucceeded("w1"))) == []
+    assert alone(schedule.handle(TaskSucceeded("w1"))) == []
+    assert alone(schedule.handle(TaskSucceeded("w2"))) == ["last"]
+
+
+def test_a_task_is_not_alone_where_another_waits_for_a_worker():
+    schedule = Schedule([task("a"), task("b")])
+    assert alone(schedule.handle(WorkerJoined("w1"))) == []
+
+
+def test_a_task_is_not_alone_where_another_is_held_back_until_more_of_the_film_is_there():
+    schedule = Schedule([task("a"), task("b")], window=Window({"a": 0, "b": 1}, ahead=1))
+    assert alone(schedule.handle(WorkerJoined("w1"))) == []
+    assert assigned(schedule.handle(WorkerJoined("w2"))) == []
+
+
 def test_finished_tasks_are_not_run_again():
     schedule = Schedule([task("a"), task("b", "a")], finished={"a"})
     assert assigned(schedule.handle(WorkerJoined("w1"))) == [("w1", "b")]
@@ -155,7 +181,7 @@ def test_one_bad_chunk_does_not_condemn_the_only_node():
     schedule.handle(WorkerJoined("w1", "n1"))
     instructions = [one for _ in range(3) for one in schedule.handle(TaskFailed("w1", "broken"))]
     assert not any(isinstance(one, Avoid) for one in instructions)
-    assert instructions[-1] == Assign("w1", task("b"))
+    assert instructions[-1] == Assign("w1", task("b"), alone=True)
 
 
 def test_workers_above_the_allowance_are_given_back_when_their_task_is_done():

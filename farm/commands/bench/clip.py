@@ -9,13 +9,13 @@ from __future__ import annotations
 import shutil
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from farm.job import JobDirectory
+from farm.job import FrameRecord, JobDirectory
 from farm.paint.device import choose_device, peak_memory
 from farm.paint.stopwatch import taken
 from farm.paint.styler import local_runtime
@@ -136,8 +136,29 @@ def render_with_ray(
         "frame_seconds": report["render_seconds"] / report["frames"],
         "work_seconds": work / report["frames"],
         "idle_share": max(0.0, 1 - work / (report["workers"] * report["render_seconds"])),
+        "busy_shares": busy_shares(
+            [row for task in plan_tasks(record.plan) for row in directory.ledger(task.id).values()]
+        ),
+        "command_seconds": report["seconds"],
         "stitch_seconds": report["stitch_seconds"],
     }
+
+
+def busy_shares(frames: Sequence[FrameRecord], first: int = 3) -> dict[str, float]:
+    """By worker: the share of time in which it painted, from the `first`-th commit of a frame to the last commit.
+
+    What a worker does beside the seconds that its ledgers have for each frame is not painting, such as waiting.
+    """
+    order = sorted(frames, key=lambda row: row.committed)
+    began, ended = order[min(first, len(order)) - 1].committed, order[-1].committed
+    painted: dict[str, float] = {}
+    at: dict[str, float] = {}
+    for row in order:
+        # A frame may be committed while the next one is painted: no second counts twice.
+        since = max(row.committed - row.seconds, at.get(row.worker, began), began)
+        painted[row.worker] = painted.get(row.worker, 0.0) + max(row.committed - since, 0.0)
+        at[row.worker] = max(row.committed, began)
+    return {worker: seconds / max(ended - began, 1e-9) for worker, seconds in sorted(painted.items())}
 
 
 def fresh_job(path: Path) -> Path:

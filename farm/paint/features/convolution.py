@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from farm.paint.device import packs_convolutions
+from farm.paint.features.bands import in_bands
 from farm.paint.features.winograd import WinogradKernel, pays
 
 _ONE, _NONE = [1, 1], [0, 0]
@@ -49,14 +50,20 @@ class Convolution:
             return _convolve(x, self._weight, self._bias, "relu")
         if wide := self._winograd(x):
             return wide.convolve(x, self._bias, rectify=True)
-        return functional.conv2d(x, self._weight, self._bias, padding=1).relu_()
+
+        def convolve(rows: Tensor) -> Tensor:
+            return functional.conv2d(rows, self._weight, self._bias, padding=1).relu_()
+
+        return in_bands(convolve, x, (len(self._bias), x.dtype, "relu"))
 
     def within(self, padded: Tensor) -> Tensor:
         """The same of the inside of `padded` (1, I, H + 2, W + 2), whose outermost positions take the place of the
         zeros: (1, O, H, W).
         """
         if self._turned is not None:
-            return _convolve(padded, self._weight, self._bias, "relu", _NONE)
+            return torch.ops.mkldnn._convolution_pointwise(
+                padded, self._weight, self._bias, _NONE, _ONE, _ONE, 1, "relu", [], ""
+            )
         return functional.conv2d(padded, self._weight, self._bias).relu_()
 
     def gradient(self, at_output: Tensor) -> Tensor:
@@ -67,12 +74,15 @@ class Convolution:
             return _convolve(at_output, self._turned, None, "none")
         if wide := self._winograd(at_output):
             return wide.gradient(at_output)
-        shape = (1, self._channels, *at_output.shape[2:])
-        like_input = at_output.new_empty(()).expand(shape)  # only its shape counts
-        at_input, _, _ = torch.ops.aten.convolution_backward(
-            at_output, like_input, self._weight, None, _ONE, _ONE, _ONE, False, [0, 0], 1, [True, False, False]
-        )
-        return at_input  # type: ignore[no-any-return]
+
+        def gradient(rows: Tensor) -> Tensor:
+            like_input = rows.new_empty(()).expand(1, self._channels, *rows.shape[2:])  # only its shape counts
+            at_input, _, _ = torch.ops.aten.convolution_backward(
+                rows, like_input, self._weight, None, _ONE, _ONE, _ONE, False, [0, 0], 1, [True, False, False]
+            )
+            return at_input  # type: ignore[no-any-return]
+
+        return in_bands(gradient, at_output, (self._channels, at_output.dtype, "gradient"))
 
     def _winograd(self, x: Tensor) -> WinogradKernel | None:
         """The transformed kernel, if it is faster for maps of this size. It is transformed when first needed."""
@@ -93,5 +103,8 @@ def _pack(weight: Tensor) -> Tensor:
     return torch.ops.mkldnn._reorder_convolution_weight(weight, _ONE, _ONE, _ONE, 1, None)
 
 
-def _convolve(x: Tensor, packed: Tensor, bias: Tensor | None, then: str, padding: list[int] = _ONE) -> Tensor:
-    return torch.ops.mkldnn._convolution_pointwise(x, packed, bias, padding, _ONE, _ONE, 1, then, [], "")
+def _convolve(x: Tensor, packed: Tensor, bias: Tensor | None, then: str) -> Tensor:
+    def convolve(rows: Tensor) -> Tensor:
+        return torch.ops.mkldnn._convolution_pointwise(rows, packed, bias, _ONE, _ONE, _ONE, 1, then, [], "")
+
+    return in_bands(convolve, x, (tuple(packed.shape), x.dtype, then))

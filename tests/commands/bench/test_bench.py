@@ -8,16 +8,40 @@ import numpy as np
 import pytest
 import torch
 
-from farm.commands.bench.clip import render_alone
+from farm.commands.bench.clip import busy_shares, render_alone
 from farm.commands.bench.report import AROUND, OPTIMISER, _last_report, bench_table, run_bench
 from farm.commands.bench.step import bare_convolutions, measure_step
 from farm.errors import InputError, UsageError
+from farm.job import FrameRecord
 from farm.paint.features.vgg import VGGFeatures
 from farm.paint.features.weights import load_weights
 from farm.paint.losses.objective import OptimizeSettings
 from farm.paint.losses.targets import Style, StyleTargets
 from farm.paint.stopwatch import taken
 from farm.spec import build_spec
+
+
+def rows(*frames: tuple[str, float, float]) -> list[FrameRecord]:
+    """Frames as (worker, committed, seconds)."""
+    return [
+        FrameRecord(frame=at, sha256="", worker=worker, committed=committed, seconds=seconds)
+        for at, (worker, committed, seconds) in enumerate(frames)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("frames", "shares"),
+    [
+        # from 3, the third commit, to 11
+        ([("a", 1, 1), ("a", 2, 1), ("a", 3, 1), ("a", 7, 4), ("b", 11, 6)], {"a": 0.5, "b": 0.75}),
+        # a frame that was begun before the third commit counts from there
+        ([("a", 1, 1), ("a", 2, 1), ("a", 3, 1), ("b", 5, 4), ("a", 7, 4)], {"a": 1.0, "b": 0.5}),
+        # one that was committed while the next was painted counts once
+        ([("a", 0, 1), ("a", 1, 1), ("a", 2, 1), ("a", 5, 2), ("a", 6, 3)], {"a": 0.75}),
+    ],
+)
+def test_how_busy_workers_were_from_the_third_frame_on(frames, shares):
+    assert busy_shares(rows(*frames)) == shares
 
 
 @pytest.fixture
