@@ -78,7 +78,7 @@ class FakeStyler:
         return self
 
     def first(self, content, steps, regions):
-        return SimpleNamespace(image=content, losses={}, steps=0, stop="", restarts=0, notes=())
+        return SimpleNamespace(image=content, losses={}, steps=0, work=0.0, stop="", restarts=0, notes=())
 
     def next(self, content, start, steps, ties, regions, average_last=1, warm=False):
         return self.first(content, steps, regions)
