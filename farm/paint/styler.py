@@ -48,9 +48,9 @@ lower it is, the sooner a wrong colour of a large area is corrected.
 WARM_CONTENT = 1.6
 """Factor of the content weight where a picture starts from its painted neighbour and is tied to it.
 
-Why: few steps under a strong temporal loss leave the things of the film less clear than in a still. Measured on 48 frames
-of geese at 256 px: with 1.6 instead of 1.3 the content loss of what moves, over that of stills of the same frames, is
-1.15 instead of 1.21, and the warp error is the same.
+Why: few steps under a strong temporal loss leave the things of the film less clear than in a still. Measured on 48
+frames of geese at 256 px: with 1.6 instead of 1.3 the content loss of what moves, over that of stills of the same
+frames, is 1.15 instead of 1.21, and the warp error is the same.
 """
 WARM_FIRST_STEP = 0.2
 """First step of the optimiser there, a root mean square in grey levels.
