@@ -129,6 +129,8 @@ class JobFacts:
             if task.pass_name == pass_name:
                 for frame, row in self.ledgers.get(task.id, {}).items():
                     value = getattr(row, name) if name in ("seconds", "steps", "work") else row.losses.get(name)
+                    if name == "work" and value is None:
+                        value = float(row.steps)
                     if value is not None:
                         values[frame] = value
         return dict(sorted(values.items()))

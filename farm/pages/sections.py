@@ -431,7 +431,7 @@ class Page:
                 sum(values.values()),
                 len(values),
                 sum(self.facts.values("steps", pass_name).values()),
-                sum(self.facts.values("work", pass_name).values()) or None,
+                sum(self.facts.values("work", pass_name).values()),
             )
             for pass_name in self.facts.passes
             if (values := self.facts.values("seconds", pass_name))

@@ -200,25 +200,23 @@ class ShotStyler:
 
         `ties` are painted neighbours, warped to this frame, that the result must resemble. `regions` as in `first`.
         `average_last` is the number of the optimiser's last points that are averaged, see FrameOptimizer.stylize.
-        `steps` may also say where they are taken, see there too. `warm` says that `start` and `ties`
-        are paint that was carried here: its large shapes are right already (see WARM_FREQUENCY), and hold others back
-        (WARM_CONTENT). The losses of the result are by the spec's weights all the same. Raises OptimizationError.
+        `steps` may also say where they are taken, see there too. `warm` says that `start` and `ties` are paint that was
+        carried here: its large shapes are right already (see WARM_FREQUENCY), and hold others back (WARM_CONTENT). The
+        losses of the result are by the spec's weights all the same. Raises OptimizationError.
         """
         see = self._colors.content
         tied = [replace(tie, image=see(tie.image)) for tie in ties]
         styled = self._styled_regions(regions, self._size)
         optimizer = self._warm_optimizer if warm else self._optimizer
-        painted = optimizer.stylize(
-            see(content),
-            see(start),
-            steps,
-            tied,
-            regions=styled,
-            average_last=average_last,
-        )
+        painted = optimizer.stylize(see(content), see(start), steps, tied, regions=styled, average_last=average_last)
         if warm:
             painted = replace(painted, losses=_with_content_once(painted.losses))
         return self._finished(painted, content)
+
+    @property
+    def in_tiles(self) -> bool:
+        """Whether frames are painted in tiles, because they do not fit into memory whole."""
+        return self._optimizer.tile is not None
 
     def losses(self, content: np.ndarray, picture: np.ndarray) -> dict[str, float]:
         """The weighted losses of the finished `picture` of `content`, both (H, W, 3) uint8, without ties or regions.

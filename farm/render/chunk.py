@@ -294,7 +294,8 @@ class ChunkRenderer:
             alike = painted_alike(content, source, nearest_painted, match.flow)
             start = warped_start(alike, ties)
             refreshed = self.passed(frame) % REFRESHED_EVERY == 0
-            taken = self._where(frame, [nearest], [carried[0].moving], steps, refreshed)
+            moving = carried[[other for other, _ in earlier].index(nearest)].moving
+            taken = self._where(frame, [nearest], [moving], steps, refreshed)
         painted = self.styler(frame).next(content, start, taken, ties, regions, warm=self._carries_paint)
         return _with_record(frame, painted)
 
@@ -349,7 +350,10 @@ class ChunkRenderer:
         steps = self.plan.steps
         refreshed = self.passed(frame) % REFRESHED_EVERY == 0
         relay = self._where(frame, sides[before : before + 1], moving[before : before + 1], steps.sequential, refreshed)
-        return relay.work, self._where(frame, sides, moving, steps.refine).work
+        later = self._where(frame, sides, moving, steps.refine)
+        in_tiles = self._carries_paint and self.styler(frame).in_tiles
+        relayed, refined = (float(one.count) if in_tiles and one.windows else one.work for one in (relay, later))
+        return relayed, refined
 
     def passed(self, frame: int) -> int:
         """Frames from that which the relay of its shot began with to `frame`."""

@@ -196,7 +196,7 @@ def keep_detail(picture: np.ndarray, energy: np.ndarray, most: float, moving: np
     """`picture` with each band of its detail raised to `energy` (H, W, bands): all of it where the picture rests.
 
     Where it moves, `moving` (H, W) in 0..1, as far as KEPT_SHARE says. What was lost counts as a factor of 1 to `most`
-    in the detail, the square of it in the energy.
+    in the detail, the square of it in the energy, and no more is given back.
     """
     bands = _bands(picture)
     lost = np.clip(energy / np.maximum(_energy(bands), 1e-3), 1, most**2)

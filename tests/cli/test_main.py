@@ -327,5 +327,9 @@ def test_doctor_finds_what_the_tests_run_on(farm):
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_a_command_that_is_interrupted_exits_with_3_and_one_line(farm, monkeypatch, kind):
     """Typer makes a number of the KeyboardInterrupt, and returns it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     monkeypatch.setattr("farm.cli.main.film_spec", lambda *_: signal.raise_signal(kind))
-    assert farm("bench", "film.mp4", "--style", "style.png") == (3, "", "farm: stopped\n")
+    try:
+        assert farm("bench", "film.mp4", "--style", "style.png") == (3, "", "farm: stopped\n")
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -28,7 +28,11 @@ LOOPBACK = ("0100007F", "0" * 24 + "01000000", "0" * 16 + "FFFF00000100007F")  #
 def family(pid):
     yield pid
     for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
+        try:
+            children = (task / "children").read_text().split()
+        except FileNotFoundError:  # the thread has ended
+            continue
+        for child in children:
             yield from family(child)
 
 def links(pid):

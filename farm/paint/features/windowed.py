@@ -116,7 +116,8 @@ class WindowedFeatures:
         """
         self._features = features
         self.windows = list(windows)
-        self._layers = features.layers[: 1 + max(features.layers.index(layer) for layer in layers)]
+        deepest = max((features.layers.index(layer) for layer in layers), default=-1)
+        self._layers = features.layers[: 1 + deepest]
         self._around: list[dict[str, _Surroundings]] = [{} for _ in windows]
 
         def keep(layer: str, stride: int, seen: Tensor) -> None:
@@ -156,6 +157,8 @@ class WindowedFeatures:
         """
         whole = torch.zeros_like(image)
         for index, (window, mine) in enumerate(zip(self.windows, steps, strict=True)):
+            if not mine:  # no layer has a loss
+                continue
             gradient = torch.zeros_like(mine[-1].output)
             masked = False
             while mine:

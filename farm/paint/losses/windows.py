@@ -6,14 +6,15 @@
 
 A content loss is a sum over positions, and what lies outside the windows changes nothing. A Gram matrix is a sum too,
 but it has one target for the whole picture. If the rest of the picture lacks strokes, windows that have to make up for
-that are painted too strongly. So windows change as they would if the rest changed as they do: with their share `s` of
-the picture and their own sum `W`, the loss is `s mean((G_start + (W - W_start) / s - target)^2)`. Its gradient at the
-start is that of the whole picture's loss, and with `s = 1` it is that loss.
+that are painted too strongly. So windows change as they would if the rest changed as they do: with the share `s` of the
+picture (of each region, where there are some) that lies in them, and their own sum `W`, the loss is `s mean((G_start +
+(W - W_start) / s - target)^2)`. Its gradient at the start is that of the whole picture's loss, and with `s = 1` it is
+that loss.
 
 `farm.paint.features.windowed` says what is neglected: how changes inside a window change the features outside of it.
 
 >>> change = np.zeros((96, 160), np.float32)
->>> change[40:50, 70:90] = 1
+>>> change[36:60, 70:90] = 1
 >>> cover(change)
 [Window(top=32, bottom=64, left=64, right=96)]
 """
@@ -29,6 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from farm.paint.features.bands import lent_cores
 from farm.paint.features.vgg import VGGFeatures
 from farm.paint.features.windowed import WINDOW_GRID, Window, WindowedFeatures, WindowStep
 from farm.paint.losses.functional import flatten_positions, gram_sum
@@ -65,7 +67,7 @@ class Steps:
 
     count: int
     change: np.ndarray | None = None
-    """(H, W) float32 in 0..1: how far each pixel may change. None is everywhere."""
+    """(H, W) float32 in 0..1: how far each pixel may change; for Adam, whether it may. None is everywhere."""
     everywhere: int = 0
     """The first steps, which are taken over the whole picture whatever `change` says."""
 
@@ -156,7 +158,8 @@ def content_in_windows(
         for window in windows
     ]
     if sum(tile.seen(picture).numel() for tile in tiles) < MOST_SHARE * picture.numel():
-        return tiled_features(features, picture, layers, tiles)
+        with lent_cores(1):
+            return tiled_features(features, picture, layers, tiles)
     maps = features(picture, layers)
     return {name: maps[name].float() for name in maps}
 
@@ -165,9 +168,9 @@ def _with_halo(start: int, stop: int, length: int, reach: Reach) -> Span:
     return Span(start, stop, max(0, start - reach.halo), min(length, stop + reach.halo))
 
 
-def _of_parts(difference: Tensor, part: StyleParts) -> Tensor:
+def _of_parts(difference: Tensor, part: StyleParts, share: Tensor | float = 1.0) -> Tensor:
     """The style loss of a layer, from the differences (R, C, C) of its parts' Gram matrices to their targets."""
-    losses = difference.square().mean((1, 2))
+    losses = share * difference.square().mean((1, 2))
     return (losses if part.masks is None else losses * part.masks.mean((1, 2))).sum()
 
 
@@ -190,7 +193,8 @@ class WindowedLosses:
         self._first_grams: dict[str, Tensor] = {}  # what the windows of the start add to them
         self._outside_content: dict[str, Tensor] = {}
         self.windows = list(windows)
-        self._share = share_of(windows, (picture.shape[2], picture.shape[3]))
+        size = (picture.shape[2], picture.shape[3])
+        self._shares = {name: self._shares_of_parts(name, size) for name in styles}
 
         def look(name: str, whole: Tensor) -> None:
             self._counts[name] = whole.numel()
@@ -226,7 +230,8 @@ class WindowedLosses:
                     contents[name] = contents[name] + difference.square().sum()
                     step.remembered.append(difference)
 
-        with timed("forward"):
+        # No lent cores: windows differ from frame to frame, and each new shape would first be tried in bands.
+        with lent_cores(1), timed("forward"):
             steps = self._features.forward(image, visit)
         values = {
             "content": sum(
@@ -238,8 +243,9 @@ class WindowedLosses:
         values["style"] = values[WHOLE_STYLE] = torch.zeros((), device=image.device)
         for name, part in self._styles.items():
             weight, change = self._weights.style[name], grams[name] - self._first_grams[name]
-            difference = self._whole_grams[name] + change / self._share - part.grams
-            values["style"] = values["style"] + self._share * weight * _of_parts(difference, part)
+            share = self._shares[name]
+            difference = self._whole_grams[name] + change / share.clamp(min=1e-6)[:, None, None] - part.grams
+            values["style"] = values["style"] + weight * _of_parts(difference, part, share)
             whole = self._whole_grams[name] + change - part.grams
             values[WHOLE_STYLE] = values[WHOLE_STYLE] + weight * _of_parts(whole, part)
             pulls[name] = difference * (4 * weight / (difference[0].numel() * self._counts[name]))
@@ -256,8 +262,17 @@ class WindowedLosses:
                     gradient.add_(difference.to(gradient.dtype), alpha=factor)
             return name in pulls or bool(step.remembered)
 
-        with timed("backward"):
+        with lent_cores(1), timed("backward"):
             return values, self._features.backward(image, steps, add)
+
+    def _shares_of_parts(self, name: str, size: tuple[int, int]) -> Tensor:
+        """Share of each part of a layer that lies in the windows: (R,) float32."""
+        part = self._styles[name]
+        if part.masks is None:
+            return part.grams.new_full((1,), share_of(self.windows, size))
+        stride = layer_stride(name)
+        inside = torch.stack([window.of(part.masks, stride).sum((1, 2)) for window in self.windows]).sum(0)
+        return inside / part.masks.sum((1, 2))
 
     def _gram(self, name: str, window: Window | None, positions: Tensor) -> Tensor:
         """What a window, or the whole, adds to the Gram matrix of each part: (R, C, C) float32."""

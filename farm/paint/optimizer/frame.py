@@ -93,7 +93,8 @@ class FrameOptimizer:
         """`targets` are those for the size of the frames; `settings` None are the defaults.
 
         `tile` is the side in pixels of the tiles that the losses are computed in, None for the whole frame at once. It
-        changes memory and time; of the result it changes only rounding, by the order of sums.
+        changes memory and time; of the result it changes rounding, by the order of sums, and steps that would be taken
+        in windows are taken over the whole picture.
         `farm.paint.optimizer.memory` computes which side fits.
         Raises UsageError where the targets lack a style layer of the settings.
         """
@@ -123,7 +124,8 @@ class FrameOptimizer:
 
         `iterations` also says where steps are taken, if it is a Steps (farm.paint.losses.windows). Where nothing may
         change, none is taken but those everywhere; without any, the result is the start, and no loss is computed. The
-        losses of steps in windows alone lack "content" and "total". In tiles, all steps are over the whole picture.
+        losses of steps in windows alone lack "content" and "total", and `progress` begins at 0 again with them. In
+        tiles, all steps are over the whole picture, where anything may change.
 
         A step is one evaluation of loss and gradient. One more evaluation, of the loss alone, ends the frame: at the
         mean of the last `average_last` points (Polyak and Juditsky 1992), which lies in the valley that they jump
@@ -134,13 +136,14 @@ class FrameOptimizer:
         """
         shapes = [start.shape, *(tie.image.shape for tie in ties), *((*tie.weight.shape, 3) for tie in ties)]
         shapes += [(*region.weight.shape, 3) for region in regions]
-        if any(shape != content.shape for shape in shapes):
-            raise ValueError("content, start, ties and regions must have the same shape")
         steps = Steps(iterations) if isinstance(iterations, int) else iterations
+        shapes += [] if steps.change is None else [(*steps.change.shape, 3)]
+        if any(shape != content.shape for shape in shapes):
+            raise ValueError("content, start, ties, regions and the change must have the same shape")
         if steps.windows == []:
             steps = Steps(steps.everywhere)
             if not steps.count:
-                return _as_it_is(start, keep_exact)
+                return _as_it_is(_with_kept(start, content, regions), keep_exact)
         request = _Request(content, start, steps, ties, regions, progress, keep_exact, average_last)
         tile, history = self.tile, self.settings.history
         notes: list[str] = []
@@ -295,6 +298,14 @@ class FrameOptimizer:
         if best.steps == 0 and steps >= PATIENCE:
             raise _AttemptError(f"the loss had not fallen after {steps} steps")
         return replace(best, steps=steps, stop=stop)
+
+
+def _with_kept(start: NDArray[Any], content: NDArray[np.uint8], regions: Sequence[StyledRegion]) -> NDArray[Any]:
+    """The start with the photograph in the regions that keep it."""
+    keeping = [region.weight for region in regions if region.targets is None]
+    if not keeping:
+        return start
+    return paste(start.astype(np.float32), content, np.sum(keeping, axis=0, dtype=np.float32).clip(0, 1))
 
 
 def _as_it_is(start: NDArray[Any], keep_exact: bool) -> StylizedFrame:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from farm.paint.features.vgg import VGGFeatures
 from farm.paint.features.windowed import Window
 from farm.paint.losses.guided import Guide, StyledRegion
 from farm.paint.losses.objective import Anchor, Objective, OptimizeSettings, TemporalTie
@@ -115,11 +116,14 @@ def test_the_losses_of_the_start_are_those_of_the_whole(features, targets, pictu
     found, _ = whole.evaluate(image)
     assert found[WHOLE_STYLE] == pytest.approx(expected["style"], rel=1e-5)
     assert found["content"] == pytest.approx(expected["content"], rel=1e-5)
-    assert found["style"] == pytest.approx(expected["style"] * share_of([BOX, CORNER], (HEIGHT, WIDTH)), rel=1e-5)
+    if not guided:  # otherwise each region has a share of its own
+        assert found["style"] == pytest.approx(expected["style"] * share_of([BOX, CORNER], (HEIGHT, WIDTH)), rel=1e-5)
 
 
 @pytest.mark.parametrize("pooling", ["max", "avg"])
-def test_the_gradient_is_that_of_the_loss_in_its_windows(features, targets, pictures, pooling):
+def test_the_gradient_is_that_of_the_loss_in_its_windows(weights, painting, pictures, pooling):
+    features = VGGFeatures(weights, pooling)
+    targets = StyleTargets.of(features, [Style(painting)], (HEIGHT, WIDTH))
     windowed, image, inside = objective(features, targets, pictures, [BOX, CORNER])
     _, gradient = windowed.evaluate(image)
     assert float(gradient.where(inside, 0).norm()) == float(gradient.norm()) > 0
@@ -180,6 +184,42 @@ def test_where_nothing_changes_nothing_is_done(features, targets, pictures):
     some = optimizer.stylize(photograph, start, Steps(5, NOWHERE, everywhere=2))
     assert (some.image == optimizer.stylize(photograph, start, 2).image).all()
     assert (some.steps, some.work) == (2, 2)
+
+
+def test_a_region_that_lies_in_a_window_is_painted_as_without_windows(features, pictures, generator):
+    """Its share in the windows is all of it, whatever share of the picture that is."""
+    photograph, start = pictures
+    other = torch.rand(96, 96, 3, generator=generator).mul(120).byte().numpy()
+    region = StyledRegion(change_in(BOX), StyleTargets.of(features, [Style(other)], (HEIGHT, WIDTH)))
+    background = StyleTargets.of(features, [Style(start)], (HEIGHT, WIDTH))  # it has its style already
+    optimizer = FrameOptimizer(features, background, OptimizeSettings(content_weight=0))
+    windowed, whole, before = (
+        optimizer.stylize(photograph, start, steps, regions=[region]).losses["style"]
+        for steps in (Steps(8, change_in(BOX)), Steps(8), Steps(0))
+    )
+    assert before - windowed > 0.5 * (before - whole) > 0
+
+
+def test_a_kept_region_is_the_photograph_where_nothing_changes(features, targets, pictures):
+    photograph, start = pictures
+    kept = StyledRegion(change_in(BOX), None)
+    painted = FrameOptimizer(features, targets).stylize(photograph, start, Steps(5, NOWHERE), regions=[kept])
+    inside = change_in(BOX) > 0
+    assert (painted.image[inside] == photograph[inside]).all()
+    assert (painted.image[:8] == start[:8]).all()
+
+
+def test_a_picture_without_any_loss_of_the_network(features, targets, pictures):
+    photograph, start = pictures
+    optimizer = FrameOptimizer(features, targets, OptimizeSettings(content_weight=0))
+    everything = StyledRegion(np.ones((HEIGHT, WIDTH), np.float32), None)
+    painted = optimizer.stylize(photograph, start, Steps(2, change_in(BOX)), regions=[everything])
+    assert (painted.image == photograph).all()
+
+
+def test_a_change_of_another_size_is_refused(features, targets, pictures):
+    with pytest.raises(ValueError, match="same shape"):
+        FrameOptimizer(features, targets).stylize(*pictures, Steps(2, np.zeros((8, 8), np.float32)))
 
 
 def test_where_most_changes_the_whole_picture_is_painted(features, targets, pictures):
