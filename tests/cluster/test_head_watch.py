@@ -108,7 +108,10 @@ def test_the_process_ends_with_one_line(
         command = [sys.executable, "-c", SCRIPT.format(inside=inside), address]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
         assert process.stdout is not None
+        assert process.stderr is not None
         assert process.stdout.readline() == "watching\n"
-    told, complained = process.communicate(timeout=60)
+    # Not communicate(), which leaves out what readline() has read ahead.
+    told, complained = process.stdout.read(), process.stderr.read()
+    process.wait(timeout=60)
     line = f"the head of the cluster at {address} was lost: no answer for 0 s; run the same command again"
     assert (told, complained, process.returncode) == (out.format(line=line), err.format(line=line), code)
