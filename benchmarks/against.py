@@ -139,14 +139,22 @@ def _read_job(job: Path) -> Painted:
 
 def figures_of_job(painted: Painted, began: float) -> dict[str, Any]:
     """What the ledgers and frames of a job say: `began` is when its command began, in seconds since 1970."""
-    told = [row["losses"]["style"] + row["losses"]["content"] for row in painted.last_rows if "style" in row["losses"]]
+    # A frame whose steps were all taken in windows says nothing of its content.
+    losses = [row["losses"] for row in painted.last_rows if {"style", "content"} <= row["losses"].keys()]
+    told = [loss["style"] + loss["content"] for loss in losses]
     return {
         "first_frame_seconds": min(row["committed"] for row in painted.rows) - began,
         "steps": sum(row["steps"] for row in painted.rows),
-        "work": float(sum(row.get("work", row["steps"]) for row in painted.rows)),
+        "work": float(sum(_work(row) for row in painted.rows)),
         "told_loss": float(np.mean(told)) if told else None,
         "frames": {str(n): hashlib.sha256(frame.tobytes()).hexdigest() for n, frame in painted.frames.items()},
     }
+
+
+def _work(row: dict[str, Any]) -> float:
+    """Steps of a frame times the share of the picture; all of it where the ledger says nothing."""
+    work = row.get("work")
+    return float(row["steps"] if work is None else work)
 
 
 def run_watched(command: list[str], build: Build, log: Path) -> tuple[float, TreeUsage, int]:

@@ -174,19 +174,23 @@ def frame_row(frame: int, steps: int, committed: float, loss: float, **fields):
     return {"frame": frame, "steps": steps, "committed": committed, "losses": losses, **fields}
 
 
+WINDOWED = {"losses": {"style": 7.0, "temporal": 1.0}}
+"""What a frame says whose steps were all taken in windows: nothing of its content."""
+
+
 def test_a_job_of_any_build_is_read_with_its_last_pass(tmp_path):
     rows = {
         "pass-1/00000": [frame_row(7, 10, 103.5, 50.0, later_field=1)],
         "pass-1/00001": [frame_row(8, 10, 104.0, 60.0)],
         "pass-2/00000": [frame_row(7, 4, 106.0, 20.0, work=1.5)],
-        "pass-2/00001": [frame_row(8, 4, 105.0, 30.0, work=0.0)],
+        "pass-2/00001": [frame_row(8, 4, 105.0, 30.0, work=0.0), {**frame_row(9, 4, 105.5, 0.0, work=2.0), **WINDOWED}],
         "still/000007": [frame_row(7, 200, 101.0, 0.0)],
     }
     painted = read_job(write_job(tmp_path / "a.farm", rows))
     assert painted.code == "c0de"
-    assert {frame: int(picture.max()) for frame, picture in painted.frames.items()} == {7: 7, 8: 8}
+    assert {frame: int(picture.max()) for frame, picture in painted.frames.items()} == {7: 7, 8: 8, 9: 9}
     figures = figures_of_job(painted, began=100.0)
-    assert (figures["steps"], figures["work"], figures["told_loss"]) == (28, 21.5, 26.0)
+    assert (figures["steps"], figures["work"], figures["told_loss"]) == (32, 23.5, 26.0)
     assert figures["first_frame_seconds"] == 3.5
     assert figures["frames"]["7"] == hashlib.sha256(bytes([7] * 18)).hexdigest()
 
