@@ -200,7 +200,7 @@ class ShotStyler:
 
         `ties` are painted neighbours, warped to this frame, that the result must resemble. `regions` as in `first`.
         `average_last` is the number of the optimiser's last points that are averaged, see FrameOptimizer.stylize.
-        `steps` may also say where they are taken, see there too. `warm` says that `start` and `ties` are paint that was
+        `steps` may also say where they are taken (Steps). `warm` says that `start` and `ties` are paint that was
         carried here: its large shapes are right already (see WARM_FREQUENCY), and hold others back (WARM_CONTENT). The
         losses of the result are by the spec's weights all the same. Raises OptimizationError.
         """

@@ -129,7 +129,7 @@ def full_steps(plan: RenderPlan) -> float:
 
 
 def _looked_at(plan: RenderPlan) -> list[int]:
-    """Up to LOOKED_AT frames, evenly over the film, that a frame of their shot comes before in the relay."""
+    """Up to LOOKED_AT frames, evenly over the film, without those that a shot's relay begins with."""
     followers = [frame for shot in plan.shots for frame in range(shot.start, shot.stop) if frame != shot.begin]
     return [followers[at] for at in evenly(LOOKED_AT, len(followers))]
 

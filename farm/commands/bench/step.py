@@ -20,10 +20,10 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from farm.paint.features.architectures import layer_stride
 from farm.paint.features.vgg import VGGFeatures
 from farm.paint.losses.objective import Objective, OptimizeSettings
 from farm.paint.losses.targets import StyleTargets
-from farm.paint.losses.tiles import layer_stride
 from farm.paint.optimizer.minimize import LBFGS, SmoothingPreconditioner
 from farm.paint.stopwatch import taken, timed
 from farm.paint.tensors import image_to_tensor

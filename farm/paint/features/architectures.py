@@ -66,3 +66,12 @@ def built_in_is_known() -> bool:
         return path is not None and hashlib.sha256(path.read_bytes()).hexdigest() == _BUILT_IN_SHA256
     except OSError:
         return False
+
+
+def layer_stride(layer: str) -> int:
+    """Pixels from one position of a layer to the next.
+
+    >>> layer_stride("relu3_1")
+    4
+    """
+    return 2 ** (int(layer[4]) - 1)

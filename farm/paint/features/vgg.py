@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from farm.errors import InputError
-from farm.paint.features.architectures import check_layers, relu_names
+from farm.paint.features.architectures import check_layers, layer_stride, relu_names
 from farm.paint.features.convolution import Convolution, relu_gradient_
 from farm.paint.features.pooling import Pool, pool_kind
 from farm.paint.features.weights import VGGWeights
@@ -165,7 +165,7 @@ class VGGFeatures:
                 pool = self._pool(x)
                 x = pool.pooled
             if see:
-                see(name, 2 ** (int(name[4]) - 1), x)
+                see(name, layer_stride(name), x)
             x = self._convolutions[name](x)
             before = _Step(name, x, pool)
             visit(before)

@@ -29,10 +29,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from farm.paint.features.architectures import layer_stride
 from farm.paint.losses.functional import flatten_positions
 from farm.paint.losses.layer_losses import positions_of
 from farm.paint.losses.targets import StyleTargets
-from farm.paint.losses.tiles import StyleParts, layer_stride
+from farm.paint.losses.tiles import StyleParts
 
 KEEP_WEIGHT = 1000.0
 """Weight of the mean squared distance to the photograph where it is kept. It equals the default weight of a temporal

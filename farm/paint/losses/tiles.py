@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from farm.paint.features.architectures import layer_stride
 from farm.paint.features.vgg import LayerLoss, VGGFeatures
 from farm.paint.losses.functional import flatten_positions, gram_sum
 
@@ -120,15 +121,6 @@ class TiledLosses:
     style: Tensor
     gradient: Tensor | None
     """(1, 3, H, W) float32, of the sum of both; None if it was not asked for."""
-
-
-def layer_stride(layer: str) -> int:
-    """Pixels from one position of a layer to the next.
-
-    >>> layer_stride("relu3_1")
-    4
-    """
-    return 2 ** (int(layer[4]) - 1)
 
 
 def network_reach(architecture: Sequence[str], layers: Collection[str]) -> Reach:

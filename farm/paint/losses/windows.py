@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from farm.paint.features.architectures import layer_stride
 from farm.paint.features.bands import lent_cores
 from farm.paint.features.vgg import VGGFeatures
 from farm.paint.features.windowed import WINDOW_GRID, Window, WindowedFeatures, WindowStep
@@ -41,7 +42,6 @@ from farm.paint.losses.tiles import (
     Span,
     StyleParts,
     Tile,
-    layer_stride,
     network_reach,
     tiled_features,
 )
@@ -57,8 +57,10 @@ MOST_SHARE = 0.75
 """Share of a picture from which on windows are not worth it: their convolutions take longer for each pixel."""
 WHOLE_STYLE = "style of the whole"
 """Key of a value of `WindowedLosses.evaluate`."""
-SURROUNDINGS = 1 / 3
-"""Steps of the optimiser that looking at the surroundings once takes as long as: a step goes forward and back."""
+SURROUNDINGS = 1 / 2
+"""Steps over the whole picture that looking once at the surroundings takes as long as: the network forward, and Gram
+matrices of the whole picture and of the windows. Measured at 256x144 in bfloat16: .135 s, where a step takes .26 s.
+"""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from farm.errors import OptimizationError
-from farm.paint.losses.tiles import SMALLEST_TILE, cut_tiles, layer_stride, network_reach
+from farm.paint.features.architectures import layer_stride
+from farm.paint.losses.tiles import SMALLEST_TILE, cut_tiles, network_reach
 from farm.spec.units import format_bytes
 
 if TYPE_CHECKING:

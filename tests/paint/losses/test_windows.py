@@ -169,7 +169,7 @@ def test_what_rests_stays_as_it_is_and_what_changes_is_painted(features, targets
     assert (painted.image != start)[inside].mean() > 0.5
     assert painted.steps == 5
     share = BOX.area / (HEIGHT * WIDTH)
-    assert painted.work == pytest.approx(everywhere + 1 / 3 + (5 - everywhere) * share, abs=1e-3)
+    assert painted.work == pytest.approx(everywhere + 1 / 2 + (5 - everywhere) * share, abs=1e-3)
     assert ("total" in painted.losses) is (everywhere > 0)
     whole = optimizer.stylize(photograph, start, 2) if everywhere else None
     assert (painted.image[~inside] == (start if whole is None else whole.image)[~inside]).all()
@@ -250,7 +250,7 @@ def test_a_pixel_moves_as_far_as_it_may_change(generator):
         (Steps(5, NOWHERE, everywhere=2), 2),
         (Steps(5, NOWHERE + 1), 5),
         (Steps(5, NOWHERE, everywhere=5), 5),
-        (Steps(6, change_in(BOX), everywhere=2), 2 + 1 / 3 + 4 * BOX.area / (HEIGHT * WIDTH)),
+        (Steps(6, change_in(BOX), everywhere=2), 2 + 1 / 2 + 4 * BOX.area / (HEIGHT * WIDTH)),
     ],
 )
 def test_work_is_steps_times_the_share_of_the_picture(steps, work):
