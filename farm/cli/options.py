@@ -22,6 +22,7 @@ import typer
 from farm.cli.fields import argument, option
 from farm.errors import UsageError
 from farm.spec import PaintSpec, RenderSpec, StillSpec, TrainSpec, build_spec
+from farm.spec.keys import keys_in_folder
 from farm.spec.load import load_spec, validated, with_absolute_paths
 
 Table = Mapping[str, Any]
@@ -30,6 +31,7 @@ Table = Mapping[str, Any]
 FIELDS = {
     "style": "styles",
     "region": "regions",
+    "key": "keys",
     **{f"{name}_weight": f"weights.{name}" for name in ("style", "content", "temporal", "tv")},
     **{name: f"encode.{name}" for name in ("codec", "crf", "pixel_format", "audio", "subtitles")},
 }
@@ -83,6 +85,10 @@ FILM: Table = {
         Path | None,
         typer.Option("--spec", help="YAML file that describes the render; options on the command line override it."),
     ],
+    "keys_folder": Annotated[
+        Path | None,
+        typer.Option("--keys", help="Folder of painted keyframes, named by their frames: 000120.png."),
+    ],
     **options_of(
         RenderSpec,
         {
@@ -91,6 +97,8 @@ FILM: Table = {
             "method": "",
             "network": "FILE",
             "train_budget": "10m",
+            "key": "FRAME=PICTURE",
+            "resize_keys": "",
             "iterations": "FIRST,NEXT",
             "passes": "",
             "chunk_frames": "",
@@ -223,4 +231,6 @@ def spec_values(options: Mapping[str, Any]) -> dict[str, Any]:
             target = target.setdefault(section, {})
         target[field] = value
     values.pop("spec", None)
+    if folder := values.pop("keys_folder", None):
+        values["keys"] = [*values.get("keys", ()), *keys_in_folder(folder)]
     return with_absolute_paths(values)

@@ -47,12 +47,11 @@ class StorageEstimate(Model):
 def estimate_storage(plan: RenderPlan, spec: RenderSpec, workers: int) -> StorageEstimate:
     """Bytes that a render with so many workers takes."""
     raw = plan.width * plan.height * 3
-    optimised = spec.method == "optimize"
     count = len(plan.frames)
     overlap = sum(max(chunk.reach - chunk.stop, 0) for chunk in plan.chunks)
     masks = len(spec.regions) * raw / 3 * MASK_SHARE
     frames = (count * plan.passes + overlap) * raw * PNG_SHARE
-    beside = (raw * FLOW_SHARE if optimised else 0.0) + masks
+    beside = (raw * FLOW_SHARE if spec.in_sequence else 0.0) + masks
     film = count * raw * FILM_SHARE
     segments = plan_segments(plan)
     at_once = min(segments_ahead(plan, workers), len(segments))
@@ -124,6 +123,6 @@ def estimate_work(plan: RenderPlan, iterations: Iterations) -> WorkEstimate:
         else 0,
         start_steps=extra_starts * (plan.steps.first - plan.steps.sequential),
         overlap_steps=overlap_frames * plan.steps.sequential,
-        refine_steps=count * plan.steps.refine * (plan.passes - 1),
+        refine_steps=sum(task.steps for task in tasks if task.pass_index >= 2),
         longest_chain_steps=longest_chain(tasks, lambda task: task.steps),
     )

@@ -68,11 +68,12 @@ def task_seconds(plan: RenderPlan, spec: RenderSpec, costs: Costs) -> dict[str, 
 
 def _seconds(task: Task, plan: RenderPlan, spec: RenderSpec, costs: Costs) -> float:
     chunk = plan.chunks[task.chunk]
-    if spec.method != "optimize":
-        return len(task.frames) * costs.sequential
+    frames = [frame for frame in task.frames if frame not in plan.keys]
     if task.pass_index >= 2:
-        return len(task.frames) * costs.refine
-    ties = [len(relay_reads(plan, spec.long_term, chunk, frame)) for frame in task.frames]
+        return len(frames) * costs.refine
+    if spec.method != "optimize":
+        return len(frames) * costs.sequential
+    ties = [len(relay_reads(plan, spec.long_term, chunk, frame)) for frame in frames]
     first, following = ties.count(0), len(ties) - ties.count(0)
     return first * costs.first + following * costs.sequential + (sum(ties) - following) * costs.tie
 

@@ -6,6 +6,8 @@ The renderer (farm.render.chunk) asks the same functions which frames it is to r
 
     pass 1     a frame reads its neighbour and its long-term frames, as far back as its relay began: with the shot, or
                both ways from the middle of a long one. Where chunks start from scratch, it began with the chunk.
+    A painted keyframe reads nothing: its picture is given. So are those of all passes.
+
     pass 2..   a frame reads itself and both neighbours as the pass before left them. In an alternating sweep it reads
                itself and the neighbour that the sweep comes from, which inside a chunk is as this pass left it.
 """
@@ -21,7 +23,7 @@ from farm.spec import FrameRange, RenderSpec
 
 def reads(plan: RenderPlan, spec: RenderSpec, task: Task, frame: int) -> Iterator[tuple[str, int]]:
     """(task id, frame) of every committed frame that `frame` of `task` may be made from."""
-    if spec.method == "identity":
+    if not spec.in_sequence or frame in plan.keys:
         return
     chunk = plan.chunks[task.chunk]
     if task.pass_index >= 2:
@@ -88,6 +90,6 @@ def relay_reads(plan: RenderPlan, long_term: Sequence[int], chunk: Chunk, frame:
     `long_term` are distances in frames, beside 1. The frames lie towards the one that the sequence began with, which
     itself reads none.
     """
-    begin = plan.shots[chunk.shot].begin if plan.relay else chunk.start
+    begin = plan.shots[chunk.shot].begin_of(frame) if plan.relay else chunk.start
     towards = -1 if frame > begin else 1
     return [frame + towards * distance for distance in (1, *long_term) if distance <= abs(frame - begin)]

@@ -4,7 +4,8 @@ A *shot* is a run of frames between cuts; nothing crosses a cut, so shots are in
 A *chunk* is the part of a shot that one worker renders in sequence. Chunks of one shot run in parallel:
 
     pass 1    is a relay: each chunk goes on where the one before ended, with a few optimiser steps a frame. A long shot
-              has two relays, from its middle frame to its end and, backwards, from there to its beginning.
+              has two relays, from its middle frame to its end and, backwards, from there to its beginning. A shot with
+              painted keyframes has relays from each of them, both ways; between two of them they meet half-way.
     pass 2..  has most of the steps. Each frame is tied to both neighbours as the pass before left them, so that the
               frames of one pass are independent.
 
@@ -17,9 +18,13 @@ A *task* is one chunk in one pass: what the schedule hands to a worker. Its `nee
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
+
+from pydantic import model_validator
 
 from farm.errors import UsageError, VideoError
 from farm.plan.chunk_length import chunk_length
@@ -39,6 +44,12 @@ FEWEST_STEPS = 3
 
 Why: with fewer, pixels that come into view are passed on unpainted.
 """
+PASSES_OF_KEYS = 2
+"""Passes of method keys: what no key shows is filled from the nearer key on, and then drawn together where the relays
+of two keys meet.
+"""
+MOST_NAMED = 8
+"""Shots that a message names."""
 LONG_SHOT = 480
 """Length in frames from which on the relay of a shot starts at its middle. A film does not wait for shorter shots."""
 
@@ -46,7 +57,8 @@ LONG_SHOT = 480
 class Shot(Model):
     """Frames `start..stop` (half-open) between two cuts, in `chunks` chunks from chunk `first_chunk` on.
 
-    `middle` is the frame from which the relay goes both ways, the first of its chunk. None where it goes forwards only.
+    `begins` are the frames from which relays go both ways, ascending, each the first of its chunk: the middle of a long
+    shot, or its painted keyframes. Without any, there is one relay, from the first frame to the last.
     """
 
     index: int
@@ -54,12 +66,29 @@ class Shot(Model):
     stop: int
     first_chunk: int
     chunks: int
-    middle: int | None = None
+    begins: tuple[int, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_middle(cls, value: Any) -> Any:
+        """Plans that were kept before a shot could have several relays have a `middle`."""
+        if not isinstance(value, dict) or "middle" not in value:
+            return value
+        rest = {name: given for name, given in value.items() if name != "middle"}
+        return rest if value["middle"] is None else {**rest, "begins": (value["middle"],)}
 
     @property
     def begin(self) -> int:
-        """The frame that the relay begins with."""
-        return self.start if self.middle is None else self.middle
+        """The frame that its first relay begins with."""
+        return self.begins[0] if self.begins else self.start
+
+    def begin_of(self, frame: int) -> int:
+        """The frame that the relay begins with which reaches `frame`: the nearest, the earlier one of two as near."""
+        if not self.begins:
+            return self.start
+        after = bisect.bisect_left(self.begins, frame)
+        around = self.begins[max(after - 1, 0) : after + 1]
+        return min(around, key=lambda begin: abs(begin - frame))
 
 
 class Chunk(Model):
@@ -91,7 +120,8 @@ class RenderPlan(Model):
     """All that is to be done to frames `start..stop` (half-open). `width` and `height` are those of the output, pixels.
 
     With `relay`, each chunk goes on where the one before ended, and `look_back` is how many frames back pass 1 reads,
-    from any frame towards the one that its relay began with. Without it, chunks start from scratch and overlap.
+    from any frame towards the one that its relay began with. Without it, chunks start from scratch and overlap. `keys`
+    are the frames among them whose picture is given, ascending.
     """
 
     width: int
@@ -104,6 +134,7 @@ class RenderPlan(Model):
     steps: PassSteps
     shots: tuple[Shot, ...]
     chunks: tuple[Chunk, ...]
+    keys: tuple[int, ...] = ()
 
     @property
     def frames(self) -> FrameRange:
@@ -117,6 +148,10 @@ class RenderPlan(Model):
             middle = (low + high) // 2
             low, high = (middle, high) if self.chunks[middle].start <= frame else (low, middle)
         return self.chunks[low]
+
+    def begin_of(self, frame: int) -> int:
+        """The frame that the relay begins with which reaches `frame`."""
+        return self.shots[self.chunk_of(frame).shot].begin_of(frame)
 
     def shot_chunks(self, index: int) -> list[Chunk]:
         """The chunks of a shot, in order."""
@@ -147,15 +182,19 @@ def plan_render(
         )
     width, height = output_size(probe.width, probe.height, spec.size, upscale=spec.upscale)
     edges = [frames.start, *(cut for cut in cuts if frames.start < cut < frames.stop), frames.stop]
-    optimised = spec.method == "optimize"
-    passes = spec.passes if optimised else 1
-    relay = optimised and spec.chunk_start == "relay"
-    two_sided = relay and is_two_sided(spec)
+    optimised, in_sequence = spec.method == "optimize", spec.in_sequence
+    passes = spec.passes if optimised else PASSES_OF_KEYS if spec.method == "keys" else 1
+    relay = in_sequence and spec.chunk_start == "relay"
+    keys = _keys_in(spec, frames, probe)
+    _each_shot_has_a_key(spec, edges, keys)
+    two_sided = relay and optimised and is_two_sided(spec)
+    begins = [_begins(*edge, keys, two_sided) for edge in itertools.pairwise(edges)]
     longest = spec.chunk_frames or FIXED_CHUNK
-    if spec.chunk_frames is None and (not optimised or (relay and spec.sweep == "two-sided")):
-        runs = [stop - start for edge in itertools.pairwise(edges) for start, stop in _halves(*edge, two_sided)]
+    if spec.chunk_frames is None and (not in_sequence or (relay and spec.sweep == "two-sided")):
+        shots_runs = zip(itertools.pairwise(edges), begins, strict=True)
+        runs = [stop - start for edge, from_these in shots_runs for start, stop in _runs(*edge, from_these)]
         longest = chunk_length(runs, workers, frame_seconds)
-    shots, chunks = _cut(edges, longest, two_sided=two_sided, overlap=spec.overlap if optimised and not relay else 0)
+    shots, chunks = _cut(edges, begins, longest, overlap=spec.overlap if in_sequence and not relay else 0)
     return RenderPlan(
         width=width,
         height=height,
@@ -167,25 +206,58 @@ def plan_render(
         steps=pass_steps(spec.iterations, spec.passes) if optimised else NO_STEPS,
         shots=tuple(shots),
         chunks=tuple(chunks),
+        keys=keys,
     )
 
 
-def _cut(edges: Sequence[int], longest: int, *, two_sided: bool, overlap: int) -> tuple[list[Shot], list[Chunk]]:
+def _keys_in(spec: RenderSpec, frames: FrameRange, probe: VideoProbe) -> tuple[int, ...]:
+    """The frames of the spec's keys that are among `frames`, ascending. Raises UsageError for one beyond the film."""
+    beyond = [key.frame for key in spec.keys if key.frame >= probe.frame_count]
+    if beyond:
+        raise UsageError(
+            f"key {beyond[0]} is no frame of {probe.path}, which has {probe.frame_count} (0-{probe.frame_count - 1})",
+            "number keys by the film's frames, counted from 0",
+        )
+    return tuple(key.frame for key in spec.keys if key.frame in frames)
+
+
+def _each_shot_has_a_key(spec: RenderSpec, edges: Sequence[int], keys: Sequence[int]) -> None:
+    """Raises UsageError where method keys has a shot, from one of `edges` to the next, without any key."""
+    if spec.method != "keys":
+        return
+    without = [
+        f"{start}-{stop - 1}"
+        for start, stop in itertools.pairwise(edges)
+        if not any(start <= key < stop for key in keys)
+    ]
+    if without:
+        shown = ", ".join(without[:MOST_NAMED]) + (", ..." if len(without) > MOST_NAMED else "")
+        shots = "shot of frames" if len(without) == 1 else f"{len(without)} shots of frames"
+        raise UsageError(
+            f"no key is in the {shots} {shown}, and no style is given",
+            "give each shot a --key, or --style for those without, or --frames",
+        )
+
+
+def _cut(
+    edges: Sequence[int], begins: Sequence[tuple[int, ...]], longest: int, *, overlap: int
+) -> tuple[list[Shot], list[Chunk]]:
     """The shots between successive `edges`, and their chunks of at most `longest` frames.
 
-    `two_sided` begins the relay of a long shot at its middle. In pass 1 a chunk goes on for `overlap` frames.
+    `begins` are the frames of each shot that relays go from both ways. In pass 1 a chunk goes on for `overlap` frames.
     """
     shots: list[Shot] = []
     chunks: list[Chunk] = []
-    for shot_start, shot_stop in itertools.pairwise(edges):
-        starts = [start for half in _halves(shot_start, shot_stop, two_sided) for start in split_evenly(*half, longest)]
+    for (shot_start, shot_stop), from_these in zip(itertools.pairwise(edges), begins, strict=True):
+        runs = _runs(shot_start, shot_stop, from_these)
+        starts = [start for run in runs for start in split_evenly(*run, longest)]
         shot = Shot(
             index=len(shots),
             start=shot_start,
             stop=shot_stop,
             first_chunk=len(chunks),
             chunks=len(starts),
-            middle=middle_of(shot_start, shot_stop) if two_sided else None,
+            begins=from_these,
         )
         shots.append(shot)
         for start, stop in itertools.pairwise([*starts, shot_stop]):
@@ -216,10 +288,22 @@ def middle_of(start: int, stop: int) -> int | None:
     return start + (stop - start) // 2 if stop - start >= LONG_SHOT else None
 
 
-def _halves(start: int, stop: int, two_sided: bool) -> list[tuple[int, int]]:
-    """The shot itself, or its two halves where its relay starts in the middle; frames `start..stop` (half-open)."""
+def _begins(start: int, stop: int, keys: Sequence[int], two_sided: bool) -> tuple[int, ...]:
+    """The frames that relays of the shot of frames `start..stop` go from both ways; none where one goes forwards."""
+    in_shot = tuple(key for key in keys if start <= key < stop)
     middle = middle_of(start, stop) if two_sided else None
-    return list(itertools.pairwise([start, *([] if middle is None else [middle]), stop]))
+    return in_shot or (() if middle is None else (middle,))
+
+
+def _runs(start: int, stop: int, begins: Sequence[int]) -> list[tuple[int, int]]:
+    """The parts of a shot of frames `start..stop` (half-open) that relays go through in one direction, in order.
+
+    >>> _runs(0, 100, (20, 60))
+    [(0, 20), (20, 41), (41, 60), (60, 100)]
+    """
+    meetings = [(left + right) // 2 + 1 for left, right in itertools.pairwise(begins)]
+    edges = sorted({start, *begins, *meetings, stop})
+    return list(itertools.pairwise(edges))
 
 
 def is_two_sided(spec: RenderSpec) -> bool:

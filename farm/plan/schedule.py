@@ -194,7 +194,8 @@ class Schedule:
         for task in tasks:
             for need in task.needs:
                 self._needed_by[need].append(task.id)
-        self._chain = longest_chains(tasks, lambda task: task.steps)
+        # Where there is no optimiser, frames cost alike.
+        self._chain = longest_chains(tasks, lambda task: task.steps or task.stop - task.start)
         for task in tasks:
             if task.id in finished:
                 self.state[task.id] = TaskState.SUCCEEDED

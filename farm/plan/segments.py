@@ -155,20 +155,25 @@ def segments_ahead(plan: RenderPlan, workers: int) -> int:
 def segment_of_tasks(plan: RenderPlan, tasks: Sequence[Task]) -> dict[str, int]:
     """By task id: index of the segment that the task is for.
 
-    That is the segment of its own chunk. But where a shot's relay starts at its middle, the segment that the shot
-    begins in waits for all of pass 1 up to there, so these tasks are for that segment.
+    That is the segment of its own chunk. But a relay that goes backwards makes the segment in which it ends wait for
+    all of pass 1 as far as the frame that it began with, so these tasks are for that segment.
     """
     of_chunk = {
         chunk: segment.index
         for segment in plan_segments(plan)
         for chunk in range(segment.first_chunk, segment.last_chunk + 1)
     }
+    ends = {
+        plan.begin_of(chunk.start): chunk.index
+        for chunk in reversed(plan.chunks)
+        if chunk.start < plan.begin_of(chunk.start)
+    }
     segment_of: dict[str, int] = {}
     for task in tasks:
         chunk = plan.chunks[task.chunk]
-        shot = plan.shots[chunk.shot]
-        early = task.pass_index == 1 and chunk.start <= shot.begin
-        segment_of[task.id] = of_chunk[shot.first_chunk if early else chunk.index]
+        begin = plan.begin_of(chunk.start)
+        early = task.pass_index == 1 and chunk.start <= begin
+        segment_of[task.id] = of_chunk[ends.get(begin, chunk.index) if early else chunk.index]
     return segment_of
 
 
@@ -177,7 +182,8 @@ class Held:
     """Numbers of frames that a render with --save-storage holds at most.
 
     `begun` frames in all passes, those of the segments that may be begun. `ahead` frames in pass 1 only, beyond these
-    as far as the middle of a long shot. `flow` frames whose flow is kept, those of all shots that are not finished.
+    as far as the frame that a relay began with. `flow` frames whose flow is kept, those of all shots that are not
+    finished.
     """
 
     begun: int
@@ -191,8 +197,7 @@ def held_at_once(plan: RenderPlan, at_once: int) -> Held:
     begun = sum(sorted((len(segment.frames) for segment in segments), reverse=True)[:at_once])
     ahead, flow = 0, begun
     for first, last in zip(segments, segments[at_once - 1 :], strict=False):
-        shot = plan.shots[plan.chunks[last.last_chunk].shot]
-        stop = last.stop if shot.middle is None else max(last.stop, plan.chunk_of(shot.middle).stop)
+        stop = max(last.stop, plan.chunk_of(plan.begin_of(last.stop - 1)).stop)
         ahead = max(ahead, stop - last.stop)
         # Flow stays until its shot is finished: from the start of the shot that the first segment begins in.
         flow = max(flow, stop - plan.shots[plan.chunks[first.first_chunk].shot].start)

@@ -6,11 +6,12 @@ longest_chain(tasks, lambda task: task.steps)         what no number of workers 
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from farm.plan.render_plan import Chunk, RenderPlan
+from farm.plan.render_plan import Chunk, RenderPlan, Shot
 from farm.spec import FrameRange, Model
 
 Cost = TypeVar("Cost", int, float)
@@ -88,12 +89,14 @@ def _tasks(plan: RenderPlan) -> Iterator[Task]:
     steps = plan.steps
     for shot in plan.shots:
         chunks = plan.shot_chunks(shot.index)
-        before = sum(chunk.start < shot.begin for chunk in chunks)
-        for at in (*range(before, len(chunks)), *reversed(range(before))):
+        for at in _relay_order(shot, chunks):
             chunk = chunks[at]
-            read = _relay_needs(chunks, at, before, plan.look_back) if plan.relay else []
-            from_nothing = at == before or not plan.relay  # whether its first frame has no frame to go on from
-            following = chunk.reach - chunk.start - from_nothing
+            begin = shot.begin_of(chunk.start)
+            read = _relay_needs(chunks, at, begin, plan.look_back) if plan.relay else []
+            given = _keys_in(plan, chunk)
+            # whether its first frame has no frame to go on from, and no picture is given of it
+            from_nothing = not given and (chunk.start == begin or not plan.relay)
+            following = chunk.reach - chunk.start - from_nothing - given
             yield Task(
                 id=task_id(1, chunk.index),
                 pass_index=1,
@@ -102,7 +105,7 @@ def _tasks(plan: RenderPlan) -> Iterator[Task]:
                 stop=chunk.reach,
                 needs=tuple(task_id(1, other.index) for other in read),
                 steps=from_nothing * steps.first + following * steps.sequential,
-                backwards=at < before,
+                backwards=chunk.start < begin,
             )
         for pass_index in range(2, plan.passes + 1):
             for at, chunk in enumerate(chunks):
@@ -114,15 +117,30 @@ def _tasks(plan: RenderPlan) -> Iterator[Task]:
                     start=chunk.start,
                     stop=chunk.stop,
                     needs=tuple(task_id(pass_index - 1, other.index) for other in neighbours),
-                    steps=len(chunk.frames) * steps.refine,
+                    steps=(len(chunk.frames) - _keys_in(plan, chunk)) * steps.refine,
                 )
 
 
+def _keys_in(plan: RenderPlan, chunk: Chunk) -> int:
+    """How many frames of a chunk are given."""
+    return bisect.bisect_left(plan.keys, chunk.stop) - bisect.bisect_left(plan.keys, chunk.start)
+
+
+def _relay_order(shot: Shot, chunks: Sequence[Chunk]) -> list[int]:
+    """Positions of a shot's chunks, so that each comes after those that its relay comes through before.
+
+    The relay with the earliest begin comes first, forwards before backwards.
+    """
+    forwards = [at for at, chunk in enumerate(chunks) if chunk.start >= shot.begin_of(chunk.start)]
+    backwards = [at for at, chunk in enumerate(chunks) if chunk.start < shot.begin_of(chunk.start)]
+    return [*forwards, *reversed(backwards)]
+
+
 def _relay_needs(chunks: Sequence[Chunk], at: int, begin: int, look_back: int) -> list[Chunk]:
-    """The chunks, in order, that chunk `at` of a shot reads in pass 1. The shot's relay began with chunk `begin`."""
+    """The chunks, in order, that chunk `at` of a shot reads in pass 1. Its relay began with frame `begin`."""
     chunk = chunks[at]
-    if at < begin:
-        later = chunks[at + 1 : begin + 1]
+    if chunk.start < begin:
+        later = itertools.takewhile(lambda other: other.start <= begin, chunks[at + 1 :])
         return list(itertools.takewhile(lambda other: other.start < chunk.stop + look_back, later))
-    back = itertools.takewhile(lambda other: other.stop > chunk.start - look_back, reversed(chunks[begin:at]))
-    return list(back)[::-1]
+    before = itertools.takewhile(lambda other: other.start >= begin, reversed(chunks[:at]))
+    return list(itertools.takewhile(lambda other: other.stop > chunk.start - look_back, before))[::-1]

@@ -40,6 +40,7 @@ from farm.render.change import REFRESHED_EVERY, may_change, stands_still, steps_
 from farm.render.commits import CommitsBehind
 from farm.render.committed import frame_of_pass, read_committed, single_frame_task
 from farm.render.frame_report import FrameReport
+from farm.render.held_frames import HeldFrames
 from farm.render.light import SEARCHED, in_light_of, lit_alike, same_light
 from farm.render.moving_paint import (
     MOST_KEPT,
@@ -104,7 +105,7 @@ class ChunkRenderer:
         record = JobDirectory(job_url).load_record()
         if record is None:
             raise StorageError(f"job {job_url} has no job.json", "its storage must be visible from every worker")
-        self.job = JobDirectory(job_url, keep_pictures=PICTURE_BYTES if record.spec.method == "optimize" else 0)
+        self.job = JobDirectory(job_url, keep_pictures=PICTURE_BYTES if record.spec.in_sequence else 0)
         self.record = record
         self._own_runtime = runtime
         self.spec = record.spec
@@ -115,6 +116,7 @@ class ChunkRenderer:
         self._carries_paint = carries_paint(self.plan, self.spec)
         # Strokes are compared with those of the rest of the picture, which with regions may be of another painting.
         self._evens_strokes = self._carries_paint and not self.spec.regions
+        self.held = HeldFrames(self.spec, self.plan)
         self._shot_colors: dict[int, ColorTreatment] = {}  # one entry: the shot that a network paints at present
 
     @cached_property
@@ -157,7 +159,7 @@ class ChunkRenderer:
         start.
         """
         self.job.forget()
-        if self.spec.method != "optimize":
+        if not self.spec.in_sequence:
             yield from self._render_independent(task)
             return
         done = self.job.intact_frames(task)
@@ -264,6 +266,8 @@ class ChunkRenderer:
     # the passes ---------------------------------------------------------------------------------
 
     def _make(self, task: Task, chunk: Chunk, frame: int) -> tuple[np.ndarray, FrameRecord]:
+        if frame in self.held:
+            return self.held(frame), FrameRecord(frame=frame, sha256="")
         if task.pass_index >= 2:
             return self._refine(task, frame)
         earlier = self._earlier(task, chunk, frame)
@@ -346,7 +350,7 @@ class ChunkRenderer:
         shot = self.plan.shots[self.plan.chunk_of(frame).shot]
         sides = [side for side in (frame - 1, frame + 1) if shot.start <= side < shot.stop]
         moving = [self.carried(frame, side, self.source(side), follow=0).moving for side in sides]
-        before = 0 if frame > shot.begin or len(sides) == 1 else 1
+        before = 0 if frame > shot.begin_of(frame) or len(sides) == 1 else 1
         steps = self.plan.steps
         refreshed = self.passed(frame) % REFRESHED_EVERY == 0
         relay = self._where(frame, sides[before : before + 1], moving[before : before + 1], steps.sequential, refreshed)
@@ -356,8 +360,8 @@ class ChunkRenderer:
         return relayed, refined
 
     def passed(self, frame: int) -> int:
-        """Frames from that which the relay of its shot began with to `frame`."""
-        return abs(frame - self.plan.shots[self.plan.chunk_of(frame).shot].begin)
+        """Frames from that which the relay that reaches `frame` began with, to `frame`."""
+        return abs(frame - self.plan.begin_of(frame))
 
     # what is read -----------------------------------------------------------------------------------
 

@@ -60,7 +60,7 @@ def chunks_to_sample(plan: RenderPlan, count: int) -> list[int]:
 
     Where there are fewer such chunks than workers, they repeat.
     """
-    begin = {shot.begin for shot in plan.shots}
+    begin = {begin for shot in plan.shots for begin in shot.begins or (shot.start,)}
     firsts = sorted(
         (chunk for chunk in plan.chunks if chunk.start in begin), key=lambda chunk: chunk.start - chunk.stop
     )
@@ -130,7 +130,7 @@ def full_steps(plan: RenderPlan) -> float:
 
 def _looked_at(plan: RenderPlan) -> list[int]:
     """Up to LOOKED_AT frames, evenly over the film, without those that a shot's relay begins with."""
-    followers = [frame for shot in plan.shots for frame in range(shot.start, shot.stop) if frame != shot.begin]
+    followers = [frame for frame in plan.frames if frame != plan.begin_of(frame)]
     return [followers[at] for at in evenly(LOOKED_AT, len(followers))]
 
 

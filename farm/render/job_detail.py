@@ -79,21 +79,21 @@ def fine_details(
     details: dict[int, FineDetail] = {}
     frames = frames_to_measure(plan)
     for number, frame in enumerate(frames):
-        shot = plan.shots[plan.chunk_of(frame).shot]
-        hashes = [_hash(job, plan, plan.passes, frame), _hash(job, plan, 1, shot.begin)]
+        begin = plan.begin_of(frame)
+        hashes = [_hash(job, plan, plan.passes, frame), _hash(job, plan, 1, begin)]
         if not all(hashes):
             continue
         key = "".join(hashes)
         if known.get(frame, ("",))[0] != key:
             if most_seconds is not None and time.monotonic() - began > most_seconds:
                 continue
-            if shot.index not in references:
-                references[shot.index] = float(fine_detail(frame_of_pass(job, record, 1, shot.begin)).mean())
-            if not references[shot.index]:
+            if begin not in references:
+                references[begin] = float(fine_detail(frame_of_pass(job, record, 1, begin)).mean())
+            if not references[begin]:
                 continue
             painted = frame_of_pass(job, record, plan.passes, frame)
             moving = moving_of_frame(plan, source, frame)
-            known[frame] = (key, _fine_detail_of(painted, moving, references[shot.index]))
+            known[frame] = (key, _fine_detail_of(painted, moving, references[begin]))
             progress(number + 1, len(frames))
         details[frame] = known[frame][1]
     return details

@@ -21,6 +21,7 @@ from farm.media.settle import settle_tracks
 from farm.media.tracks import Track, container_extension
 from farm.plan import JobRuntime, RenderPlan, Runtime, plan_render
 from farm.plan.video import VideoScan
+from farm.render.held_frames import check_keys
 from farm.render.inputs import Inputs
 from farm.render.regions.files import check_regions
 from farm.render.stitch import encode_settings, shown_probe
@@ -132,6 +133,7 @@ def prepare_job(
     plan = plan_render(spec, scan.probe, scan.cuts, workers=workers, frame_seconds=_measured_pace(job, spec))
     if spec.flow_dir:
         _check_flow_files(spec.flow_dir, plan)
+    check_keys(spec, plan)
     if spec.regions:
         check_regions(spec.regions, plan, scan.probe.frame_count)
     return Prepared(spec, job, scan, plan, input_hashes, None)

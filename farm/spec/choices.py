@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-Method = Literal["optimize", "instant", "identity"]
-"""How frames are painted: by an optimiser, by a trained network, or not at all (to test the rest)."""
+Method = Literal["optimize", "instant", "keys", "identity"]
+"""How frames are painted: by an optimiser, by a trained network, as painted keyframes are, or not at all (to test the
+rest).
+"""
 NetworkKind = Literal["small", "johnson"]
 """Architecture of a network that is trained."""
 Repaint = Literal["changed", "everywhere"]

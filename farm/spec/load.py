@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from farm.errors import UsageError
 from farm.spec.choices import InitName
+from farm.spec.keys import listed, parse_key
 from farm.spec.paint import PaintSpec, parse_region
 from farm.spec.render import JOIN_ONLY, RenderSpec
 
@@ -98,6 +99,8 @@ def with_absolute_paths(values: Mapping[str, Any], base: Path | None = None) -> 
         fields["styles"] = [_absolute_style(style, base) for style in fields["styles"]]
     if isinstance(fields.get("regions"), list):
         fields["regions"] = [_absolute_region(region, base) for region in fields["regions"]]
+    if isinstance(keys := listed(fields.get("keys")), list):
+        fields["keys"] = [_absolute_key(key, base) for key in keys]
     return fields
 
 
@@ -174,6 +177,18 @@ def _absolute_region(region: Any, base: Path | None) -> Any:
     if isinstance(fields.get("styles"), list):
         fields["styles"] = [_absolute_style(style, base) for style in fields["styles"]]
     return fields
+
+
+def _absolute_key(key: Any, base: Path | None) -> Any:
+    """A painted keyframe, text or mapping, with an absolute path; one that cannot be understood is left as it is."""
+    if isinstance(key, str):
+        try:
+            key = parse_key(key)
+        except ValueError:
+            return key
+    if isinstance(key, dict) and isinstance(key.get("picture"), str):
+        return {**key, "picture": absolute_path(key["picture"], base)}
+    return key
 
 
 def _readable(fault: Any) -> str:

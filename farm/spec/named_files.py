@@ -41,6 +41,8 @@ def with_files(spec: Spec, change: Callable[[str], str]) -> Spec:
             for region in spec.regions
         ),
     }
+    if keys := getattr(spec, "keys", ()):
+        values["keys"] = tuple(key.model_copy(update={"picture": change(key.picture)}) for key in keys)
     if spec.init not in get_args(InitName):
         values["init"] = change(spec.init)
     if spec.features != BUILT_IN:
@@ -58,9 +60,11 @@ def with_small_files_here(spec: Spec) -> Spec:
 
 
 def picture_files(spec: PaintSpec) -> list[str]:
-    """Paths of the paintings, those of regions too, and of the picture that a first frame starts from, each once."""
+    """Paths of the paintings, those of regions too, of painted keyframes, and of the picture that a first frame starts
+    from, each once.
+    """
     styles = (*spec.styles, *(style for region in spec.regions for style in region.styles))
-    paths = [style.path for style in styles]
+    paths = [*(style.path for style in styles), *(key.picture for key in getattr(spec, "keys", ()))]
     return list(dict.fromkeys(paths if spec.init in get_args(InitName) else [*paths, spec.init]))
 
 

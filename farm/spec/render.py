@@ -16,6 +16,7 @@ from farm.errors import UsageError
 from farm.spec.base import Model, from_text
 from farm.spec.choices import Device, FlowMethod, HdrPolicy, InterlacedPolicy, Method, Repaint
 from farm.spec.frames import FrameRange
+from farm.spec.keys import Key, in_order, listed
 from farm.spec.paint import PaintSpec
 from farm.spec.units import parse_duration
 
@@ -101,7 +102,8 @@ class RenderSpec(PaintSpec):
     method: Method = Field(
         default="optimize",
         description="How frames are painted: optimize improves each frame step by step, instant uses a trained "
-        "network, identity copies frames unpainted to test a pipeline.",
+        "network, keys carries painted keyframes through the film, identity copies frames unpainted to test a "
+        "pipeline; if left out where keys are given and no style, keys.",
     )
     network: str | None = Field(
         default=None,
@@ -114,6 +116,14 @@ class RenderSpec(PaintSpec):
         gt=0,
         description="How long method instant trains a network where none is named, in seconds or as 10m; if left out, "
         "10m.",
+    )
+    keys: tuple[Key, ...] = Field(
+        default=(),
+        description="Painted keyframe: the film shows this picture at this frame, and its paint is carried into the "
+        "frames around it.",
+    )
+    resize_keys: bool = Field(
+        default=False, description="Resize the pictures of keys to the frames' size, if they have another."
     )
     iterations: Iterations = Field(
         default=Iterations(),
@@ -197,6 +207,23 @@ class RenderSpec(PaintSpec):
     )
     encode: EncodeSettings = Field(default=EncodeSettings(), description="How the finished film is coded.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_alone_are_a_method(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("keys") and not value.get("styles") and not value.get("method"):
+            return {**value, "method": "keys"}
+        return value
+
+    @field_validator("keys", mode="before")
+    @classmethod
+    def _keys_to_list(cls, value: Any) -> Any:
+        return listed(value)
+
+    @field_validator("keys")
+    @classmethod
+    def _keys_in_order(cls, value: tuple[Key, ...]) -> tuple[Key, ...]:
+        return in_order(value)
+
     @field_validator("train_budget", mode="before")
     @classmethod
     def _budget_from_text(cls, value: Any) -> Any:
@@ -246,12 +273,34 @@ class RenderSpec(PaintSpec):
             raise ValueError("a network paints with method instant; add --method instant")
         if self.method == "optimize" and not self.styles:
             raise ValueError("no style is given; add --style PICTURE")
+        self._keys_can_be_held()
         longest = self.chunk_frames or FIXED_CHUNK
         if self.chunk_start == "scratch" and self.overlap >= longest:
             raise ValueError(f"overlap {self.overlap} must be shorter than a chunk ({longest} frames)")
         if self.flow == "raft" and not self.flow_weights:
             raise ValueError("flow raft needs its weights; add --flow-weights FILE, or choose --flow dis")
         return self
+
+    @property
+    def in_sequence(self) -> bool:
+        """Whether frames are made from painted frames around them."""
+        return self.method in ("optimize", "keys")
+
+    def _keys_can_be_held(self) -> None:
+        if self.keys and not self.in_sequence:
+            raise ValueError(f"method {self.method} paints without keys; leave out --key, or --method")
+        if self.keys and self.chunk_start == "scratch":
+            raise ValueError("keys need chunks that go on from one another; leave out chunk_start: scratch")
+        if self.method != "keys":
+            return
+        if not self.keys:
+            raise ValueError("method keys needs painted keyframes; add --key FRAME=PICTURE")
+        if self.styles or any(region.styles for region in self.regions):
+            raise ValueError("method keys has its style from the keys; leave out --style, or --method keys")
+        if self.color != "none":
+            raise ValueError("method keys has its colours from the keys; leave out --color")
+        if self.sweep != "two-sided":
+            raise ValueError("method keys has no alternating passes; leave out sweep: alternating")
 
     def _suits_a_network(self) -> None:
         if not self.network and not self.styles:

@@ -100,7 +100,7 @@ def test_both_halves_of_a_long_shot_are_cut():
     """The relay of 600 frames begins at frame 300, which no chunk may cross."""
     plan = plan_render(make_spec(), make_probe(600), (), workers=2, frame_seconds=0.5)
     assert frames_of(plan) == [(start, start + 50) for start in range(0, 600, 50)]
-    assert plan.shots[0].middle == 300
+    assert plan.shots[0].begins == (300,)
 
 
 def test_a_film_without_an_optimiser_is_cut_for_the_workers_too():

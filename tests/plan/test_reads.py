@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from farm.media.pictures import write_picture
 from farm.plan import Runtime, plan_render, plan_tasks
 from farm.plan import render_plan as planning
 from farm.plan.reads import dependents, reads
@@ -84,8 +85,17 @@ class FakeStyler:
         return self.first(content, steps, regions)
 
 
+def key_pictures(tmp_path, frames):
+    """Pictures of some frames, of any size."""
+    for frame in frames:
+        write_picture(tmp_path / f"{frame}.png", np.full((9, 16, 3), 20 * frame, np.uint8))
+    return [f"{frame}={tmp_path / f'{frame}.png'}" for frame in frames]
+
+
 def renderer_without_paint(clip, style, tmp_path, **options):
-    spec = spec_of(video=str(clip), styles=[str(style)], output=str(tmp_path / "o.mp4"), size=64, **options)
+    spec = spec_of(
+        video=str(clip), styles=[str(style)], output=str(tmp_path / "o.mp4"), size=64, resize_keys=True, **options
+    )
     prepared = prepare_job(spec, str(tmp_path / "o.farm"))
     prepared.begin(Runtime(device="cpu", precision="fp32", threads=1))
     renderer = ChunkRenderer(prepared.job.url)
@@ -103,11 +113,15 @@ def renderer_without_paint(clip, style, tmp_path, **options):
         {"sweep": "alternating"},
         {"long_shot": 12},
         {"long_shot": 12, "long_term": [2, 5], "passes": 2},
+        {"keys": [3, 9], "long_term": [2, 5]},
+        {"keys": [5], "passes": 1},
     ],
 )
 def test_a_renderer_reads_exactly_what_it_is_said_to_read(clip, style, tmp_path, monkeypatch, options):
     monkeypatch.setattr(planning, "LONG_SHOT", options.get("long_shot", planning.LONG_SHOT))
     options = {name: value for name, value in options.items() if name != "long_shot"}
+    pictures = key_pictures(tmp_path, options.pop("keys", []))
+    options["keys"] = pictures
     renderer = renderer_without_paint(clip, style, tmp_path, **options)
     spec, record = renderer.spec, renderer.record
     seen: set[tuple[str, int]] = set()
@@ -155,3 +169,25 @@ def test_what_another_paint_of_some_frames_changes_is_what_is_made_again(clip, s
     changed = {name for name, image in films[0].items() if not np.array_equal(image, films[1][name])}
     expected = dependents(renderer.plan, renderer.spec, FrameRange.parse(frames))
     assert changed == {(task, frame) for task, numbers in expected.items() for frame in numbers}
+
+
+def test_what_follows_a_key_does_not_depend_on_what_came_before_it():
+    keys = ["2=a.png", "9=b.png"]
+    # relays: 2 down to 0, 2 to 5, 9 down to 6, 9 to 11
+    assert dropped("3", passes=1, keys=keys) == {"pass-1/00001": [3, 4, 5]}
+    assert dropped("7", passes=1, keys=keys) == {"pass-1/00002": [6, 7]}
+    assert dropped("4", passes=2, keys=keys)["pass-2/00002"] == [6]
+    assert dropped("9", passes=1, keys=keys) == {
+        "pass-1/00002": [6, 7, 8],
+        "pass-1/00003": [9, 10, 11],
+    }
+
+
+def test_a_key_is_held_in_every_pass(clip, style, tmp_path):
+    renderer = renderer_without_paint(clip, style, tmp_path, keys=key_pictures(tmp_path, [3]), passes=3)
+    for task in plan_tasks(renderer.plan):
+        list(renderer.render(task))
+    for pass_index in (1, 2, 3):
+        held = renderer._committed(pass_index, 3)
+        assert (held == 60).all()
+        assert not (renderer._committed(pass_index, 4) == 60).all()

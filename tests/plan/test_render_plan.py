@@ -164,7 +164,7 @@ def first_pass(plan):
 
 def test_a_long_shots_relay_goes_from_its_middle_both_ways():
     plan = plan_render(make_spec(chunk_frames=100, long_term="10,120"), make_probe(520), cuts=(20,))
-    assert [(shot.start, shot.middle, shot.stop) for shot in plan.shots] == [(0, None, 20), (20, 270, 520)]
+    assert [(shot.start, shot.begins, shot.stop) for shot in plan.shots] == [(0, (), 20), (20, (270,), 520)]
     following = plan.steps.sequential
     assert [
         (f"{task.start}-{task.stop}", [int(need[-5:]) for need in task.needs], task.steps, task.backwards)
@@ -211,7 +211,7 @@ def test_from_the_middle_the_longest_chain_is_half_as_long(frames, sequential_fr
 )
 def test_what_is_sequential_by_intention_goes_forwards_however_long_the_shot(options):
     plan = plan_render(make_spec(**options), make_probe(1000), ())
-    assert plan.shots[0].middle is None
+    assert plan.shots[0].begins == ()
     assert [chunk.start for chunk in plan.chunks] == split_evenly(0, 1000, 48)
     assert not any(task.backwards for task in plan_tasks(plan))
 
@@ -227,7 +227,7 @@ def test_a_shot_that_is_not_long_is_cut_as_before():
 def test_a_plan_that_was_kept_before_long_shots_had_a_middle_goes_forwards():
     kept = plan_render(make_spec(passes=1), make_probe(600), ()).model_dump(mode="json")
     for shot in kept["shots"]:
-        del shot["middle"]
+        del shot["begins"]
     plan = planning.RenderPlan.model_validate(kept)
     assert plan.shots[0].begin == 0
     assert not any(task.backwards for task in plan_tasks(plan))
@@ -327,3 +327,63 @@ def test_planning_a_long_film_is_quick_and_lazy_of_frames():
     plan = plan_render(make_spec(), make_probe(20_000), cuts=tuple(range(100, 20_000, 100)))
     assert len(plan.shots) == 200
     assert sum(len(chunk.frames) for chunk in plan.chunks) == 20_000
+
+
+def relays(plan):
+    return [
+        (f"{task.start}-{task.stop}", [int(need[-5:]) for need in task.needs], task.steps, task.backwards)
+        for task in first_pass(plan)
+    ]
+
+
+def test_relays_go_from_each_key_both_ways_and_meet_half_way():
+    spec = make_spec(chunk_frames=10, long_term=(), keys=["4=a.png", "16=b.png"])
+    plan = plan_render(spec, make_probe(30), ())
+    step = plan.steps.sequential
+    assert plan.keys == (4, 16)
+    assert relays(plan) == [
+        ("4-11", [], 6 * step, False),
+        ("16-23", [], 6 * step, False),
+        ("23-30", [3], 7 * step, False),
+        ("11-16", [3], 5 * step, True),
+        ("0-4", [1], 4 * step, True),
+    ]
+    later = [task.steps for task in plan_tasks(plan) if task.pass_index == 2]
+    assert later == [frames * plan.steps.refine for frames in (4, 6, 5, 6, 7)]
+
+
+def test_a_shot_without_a_key_goes_forwards_and_a_key_next_to_a_key_ends_its_relay():
+    plan = plan_render(make_spec(keys=["10=a.png", "11=b.png"]), make_probe(30), (20,))
+    assert [shot.begins for shot in plan.shots] == [(10, 11), ()]
+    assert [(chunk.start, chunk.stop) for chunk in plan.chunks] == [(0, 10), (10, 11), (11, 20), (20, 30)]
+
+
+@pytest.mark.parametrize(
+    ("begins", "frame", "begin"),
+    [((), 5, 0), ((3,), 0, 3), ((3,), 9, 3), ((2, 8), 5, 2), ((2, 8), 6, 8), ((2, 7), 4, 2), ((2, 7), 5, 7)],
+)
+def test_a_frame_is_reached_from_the_nearest_begin(begins, frame, begin):
+    shot = planning.Shot(index=0, start=0, stop=10, first_chunk=0, chunks=1, begins=begins)
+    assert shot.begin_of(frame) == begin
+
+
+def test_the_chunks_of_a_shot_with_keys_lie_within_one_relay():
+    keys = [f"{frame}=k.png" for frame in (0, 7, 8, 31, 60)]
+    plan = plan_render(make_spec(keys=keys, chunk_frames=5), make_probe(64), ())
+    for chunk in plan.chunks:
+        assert len({plan.begin_of(frame) for frame in chunk.frames}) == 1
+    assert {chunk.start for chunk in plan.chunks} >= {0, 7, 8, 31, 60}
+
+
+def test_keys_outside_of_the_rendered_frames_are_not_used_and_beyond_the_film_refused():
+    plan = plan_render(make_spec(frames="5-20", keys=["2=a.png", "9=b.png"]), make_probe(30), ())
+    assert plan.keys == (9,)
+    with pytest.raises(UsageError, match=r"key 30 is no frame of .*, which has 30 \(0-29\)"):
+        plan_render(make_spec(keys=["30=a.png"]), make_probe(30), ())
+
+
+def test_without_a_style_every_shot_needs_a_key():
+    spec = make_spec(styles=[], keys=["2=a.png"])
+    assert (spec.method, plan_render(spec, make_probe(30), ()).passes) == ("keys", 2)
+    with pytest.raises(UsageError, match="no key is in the 2 shots of frames 10-19, 20-29, and no style is given"):
+        plan_render(spec, make_probe(30), (10, 20))
