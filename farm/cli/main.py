@@ -33,6 +33,7 @@ from farm.cli.arguments import (
     with_current_spellings,
 )
 from farm.cli.flow import flow_app
+from farm.cli.keys import keys_app
 from farm.cli.live import living
 from farm.cli.options import FILM, PAINT, STILL, film_spec, still_spec, takes
 from farm.cli.pages import seeing
@@ -54,6 +55,7 @@ app = typer.Typer(
 """All commands: those of this module, and those of the others in farm.cli."""
 
 app.add_typer(flow_app, name="flow")
+app.add_typer(keys_app, name="keys")
 for commands in (service, training, living, seeing):
     app.add_typer(commands)
 

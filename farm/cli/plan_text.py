@@ -8,10 +8,14 @@ from typing import Any
 from farm.media.tracks import Track
 from farm.plan import RenderPlan, VideoProbe
 from farm.plan.estimates import StorageEstimate, WorkEstimate
+from farm.plan.key_reach import FAR, far_from_keys, shots_without_key
+from farm.spec import FrameRange
 from farm.spec.units import format_seconds
 
 SHOTS_LISTED = 20
 """Most shots that are listed one by one."""
+RANGES_NAMED = 8
+"""Most ranges of frames that a line names."""
 
 
 def plan_lines(plan: RenderPlan, work: WorkEstimate, storage: StorageEstimate, probe: VideoProbe) -> Iterator[str]:
@@ -24,9 +28,12 @@ def plan_lines(plan: RenderPlan, work: WorkEstimate, storage: StorageEstimate, p
     for shot in plan.shots[:SHOTS_LISTED]:
         count = sum(chunk.shot == shot.index for chunk in plan.chunks)
         chunks = f"{count} chunk{'s' if count > 1 else ''}"
-        yield f"  shot {shot.index + 1:>4}  frames {shot.start}-{shot.stop - 1}  {chunks}"
+        keys = ", ".join(str(key) for key in plan.keys if shot.start <= key < shot.stop)
+        with_keys = f"  key{'s' if ',' in keys else ''} {keys}" if keys else "  no key" if plan.keys else ""
+        yield f"  shot {shot.index + 1:>4}  frames {shot.start}-{shot.stop - 1}  {chunks}{with_keys}"
     if len(plan.shots) > SHOTS_LISTED:
         yield f"  ... and {len(plan.shots) - SHOTS_LISTED} more"
+    yield from key_lines(plan)
     if work.steps:
         yield (
             f"work     {work.steps} optimiser steps at most, {work.steps / work.sequential_steps:.2f} times a "
@@ -48,6 +55,24 @@ def plan_lines(plan: RenderPlan, work: WorkEstimate, storage: StorageEstimate, p
     )
     if storage.frames_ahead:
         yield f"         and, of a long shot, pass 1 of {storage.frames_ahead} frames beyond them, as far as its middle"
+
+
+def key_lines(plan: RenderPlan) -> Iterator[str]:
+    """A warning where keys leave frames far from any of them, or shots without any."""
+    if not plan.keys:
+        return
+    if without := shots_without_key(plan):
+        shots = [plan.shots[index] for index in without]
+        named = _some([FrameRange(shot.start, shot.stop) for shot in shots])
+        yield f"keys     {len(without)} of {len(plan.shots)} shots have none and are painted in the style: {named}"
+    if far := far_from_keys(plan):
+        yield f"warning  frames {_some(far)} are more than {FAR} frames from the nearest key: give one there"
+
+
+def _some(ranges: Sequence[FrameRange]) -> str:
+    """The first few of some ranges of frames."""
+    more = ", ..." if len(ranges) > RANGES_NAMED else ""
+    return ", ".join(str(part) for part in ranges[:RANGES_NAMED]) + more
 
 
 def track_lines(tracks: Sequence[Track]) -> Iterator[str]:

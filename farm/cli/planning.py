@@ -23,6 +23,7 @@ from farm.media.tracks import Track, container_extension
 from farm.paint.cores import usual_workers
 from farm.plan import RenderPlan, VideoProbe, plan_render
 from farm.plan.estimates import estimate_storage, estimate_work, space_warning
+from farm.plan.key_reach import far_from_keys
 from farm.plan.video import VideoScan
 from farm.spec import RenderSpec
 from farm.spec.load import absolute_path
@@ -38,17 +39,22 @@ def plan_film(options: Mapping[str, Any], workers: int | None) -> tuple[RenderSp
     Nothing is rendered. `workers` (None: one a core) sets how much storage is in use at once. Raises FarmError.
     """
     named = spec_values(options)
-    has_styles = bool(options.get("spec")) or "styles" in named or "network" in named  # a network has its own
+    has_styles = bool(options.get("spec")) or not {"styles", "network", "keys"}.isdisjoint(named)
     spec = film_spec(options, {name: value for name, value in STAND_INS.items() if name != "styles" or not has_styles})
     _check_named_files(spec, styles_are_named=has_styles)
     scan = _scan(spec)
     plan = plan_render(spec, scan.probe, scan.cuts, workers=workers or usual_workers(gpu=spec.device == "gpu"))
+    if spec.keys:
+        from farm.render.held_frames import check_keys
+
+        check_keys(spec, plan)
     work = estimate_work(plan, spec.iterations)
     storage = estimate_storage(plan, spec, workers or os.cpu_count() or 1)
     free = None if is_remote(spec.output) else Storage(str(Path(spec.output).parent)).free_bytes()
     warning = space_warning(storage.total, free, "the job")
     report = {
         **plan.model_dump(mode="json"),
+        "far_from_keys": [str(frames) for frames in far_from_keys(plan)],
         "notes": list(scan.probe.notes),
         "work": {**work.model_dump(), "chunking_overhead": work.chunking_overhead},
         "storage": {**storage.model_dump(), "warning": warning},
