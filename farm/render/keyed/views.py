@@ -1,0 +1,106 @@
+"""A key as another frame of its shot sees it: a map of positions, composed from frame to frame. Pure.
+
+    view = first_view(key)                              the key's own frame
+    view = follow(view, there, back, content)           the next frame, further away from the key
+    picture = view.picture()                            the key's paint there, resampled once
+
+The map of frame n is `phi_n(x) = phi_{n-1}(x + w(x))`, where w is the flow from frame n to frame n - 1, the neighbour
+that is nearer to the key. Only positions are carried from frame to frame. The paint itself is resampled once, so that
+it is as sharp forty frames away as it is one frame away.
+
+A map that is composed of many flows drifts, and what was hidden in between is lost. Both show in three tests, of which
+the weight of a pixel is the least: the composed map back (from the key to the frame) does not lead back, the source
+looks different from the key's source there, or the map leads outside the key's frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from farm.flow import Match, compose, inside_frame, warp
+from farm.render.keyed.sampling import lanczos
+
+ALIKE, UNLIKE = 8.0, 24.0
+"""Difference in grey levels (of 255), mean over ALIKE_REACH, up to which a frame shows what the key's source shows, and
+from which on it does not."""
+ALIKE_REACH = 1.5
+"""Standard deviation in pixels of the Gaussian that the difference is averaged with."""
+LIGHT_REACH = 12.0
+"""Standard deviation in pixels of the Gaussian that parts a change of light from a change of what is shown."""
+RETURNS, STRAYS = 1.0, 3.0
+"""Pixels by which a map there and back misses its start, up to which it is trusted, and from which on it is not. They
+grow by a hundredth of the distance that was moved."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A frame that somebody painted."""
+
+    number: int
+    """The frame's number in the film."""
+    source: np.ndarray
+    """The film's frame of that number: uint8 (H, W, 3)."""
+    picture: np.ndarray
+    """Its painting: uint8 (H, W, 3)."""
+
+
+@dataclass(frozen=True)
+class KeyView:
+    """A key, seen from a frame of its shot."""
+
+    key: Key
+    there: np.ndarray
+    """Flow from the frame to the key, in pixels: float32 (H, W, 2)."""
+    back: np.ndarray
+    """Flow from the key to the frame, in pixels: float32 (H, W, 2)."""
+    weight: np.ndarray
+    """How far a pixel of the frame shows what the key shows there: float32 (H, W), 0..1."""
+
+    def picture(self) -> np.ndarray:
+        """The key's painting as the frame would show it: float32 (H, W, 3), 0..255."""
+        return lanczos(self.key.picture, self.there)
+
+    def source(self) -> np.ndarray:
+        """The key's source as the frame would show it: float32 (H, W, 3), 0..255."""
+        return lanczos(self.key.source, self.there)
+
+
+def first_view(key: Key) -> KeyView:
+    """The key seen from its own frame."""
+    still = np.zeros((*key.source.shape[:2], 2), np.float32)
+    return KeyView(key, still, still, np.ones(still.shape[:2], np.float32))
+
+
+def follow(view: KeyView, there: Match, back: Match, content: np.ndarray) -> KeyView:
+    """The view of the next frame, one frame further from the key than `view` is.
+
+    `content` (H, W, 3) uint8 is that frame of the film. `there` leads from it to the frame of `view`, `back` from that
+    one to it. Flow that is not known counts as none.
+    """
+    to_key = compose(np.nan_to_num(there.flow), view.there)
+    from_key = compose(view.back, np.nan_to_num(back.flow))
+    weight = np.minimum(returning(to_key, from_key), shows_the_same(content, lanczos(view.key.source, to_key)))
+    return KeyView(view.key, to_key, from_key, weight * inside_frame(to_key))
+
+
+def returning(there: np.ndarray, back: np.ndarray) -> np.ndarray:
+    """How far the flow `there`, followed by `back`, comes back to where it started: float32 (H, W), 0..1.
+
+    Both are float32 (H, W, 2), in pixels.
+    """
+    missed = np.linalg.norm(there + warp(back, there), axis=2) - 0.01 * np.linalg.norm(there, axis=2)
+    return np.clip((STRAYS - missed) / (STRAYS - RETURNS), 0, 1).astype(np.float32)
+
+
+def shows_the_same(content: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """How far two aligned pictures (H, W, 3) of the film, 0..255, show the same thing: float32 (H, W), 0..1.
+
+    What differs softly is light, and is left out.
+    """
+    difference = content.astype(np.float32) - other
+    difference -= cv2.GaussianBlur(np.clip(difference, -UNLIKE, UNLIKE), (0, 0), LIGHT_REACH)
+    level = cv2.GaussianBlur(np.abs(difference).mean(axis=2), (0, 0), ALIKE_REACH)
+    return np.clip((UNLIKE - level) / (UNLIKE - ALIKE), 0, 1).astype(np.float32)
