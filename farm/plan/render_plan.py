@@ -5,7 +5,8 @@ A *chunk* is the part of a shot that one worker renders in sequence. Chunks of o
 
     pass 1    is a relay: each chunk goes on where the one before ended, with a few optimiser steps a frame. A long shot
               has two relays, from its middle frame to its end and, backwards, from there to its beginning. A shot with
-              painted keyframes has relays from each of them, both ways; between two of them they meet half-way.
+              painted keyframes has relays from each of them, both ways; between two of them they meet half-way, or,
+              with method keys, where the later one is.
     pass 2..  has most of the steps. Each frame is tied to both neighbours as the pass before left them, so that the
               frames of one pass are independent.
 
@@ -44,10 +45,6 @@ FEWEST_STEPS = 3
 
 Why: with fewer, pixels that come into view are passed on unpainted.
 """
-PASSES_OF_KEYS = 2
-"""Passes of method keys: what no key shows is filled from the nearer key on, and then drawn together where the relays
-of two keys meet.
-"""
 MOST_NAMED = 8
 """Shots that a message names."""
 LONG_SHOT = 480
@@ -58,7 +55,8 @@ class Shot(Model):
     """Frames `start..stop` (half-open) between two cuts, in `chunks` chunks from chunk `first_chunk` on.
 
     `begins` are the frames from which relays go both ways, ascending, each the first of its chunk: the middle of a long
-    shot, or its painted keyframes. Without any, there is one relay, from the first frame to the last.
+    shot, or its painted keyframes. Without any, there is one relay, from the first frame to the last. Between two of
+    them the relays meet half-way; where they go `onward`, that of the earlier one goes on to the later.
     """
 
     index: int
@@ -67,6 +65,7 @@ class Shot(Model):
     first_chunk: int
     chunks: int
     begins: tuple[int, ...] = ()
+    onward: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -83,9 +82,14 @@ class Shot(Model):
         return self.begins[0] if self.begins else self.start
 
     def begin_of(self, frame: int) -> int:
-        """The frame that the relay begins with which reaches `frame`: the nearest, the earlier one of two as near."""
+        """The frame that the relay begins with which reaches `frame`: the nearest, the earlier one of two as near.
+
+        Of relays that go `onward` it is the last one before it, and for frames before the first one the first one.
+        """
         if not self.begins:
             return self.start
+        if self.onward:
+            return self.begins[max(bisect.bisect_right(self.begins, frame) - 1, 0)]
         after = bisect.bisect_left(self.begins, frame)
         around = self.begins[max(after - 1, 0) : after + 1]
         return min(around, key=lambda begin: abs(begin - frame))
@@ -183,18 +187,21 @@ def plan_render(
     width, height = output_size(probe.width, probe.height, spec.size, upscale=spec.upscale)
     edges = [frames.start, *(cut for cut in cuts if frames.start < cut < frames.stop), frames.stop]
     optimised, in_sequence = spec.method == "optimize", spec.in_sequence
-    passes = spec.passes if optimised else PASSES_OF_KEYS if spec.method == "keys" else 1
+    passes = spec.passes if optimised else 1
     relay = in_sequence and spec.chunk_start == "relay"
     keys = _keys_in(spec, frames, probe)
     _each_shot_has_a_key(spec, edges, keys)
     two_sided = relay and optimised and is_two_sided(spec)
+    onward = not optimised
     begins = [_begins(*edge, keys, two_sided) for edge in itertools.pairwise(edges)]
     longest = spec.chunk_frames or FIXED_CHUNK
     if spec.chunk_frames is None and (not in_sequence or (relay and spec.sweep == "two-sided")):
         shots_runs = zip(itertools.pairwise(edges), begins, strict=True)
-        runs = [stop - start for edge, from_these in shots_runs for start, stop in _runs(*edge, from_these)]
+        runs = [stop - start for edge, from_these in shots_runs for start, stop in _runs(*edge, from_these, onward)]
         longest = chunk_length(runs, workers, frame_seconds)
-    shots, chunks = _cut(edges, begins, longest, overlap=spec.overlap if in_sequence and not relay else 0)
+    shots, chunks = _cut(
+        edges, begins, longest, onward=onward, overlap=spec.overlap if in_sequence and not relay else 0
+    )
     return RenderPlan(
         width=width,
         height=height,
@@ -202,7 +209,7 @@ def plan_render(
         stop=frames.stop,
         passes=passes,
         relay=relay,
-        look_back=max((1, *spec.long_term)) if relay else 0,
+        look_back=max((1, *spec.long_term)) if relay and optimised else int(relay),
         steps=pass_steps(spec.iterations, spec.passes) if optimised else NO_STEPS,
         shots=tuple(shots),
         chunks=tuple(chunks),
@@ -240,16 +247,17 @@ def _each_shot_has_a_key(spec: RenderSpec, edges: Sequence[int], keys: Sequence[
 
 
 def _cut(
-    edges: Sequence[int], begins: Sequence[tuple[int, ...]], longest: int, *, overlap: int
+    edges: Sequence[int], begins: Sequence[tuple[int, ...]], longest: int, *, onward: bool, overlap: int
 ) -> tuple[list[Shot], list[Chunk]]:
     """The shots between successive `edges`, and their chunks of at most `longest` frames.
 
-    `begins` are the frames of each shot that relays go from both ways. In pass 1 a chunk goes on for `overlap` frames.
+    `begins` are the frames of each shot that relays go from both ways, and `onward` says where these meet (`Shot`). In
+    pass 1 a chunk goes on for `overlap` frames.
     """
     shots: list[Shot] = []
     chunks: list[Chunk] = []
     for (shot_start, shot_stop), from_these in zip(itertools.pairwise(edges), begins, strict=True):
-        runs = _runs(shot_start, shot_stop, from_these)
+        runs = _runs(shot_start, shot_stop, from_these, onward)
         starts = [start for run in runs for start in split_evenly(*run, longest)]
         shot = Shot(
             index=len(shots),
@@ -258,6 +266,7 @@ def _cut(
             first_chunk=len(chunks),
             chunks=len(starts),
             begins=from_these,
+            onward=onward and bool(from_these),
         )
         shots.append(shot)
         for start, stop in itertools.pairwise([*starts, shot_stop]):
@@ -295,13 +304,13 @@ def _begins(start: int, stop: int, keys: Sequence[int], two_sided: bool) -> tupl
     return in_shot or (() if middle is None else (middle,))
 
 
-def _runs(start: int, stop: int, begins: Sequence[int]) -> list[tuple[int, int]]:
+def _runs(start: int, stop: int, begins: Sequence[int], onward: bool) -> list[tuple[int, int]]:
     """The parts of a shot of frames `start..stop` (half-open) that relays go through in one direction, in order.
 
-    >>> _runs(0, 100, (20, 60))
-    [(0, 20), (20, 41), (41, 60), (60, 100)]
+    >>> _runs(0, 100, (20, 60), onward=False), _runs(0, 100, (20, 60), onward=True)
+    ([(0, 20), (20, 41), (41, 60), (60, 100)], [(0, 20), (20, 60), (60, 100)])
     """
-    meetings = [(left + right) // 2 + 1 for left, right in itertools.pairwise(begins)]
+    meetings = [] if onward else [(left + right) // 2 + 1 for left, right in itertools.pairwise(begins)]
     edges = sorted({start, *begins, *meetings, stop})
     return list(itertools.pairwise(edges))
 

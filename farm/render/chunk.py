@@ -41,6 +41,7 @@ from farm.render.commits import CommitsBehind
 from farm.render.committed import frame_of_pass, read_committed, single_frame_task
 from farm.render.frame_report import FrameReport
 from farm.render.held_frames import HeldFrames
+from farm.render.keyed_film import KeyedPainter
 from farm.render.light import SEARCHED, in_light_of, lit_alike, same_light
 from farm.render.moving_paint import (
     MOST_KEPT,
@@ -209,7 +210,11 @@ class ChunkRenderer:
         if committed is not None and self.job.read_frame(task, frame) is not None:
             return FrameReport(task, frame, committed, reused=True)
         began = time.perf_counter()
-        if self.spec.method == "optimize":
+        if frame in self.held:
+            image, record = self.held(frame), FrameRecord(frame=frame, sha256="")
+        elif self.spec.method == "keys":
+            image, record = self._from_keys(frame)
+        elif self.spec.method == "optimize":
             image, record = self._from_nothing(frame, self.plan.steps.first)
         else:
             colors = self._network_colors(self.plan.chunk_of(frame).shot)
@@ -268,12 +273,27 @@ class ChunkRenderer:
     def _make(self, task: Task, chunk: Chunk, frame: int) -> tuple[np.ndarray, FrameRecord]:
         if frame in self.held:
             return self.held(frame), FrameRecord(frame=frame, sha256="")
+        if self.spec.method == "keys":
+            (other,) = relay_reads(self.plan, (), chunk, frame)
+            return self._from_keys(frame, other, self._of_relay(task, other))
         if task.pass_index >= 2:
             return self._refine(task, frame)
         earlier = self._earlier(task, chunk, frame)
         if not earlier:
             return self._from_nothing(frame, self.plan.steps.first)
         return self._from_earlier(frame, earlier, self.plan.steps.sequential)
+
+    def _from_keys(
+        self, frame: int, other: int | None = None, committed: np.ndarray | None = None
+    ) -> tuple[np.ndarray, FrameRecord]:
+        """Method keys: what a key shows is taken from it, and the paint of the rest from the neighbour `other`."""
+        source = _Source(frame, self.source(frame), self.masks.weights(frame))
+        painted = self._keyed.paint(frame, other, committed)
+        return _with_photograph(painted, source), FrameRecord(frame=frame, sha256="")
+
+    @cached_property
+    def _keyed(self) -> KeyedPainter:
+        return KeyedPainter(self.plan, self.source, self.flows, self.held)
 
     def _from_nothing(self, frame: int, steps: int) -> tuple[np.ndarray, FrameRecord]:
         return _with_record(frame, self.styler(frame).first(self.source(frame), steps, self.masks.weights(frame)))
@@ -367,10 +387,11 @@ class ChunkRenderer:
 
     def _earlier(self, task: Task, chunk: Chunk, frame: int) -> list[tuple[int, np.ndarray]]:
         """(frame, picture) of the frames that pass 1 came through before, nearest first, as pass 1 left them."""
-        return [
-            (other, self._read(task.id, other) if other in task.frames else self._committed(1, other))
-            for other in self.frames_before(frame, chunk)
-        ]
+        return [(other, self._of_relay(task, other)) for other in self.frames_before(frame, chunk)]
+
+    def _of_relay(self, task: Task, frame: int) -> np.ndarray:
+        """A frame as pass 1 left it, for `task` of pass 1."""
+        return self._read(task.id, frame) if frame in task.frames else self._committed(1, frame)
 
     def frames_before(self, frame: int, chunk: Chunk) -> list[int]:
         """Frames that `frame` of a chunk is made from in pass 1, nearest first.

@@ -135,7 +135,7 @@ def _looked_at(plan: RenderPlan) -> list[int]:
 
 
 def _independent(renderer: ChunkRenderer, chunk: Chunk) -> Sample:
-    """The sample of a method without an optimiser. Frames come in batches, and the first batch loads the network."""
+    """The sample of a method without an optimiser. With a network, frames come in batches, and the first batch loads it."""
     reports: list[FrameReport] = []
     task = next(task for task in plan_tasks(renderer.plan) if task.chunk == chunk.index)
     beginning = task.model_copy(update={"stop": min(chunk.stop, chunk.start + INDEPENDENT)})
@@ -149,7 +149,7 @@ def _independent(renderer: ChunkRenderer, chunk: Chunk) -> Sample:
         refine=(),
         tie=0.0,
         frame_bytes=fmean(report.record.bytes for report in reports),
-        flow_bytes=0.0,
+        flow_bytes=_flow_bytes(renderer, chunk) if renderer.spec.in_sequence else 0.0,
         painted=_painted(renderer, reports),
     )
 

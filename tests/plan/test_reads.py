@@ -93,9 +93,8 @@ def key_pictures(tmp_path, frames):
 
 
 def renderer_without_paint(clip, style, tmp_path, **options):
-    spec = spec_of(
-        video=str(clip), styles=[str(style)], output=str(tmp_path / "o.mp4"), size=64, resize_keys=True, **options
-    )
+    files = {"video": str(clip), "styles": [str(style)], "output": str(tmp_path / "o.mp4")}
+    spec = spec_of(**{**files, "size": 64, "resize_keys": True, **options})
     prepared = prepare_job(spec, str(tmp_path / "o.farm"))
     prepared.begin(Runtime(device="cpu", precision="fp32", threads=1))
     renderer = ChunkRenderer(prepared.job.url)
@@ -115,6 +114,7 @@ def renderer_without_paint(clip, style, tmp_path, **options):
         {"long_shot": 12, "long_term": [2, 5], "passes": 2},
         {"keys": [3, 9], "long_term": [2, 5]},
         {"keys": [5], "passes": 1},
+        {"keys": [2, 7], "styles": []},
     ],
 )
 def test_a_renderer_reads_exactly_what_it_is_said_to_read(clip, style, tmp_path, monkeypatch, options):

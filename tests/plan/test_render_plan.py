@@ -352,6 +352,18 @@ def test_relays_go_from_each_key_both_ways_and_meet_half_way():
     assert later == [frames * plan.steps.refine for frames in (4, 6, 5, 6, 7)]
 
 
+def test_with_keys_alone_each_relay_goes_on_to_the_next_key():
+    plan = plan_render(make_spec(styles=[], chunk_frames=10, keys=["4=a.png", "16=b.png"]), make_probe(24), ())
+    assert relays(plan) == [
+        ("4-10", [], 0, False),
+        ("10-16", [1], 0, False),
+        ("16-24", [], 0, False),
+        ("0-4", [1], 0, True),
+    ]
+    assert [plan.begin_of(frame) for frame in (0, 4, 15, 16, 23)] == [4, 4, 4, 16, 16]
+    assert plan.look_back == 1
+
+
 def test_a_shot_without_a_key_goes_forwards_and_a_key_next_to_a_key_ends_its_relay():
     plan = plan_render(make_spec(keys=["10=a.png", "11=b.png"]), make_probe(30), (20,))
     assert [shot.begins for shot in plan.shots] == [(10, 11), ()]
@@ -384,6 +396,6 @@ def test_keys_outside_of_the_rendered_frames_are_not_used_and_beyond_the_film_re
 
 def test_without_a_style_every_shot_needs_a_key():
     spec = make_spec(styles=[], keys=["2=a.png"])
-    assert (spec.method, plan_render(spec, make_probe(30), ()).passes) == ("keys", 2)
+    assert (spec.method, plan_render(spec, make_probe(30), ()).passes) == ("keys", 1)
     with pytest.raises(UsageError, match="no key is in the 2 shots of frames 10-19, 20-29, and no style is given"):
         plan_render(spec, make_probe(30), (10, 20))

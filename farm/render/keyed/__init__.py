@@ -29,3 +29,8 @@ merging       two keys as one picture
 synthesis     holes, in the manner of the keys
 painting      the frame
 """
+
+from farm.render.keyed.painting import Neighbour, paint
+from farm.render.keyed.views import Key, KeyView, first_view, follow
+
+__all__ = ["Key", "KeyView", "Neighbour", "first_view", "follow", "paint"]
