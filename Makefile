@@ -42,6 +42,7 @@ test-written: $(READY)
 
 test-chaos: $(READY)
 	$(BIN)/python -m benchmarks.chaos --seed $(or $(SEED),1)
+	$(BIN)/python -m benchmarks.chaos --seed $(or $(SEED),1) --kind keys -o chaos-keys.json
 
 test-page: $(READY)
 	$(BIN)/python -m pip install --quiet -e '.[ui]'

@@ -2,6 +2,8 @@
 
     python -m benchmarks.chaos                       all faults: make test-chaos
     python -m benchmarks.chaos --seed 7 --only disk  other moments; only rows whose name matches
+    python -m benchmarks.chaos --kind keys           another kind of render, painted from keyframes alone: lost
+                                                     renderers and drivers
 
 Prints a row for each fault, as soon as it is through: what was broken and when, how the commands ended, the
 recovery, and how many frames were committed that had been committed before. The last column says whether every frame of
@@ -30,10 +32,12 @@ import time
 from pathlib import Path
 
 from benchmarks.chaos.faults import FAULTS
-from benchmarks.chaos.harness import Bench, Row
+from benchmarks.chaos.harness import KINDS, Bench, Row
 from benchmarks.chaos.places import PLACES
 
 GOOD = ("yes", "left out")
+LOSSES = r"^SIG\w+ (of|to) (a renderer|renderers, again and again|the driver)$|^two drivers$"
+"""The faults of other kinds of render than that with a style. What files and disks do does not depend on the kind."""
 
 
 def line(row: Row) -> str:
@@ -64,15 +68,17 @@ def run_faults(bench: Bench, word: str, output: Path) -> list[Row]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1, help="of the moments")
-    parser.add_argument("--only", default="", help="rows whose name has a match of this regular expression")
+    parser.add_argument("--only", help="rows whose name has a match of this regular expression")
     parser.add_argument("--output", "-o", type=Path, default=Path("chaos.json"))
+    parser.add_argument("--kind", default="style", choices=KINDS, help="of the render")
     options = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="farm-chaos-") as name:
-        bench = Bench(Path(name), options.seed)
+        bench = Bench(Path(name), options.seed, options.kind)
         print(f"{bench.total} frames of all passes; undisturbed in {time.monotonic() - began:.0f} s with one cut off")
         print(f"{'fault':<40} {'when':<44} {'exit codes':<11} {'recovery':>8} {'twice':>5}  identical", flush=True)
-        rows = run_faults(bench, options.only, options.output)
+        everything = "" if options.kind == "style" else LOSSES
+        rows = run_faults(bench, everything if options.only is None else options.only, options.output)
     wrong = sum(row.identical not in GOOD for row in rows)
     ran = sum(row.identical == "yes" for row in rows)
     print(f"seed {options.seed}: {ran} of {len(rows)} identical, {wrong} wrong, in {time.monotonic() - began:.0f} s")

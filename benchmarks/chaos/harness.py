@@ -227,10 +227,10 @@ class Case:
 class Bench:
     """The film, its undisturbed render, and a render that was killed half-way, of which damaged jobs are copies.
 
-    Raises SystemExit where one of the two renders fails. All moments are drawn from `seed`.
+    Raises SystemExit where one of the two renders fails. All moments are drawn from `seed`. `kind` is one of KINDS.
     """
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, kind: str = "style") -> None:
         self.folder, self.seed = folder, seed
         self.random = random.Random(seed)
         video, style = folder / "film.mp4", folder / "style.png"
@@ -251,6 +251,7 @@ class Bench:
             "style_layers": "relu1_1,relu2_1",
             "content_layers": "relu2_1",
         }
+        self.spec |= KINDS[kind](folder, video)
         self.case = Case(self, "undisturbed")
         if self.case.run() != 0:
             raise SystemExit(f"the undisturbed render failed: {self.case.row.says}")
@@ -273,6 +274,26 @@ class Bench:
     def moment(self, low: float = 0.2, high: float = 0.8) -> int:
         """Draw after how many commits to strike: between these two shares of all frames."""
         return self.random.randint(int(self.total * low), int(self.total * high))
+
+
+def _with_keys(folder: Path, video: Path) -> dict[str, object]:
+    """A film painted from two of its frames, upside down in colour: fields of its spec."""
+    keys = []
+    with av.open(str(video)) as film:
+        for number, frame in enumerate(film.decode(video=0)):
+            if number in KEYS:
+                Image.fromarray(255 - frame.to_ndarray(format="rgb24")).save(folder / f"key-{number}.png")
+                keys.append(f"{number}={folder / f'key-{number}.png'}")
+    return {"styles": [], "keys": keys}
+
+
+KEYS = (5, 16)
+"""Frames that are keys, of a film painted from keys."""
+KINDS: dict[str, Callable[[Path, Path], dict[str, object]]] = {
+    "style": lambda folder, video: {},
+    "keys": _with_keys,
+}
+"""By the name of a kind of render: what makes its fields of a spec, from a folder to write to and the film."""
 
 
 def hashes(job: Path) -> dict[tuple[str, int], str]:

@@ -135,7 +135,7 @@ def _looked_at(plan: RenderPlan) -> list[int]:
 
 
 def _independent(renderer: ChunkRenderer, chunk: Chunk) -> Sample:
-    """The sample of a method without an optimiser. With a network, frames come in batches, and the first batch loads it."""
+    """The sample of a method without an optimiser. A network paints in batches, and is loaded with the first."""
     reports: list[FrameReport] = []
     task = next(task for task in plan_tasks(renderer.plan) if task.chunk == chunk.index)
     beginning = task.model_copy(update={"stop": min(chunk.stop, chunk.start + INDEPENDENT)})

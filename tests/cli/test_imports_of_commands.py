@@ -54,6 +54,8 @@ COMMANDS = {
     "plan": (["plan", *FILM], 0, {"matplotlib", "aiohttp"}),
     "the same plan": (["plan", *FILM], 0, SLOW),
     "a plan in other chunks": (["plan", *FILM, "--chunk-frames", "7"], 0, SLOW),
+    "a plan with keys": (["plan", "FILM", "--key", "KEY", "--resize-keys"], 0, {"matplotlib", "aiohttp"}),
+    "keys suggest": (["keys", "suggest", "FILM", "--count", "1", "-o", "KEYS"], 0, {"matplotlib", "aiohttp"}),
     "an unknown command": (["paint"], 2, SLOW),
 }
 """By name: the words, the exit code, and what the command does not load beside HEAVY. In this order, in one folder."""
@@ -77,6 +79,8 @@ def place(tmp_path_factory, style):
         "FILM": str(film),
         "STYLE": str(style),
         "OUT": str(folder / "o.mp4"),
+        "KEY": f"3={style}",
+        "KEYS": str(folder / "keys"),
     }
     return folder, words
 
@@ -107,5 +111,5 @@ def test_every_command_is_in_a_table():
         if not hasattr(command, "commands"):
             yield " ".join(words)
 
-    tested = {words[0] for words, _, _ in COMMANDS.values()}
+    tested = {" ".join(words[:count]) for words, _, _ in COMMANDS.values() for count in (1, 2)}
     assert set(names(get_command(app))) - tested - PAINT_OR_ASK == set()
