@@ -103,7 +103,10 @@ def forecast_lines(forecast: dict[str, Any]) -> Iterator[str]:
     costs, count = forecast["costs"], forecast["measured_workers"]
     yield f"measured on {count} worker{'s' if count > 1 else ''} here, seconds a frame:"
     first, following, later = (costs[name] for name in ("first", "sequential", "refine"))
-    yield f"         from nothing {first:.2f}, next ones {following:.2f}, later passes {later:.2f}"
+    if first == following == later:
+        yield f"         {following:.2f}"
+    else:
+        yield f"         from nothing {first:.2f}, next ones {following:.2f}, later passes {later:.2f}"
     for row in forecast["rows"]:
         money = "" if row["money"] is None else f"  {row['money']:>10.2f}"
         workers = f"{row['workers']} worker{'s' if row['workers'] > 1 else ''}"
