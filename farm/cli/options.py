@@ -91,6 +91,7 @@ FILM: Table = {
             "method": "",
             "network": "FILE",
             "train_budget": "10m",
+            "timeline": "FILE.yaml",
             "iterations": "FIRST,NEXT",
             "passes": "",
             "chunk_frames": "",

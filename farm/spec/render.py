@@ -17,6 +17,7 @@ from farm.spec.base import Model, from_text
 from farm.spec.choices import Device, FlowMethod, HdrPolicy, InterlacedPolicy, Method, Repaint
 from farm.spec.frames import FrameRange
 from farm.spec.paint import PaintSpec
+from farm.spec.timeline import Timeline
 from farm.spec.units import parse_duration
 
 
@@ -114,6 +115,11 @@ class RenderSpec(PaintSpec):
         gt=0,
         description="How long method instant trains a network where none is named, in seconds or as 10m; if left out, "
         "10m.",
+    )
+    timeline: Timeline | None = Field(
+        default=None,
+        description="Style over time: points of the film with styles, weights and stroke scale, between which they go "
+        "over; and shots with styles of their own. On the command line, a YAML file.",
     )
     iterations: Iterations = Field(
         default=Iterations(),
@@ -244,14 +250,32 @@ class RenderSpec(PaintSpec):
             self._suits_a_network()
         elif self.network or self.train_budget:
             raise ValueError("a network paints with method instant; add --method instant")
-        if self.method == "optimize" and not self.styles:
+        styled = self.styles or (self.timeline is not None and self.timeline.styles_everywhere)
+        if self.method == "optimize" and not styled:
             raise ValueError("no style is given; add --style PICTURE")
+        if self.timeline is not None:
+            self._suits_a_timeline(self.timeline)
         longest = self.chunk_frames or FIXED_CHUNK
         if self.chunk_start == "scratch" and self.overlap >= longest:
             raise ValueError(f"overlap {self.overlap} must be shorter than a chunk ({longest} frames)")
         if self.flow == "raft" and not self.flow_weights:
             raise ValueError("flow raft needs its weights; add --flow-weights FILE, or choose --flow dis")
         return self
+
+    def _suits_a_timeline(self, timeline: Timeline) -> None:
+        if self.method != "optimize":
+            raise ValueError(
+                f"method {self.method} has one style for the whole film; leave out --timeline, or --method"
+            )
+        for name, setting in timeline.settings.items():
+            for number in setting.regions:
+                if not 1 <= number <= len(self.regions):
+                    raise ValueError(f"{name}: there is no region {number}; the spec has {len(self.regions)}")
+        if timeline.fades and (self.passes == 1 or self.sweep != "two-sided"):
+            raise ValueError(
+                "a timeline with none needs two-sided passes, the last of which shows the photograph; leave out "
+                "--passes 1 and sweep: alternating"
+            )
 
     def _suits_a_network(self) -> None:
         if not self.network and not self.styles:
