@@ -68,6 +68,6 @@ def frame_at(moment: Moment, probe: VideoProbe) -> int:
 def _shown_at(seconds: Fraction, probe: VideoProbe) -> int:
     if seconds > probe.duration:
         raise ValueError(f"is not in the film, which is {float(probe.duration):.3f} s long")
-    # Half a tick is allowed: 0.033 s of a film of 30 frames a second means its second frame.
-    tick = seconds / probe.time_base + probe.pts[0] + Fraction(1, 2) / (probe.frame_rate * probe.time_base) / 2
+    # A quarter of a frame is allowed: 0.033 s of a film of 30 frames a second means its second frame.
+    tick = seconds / probe.time_base + probe.pts[0] + Fraction(1, 4) / (probe.frame_rate * probe.time_base)
     return max(bisect_right(probe.pts, tick) - 1, 0)

@@ -20,6 +20,7 @@ from farm.media.rehearse import rehearse_film
 from farm.media.settle import settle_tracks
 from farm.media.tracks import Track, container_extension
 from farm.plan import JobRuntime, RenderPlan, Runtime, plan_render
+from farm.plan.film_looks import looks_of
 from farm.plan.video import VideoScan
 from farm.render.inputs import Inputs
 from farm.render.regions.files import check_regions
@@ -130,6 +131,7 @@ def prepare_job(
         job.check_same(record, spec, input_hashes)
         return Prepared(spec, job, scan, record.plan, input_hashes, _joined_as(record, spec))
     plan = plan_render(spec, scan.probe, scan.cuts, workers=workers, frame_seconds=_measured_pace(job, spec))
+    looks_of(spec, scan.probe, scan.cuts)  # refuses a timeline that does not fit the film
     if spec.flow_dir:
         _check_flow_files(spec.flow_dir, plan)
     if spec.regions:
