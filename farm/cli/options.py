@@ -99,6 +99,7 @@ FILM: Table = {
             "train_budget": "10m",
             "key": "FRAME=PICTURE",
             "resize_keys": "",
+            "timeline": "FILE.yaml",
             "iterations": "FIRST,NEXT",
             "passes": "",
             "chunk_frames": "",

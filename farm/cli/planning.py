@@ -24,6 +24,8 @@ from farm.paint.cores import usual_workers
 from farm.plan import RenderPlan, VideoProbe, plan_render
 from farm.plan.estimates import estimate_storage, estimate_work, space_warning
 from farm.plan.key_reach import far_from_keys
+from farm.plan.film_looks import looks_of
+from farm.plan.timeline_drawing import points_to_show, timeline_lines
 from farm.plan.video import VideoScan
 from farm.spec import RenderSpec
 from farm.spec.load import absolute_path
@@ -59,9 +61,16 @@ def plan_film(options: Mapping[str, Any], workers: int | None) -> tuple[RenderSp
         "work": {**work.model_dump(), "chunking_overhead": work.chunking_overhead},
         "storage": {**storage.model_dump(), "warning": warning},
     }
+    looks = looks_of(spec, scan.probe, scan.cuts)
+    if looks is not None:
+        report["timeline"] = {
+            "points": list(looks.frames),
+            "looks": {frame: looks.at(frame).model_dump() for frame in points_to_show(looks, plan.frames)},
+        }
     tracks = _tracks(spec, scan.probe, plan)
     report["tracks"] = [track_facts(track) for track in tracks]
     lines = [*plan_lines(plan, work, storage, scan.probe), *([f"         {warning}"] if warning else [])]
+    lines += [] if looks is None else timeline_lines(looks, plan.frames)
     lines += track_lines(tracks)
     return spec, report, lines
 

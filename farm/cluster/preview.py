@@ -27,7 +27,9 @@ from farm.interruption import noted_interruption
 from farm.job import JobDirectory, JobRecord
 from farm.job.software import installed
 from farm.media.join import join_films
+from farm.plan.film_looks import looks_of
 from farm.plan.pace import Progress
+from farm.plan.timeline_drawing import points_to_show
 from farm.plan.variants import first_seconds, frames_to_show
 from farm.render.committed import read_committed, single_frame_task
 from farm.render.inputs import Inputs
@@ -52,7 +54,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class PreviewRequest:
-    """`frames` are those to show; empty: one frame of each of the `shots` longest shots. `folder` keeps the stills."""
+    """`frames` are those to show; empty: the points of a timeline, or one frame of each of the `shots` longest shots.
+
+    `folder` keeps the stills.
+    """
 
     folder: Path
     cells: Sequence[Cell]
@@ -97,7 +102,9 @@ def make_preview(request: PreviewRequest, progress: Progress) -> Preview:
     for cell_job in prepared:
         cell_job.job.check_writable()
     base = prepared[0]
-    frames = frames_to_show(base.plan, request.frames, request.shots)
+    looks = looks_of(base.spec, base.scan.probe, base.scan.cuts)
+    points = [] if looks is None else points_to_show(looks, base.plan.frames)
+    frames = frames_to_show(base.plan, request.frames or points, request.shots)
     options = LaunchOptions(job=base.job.url, workers=request.workers, threads=request.threads, dashboard=False)
     film = None
     try:

@@ -124,7 +124,7 @@ def user_name() -> str:
 
 def job_title(spec: RenderSpec) -> str:
     """What a job is called in lists: its film, its styles, and which frames where it is not the whole film."""
-    styles = ", ".join(file_name(style.path) for style in spec.styles)
+    styles = _style_names(spec)
     title = f"{file_name(spec.video)} as {styles}" if styles else file_name(spec.video)
     return f"{title}, frames {spec.frames}" if spec.frames else title
 
@@ -138,7 +138,13 @@ def job_metadata(job_url: str, spec: RenderSpec, owner: str = "", priority: int 
         "priority": str(priority),
         "video": file_name(spec.video),
         "size": str(spec.size or "source"),
-        "styles": ", ".join(file_name(style.path) for style in spec.styles),
+        "styles": _style_names(spec),
         "method": spec.method,
         "output": file_name(spec.output),
     }
+
+
+def _style_names(spec: RenderSpec) -> str:
+    """File names of the paintings, those of a timeline too, each once."""
+    styles = (*spec.styles, *(spec.timeline.paintings if spec.timeline else ()))
+    return ", ".join(dict.fromkeys(file_name(style.path) for style in styles))

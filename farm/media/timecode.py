@@ -6,10 +6,10 @@ two numbers of every minute are left out but in every tenth minute, so that the 
 
 from __future__ import annotations
 
-import re
 from fractions import Fraction
 
-_LABEL = re.compile(r"(\d\d):([0-5]\d):([0-5]\d)([:;.])(\d\d)")
+from farm.spec.units import timecode_number
+
 _DAY_MINUTES = 24 * 60
 
 
@@ -21,17 +21,11 @@ def later_timecode(label: str, rate: Fraction, frames: int) -> str | None:
     >>> later_timecode("00:00:59;29", Fraction(30000, 1001), 1)
     '00:01:00;02'
     """
-    parts = _LABEL.fullmatch(label.strip())
+    number = timecode_number(label, rate)
+    if number is None:
+        return None
     a_second = round(rate)
-    if parts is None or not 1 <= a_second <= 99 or int(parts[5]) >= a_second:
-        return None
-    drop = parts[4] != ":"
-    if drop and (a_second % 30 or rate != Fraction(a_second * 1000, 1001)):
-        return None
-    left_out = a_second // 15 if drop else 0
-    minutes = int(parts[1]) * 60 + int(parts[2])
-    number = (minutes * 60 + int(parts[3])) * a_second + int(parts[5])
-    number -= left_out * (minutes - minutes // 10)
+    left_out = a_second // 15 if label.strip()[8] != ":" else 0
     day = _DAY_MINUTES * 60 * a_second - left_out * (_DAY_MINUTES - _DAY_MINUTES // 10)
     return _label((number + frames) % day, a_second, left_out)
 

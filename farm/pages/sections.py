@@ -25,7 +25,9 @@ from farm.pages.facts import JobFacts, Shown
 from farm.pages.findings import Outlier, WorkerTime, find_outliers, time_by_worker
 from farm.pages.plots import frame_plot, pass_ink, time_plot
 from farm.plan import JobRuntime, Shot
+from farm.plan.film_looks import looks_of
 from farm.plan.forecast import render_seconds
+from farm.plan.timeline_drawing import timeline_rows
 from farm.render.detail_figures import AREAS, FIGURES, median_at_rest, spread_of_fine
 from farm.render.seams import NEAR
 from farm.spec import RenderSpec
@@ -46,6 +48,9 @@ SEAM_SHOWS = 2.0
 MOST_ROWS, MOST_SEAMS, MOST_FAULTS = 8000, 300, 500
 """Frames whose values can be read one by one, and rows of tables: a feature film has more than a page can hold."""
 
+TIMELINE_COLUMNS = 240
+"""Frames of a timeline's curves, evenly spread over the film."""
+
 GENERATOR = "farm report"
 """Name in the page's head by which an earlier report is known."""
 
@@ -54,6 +59,7 @@ SECTIONS = {
     "latest": ("Latest frames", "Latest"),
     "shots": ("Before and after", "Before and after"),
     "strip": ("The film", "Film"),
+    "timeline": ("Style over time", "Style over time"),
     "look": ("Deserve a look", "Deserve a look"),
     "paint": ("Paint where the film moves", "Paint"),
     "curves": ("Frame by frame", "Frame by frame"),
@@ -313,6 +319,22 @@ class Page:
             thumbs.append({"frame": frame, "src": self.src("painted", frame, STRIP_WIDTH), "cut": cut and before >= 0})
             before = frame
         return {"thumbs": thumbs}
+
+    def _section_timeline(self) -> dict[str, Any]:
+        record = self.facts.record
+        looks = looks_of(record.spec, record.probe, record.cuts) if record else None
+        if record is None or looks is None:
+            return {"rows": []}
+        frames = record.plan.frames
+        rows = []
+        for row in timeline_rows(looks, frames, TIMELINE_COLUMNS):
+            last = max(len(row.values) - 1, 1)
+            curve = " ".join(f"{100 * i / last:.2f},{20 * (1 - value):.2f}" for i, value in enumerate(row.values))
+            rows.append((row, curve))
+        points = [frame for frame in looks.frames if frame in frames]
+        span = max(len(frames) - 1, 1)
+        marks = [100 * (frame - frames.start) / span for frame in points]
+        return {"rows": rows, "points": points, "marks": marks, "shots": sorted(looks.per_shot), "frames": frames}
 
     def _section_look(self) -> dict[str, Any]:
         pairs = []

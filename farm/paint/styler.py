@@ -9,20 +9,21 @@ follower = shot.next(next_frame, warped, steps=80, ties=[TemporalTie(warped, rel
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
 
+from farm.files import local_path
 from farm.media.pictures import read_picture
 from farm.paint.color.treatment import ColorTreatment, color_treatment
 from farm.paint.device import available_memory, choose_device, choose_precision, configure_threads
 from farm.paint.features.vgg import VGGFeatures, check_layers
 from farm.paint.features.weights import VGGWeights, load_weights
 from farm.paint.losses.guided import StyledRegion, region_at
-from farm.paint.losses.targets import SizedTargets, Style
+from farm.paint.losses.targets import BlendedTargets, SizedTargets, Style, TargetPart, Targets, TargetStore
 from farm.paint.losses.windows import Steps
 from farm.paint.optimizer.frame import FrameOptimizer, OptimizeSettings, StepProgress, StylizedFrame, TemporalTie
 from farm.paint.optimizer.pyramid import Painter, pyramid_sizes, stylize_coarse_to_fine
@@ -31,6 +32,7 @@ from farm.paint.tensors import image_to_tensor
 from farm.plan import Runtime
 from farm.spec import PaintSpec
 from farm.spec.choices import Precision
+from farm.spec.looks import Look, Paint
 from farm.spec.named_files import with_small_files_here
 
 CONTENT_LAYER = "relu4_2"
@@ -62,6 +64,8 @@ SHOTS_KEPT = 4
 """Shots whose targets stay in memory. A worker that changes between shots soon comes back, and the targets of the usual
 layers take only 2.4 MB for each level of the frame and each set of paintings.
 """
+PAINTINGS_KEPT = 4
+"""Paintings of a timeline that stay in memory. Their targets are kept longer, and are smaller."""
 
 
 class FrameStyler:
@@ -96,7 +100,11 @@ class FrameStyler:
         self._max_memory = runtime.max_memory
         self._sample = sample
         self._settings = optimize_settings(spec, window)
-        self._shots: OrderedDict[int, ShotStyler] = OrderedDict()
+        self._window = window
+        self._shots: OrderedDict[Hashable, ShotStyler] = OrderedDict()
+        self._store = TargetStore(self._features, self._settings.style_layers)
+        self._paintings: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._colors: OrderedDict[int, ColorTreatment] = OrderedDict()
 
     def of_shot(self, shot: int) -> ShotStyler:
         """The painter of the frames of one shot, made when it is first asked for. Raises UsageError for an empty
@@ -104,19 +112,70 @@ class FrameStyler:
         """
         if self._spec.color == "none":
             shot = 0  # without colours to match, all shots are painted alike
-        if shot not in self._shots:
-            colors = color_treatment(self._spec.color, self._sample(shot))
-            styles, *regions = (
-                [Style(colors.style(style.image), style.weight) for style in styles]
-                for styles in (self._styles, *self._region_styles)
-            )
-            self._shots[shot] = ShotStyler(
-                self._spec, self._features, self._settings, colors, styles, regions, self._size, self._max_memory
-            )
+        return self._kept(shot, lambda: self._made(shot))
+
+    def of_look(self, shot: int, look: Look) -> ShotStyler:
+        """The painter of the frames of one shot that look alike, where the style changes over time.
+
+        Raises as `of_shot` does, and PictureError where a painting cannot be read.
+        """
+        if self._spec.color == "none":
+            shot = 0
+        regions = tuple(region and region.parts for region in look.regions)
+        key = (shot, look.paint.parts, regions, look.weights)
+        return self._kept(key, lambda: self._made_of_look(shot, look))
+
+    def _kept(self, key: Hashable, make: Callable[[], ShotStyler]) -> ShotStyler:
+        if key not in self._shots:
+            self._shots[key] = make()
             while len(self._shots) > SHOTS_KEPT:
                 self._shots.popitem(last=False)
-        self._shots.move_to_end(shot)
-        return self._shots[shot]
+        self._shots.move_to_end(key)
+        return self._shots[key]
+
+    def _made(self, shot: int) -> ShotStyler:
+        colors = color_treatment(self._spec.color, self._sample(shot))
+
+        def targets(styles: Sequence[Style]) -> Targets:
+            colored = [Style(colors.style(style.image), style.weight) for style in styles]
+            return SizedTargets(self._features, colored, self._spec.style_scale, self._settings.style_layers)
+
+        regions = [targets(styles) if styles else None for styles in self._region_styles]
+        whole = targets(self._styles)
+        return ShotStyler(
+            self._spec, self._features, self._settings, colors, whole, regions, self._size, self._max_memory
+        )
+
+    def _made_of_look(self, shot: int, look: Look) -> ShotStyler:
+        colors = self._shot_colors(shot)
+
+        def targets(paint: Paint) -> Targets:
+            parts = []
+            for part in paint.parts:
+                read = partial(self._painting, part.path, colors)
+                parts.append(TargetPart((shot, part.path), read, part.scale, part.share))
+            return BlendedTargets(self._store, parts)
+
+        regions = [targets(paint) if paint is not None and paint.parts else None for paint in look.regions]
+        settings = optimize_settings(self._spec.model_copy(update={"weights": look.weights}), self._window)
+        whole = targets(look.paint)
+        return ShotStyler(self._spec, self._features, settings, colors, whole, regions, self._size, self._max_memory)
+
+    def _shot_colors(self, shot: int) -> ColorTreatment:
+        """The colours of a shot, which looks at the film only once where looks change from frame to frame."""
+        if shot not in self._colors:
+            self._colors[shot] = color_treatment(self._spec.color, self._sample(shot))
+            while len(self._colors) > SHOTS_KEPT:
+                self._colors.popitem(last=False)
+        return self._colors[shot]
+
+    def _painting(self, path: str, colors: ColorTreatment) -> np.ndarray:
+        """A painting of a timeline in the colours of a shot. The last PAINTINGS_KEPT are kept: there may be many."""
+        if path not in self._paintings:
+            self._paintings[path] = read_picture(local_path(path))
+            while len(self._paintings) > PAINTINGS_KEPT:
+                self._paintings.popitem(last=False)
+        return colors.style(self._paintings[path])
 
     def content_features(self, picture: np.ndarray) -> np.ndarray:
         """The features relu4_2 of `picture` (H, W, 3) uint8, (C, H/8, W/8) float32: what farm.render.detail compares.
@@ -140,25 +199,21 @@ class ShotStyler:
         features: VGGFeatures,
         settings: OptimizeSettings,
         colors: ColorTreatment,
-        styles: Sequence[Style],
-        region_styles: Sequence[Sequence[Style]],
+        targets: Targets,
+        region_targets: Sequence[Targets | None],
         size: tuple[int, int],
         max_memory: int | None = None,
     ) -> None:
         """Compute nothing yet.
 
-        `size` is (height, width). `styles` and `region_styles` (one sequence a region of the spec, empty where a region
-        stays the photograph) already have the colours that `colors` gives to paintings. `max_memory` in bytes.
+        `size` is (height, width). `targets` and `region_targets` (one a region of the spec, None where a region stays
+        the photograph) already have the colours that `colors` gives to paintings. `max_memory` in bytes.
         """
         self._spec = spec
         self._colors = colors
-        self._styles = styles
+        self._targets = targets
         self._size = size
-        self._regions = [
-            SizedTargets(features, paintings, spec.style_scale, settings.style_layers) if paintings else None
-            for paintings in region_styles
-        ]
-        targets = SizedTargets(features, styles, spec.style_scale, settings.style_layers)
+        self._regions = region_targets
         self._painter = Painter(features, targets, settings, max_memory)
 
     def first(
@@ -256,8 +311,9 @@ class ShotStyler:
 
     @cached_property
     def _start(self) -> np.ndarray | None:
+        styles = self._targets.styles if self._spec.init == "style" else ()
         # As large as the first level, because noise that is made smaller turns grey.
-        start = start_picture(self._spec.init, self._styles, pyramid_sizes(self._size)[0], self._spec.seed)
+        start = start_picture(self._spec.init, styles, pyramid_sizes(self._size)[0], self._spec.seed)
         return None if start is None else self._colors.content(start)
 
 

@@ -55,6 +55,7 @@ from farm.render.moving_paint import (
 from farm.render.read_ahead import overlapped
 from farm.render.regions.masks import RegionMasks
 from farm.render.source_frames import SourceFrames, open_flow_store
+from farm.render.style_over_time import StyleOverTime
 from farm.render.temporal import (
     blended_start,
     looks_alike,
@@ -118,6 +119,7 @@ class ChunkRenderer:
         # Strokes are compared with those of the rest of the picture, which with regions may be of another painting.
         self._evens_strokes = self._carries_paint and not self.spec.regions
         self.held = HeldFrames(self.spec, self.plan)
+        self._over_time = StyleOverTime.of(record)
         self._shot_colors: dict[int, ColorTreatment] = {}  # one entry: the shot that a network paints at present
 
     @cached_property
@@ -133,8 +135,9 @@ class ChunkRenderer:
         return {"worker": self.worker, "software": self.software}
 
     def styler(self, frame: int) -> ShotStyler:
-        """The styler of a frame's shot."""
-        return self._styler.of_shot(self.plan.chunk_of(frame).shot)
+        """The styler of a frame's shot, and of the frame's look where the style changes over time."""
+        shot, look = self.plan.chunk_of(frame).shot, self._over_time.look(frame)
+        return self._styler.of_shot(shot) if look is None else self._styler.of_look(shot, look)
 
     def content_features(self, picture: np.ndarray) -> np.ndarray:
         """`FrameStyler.content_features` by the job's network."""
@@ -215,7 +218,7 @@ class ChunkRenderer:
         elif self.spec.method == "keys":
             image, record = self._from_keys(frame)
         elif self.spec.method == "optimize":
-            image, record = self._from_nothing(frame, self.plan.steps.first)
+            image, record = self._shown(*self._from_nothing(frame, self.plan.steps.first))
         else:
             colors = self._network_colors(self.plan.chunk_of(frame).shot)
             image, record = self._paint_batch(colors, self._read_batch([frame]))[0]
@@ -276,10 +279,17 @@ class ChunkRenderer:
         if self.spec.method == "keys":
             (other,) = relay_reads(self.plan, (), chunk, frame)
             return self._from_keys(frame, other, self._of_relay(task, other))
+        last = task.pass_index == self.plan.passes
+        if self._over_time.is_bare(frame):
+            return self.source(frame), FrameRecord(frame=frame, sha256="")
+        if task.pass_index >= 2 and self._over_time.is_photograph(frame):  # its paint is only carried past it
+            image = self.source(frame) if last else self._committed(task.pass_index - 1, frame)
+            return image, FrameRecord(frame=frame, sha256="")
         if task.pass_index >= 2:
-            return self._refine(task, frame)
+            refined = self._refine(task, frame)
+            return self._shown(*refined) if last else refined
         earlier = self._earlier(task, chunk, frame)
-        if not earlier:
+        if not earlier or self._over_time.begins_anew(frame, earlier[0][0]):
             return self._from_nothing(frame, self.plan.steps.first)
         return self._from_earlier(frame, earlier, self.plan.steps.sequential)
 
@@ -294,6 +304,11 @@ class ChunkRenderer:
     @cached_property
     def _keyed(self) -> KeyedPainter:
         return KeyedPainter(self.plan, self.source, self.flows, self.held)
+
+    def _shown(self, painted: np.ndarray, record: FrameRecord) -> tuple[np.ndarray, FrameRecord]:
+        """A painted frame as the film shows it: with the photograph, as far as its look says."""
+        frame = record.frame
+        return self._over_time.shown(frame, painted, self.source(frame), self.masks.weights(frame)), record
 
     def _from_nothing(self, frame: int, steps: int) -> tuple[np.ndarray, FrameRecord]:
         return _with_record(frame, self.styler(frame).first(self.source(frame), steps, self.masks.weights(frame)))
@@ -354,7 +369,7 @@ class ChunkRenderer:
         self, frame: int, others: Sequence[int], moving: Sequence[np.ndarray], steps: int, refreshed: bool = False
     ) -> Steps:
         """Where the `steps` of `frame` are taken. `moving` is `moving_weight` against each of `others`."""
-        if not self._carries_paint or not others or self.spec.repaint == "everywhere":
+        if not self._carries_paint or not others or self.spec.repaint == "everywhere" or self._over_time.changes(frame):
             return Steps(steps)
         still = all(
             stands_still(self.flows.match(frame, other), weight) for other, weight in zip(others, moving, strict=True)
@@ -410,7 +425,17 @@ class ChunkRenderer:
         return sorted({*others, alike}, key=lambda other: abs(frame - other))
 
     def carried(self, frame: int, other: int, image: np.ndarray, follow: float) -> CarriedPaint:
-        """The painted `image` of another frame, carried to `frame`. `follow` in 0..1: how far the film is followed."""
+        """The painted `image` of another frame, carried to `frame`. `follow` in 0..1: how far the film is followed.
+
+        The tie to it is as strong as the looks of the two frames are alike.
+        """
+        carried, alike = self._carried(frame, other, image, follow), self._over_time.likeness(frame, other)
+        if alike == 1.0:
+            return carried
+        weight = (carried.tie.weight * np.float32(alike)).astype(np.float32)
+        return replace(carried, tie=replace(carried.tie, weight=weight))
+
+    def _carried(self, frame: int, other: int, image: np.ndarray, follow: float) -> CarriedPaint:
         with timed("flow"):
             match = self.flows.match(frame, other)
             weight = match.weight

@@ -24,7 +24,7 @@ from farm.paint.features.architectures import built_in_is_known, check_layers
 from farm.plan.video import VideoScan
 from farm.render.regions.files import read_mask_picture
 from farm.spec import PaintSpec, RenderSpec
-from farm.spec.named_files import BUILT_IN, picture_files, with_small_files_here
+from farm.spec.named_files import BUILT_IN, picture_files, place_in_timeline, with_small_files_here
 from farm.spec.paint import Region
 
 MOST_BYTES = 1 << 31
@@ -56,7 +56,7 @@ class Inputs:
         folder of given flow has the hash of its listing, because its files may be many gigabytes.
         Raises PictureError, VideoError, WeightsError, FlowFileError or UsageError for what cannot be used.
         """
-        hashes = self._pictures(picture_files(spec)) | self.masks(spec.regions)
+        hashes = self._paintings(spec) | self.masks(spec.regions)
         if spec.method == "optimize" and (built_in or spec.features != BUILT_IN):
             hashes |= self.features(spec)
         hashes |= self._networks(spec)
@@ -92,7 +92,7 @@ class Inputs:
         """
         with open_source(spec.video) as film:
             pick_video_stream(film, spec.video)
-        hashes = self._pictures(picture_files(spec)) | self.masks(spec.regions)
+        hashes = self._paintings(spec) | self.masks(spec.regions)
         if spec.features != BUILT_IN:
             hashes |= self.features(spec)
         hashes |= self._networks(spec)
@@ -100,8 +100,16 @@ class Inputs:
             hashes[spec.video] = self._once("film", spec.video, content_hash)
         return hashes
 
-    def _pictures(self, paths: Iterable[str]) -> dict[str, str]:
-        return {path: self._once("picture", path, _picture_hash) for path in paths}
+    def _paintings(self, spec: PaintSpec) -> dict[str, str]:
+        """The hash of every painting by path. Raises PictureError, which names the point of a timeline."""
+        hashes = {}
+        for path in picture_files(spec):
+            try:
+                hashes[path] = self._once("picture", path, _picture_hash)
+            except PictureError as error:
+                place = place_in_timeline(spec, path)
+                raise PictureError(f"{place}: {error.problem}" if place else error.problem, error.remedy) from None
+        return hashes
 
     def masks(self, regions: Iterable[Region]) -> dict[str, str]:
         """The hash of every mask file by path; each is read, or opened, before. Raises PictureError or VideoError."""

@@ -20,6 +20,7 @@ from farm.media.rehearse import rehearse_film
 from farm.media.settle import settle_tracks
 from farm.media.tracks import Track, container_extension
 from farm.plan import JobRuntime, RenderPlan, Runtime, plan_render
+from farm.plan.film_looks import looks_of
 from farm.plan.video import VideoScan
 from farm.render.held_frames import check_keys
 from farm.render.inputs import Inputs
@@ -131,6 +132,7 @@ def prepare_job(
         job.check_same(record, spec, input_hashes)
         return Prepared(spec, job, scan, record.plan, input_hashes, _joined_as(record, spec))
     plan = plan_render(spec, scan.probe, scan.cuts, workers=workers, frame_seconds=_measured_pace(job, spec))
+    looks_of(spec, scan.probe, scan.cuts)  # refuses a timeline that does not fit the film
     if spec.flow_dir:
         _check_flow_files(spec.flow_dir, plan)
     check_keys(spec, plan)

@@ -7,6 +7,8 @@ frames         ranges of frames
 paint          PaintSpec: how a picture is painted; StillSpec: one picture
 render         RenderSpec: a film
 train          TrainSpec: a network
+timeline       Timeline: style over time, as it is written
+looks          what a film looks like at each frame, evaluated from a timeline
 load           from a YAML file or options to a model, and the differences between two
 named_files    the files that a spec names
 """

@@ -6,7 +6,7 @@ spec = build_spec({"video": "film.mp4", "styles": ["wave.jpg"], "output": "paint
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -17,6 +17,7 @@ from farm.spec.choices import InitName
 from farm.spec.keys import listed, parse_key
 from farm.spec.paint import PaintSpec, parse_region
 from farm.spec.render import JOIN_ONLY, RenderSpec
+from farm.spec.timeline import Timeline
 
 WORDS = {
     **dict.fromkeys(("video", "image", "output", "flow_weights", "flow_dir", "network", "photos"), ()),
@@ -53,22 +54,7 @@ def load_spec(path: str | Path, overrides: Mapping[str, Any] | None = None) -> R
     the file cannot be read, is not YAML, or has faults.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            text = file.read(MOST_SPEC_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"spec {path} cannot be read: {error.strerror}", "give a YAML file") from None
-    if len(text) > MOST_SPEC_BYTES:
-        raise UsageError(f"spec {path} is larger than {MOST_SPEC_BYTES >> 20} MiB", "give a YAML file")
-    import yaml  # here, because a command without a spec file shall answer at once
-
-    try:
-        values = yaml.safe_load(text.decode("utf-8"))
-    except (yaml.YAMLError, ValueError, OverflowError, TypeError, RecursionError) as error:
-        # The parser also lets errors through that odd dates, numbers, keys and endless nesting raise.
-        where = getattr(error, "problem_mark", None)
-        line = f" in line {where.line + 1}" if where else ""
-        raise UsageError(f"spec {path} is not YAML{line}") from None
+    values = _read_yaml("spec", path)
     if not isinstance(values, dict):
         raise UsageError(f"spec {path} is not a mapping of fields", "farm schema prints what it may hold")
     try:
@@ -76,7 +62,8 @@ def load_spec(path: str | Path, overrides: Mapping[str, Any] | None = None) -> R
     except UsageError as error:
         raise UsageError(f"spec {path}: {error.problem}", error.remedy) from None
     for name, value in (overrides or {}).items():
-        if isinstance(value, Mapping) and isinstance(values.get(name), dict):
+        # A timeline is one thing: points of one and shots of another would make a film that nobody asked for.
+        if name != "timeline" and isinstance(value, Mapping) and isinstance(values.get(name), dict):
             values[name] = {**values[name], **value}
         else:
             values[name] = value
@@ -84,6 +71,34 @@ def load_spec(path: str | Path, overrides: Mapping[str, Any] | None = None) -> R
         return build_spec(values)
     except UsageError as error:
         raise UsageError(f"spec {path}: {error.problem}") from None
+
+
+def _read_yaml(kind: str, path: Path) -> Any:
+    """What a YAML file holds. `kind` names it in messages. Raises UsageError where it cannot be read or is not YAML."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(MOST_SPEC_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{kind} {path} cannot be read: {error.strerror}", "give a YAML file") from None
+    if len(text) > MOST_SPEC_BYTES:
+        raise UsageError(f"{kind} {path} is larger than {MOST_SPEC_BYTES >> 20} MiB", "give a YAML file")
+    import yaml  # here, because a command without a spec file shall answer at once
+
+    class Loader(yaml.SafeLoader):
+        """YAML 1.1 takes 1:30 for the number 90. It is a time here, and stays the text that it was."""
+
+    def text_or(construct: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        return lambda loader, node: node.value if ":" in node.value else construct(loader, node)
+
+    for name in ("int", "float"):
+        Loader.add_constructor(f"tag:yaml.org,2002:{name}", text_or(getattr(yaml.SafeLoader, f"construct_yaml_{name}")))
+    try:
+        return yaml.load(text.decode("utf-8"), Loader)  # noqa: S506 a SafeLoader
+    except (yaml.YAMLError, ValueError, OverflowError, TypeError, RecursionError) as error:
+        # The parser also lets errors through that odd dates, numbers, keys and endless nesting raise.
+        where = getattr(error, "problem_mark", None)
+        line = f" in line {where.line + 1}" if where else ""
+        raise UsageError(f"{kind} {path} is not YAML{line}") from None
 
 
 def with_absolute_paths(values: Mapping[str, Any], base: Path | None = None) -> dict[str, Any]:
@@ -101,7 +116,31 @@ def with_absolute_paths(values: Mapping[str, Any], base: Path | None = None) -> 
         fields["regions"] = [_absolute_region(region, base) for region in fields["regions"]]
     if isinstance(keys := listed(fields.get("keys")), list):
         fields["keys"] = [_absolute_key(key, base) for key in keys]
+    timeline = fields.get("timeline")
+    if isinstance(timeline, str):
+        timeline, base = _timeline_file(Path(absolute_path(timeline, base)))
+    if isinstance(timeline, dict):
+        fields["timeline"] = _absolute_timeline(timeline, base)
     return fields
+
+
+def _timeline_file(path: Path) -> tuple[dict[str, Any], Path]:
+    """The fields of a timeline's file, which may be a mere list of points, and the folder that it lies in.
+
+    It is checked here, so that the message names the file. Raises UsageError.
+    """
+    values = _read_yaml("timeline", path)
+    values = {"points": values} if isinstance(values, list) else values
+    if not isinstance(values, dict):
+        raise UsageError(f"timeline {path} is not a list of points", "docs/timeline.md has an example")
+    if isinstance(values.get("timeline"), dict) and len(values) == 1:
+        values = values["timeline"]
+    try:
+        Timeline.model_validate(values)
+    except ValidationError as error:
+        faults = "; ".join(_readable(fault) for fault in error.errors(include_url=False))
+        raise UsageError(f"timeline {path}: {' '.join(faults.split())}") from None
+    return values, path.resolve().parent
 
 
 def absolute_path(path: str, base: Path | None = None) -> str:
@@ -189,6 +228,33 @@ def _absolute_key(key: Any, base: Path | None) -> Any:
     if isinstance(key, dict) and isinstance(key.get("picture"), str):
         return {**key, "picture": absolute_path(key["picture"], base)}
     return key
+
+
+def _absolute_timeline(timeline: dict[Any, Any], base: Path | None) -> dict[Any, Any]:
+    """A timeline with absolute paths; what cannot be understood is left for validation."""
+    fields = dict(timeline)
+    if isinstance(fields.get("points"), list):
+        fields["points"] = [_absolute_setting(point, base) for point in fields["points"]]
+    if isinstance(fields.get("per_shot"), dict):
+        fields["per_shot"] = {shot: _absolute_setting(value, base) for shot, value in fields["per_shot"].items()}
+    return fields
+
+
+def _absolute_setting(setting: Any, base: Path | None) -> Any:
+    if not isinstance(setting, dict):
+        return setting
+    fields = dict(setting)
+    if "styles" in fields:
+        fields["styles"] = _absolute_styles(fields["styles"], base)
+    if isinstance(fields.get("regions"), dict):
+        fields["regions"] = {number: _absolute_styles(styles, base) for number, styles in fields["regions"].items()}
+    return fields
+
+
+def _absolute_styles(styles: Any, base: Path | None) -> Any:
+    if isinstance(styles, list):
+        return [_absolute_style(style, base) for style in styles]
+    return styles if styles == "none" else _absolute_style(styles, base)
 
 
 def _readable(fault: Any) -> str:

@@ -13,8 +13,11 @@ from typing import Any, TypeVar, get_args
 from farm.files import local_path
 from farm.spec.choices import InitName
 from farm.spec.paint import PaintSpec, StyleImage
+from farm.spec.timeline import Setting, Timeline
 
 Spec = TypeVar("Spec", bound=PaintSpec)
+OneSetting = TypeVar("OneSetting", bound=Setting)
+OneStyle = TypeVar("OneStyle", bound=StyleImage)
 
 BUILT_IN = "vgg19"
 """Value of `features` that names no file."""
@@ -43,6 +46,8 @@ def with_files(spec: Spec, change: Callable[[str], str]) -> Spec:
     }
     if keys := getattr(spec, "keys", ()):
         values["keys"] = tuple(key.model_copy(update={"picture": change(key.picture)}) for key in keys)
+    if (timeline := getattr(spec, "timeline", None)) is not None:
+        values["timeline"] = _timeline(timeline, change)
     if spec.init not in get_args(InitName):
         values["init"] = change(spec.init)
     if spec.features != BUILT_IN:
@@ -60,13 +65,37 @@ def with_small_files_here(spec: Spec) -> Spec:
 
 
 def picture_files(spec: PaintSpec) -> list[str]:
-    """Paths of the paintings, those of regions too, of painted keyframes, and of the picture that a first frame starts
-    from, each once.
+    """Paths of the paintings, those of regions and of a timeline too, of painted keyframes, and of the picture that a
+    first frame starts from, each once.
     """
     styles = (*spec.styles, *(style for region in spec.regions for style in region.styles))
+    if (timeline := getattr(spec, "timeline", None)) is not None:
+        styles += timeline.paintings
     paths = [*(style.path for style in styles), *(key.picture for key in getattr(spec, "keys", ()))]
     return list(dict.fromkeys(paths if spec.init in get_args(InitName) else [*paths, spec.init]))
 
 
-def _styles(styles: tuple[StyleImage, ...], change: Callable[[str], str]) -> tuple[StyleImage, ...]:
+def place_in_timeline(spec: PaintSpec, path: str) -> str:
+    """The name of the first point or shot of the spec's timeline that names the painting; empty where none does."""
+    timeline: Timeline | None = getattr(spec, "timeline", None)
+    settings = timeline.settings.items() if timeline is not None else ()
+    return next((name for name, one in settings if any(style.path == path for style in one.paintings)), "")
+
+
+def _timeline(timeline: Timeline, change: Callable[[str], str]) -> Timeline:
+    return timeline.model_copy(
+        update={
+            "points": tuple(_setting(point, change) for point in timeline.points),
+            "per_shot": {shot: _setting(setting, change) for shot, setting in timeline.per_shot.items()},
+        }
+    )
+
+
+def _setting(setting: OneSetting, change: Callable[[str], str]) -> OneSetting:
+    styles = None if setting.styles is None else _styles(setting.styles, change)
+    regions = {number: _styles(region, change) for number, region in setting.regions.items()}
+    return setting.model_copy(update={"styles": styles, "regions": regions})
+
+
+def _styles(styles: tuple[OneStyle, ...], change: Callable[[str], str]) -> tuple[OneStyle, ...]:
     return tuple(style.model_copy(update={"path": change(style.path)}) for style in styles)

@@ -18,6 +18,7 @@ from farm.spec.choices import Device, FlowMethod, HdrPolicy, InterlacedPolicy, M
 from farm.spec.frames import FrameRange
 from farm.spec.keys import Key, in_order, listed
 from farm.spec.paint import PaintSpec
+from farm.spec.timeline import Timeline
 from farm.spec.units import parse_duration
 
 
@@ -125,6 +126,11 @@ class RenderSpec(PaintSpec):
     resize_keys: bool = Field(
         default=False, description="Resize the pictures of keys to the frames' size, if they have another."
     )
+    timeline: Timeline | None = Field(
+        default=None,
+        description="Style over time: points of the film with styles, weights and stroke scale, between which they go "
+        "over; and shots with styles of their own. On the command line, a YAML file.",
+    )
     iterations: Iterations = Field(
         default=Iterations(),
         description="Optimiser steps of a frame that starts without an earlier one, and of one that starts from its "
@@ -210,7 +216,7 @@ class RenderSpec(PaintSpec):
     @model_validator(mode="before")
     @classmethod
     def _keys_alone_are_a_method(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("keys") and not value.get("styles") and not value.get("method"):
+        if isinstance(value, dict) and value.get("keys") and not any(map(value.get, ("styles", "timeline", "method"))):
             return {**value, "method": "keys"}
         return value
 
@@ -271,9 +277,12 @@ class RenderSpec(PaintSpec):
             self._suits_a_network()
         elif self.network or self.train_budget:
             raise ValueError("a network paints with method instant; add --method instant")
-        if self.method == "optimize" and not self.styles:
+        styled = self.styles or (self.timeline is not None and self.timeline.styles_everywhere)
+        if self.method == "optimize" and not styled:
             raise ValueError("no style is given; add --style PICTURE")
         self._keys_can_be_held()
+        if self.timeline is not None:
+            self._suits_a_timeline(self.timeline)
         longest = self.chunk_frames or FIXED_CHUNK
         if self.chunk_start == "scratch" and self.overlap >= longest:
             raise ValueError(f"overlap {self.overlap} must be shorter than a chunk ({longest} frames)")
@@ -301,6 +310,21 @@ class RenderSpec(PaintSpec):
             raise ValueError("method keys has its colours from the keys; leave out --color")
         if self.sweep != "two-sided":
             raise ValueError("method keys has no alternating passes; leave out sweep: alternating")
+
+    def _suits_a_timeline(self, timeline: Timeline) -> None:
+        if self.method != "optimize":
+            raise ValueError(
+                f"method {self.method} has one style for the whole film; leave out --timeline, or --method"
+            )
+        for name, setting in timeline.settings.items():
+            for number in setting.regions:
+                if not 1 <= number <= len(self.regions):
+                    raise ValueError(f"{name}: there is no region {number}; the spec has {len(self.regions)}")
+        if timeline.fades and (self.passes == 1 or self.sweep != "two-sided"):
+            raise ValueError(
+                "a timeline with none needs two-sided passes, the last of which shows the photograph; leave out "
+                "--passes 1 and sweep: alternating"
+            )
 
     def _suits_a_network(self) -> None:
         if not self.network and not self.styles:

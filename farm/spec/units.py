@@ -1,8 +1,9 @@
-"""Amounts of memory and lengths of time, as people write them: `6GiB`, `800 MB`, `1h30m`."""
+"""Amounts of memory, lengths of time and timecodes, as people write them: `6GiB`, `1h30m`, `01:00:00:12`."""
 
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from farm.errors import UsageError
 
@@ -67,3 +68,28 @@ def format_seconds(seconds: float) -> str:
     if rounded < 3600:
         return f"{rounded // 60}:{rounded % 60:02d} min"
     return f"{rounded // 3600}:{rounded % 3600 // 60:02d} h"
+
+
+_LABEL = re.compile(r"(\d\d):([0-5]\d):([0-5]\d)([:;.])(\d\d)")
+
+
+def timecode_number(label: str, rate: Fraction) -> int | None:
+    """How many frames after `00:00:00:00` the one with an SMPTE timecode is (ST 12-1), at `rate` frames a second.
+
+    None where the label is no timecode of a film with that rate. With 30000/1001 frames a second, and its multiples, a
+    `;` says that the first two numbers of every minute are left out but in every tenth minute.
+
+    >>> timecode_number("00:01:00;02", Fraction(30000, 1001))
+    1800
+    """
+    parts = _LABEL.fullmatch(label.strip())
+    a_second = round(rate)
+    if parts is None or not 1 <= a_second <= 99 or int(parts[5]) >= a_second:
+        return None
+    drop = parts[4] != ":"
+    if drop and (a_second % 30 or rate != Fraction(a_second * 1000, 1001)):
+        return None
+    left_out = a_second // 15 if drop else 0
+    minutes = int(parts[1]) * 60 + int(parts[2])
+    number = (minutes * 60 + int(parts[3])) * a_second + int(parts[5])
+    return number - left_out * (minutes - minutes // 10)

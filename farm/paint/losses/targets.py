@@ -10,8 +10,10 @@ Every frame of a shot uses the same targets, so `SizedTargets` computes them onc
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -29,6 +31,8 @@ PAINTING_TILE = 768
 """Side in pixels of the tiles that a larger painting is seen in, which takes at most 0.7 GB. The Gram matrices are
 those of the whole.
 """
+TARGET_BYTES = 1 << 26
+"""Bytes of the targets that a TargetStore keeps: 28 of the usual layers."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ class SizedTargets:
     ) -> None:
         """The arguments are those of `StyleTargets.of`. Nothing is computed yet."""
         self._features = features
-        self._styles = styles
+        self.styles = styles
         self._style_scale = style_scale
         self._layers = layers
         self._by_size: dict[tuple[int, int], StyleTargets] = {}
@@ -103,7 +107,90 @@ class SizedTargets:
     def at(self, size: tuple[int, int]) -> StyleTargets:
         """The targets for a content of (height, width). Raises UsageError as `StyleTargets.of` does."""
         if size not in self._by_size:
-            self._by_size[size] = StyleTargets.of(self._features, self._styles, size, self._style_scale, self._layers)
+            self._by_size[size] = StyleTargets.of(self._features, self.styles, size, self._style_scale, self._layers)
+        return self._by_size[size]
+
+
+class Targets(Protocol):
+    """The style targets for contents of any size, and the paintings that they come from."""
+
+    @property
+    def styles(self) -> Sequence[Style]:
+        """The paintings with their weights."""
+        ...
+
+    def at(self, size: tuple[int, int]) -> StyleTargets:
+        """The targets for a content of (height, width)."""
+        ...
+
+
+class TargetStore:
+    """The targets of single paintings, for what blends them otherwise in every frame.
+
+    A painting is looked at once for each stroke scale and size of the content, as long as its targets stay among the
+    last TARGET_BYTES. So a film in which styles go over from one to the next takes no more memory than this.
+    """
+
+    def __init__(self, features: VGGFeatures, layers: Collection[str], most_bytes: int = TARGET_BYTES) -> None:
+        """The arguments are those of `StyleTargets.of`. Nothing is computed yet."""
+        self._features = features
+        self._layers = layers
+        self._most_bytes = most_bytes
+        self._kept: OrderedDict[Hashable, StyleTargets] = OrderedDict()
+
+    def at(self, part: TargetPart, size: tuple[int, int]) -> StyleTargets:
+        """The targets of a painting for a content of (height, width). Raises as `StyleTargets.of` and `read` do."""
+        key = (part.painting, part.scale, size)
+        if key not in self._kept:
+            style = Style(part.read())
+            self._kept[key] = StyleTargets.of(self._features, [style], size, part.scale, self._layers)
+            while len(self._kept) > 1 and self.kept_bytes > self._most_bytes:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of the targets that are kept."""
+        return sum(gram.nbytes for targets in self._kept.values() for gram in targets.grams.values())
+
+
+@dataclass(frozen=True)
+class TargetPart:
+    """A painting's part in a blend. `painting` is its name in a TargetStore; the shares of a blend sum to 1."""
+
+    painting: Hashable
+    read: Callable[[], NDArray[np.uint8]]
+    scale: float
+    share: float
+
+
+class BlendedTargets:
+    """The weighted mean of the targets of several paintings, each at its own stroke scale: Targets.
+
+    With one stroke scale it is `StyleTargets.of` of the same paintings, bit for bit.
+    """
+
+    def __init__(self, store: TargetStore, parts: Sequence[TargetPart]) -> None:
+        """Nothing is computed yet."""
+        self._store = store
+        self._parts = parts
+        self._by_size: dict[tuple[int, int], StyleTargets] = {}
+
+    @property
+    def styles(self) -> Sequence[Style]:
+        """The paintings with their shares, read anew."""
+        return [Style(part.read(), part.share) for part in self._parts]
+
+    def at(self, size: tuple[int, int]) -> StyleTargets:
+        """The targets for a content of (height, width). Raises as TargetStore does."""
+        if size not in self._by_size:
+            grams: dict[str, Tensor] = {}
+            for part in self._parts:
+                for name, gram in self._store.at(part, size).grams.items():
+                    share = gram * part.share
+                    grams[name] = grams[name] + share if name in grams else share
+            self._by_size[size] = StyleTargets(grams)
         return self._by_size[size]
 
 

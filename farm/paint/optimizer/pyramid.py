@@ -22,7 +22,7 @@ from farm.media.pictures import resize
 from farm.paint.device import free_memory
 from farm.paint.features.vgg import VGGFeatures
 from farm.paint.losses.guided import StyledRegion
-from farm.paint.losses.targets import SizedTargets
+from farm.paint.losses.targets import Targets
 from farm.paint.optimizer.frame import FrameOptimizer, OptimizeSettings, StepProgress, StylizedFrame
 from farm.paint.optimizer.memory import MemoryModel, MemoryPlan, plan_memory
 
@@ -61,7 +61,7 @@ class Painter:
     def __init__(
         self,
         features: VGGFeatures,
-        targets: SizedTargets,
+        targets: Targets,
         settings: OptimizeSettings | None = None,
         max_memory: int | None = None,
     ) -> None:

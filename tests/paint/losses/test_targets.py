@@ -6,7 +6,7 @@ import torch
 
 from farm.errors import UsageError
 from farm.paint.losses.functional import STYLE_LAYERS, gram_matrix
-from farm.paint.losses.targets import Style, StyleTargets, matching_size
+from farm.paint.losses.targets import BlendedTargets, Style, StyleTargets, TargetPart, TargetStore, matching_size
 from farm.paint.tensors import image_to_tensor
 
 LAYERS = ("relu1_1", "relu2_1")
@@ -62,3 +62,32 @@ def test_refuses_an_impossible_scale(features, painting, scale):
 def test_a_picture_of_any_dtype_layout_is_accepted(features, painting):
     flipped = np.flip(painting, axis=1)  # negative strides
     assert StyleTargets.of(features, [Style(flipped)], (64, 64), layers=LAYERS).grams
+
+
+def test_a_blend_of_single_paintings_is_the_targets_of_all_bit_for_bit(features, painting, content):
+    store = TargetStore(features, LAYERS)
+    parts = [TargetPart("a", lambda: painting, 1.0, 0.75), TargetPart("b", lambda: content, 1.0, 0.25)]
+    mixed = StyleTargets.of(features, [Style(painting, 3), Style(content, 1)], (64, 64), layers=LAYERS)
+    found = BlendedTargets(store, parts).at((64, 64))
+    assert all(torch.equal(found.grams[name], mixed.grams[name]) for name in LAYERS)
+
+
+def test_a_store_reads_a_painting_once_and_keeps_no_more_than_it_may(features, painting):
+    reads = []
+
+    def part(name, scale=1.0):
+        return TargetPart(name, lambda: reads.append(name) or painting, scale, 1.0)
+
+    store = TargetStore(features, LAYERS)
+    for one in (part("a"), part("a"), part("a", 2.0), part("a")):
+        store.at(one, (64, 64))
+    assert reads == ["a", "a"]
+    one_of_them = store.kept_bytes // 2
+    small = TargetStore(features, LAYERS, most_bytes=2 * one_of_them)
+    for number in range(5):
+        small.at(part(number), (64, 64))
+        assert small.kept_bytes <= 2 * one_of_them
+    reads.clear()
+    small.at(part(4), (64, 64))
+    small.at(part(0), (64, 64))
+    assert reads == [0]
