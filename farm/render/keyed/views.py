@@ -23,7 +23,7 @@ import numpy as np
 from farm.flow import Match, compose, inside_frame, warp
 from farm.render.keyed.sampling import lanczos
 
-ALIKE, UNLIKE = 8.0, 24.0
+ALIKE, UNLIKE = 5.0, 16.0
 """Difference in grey levels (of 255), mean over ALIKE_REACH, up to which a frame shows what the key's source shows, and
 from which on it does not."""
 ALIKE_REACH = 1.5
