@@ -43,6 +43,16 @@ BLOCK = 1024
 
 
 @dataclass(frozen=True)
+class Filled:
+    """A frame whose hole has been painted."""
+
+    picture: np.ndarray
+    """float32 (H, W, 3), 0..255: each pixel of the hole is a mean over the patches on it."""
+    sharp: np.ndarray
+    """The same, with each pixel of the hole from one place alone: as detailed as the keys are."""
+
+
+@dataclass(frozen=True)
 class _Level:
     """Everything at one size."""
 
@@ -57,14 +67,14 @@ class _Level:
     """Flows to the keys, in pixels of this level."""
 
 
-def synthesise(content: np.ndarray, start: np.ndarray, hole: np.ndarray, views: Sequence[KeyView]) -> np.ndarray:
-    """`start` with its hole painted in the manner of the keys: float32 (H, W, 3), 0..255.
+def synthesise(content: np.ndarray, start: np.ndarray, hole: np.ndarray, views: Sequence[KeyView]) -> Filled:
+    """`start` with its hole painted in the manner of the keys.
 
     `content` is the film's frame, uint8 (H, W, 3). `start` is its painting as far as it is known, float32 (H, W, 3).
     `hole` (H, W) bool is what has to be painted. `views` are the keys, one or more, seen from the frame.
     """
     if not hole.any():
-        return start
+        return Filled(start, start)
     painted = start.astype(np.float32)
     longest = max(hole.shape)
     count = 0
@@ -85,7 +95,10 @@ def synthesise(content: np.ndarray, start: np.ndarray, hole: np.ndarray, views: 
             places = _search(level, estimate, (rows, columns), places, use_paint)
             estimate = np.where(empty[..., None], _vote(level, places, empty, estimate), known)
     assert estimate is not None
-    return np.clip(estimate, 0, 255)
+    assert places is not None
+    sharp = painted.copy()
+    sharp[hole] = level.pictures.reshape(-1, 3)[places[hole]]
+    return Filled(np.clip(estimate, 0, 255), sharp)
 
 
 def descriptors(picture: np.ndarray) -> np.ndarray:
@@ -161,7 +174,7 @@ def _exact(level: _Level, guide: np.ndarray, paint: np.ndarray | None) -> np.nda
 
 def _candidates(level: _Level, places: np.ndarray, at: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """Places that each pixel tries: int64 (candidates, pixels)."""
-    keys, height, width = level.pictures.shape[:3]
+    height, width = level.pictures.shape[1:3]
     rows, columns = at
     own = places[at]
     found = [own]
@@ -191,7 +204,7 @@ def _cost(
 
 def _vote(level: _Level, places: np.ndarray, empty: np.ndarray, estimate: np.ndarray) -> np.ndarray:
     """Each pixel of the hole as the mean of what the patches that overlap it show there."""
-    keys, height, width = level.pictures.shape[:3]
+    height, width = level.pictures.shape[1:3]
     flat = level.pictures.reshape(-1, 3)
     rows, columns = np.nonzero(empty)
     total = np.zeros((len(rows), 3), np.float32)

@@ -23,7 +23,7 @@ import numpy as np
 from farm.flow import Match, compose, inside_frame, warp
 from farm.render.keyed.sampling import lanczos
 
-ALIKE, UNLIKE = 8.0, 24.0
+ALIKE, UNLIKE = 5.0, 16.0
 """Difference in grey levels (of 255), mean over ALIKE_REACH, up to which a frame shows what the key's source shows, and
 from which on it does not."""
 ALIKE_REACH = 1.5
@@ -34,6 +34,8 @@ RETURNS, STRAYS = 1.0, 3.0
 """Pixels by which a map there and back misses its start, up to which it is trusted, and from which on it is not. They
 grow by a hundredth of the distance that was moved."""
 
+EDGE = 1.5
+"""Standard deviation in pixels of the soft edge of what a key shows. A hard one would be seen as a seam."""
 REFINED = 0.25
 """Share of what a composed map is off by that is mended in each frame.
 
@@ -95,7 +97,7 @@ def follow(view: KeyView, there: Match, back: Match, content: np.ndarray) -> Key
     to_key = refined(compose(np.nan_to_num(there.flow), view.there), content, view.key.source)
     from_key = refined(compose(view.back, np.nan_to_num(back.flow)), view.key.source, content)
     weight = np.minimum(returning(to_key, from_key), shows_the_same(content, lanczos(view.key.source, to_key)))
-    return KeyView(view.key, to_key, from_key, weight * inside_frame(to_key))
+    return KeyView(view.key, to_key, from_key, soft_edged(weight * inside_frame(to_key)))
 
 
 def refined(flow: np.ndarray, here: np.ndarray, there: np.ndarray) -> np.ndarray:
@@ -111,6 +113,12 @@ def refined(flow: np.ndarray, here: np.ndarray, there: np.ndarray) -> np.ndarray
     missed = search.calc(gray_here, gray_there, flow.copy()) - flow
     length = np.linalg.norm(missed, axis=2, keepdims=True)
     return np.asarray(flow + REFINED * missed * np.clip(MOST_REFINED / np.maximum(length, 1e-6), 0, 1), np.float32)
+
+
+def soft_edged(weight: np.ndarray) -> np.ndarray:
+    """`weight` (H, W), 0..1, falling softly towards where it is 0, from the inside: float32 (H, W)."""
+    exact = weight.astype(np.float32)
+    return np.minimum(exact, cv2.GaussianBlur(exact, (0, 0), EDGE))
 
 
 def returning(there: np.ndarray, back: np.ndarray) -> np.ndarray:
