@@ -112,7 +112,7 @@ class FilmMeter:
             self._pairs[frame] = _figures_of_pair(last, _Shown(source, painted), cut=cut)
         if frame in self._detailed:
             self._alike[frame] = edge_correlation(source, painted)
-            moving = moving_area(self._shot, len(self._shot) - 1)
+            moving = moving_area(list(self._shot), len(self._shot) - 1)
             if self._stills is None:
                 self._details[frame] = compare_with_source(source, painted, moving)
             else:
