@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
@@ -110,7 +111,9 @@ class _Folder(Frames):
             for frame in range(self.frame_count):
                 picture = self._read(frame)
                 even = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]
-                meter.visit(av.VideoFrame.from_ndarray(np.ascontiguousarray(even), "rgb24"))
+                shown = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), "rgb24")
+                shown.pts, shown.time_base = frame, Fraction(1, 24)
+                meter.visit(shown)
             return find_cuts(meter.scores, meter.thumbnails, longest_flash=LONGEST_FLASH)
 
 

@@ -11,6 +11,7 @@ farm paints with: no film of the farm is measured by its own ruler. docs/measure
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -124,7 +125,7 @@ class FilmMeter:
     def figures(self, joins: Sequence[int] | None = None) -> FilmFigures:
         """What was measured. `joins` are the first frames of later windows; None looks for them (`find_joins`)."""
         edges = [self._first, *sorted(cut for cut in self._cuts if self._first < cut < self._next), self._next]
-        shots = [range(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+        shots = [range(start, stop) for start, stop in itertools.pairwise(edges)]
         errors = {frame: pair.warp_error for frame, pair in self._pairs.items()}
         of_source = {frame: pair.source_warp_error for frame, pair in self._pairs.items()}
         seams = []
