@@ -19,16 +19,15 @@ from pathlib import Path
 import numpy as np
 
 from farm.commands.stylize import WINDOW
-from farm.flow import reliability_weights
-from farm.flow.dis import smooth_search
 from farm.job import JobRecord
 from farm.media.pictures import read_picture, write_picture
 from farm.paint.styler import FrameStyler, local_runtime
 from farm.render.chunk import COLOR_SAMPLE
 from farm.render.detail import FRAMES_BEFORE, StillReference, mean_within, moving_area
 from farm.render.detail_figures import FrameDetail
+from farm.render.film_meter import SourcePair
 from farm.render.source_frames import SourceFrames
-from farm.render.steadiness import CERTAIN, difference, warp_error
+from farm.render.steadiness import CERTAIN
 from farm.spec.frames import evenly
 
 
@@ -85,10 +84,7 @@ class Yardstick:
         self.source = SourceFrames(record)
         self.frames = list(plan.frames)
         self._pictures = pictures = [self.source(frame) for frame in self.frames]
-        self.pairs = []
-        for before, after in itertools.pairwise(pictures):
-            backward, forward = smooth_search(after, before), smooth_search(before, after)
-            self.pairs.append((backward, reliability_weights(backward, forward)))
+        self.pairs = [SourcePair(before, after) for before, after in itertools.pairwise(pictures)]
         sample = [pictures[i] for i in evenly(COLOR_SAMPLE, len(pictures))]
         runtime = record.runtime.on(local_runtime(record.runtime.precision, None))
         styler = FrameStyler(record.spec, (plan.width, plan.height), runtime, lambda _: sample)
@@ -105,8 +101,8 @@ class Yardstick:
     def measure(self, painted: list[np.ndarray], steps: int, seconds: float) -> Measured:
         """Measure the frames of a render, uint8 (H, W, 3) each, that took so many steps and seconds."""
         measured = Measured(steps, seconds)
-        for (flow, weight), before, after in zip(self.pairs, painted[:-1], painted[1:], strict=True):
-            measured.warp_error.append(warp_error(before=before, after=after, flow=flow, weight=weight))
+        for pair, before, after in zip(self.pairs, painted[:-1], painted[1:], strict=True):
+            measured.warp_error.append(pair.warp_error(before, after))
         for frame, picture in zip(self.frames, painted, strict=True):
             losses = self.styler.losses(self.source(frame), picture)
             measured.style_loss.append(losses["style"])
@@ -123,10 +119,8 @@ class Yardstick:
         None where that is too small to be judged.
         """
         errors = []
-        for (flow, weight), moving, before, after in zip(
-            self.pairs, self.moving[1:], painted[:-1], painted[1:], strict=True
-        ):
-            errors.append(mean_within(difference(before, after, flow), moving & (weight > CERTAIN)))
+        for pair, moving, before, after in zip(self.pairs, self.moving[1:], painted[:-1], painted[1:], strict=True):
+            errors.append(mean_within(pair.difference(before, after), moving & (pair.weight > CERTAIN)))
         return errors
 
     @cached_property

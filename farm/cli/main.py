@@ -35,6 +35,7 @@ from farm.cli.arguments import (
 from farm.cli.flow import flow_app
 from farm.cli.keys import keys_app
 from farm.cli.live import living
+from farm.cli.measure import measuring
 from farm.cli.options import FILM, PAINT, STILL, film_spec, still_spec, takes
 from farm.cli.pages import seeing
 from farm.cli.service import service
@@ -56,7 +57,7 @@ app = typer.Typer(
 
 app.add_typer(flow_app, name="flow")
 app.add_typer(keys_app, name="keys")
-for commands in (service, training, living, seeing):
+for commands in (service, training, living, seeing, measuring):
     app.add_typer(commands)
 
 

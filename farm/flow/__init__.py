@@ -28,7 +28,14 @@ endpoint_error    how far a flow is from the truth
 """
 
 from farm.flow.codec import decode_flow, decode_match, encode_flow
-from farm.flow.consistency import disoccluded, long_term_weights, reliability, reliability_weights
+from farm.flow.consistency import (
+    consistent_pixels,
+    disoccluded,
+    long_term_weights,
+    reliability,
+    reliability_weights,
+    unoccluded_pixels,
+)
 from farm.flow.endpoint_error import end_point_error
 from farm.flow.estimators import FLOW_METHODS, FlowEstimator, create_estimator, create_smooth_search
 from farm.flow.files import (
@@ -50,6 +57,7 @@ __all__ = [
     "Matcher",
     "best_match",
     "compose",
+    "consistent_pixels",
     "create_estimator",
     "create_matcher",
     "create_smooth_search",
@@ -68,6 +76,7 @@ __all__ = [
     "reliability",
     "reliability_weights",
     "resize_flow",
+    "unoccluded_pixels",
     "warp",
     "warp_sharp",
     "write_flow",

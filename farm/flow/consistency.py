@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from farm.flow.warp import warp
+from farm.flow.warp import inside_frame, warp
 
 RELIABLE = 255.0
 """Seed of a pixel that may be taken from the previous frame."""
@@ -71,6 +71,30 @@ def disoccluded(there: FloatArray, back: FloatArray) -> npt.NDArray[np.bool_]:
     missed = ((there + returned) ** 2).sum(axis=-1)
     motion = (there**2).sum(axis=-1) + (returned**2).sum(axis=-1)
     return np.asarray(~(missed <= DISOCCLUSION_RELATIVE * motion + DISOCCLUSION_ABSOLUTE))
+
+
+def consistent_pixels(there: FloatArray, back: FloatArray) -> npt.NDArray[np.bool_]:
+    """Where a flow may be judged by: (H, W) bool. Ruder et al. 2016, eq. 5 and 6 as the paper has them, unsmoothed.
+
+    `there` (H, W, 2), in pixels, leads from frame A to frame B, `back` from B to A; the result has A's pixels. A pixel
+    counts where the flow leads back, lies on no motion boundary and stays inside the frame. Raises ValueError where
+    shapes differ.
+    """
+    steepest = BOUNDARY_RELATIVE * (there**2).sum(axis=-1) + BOUNDARY_ABSOLUTE
+    return np.asarray(~disoccluded(there, back) & (_squared_gradient(there) <= steepest) & inside_frame(there))
+
+
+def unoccluded_pixels(there: FloatArray, back: FloatArray) -> npt.NDArray[np.bool_]:
+    """The mask M of Lai et al. 2018, section 4: (H, W) bool, shapes as in `consistent_pixels`.
+
+    It has the tests of Ruder's eq. 5 and 6 with the authors' differences of neighbours, each minus the next one, and no
+    test for a flow that leaves the frame. Raises ValueError where shapes differ.
+    """
+    gradient = np.zeros(there.shape[:2], np.float32)
+    gradient[:, :-1] += (np.diff(there, axis=1) ** 2).sum(axis=-1)
+    gradient[:-1] += (np.diff(there, axis=0) ** 2).sum(axis=-1)
+    steepest = BOUNDARY_RELATIVE * (there**2).sum(axis=-1) + BOUNDARY_ABSOLUTE
+    return np.asarray(~disoccluded(there, back) & (gradient <= steepest))
 
 
 def long_term_weights(weights: Sequence[FloatArray]) -> list[FloatArray]:

@@ -16,7 +16,7 @@ from farm.pages.facts import JobFacts
 from farm.render.committed import read_committed, single_frame_task
 from farm.render.job_detail import moving_of_frame
 from farm.render.source_frames import SourceFrames, open_flow_store
-from farm.render.steadiness import difference
+from farm.render.steadiness import CERTAIN, difference
 
 FADED = 0.8
 """Share of grey over what rests, in a picture of what moves."""
@@ -65,9 +65,7 @@ class JobPictures:
         if before is None or after is None:
             return None
         match = self._flows.match(frame, frame - 1)
-        level = np.sqrt(difference(before, after, match.flow)) / BRIGHTEST
-        heat = cv2.applyColorMap(np.clip(level * 255, 0, 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-        return np.where((match.weight > 0.99)[..., None], heat, np.uint8(128))
+        return changed_picture(difference(before, after, match.flow), match.weight > CERTAIN)
 
     def moving(self, facts: JobFacts, kind: str, frame: int) -> np.ndarray | None:
         """What moves in a frame, cut out; what rests is faded. `kind` is one of those that begin with `moving`.
@@ -88,6 +86,13 @@ class JobPictures:
         across, down = np.flatnonzero(area.any(axis=0)), np.flatnonzero(area.any(axis=1))
         left, top = max(int(across[0]) - MARGIN, 0), max(int(down[0]) - MARGIN, 0)
         return np.ascontiguousarray(shown[top : int(down[-1]) + 1 + MARGIN, left : int(across[-1]) + 1 + MARGIN])
+
+
+def changed_picture(squared: np.ndarray, followed: np.ndarray) -> np.ndarray:
+    """`farm.render.steadiness.difference` (H, W) as a picture: dark is none, grey is what cannot be `followed`."""
+    level = np.sqrt(squared) / BRIGHTEST
+    heat = cv2.applyColorMap(np.clip(level * 255, 0, 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+    return np.where(followed[..., None], heat, np.uint8(128))
 
 
 def picture_of(pictures: JobPictures, facts: JobFacts, kind: str, frame: int) -> np.ndarray | None:

@@ -17,6 +17,8 @@ from typing import Any
 
 from farm.pages.facts import JobFacts, Span
 from farm.pages.findings import Outlier, WorkerTime
+from farm.render.detail_figures import AREAS
+from farm.render.film_figures import FilmFigures
 
 INKS = {
     "ink": "#0a0b01",
@@ -97,6 +99,50 @@ def frame_plot(facts: JobFacts, outliers: Sequence[Outlier], *, narrow: bool) ->
         axis.set_xlim(first, last)
     axes[-1].set_xlabel("frame", color=INKS["muted"])
     return Plot(_svg(figure, f"frames-{'narrow' if narrow else 'wide'}"), LEFT[narrow], RIGHT[narrow], first, last)
+
+
+def film_plot(figures: FilmFigures, worst: Sequence[int], *, narrow: bool) -> Plot:
+    """Warp errors, change and fine detail of a film of any tool by frame, beside its source.
+
+    The pairs of the frames in `worst` are links. Cuts are lines, and joins are dotted.
+    """
+    fine = {
+        area: {
+            frame: value
+            for frame, row in figures.details.items()
+            if (of_area := getattr(row, area)) is not None and (value := of_area.fine) is not None
+        }
+        for area in AREAS
+    }
+    panels = [
+        _Panel(title, {"source": figures.values(f"source_{name}"), "film": figures.values(name)})
+        for title, name in (
+            ("warp error, Ruder et al.", "warp_error"),
+            ("warp error, Lai et al.", "lai_warp_error"),
+            ("mean absolute difference, grey levels", "change"),
+        )
+    ]
+    over = "a still" if figures.over_stills else "the source"
+    panels.append(_Panel(f"fine detail, over {over}", {"source": fine["resting"], "film": fine["moving"]}))
+    panels = [panel for panel in panels if panel.curves["film"]]
+    figure, axes = _figure(max(len(panels), 1), narrow)
+    first, last = figures.shots[0].start - 0.5, figures.shots[-1].stop - 0.5
+    for axis, panel in zip(axes, panels, strict=False):
+        for shot in figures.shots[1 : MOST_LINES + 1]:
+            axis.axvline(shot.start - 0.5, color=INKS["cut"], linewidth=0.9)
+        for seam in figures.seams[:MOST_LINES]:
+            axis.axvline(seam.frame - 0.5, color=INKS["cut"], linewidth=0.7, linestyle=(0, (1, 2)))
+        _lines(axis, panel.curves, {"source": INKS["stage-1"], "film": INKS["stage-3"]})
+        if panel.title.endswith("Ruder et al."):
+            values = panel.curves["film"]
+            dots = axis.scatter(worst, [values[frame] for frame in worst], s=26, color=INKS["flag"], zorder=5)
+            dots.set_urls([f"#pair-{frame}" for frame in worst])
+        axis.set_ylim(bottom=0)
+        axis.yaxis.set_major_formatter(_short_number)
+        axis.set_title(panel.title, loc="left", fontsize=8, color=INKS["ink"], pad=3)
+        axis.set_xlim(first, last)
+    axes[-1].set_xlabel("frame", color=INKS["muted"])
+    return Plot(_svg(figure, f"film-{'narrow' if narrow else 'wide'}"), LEFT[narrow], RIGHT[narrow], first, last)
 
 
 def _scale_by_tens(axis: Any) -> None:

@@ -111,6 +111,32 @@ class StillReference:
         return FrameDetail(float(self._areas["moving"].mean()), of_area("moving"), of_area("resting"))
 
 
+def compare_with_source(source: Picture, painted: Picture, moving: Mask) -> FrameDetail:
+    """The figures of a painting where there is no still: `fine` and `middle` over those of the source frame itself.
+
+    `shape` is the correlation with the source's edges as it is, -1..1. `content` is None: a distance to the source has
+    nothing to be set against. `moving` is the frame's `moving_area`.
+    """
+    bands, of_source = _bands(painted), _bands(source)
+    edges, source_edges = _edges(painted), _edges(source)
+
+    def of_area(where: Mask) -> AreaDetail | None:
+        if where.mean() < LEAST_SHARE:
+            return None
+        fine, middle = (
+            _ratio(float(mine[where].mean()), float(theirs[where].mean()))
+            for mine, theirs in zip(bands, of_source, strict=True)
+        )
+        return AreaDetail(fine, middle, _correlation(edges[where], source_edges[where]), None)
+
+    return FrameDetail(float(moving.mean()), of_area(moving), of_area(~moving))
+
+
+def edge_correlation(source: Picture, painted: Picture) -> float:
+    """Correlation of the edges of two pictures of one size, -1..1: near 0 where they show different things."""
+    return _correlation(_edges(painted), _edges(source))
+
+
 def _ratio(value: float, of: float, least: float = 1e-6) -> float | None:
     return value / of if of > least else None
 

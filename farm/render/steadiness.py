@@ -88,6 +88,16 @@ def warp_error(*, before: np.ndarray, after: np.ndarray, flow: np.ndarray, weigh
     return float(difference(before, after, flow)[mask].mean())
 
 
+def lai_warp_error(*, before: np.ndarray, after: np.ndarray, flow: np.ndarray, unoccluded: np.ndarray) -> float | None:
+    """The warp error of a pair by Lai et al. 2018, section 4 (E_warp), pixels 0..1, mean of the channels.
+
+    It goes the other way than `warp_error`: `after` is warped to `before`. `before` and `after` are uint8 (H, W, 3),
+    `flow` float32 (H, W, 2), in pixels, leads from `before` to `after`, and `unoccluded` (H, W) bool is the mask of
+    `before`. None where it holds no pixel.
+    """
+    return float(difference(after, before, flow)[unoccluded].mean()) if unoccluded.any() else None
+
+
 def difference(before: np.ndarray, after: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """Squared difference of `after` and the warped `before`, pixels 0..1, mean of the channels: float32 (H, W).
 

@@ -56,6 +56,7 @@ COMMANDS = {
     "a plan in other chunks": (["plan", *FILM, "--chunk-frames", "7"], 0, SLOW),
     "a plan with keys": (["plan", "FILM", "--key", "KEY", "--resize-keys"], 0, {"matplotlib", "aiohttp"}),
     "keys suggest": (["keys", "suggest", "FILM", "--count", "1", "-o", "KEYS"], 0, {"matplotlib", "aiohttp"}),
+    "measure": (["measure", "FILM", "--source", "FILM", "--no-page"], 0, {"matplotlib", "aiohttp"}),
     "an unknown command": (["paint"], 2, SLOW),
 }
 """By name: the words, the exit code, and what the command does not load beside HEAVY. In this order, in one folder."""

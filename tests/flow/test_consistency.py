@@ -7,7 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from farm.flow import create_estimator, disoccluded, long_term_weights, reliability, reliability_weights
+from farm.flow import (
+    consistent_pixels,
+    create_estimator,
+    disoccluded,
+    long_term_weights,
+    reliability,
+    reliability_weights,
+    unoccluded_pixels,
+)
 
 F = np.float32
 
@@ -236,3 +244,35 @@ def test_disoccluded_is_equation_5_by_itself(there, back, expected):
         return np.dstack([np.full((6, 9), dx, F), np.zeros((6, 9), F)])
 
     assert (disoccluded(flow(there), flow(back)) == expected).all()
+
+
+# masks of the papers ---------------------------------------------------------------------------------
+
+
+def steps(height=8, width=9):
+    """A flow to the right of 1 px in the left half and 1.5 px in the right half."""
+    there = np.zeros((height, width, 2), F)
+    there[:, :, 0] = np.where(np.arange(width) < 4, 1, 1.5)
+    return there
+
+
+def test_ruders_mask_takes_both_sides_of_a_boundary_and_what_leaves_the_frame():
+    """Half differences: (.5 / 2)^2 is over 0.01 |w|^2 + 0.002 on either side of the step."""
+    there = steps()
+    mask = consistent_pixels(there, -there)
+    assert mask.all(axis=0).tolist() == [True, True, True, False, False, True, True, False, False]
+    assert (mask == mask[:1]).all()
+
+
+def test_lais_mask_takes_one_side_and_keeps_what_leaves_the_frame():
+    there = steps()
+    mask = unoccluded_pixels(there, -there)
+    assert mask.all(axis=0).tolist() == [True, True, True, False, True, True, True, True, True]
+
+
+@pytest.mark.parametrize("mask", [consistent_pixels, unoccluded_pixels])
+def test_a_flow_that_does_not_lead_back_is_in_neither_mask(mask):
+    there = np.zeros((6, 6, 2), F)
+    assert mask(there, there).all()
+    assert mask(there, there + F(0.5)).all()  # misses by sqrt(.5) px: .5 is within 0.01 * .5 + .5
+    assert not mask(there, there + F(0.6)).any()
