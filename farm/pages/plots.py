@@ -115,11 +115,17 @@ def film_plot(figures: FilmFigures, worst: Sequence[int], *, narrow: bool) -> Pl
         for area in AREAS
     }
     panels = [
-        _Panel(title, {"source": figures.values(f"source_{name}"), "film": figures.values(name)})
-        for title, name in (
-            ("warp error, Ruder et al.", "warp_error"),
-            ("warp error, Lai et al.", "lai_warp_error"),
-            ("mean absolute difference, grey levels", "change"),
+        _Panel(
+            title,
+            {
+                curve: {frame: value * scale for frame, value in figures.values(prefix + name).items()}
+                for curve, prefix in (("source", "source_"), ("film", ""))
+            },
+        )
+        for title, name, scale in (
+            ("warp error, Ruder et al., ten-thousandths", "warp_error", 1e4),
+            ("warp error, Lai et al., ten-thousandths", "lai_warp_error", 1e4),
+            ("mean absolute difference, grey levels", "change", 1.0),
         )
     ]
     over = "a still" if figures.over_stills else "the source"
@@ -133,7 +139,7 @@ def film_plot(figures: FilmFigures, worst: Sequence[int], *, narrow: bool) -> Pl
         for seam in figures.seams[:MOST_LINES]:
             axis.axvline(seam.frame - 0.5, color=INKS["cut"], linewidth=0.7, linestyle=(0, (1, 2)))
         _lines(axis, panel.curves, {"source": INKS["stage-1"], "film": INKS["stage-3"]})
-        if panel.title.endswith("Ruder et al."):
+        if "Ruder" in panel.title:
             values = panel.curves["film"]
             dots = axis.scatter(worst, [values[frame] for frame in worst], s=26, color=INKS["flag"], zorder=5)
             dots.set_urls([f"#pair-{frame}" for frame in worst])
