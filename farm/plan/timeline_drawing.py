@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from farm.files.names import shortened
 from farm.files.remote import file_name
@@ -48,13 +49,17 @@ def timeline_rows(looks: Looks, frames: FrameRange, columns: int = COLUMNS) -> l
         rows += _paint_rows(f"region {number + 1} ", paints)
     values: dict[str, Callable[[Look], float]] = {"stroke scale": lambda look: look.paint.scale}
     for name in WEIGHTS:
-        values[f"{name} weight"] = lambda look, name=name: getattr(look.weights, name)
+        values[f"{name} weight"] = partial(_weight, name)
     for name, value in values.items():
         found = [value(look) for look in shown]
         if max(found) - min(found) > 1e-9:
             share = tuple(one / max(found) for one in found)
             rows.append(Row(name, share, f"{min(found):g} to {max(found):g}"))
     return rows
+
+
+def _weight(name: str, look: Look) -> float:
+    return float(getattr(look.weights, name))
 
 
 def _paint_rows(prefix: str, paints: list[Paint]) -> list[Row]:

@@ -10,8 +10,9 @@ the two looks have in common, so that where the style changes at once, nothing i
 
 The photograph is blended in where the last pass commits, and only there: a frame of the last pass is read by no other
 frame. So paint below the photograph stays paint, and what other frames read is what was committed. The share of the
-photograph is the look's, so that a fade is as gradual as it was asked to be. (A fade by the style's weight is not:
-the picture hardly changes until the weight is a hundredth, and does not come back to the photograph at all.)
+photograph is the look's, so that a fade is as gradual as it was asked to be. A weight of the style that goes to 0 would
+be no fade. Measured on a frame of 128 px that starts from its paint: with a quarter of the weight the picture is still
+.96 as far from the photograph as with all of it, with a hundredth .72, with none .45.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from pydantic import ValidationError
 
@@ -260,15 +260,12 @@ class Looks:
         timeline = spec.timeline or Timeline(points=(), per_shot={})
         tracks = _Tracks(timeline, tuple(frames))
         regions = tuple(
-            tracks.mixes(lambda point, number=number: point.regions.get(number), region.styles)
+            tracks.mixes(partial(_styles_of_region, number), region.styles)
             for number, region in enumerate(spec.regions, start=1)
         )
         named = {number for setting in timeline.settings.values() for number in setting.regions}
         weights = {
-            name: NumberTrack(
-                *tracks.values(lambda point, name=name: getattr(point.weights, name), getattr(spec.weights, name))
-            )
-            for name in WEIGHTS
+            name: NumberTrack(*tracks.values(partial(_weight, name), getattr(spec.weights, name))) for name in WEIGHTS
         }
         looks = cls(
             frames=tuple(frames),
@@ -343,6 +340,15 @@ def _in_shot(own: Sequence[StyleImage] | None, track: MixTrack, frame: int) -> t
     if own is None:
         return mix, strength
     return (mix_of(own), 1.0) if own else (mix, 0.0)
+
+
+def _styles_of_region(number: int, setting: Setting) -> Sequence[StyleImage] | None:
+    return setting.regions.get(number)
+
+
+def _weight(name: str, setting: Setting) -> float | None:
+    weight: float | None = getattr(setting.weights, name)
+    return weight
 
 
 def _paint(mix: Mix, strength: float, scales: Mapping[float, float]) -> Paint:

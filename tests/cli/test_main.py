@@ -191,6 +191,42 @@ def test_a_plan_needs_the_files_that_are_named(farm, tmp_path, clip, style, opti
     assert f"{tmp_path}/none" in err
 
 
+def test_a_plan_draws_a_timeline(farm, tmp_path, clip, style):
+    file = tmp_path / "t.yaml"
+    file.write_text(f"- {{at: 0, styles: {style}}}\n- {{at: 0.5s, styles: none}}\n")
+    code, out, err = farm("plan", clip, "--timeline", file)
+    assert (code, err) == (0, "")
+    drawn = [line.split() for line in out.splitlines() if line.startswith(("  style.png", "  photograph"))]
+    assert [(name, row[0], row[6:]) for name, row in drawn] == [
+        ("style.png", "#", "......"),
+        ("photograph", ".", "######"),
+    ]
+    code, out, _ = farm("plan", clip, "--timeline", file, "--json")
+    assert (code, json.loads(out)["timeline"]["points"]) == (0, [0, 6])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("- {at: 0, styles: {style}}\n- {at: 12, styles: none}", "timeline.points[1] (at 12) is not in the film"),
+        ("- {at: 0, styles: nowhere.png}", "timeline.points[0]: there is no picture"),
+        ("- {at: 5, styles: {style}}\n- {at: 4, styles: none}", "points[1] (at 4) does not come after points[0]"),
+        ("- {at: 0, styles: {style}, stile: 1}", "points[0].stile: no such option"),
+        ("- {at: 0, styles: ['{style}:0']}", "points[0].styles: the styles all weigh nothing"),
+        ("- {at: 0, styles: {style}, weights: {style: 0, content: 0}}", "timeline.points[0]: content and style both"),
+    ],
+)
+@pytest.mark.parametrize("command", ["plan", "render"])
+def test_a_timeline_that_cannot_be_used_names_the_point(farm, tmp_path, clip, style, command, text, says):
+    file = tmp_path / "t.yaml"
+    file.write_text(text.replace("{style}", str(style)))
+    code, out, err = farm(command, clip, "--timeline", file, "-o", tmp_path / "out.mp4")
+    assert (code, out) == (2, "")
+    assert says in err
+    assert len(err.strip().splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["t.yaml"]
+
+
 def test_schema_is_the_specs(farm):
     code, out, _ = farm("schema")
     assert code == 0

@@ -163,3 +163,17 @@ def test_frames_of_other_software_are_named_one_by_one(painted_job):
     assert '"painted with"' in html["curves"]
     assert html["curves"].count("pass 2: torch 2.9 instead of 2.8") == 2
     assert "painted with" not in Page(facts, None).html()
+
+
+def test_a_film_whose_style_changes_shows_its_timeline(painted_job):
+    job = painted_job(upto=1)
+    record = job.load_record()
+    assert "timeline" not in {section.name for section in Page(JobReader(job.url).read(), None).sections()}
+    points = [{"at": 0, "styles": "/s/wave.jpg"}, {"at": 20, "styles": "none"}]
+    spec = build_spec({**record.spec.model_dump(), "timeline": {"points": points}})
+    job.save_record(record.model_copy(update={"spec": spec}))
+    sections = {section.name: section.html for section in Page(JobReader(job.url).read(), None).sections()}
+    assert sections["timeline"].count("<polygon") == 2
+    assert "wave.jpg" in sections["timeline"]
+    assert "photograph" in sections["timeline"]
+    assert "frames 0, 20" in sections["timeline"]
