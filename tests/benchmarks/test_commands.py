@@ -28,7 +28,7 @@ RUNNABLE = sorted(
     if '__name__ == "__main__"' in path.read_text()
 )
 """Names of all benchmarks that are run by `python -m benchmarks.NAME`."""
-PARTS = {"chaos.driver"}
+PARTS = {"chaos.driver", "ezsynth_interval"}
 """What a benchmark starts itself."""
 TOO_LONG = {"cluster_session"}
 """What takes eight minutes at the least, because a head is killed and started again: `make test-session`."""
@@ -160,6 +160,11 @@ CASES: dict[str, Case] = {
             "network.fine_moving",
             "curves.photograph",
         },
+    ),
+    "keys": Case(
+        lambda files, out: [files["clip.mp4"], *SMALL, "--every", "4", "-o", str(out)],
+        "keys.json",
+        {"clip", "filter", "way", "psnr", "ssim", "warp_error", "worst_pair", "fine", "fine_moving", "seconds"},
     ),
     "light": Case(
         lambda files, out: [
