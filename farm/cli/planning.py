@@ -23,8 +23,8 @@ from farm.media.tracks import Track, container_extension
 from farm.paint.cores import usual_workers
 from farm.plan import RenderPlan, VideoProbe, plan_render
 from farm.plan.estimates import estimate_storage, estimate_work, space_warning
-from farm.plan.key_reach import far_from_keys
 from farm.plan.film_looks import looks_of
+from farm.plan.key_reach import far_from_keys
 from farm.plan.timeline_drawing import points_to_show, timeline_lines
 from farm.plan.video import VideoScan
 from farm.spec import RenderSpec
