@@ -27,7 +27,7 @@ def plan_lines(plan: RenderPlan, work: WorkEstimate, storage: StorageEstimate, p
         yield f"  shot {shot.index + 1:>4}  frames {shot.start}-{shot.stop - 1}  {chunks}"
     if len(plan.shots) > SHOTS_LISTED:
         yield f"  ... and {len(plan.shots) - SHOTS_LISTED} more"
-    if work.steps:
+    if work.sequential_steps:
         yield (
             f"work     {work.steps} optimiser steps at most, {work.steps / work.sequential_steps:.2f} times a "
             f"sequential render"

@@ -373,7 +373,7 @@ def _run_tasks(
                 bars = PassBars(options.submission or job.url, work.tasks, work.done)
                 cleanup.callback(bars.close)
         # not beside a window: it would fill the storage with fields that are not needed for long
-        if record.spec.method == "optimize" and window is None:
+        if record.spec.method in ("optimize", "steady") and window is None:
             cleanup.callback(_flow_ahead(job, record, options).stop)
         settings = DriverSettings(
             metrics=metrics,

@@ -6,7 +6,7 @@ weights take about two raw frames. How large the film becomes nobody knows befor
 
 from __future__ import annotations
 
-from farm.plan.render_plan import NO_STEPS, RenderPlan
+from farm.plan.render_plan import NO_STEPS, STEADY_STEPS, RenderPlan
 from farm.plan.segments import held_at_once, plan_segments, segments_ahead
 from farm.plan.tasks import longest_chain, plan_tasks
 from farm.spec import Model, RenderSpec
@@ -47,12 +47,12 @@ class StorageEstimate(Model):
 def estimate_storage(plan: RenderPlan, spec: RenderSpec, workers: int) -> StorageEstimate:
     """Bytes that a render with so many workers takes."""
     raw = plan.width * plan.height * 3
-    optimised = spec.method == "optimize"
+    with_flow = spec.method in ("optimize", "steady")
     count = len(plan.frames)
     overlap = sum(max(chunk.reach - chunk.stop, 0) for chunk in plan.chunks)
     masks = len(spec.regions) * raw / 3 * MASK_SHARE
     frames = (count * plan.passes + overlap) * raw * PNG_SHARE
-    beside = (raw * FLOW_SHARE if optimised else 0.0) + masks
+    beside = (raw * FLOW_SHARE if with_flow else 0.0) + masks
     film = count * raw * FILM_SHARE
     segments = plan_segments(plan)
     at_once = min(segments_ahead(plan, workers), len(segments))
@@ -112,7 +112,7 @@ class WorkEstimate(Model):
 def estimate_work(plan: RenderPlan, iterations: Iterations) -> WorkEstimate:
     """Count the optimiser steps of a plan. Seconds come from measuring: see farm.plan.forecast."""
     tasks = plan_tasks(plan)
-    optimised = plan.steps != NO_STEPS
+    optimised = plan.steps not in (NO_STEPS, STEADY_STEPS)
     extra_starts = 0 if plan.relay or not optimised else len(plan.chunks) - len(plan.shots)
     overlap_frames = sum(max(chunk.reach - chunk.stop, 0) for chunk in plan.chunks)
     count = len(plan.frames)

@@ -131,9 +131,11 @@ def plan_render(
     *,
     workers: int | None = None,
     frame_seconds: float | None = None,
+    size: tuple[int, int] | None = None,
 ) -> RenderPlan:
     """Cut `probe`'s frames into shots at `cuts` (first frames of new shots) and shots into chunks.
 
+    `size` (width, height) is that of frames where the spec asks for none; None is the video's own.
     Where the spec gives no length of chunks, it is chosen for so many `workers` and the seconds of a frame in a later
     pass, None where one of these is not known (`farm.plan.chunk_length`). The film is the same.
     Raises UsageError where the spec asks for frames or a size that the video does not have, VideoError where the
@@ -145,14 +147,18 @@ def plan_render(
         raise UsageError(
             f"frames {frames} are not all there: {probe.path} has {probe.frame_count} (0-{probe.frame_count - 1})"
         )
-    width, height = output_size(probe.width, probe.height, spec.size, upscale=spec.upscale)
+    if size is not None and spec.size is None:
+        width, height = output_size(*size, None)
+    else:
+        width, height = output_size(probe.width, probe.height, spec.size, upscale=spec.upscale)
     edges = [frames.start, *(cut for cut in cuts if frames.start < cut < frames.stop), frames.stop]
     optimised = spec.method == "optimize"
-    passes = spec.passes if optimised else 1
-    relay = optimised and spec.chunk_start == "relay"
+    steadied = spec.method == "steady"
+    passes = spec.passes if optimised or steadied else 1
+    relay = steadied or (optimised and spec.chunk_start == "relay")
     two_sided = relay and is_two_sided(spec)
     longest = spec.chunk_frames or FIXED_CHUNK
-    if spec.chunk_frames is None and (not optimised or (relay and spec.sweep == "two-sided")):
+    if spec.chunk_frames is None and (not (optimised or steadied) or (relay and spec.sweep == "two-sided")):
         runs = [stop - start for edge in itertools.pairwise(edges) for start, stop in _halves(*edge, two_sided)]
         longest = chunk_length(runs, workers, frame_seconds)
     shots, chunks = _cut(edges, longest, two_sided=two_sided, overlap=spec.overlap if optimised and not relay else 0)
@@ -164,7 +170,7 @@ def plan_render(
         passes=passes,
         relay=relay,
         look_back=max((1, *spec.long_term)) if relay else 0,
-        steps=pass_steps(spec.iterations, spec.passes) if optimised else NO_STEPS,
+        steps=pass_steps(spec.iterations, spec.passes) if optimised else STEADY_STEPS if steadied else NO_STEPS,
         shots=tuple(shots),
         chunks=tuple(chunks),
     )
@@ -206,6 +212,10 @@ def _cut(edges: Sequence[int], longest: int, *, two_sided: bool, overlap: int) -
 
 NO_STEPS = PassSteps(first=0, sequential=0, refine=0)
 """Steps of a plan without an optimiser: of methods instant and identity."""
+
+
+STEADY_STEPS = PassSteps(first=1, sequential=1, refine=1)
+"""Steps of a plan of method steady, which has no optimiser: each pass makes a frame once."""
 
 
 def middle_of(start: int, stop: int) -> int | None:

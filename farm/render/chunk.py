@@ -53,6 +53,7 @@ from farm.render.moving_paint import (
 from farm.render.read_ahead import overlapped
 from farm.render.regions.masks import RegionMasks
 from farm.render.source_frames import SourceFrames, open_flow_store
+from farm.render.steady_frames import SteadyFrames
 from farm.render.temporal import (
     blended_start,
     looks_alike,
@@ -63,6 +64,8 @@ from farm.render.temporal import (
 from farm.spec import RenderSpec
 from farm.spec.frames import evenly
 
+IN_SEQUENCE = ("optimize", "steady")
+"""Methods by which a frame reads other frames of the job."""
 INDEPENDENT_BATCH = 8
 """Frames that are decoded, painted and committed together where no frame reads another."""
 AVERAGED_POINTS = 3
@@ -104,7 +107,7 @@ class ChunkRenderer:
         record = JobDirectory(job_url).load_record()
         if record is None:
             raise StorageError(f"job {job_url} has no job.json", "its storage must be visible from every worker")
-        self.job = JobDirectory(job_url, keep_pictures=PICTURE_BYTES if record.spec.method == "optimize" else 0)
+        self.job = JobDirectory(job_url, keep_pictures=PICTURE_BYTES if record.spec.method in IN_SEQUENCE else 0)
         self.record = record
         self._own_runtime = runtime
         self.spec = record.spec
@@ -157,7 +160,7 @@ class ChunkRenderer:
         start.
         """
         self.job.forget()
-        if self.spec.method != "optimize":
+        if self.spec.method not in IN_SEQUENCE:
             yield from self._render_independent(task)
             return
         done = self.job.intact_frames(task)
@@ -209,6 +212,8 @@ class ChunkRenderer:
         began = time.perf_counter()
         if self.spec.method == "optimize":
             image, record = self._from_nothing(frame, self.plan.steps.first)
+        elif self.spec.method == "steady":
+            image, record = self._steady.relayed(frame, []), FrameRecord(frame=frame, sha256="")
         else:
             colors = self._network_colors(self.plan.chunk_of(frame).shot)
             image, record = self._paint_batch(colors, self._read_batch([frame]))[0]
@@ -264,12 +269,31 @@ class ChunkRenderer:
     # the passes ---------------------------------------------------------------------------------
 
     def _make(self, task: Task, chunk: Chunk, frame: int) -> tuple[np.ndarray, FrameRecord]:
+        if self.spec.method == "steady":
+            return self._steadied(task, chunk, frame)
         if task.pass_index >= 2:
             return self._refine(task, frame)
         earlier = self._earlier(task, chunk, frame)
         if not earlier:
             return self._from_nothing(frame, self.plan.steps.first)
         return self._from_earlier(frame, earlier, self.plan.steps.sequential)
+
+    def _steadied(self, task: Task, chunk: Chunk, frame: int) -> tuple[np.ndarray, FrameRecord]:
+        with timed("warp"):
+            if task.pass_index == 1:
+                image = self._steady.relayed(frame, self._earlier(task, chunk, frame))
+            else:
+                own = self._committed(task.pass_index - 1, frame)
+                neighbours = [
+                    (other, self._committed(pass_index, other))
+                    for pass_index, other in neighbours_read(self.plan, self.spec, task, frame)
+                ]
+                image = self._steady.between(frame, own, neighbours)
+        return image, FrameRecord(frame=frame, sha256="")
+
+    @cached_property
+    def _steady(self) -> SteadyFrames:
+        return SteadyFrames(self.record, self.source, self.flows)
 
     def _from_nothing(self, frame: int, steps: int) -> tuple[np.ndarray, FrameRecord]:
         return _with_record(frame, self.styler(frame).first(self.source(frame), steps, self.masks.weights(frame)))

@@ -8,10 +8,13 @@
 A painter who does not know of the other frames gives each of them other colours and other strokes. Both are kept from
 the frame before, carried along the flow of the source, as long as that can be trusted:
 
-- *Colours*, what a Gaussian leaves of a picture, are drawn slowly to those of the painted frame, so that they are a mean
-  over many of its frames, and a jump between two windows of frames becomes a slow change.
-- *Strokes*, the rest, are carried, and painted over by those of the painted frame so slowly that this is not seen. What
-  a warp or a mean takes from them is given back (`farm.render.moving_paint.keep_detail`).
+- *The tone* of a painted frame, its mean colour beyond what the film's frame says, becomes a mean over the frames
+  around it (`tone_correction`). A jump between two windows of frames becomes a slow change, and the mean of the film
+  stays what it was.
+- *Colours*, what a Gaussian leaves of a picture, are drawn slowly to those of the painted frame, so that they are a
+  mean over many of its frames.
+- *Strokes*, the rest, are carried, and painted over by those of the painted frame so slowly that this is not seen.
+  What a warp or a mean takes from them is given back (`farm.render.moving_paint.keep_detail`).
 - *What comes into view* is as it was painted.
 - *What was carried wrongly* is found by comparing it with the painted frame: where it differs by much more than the
   painted frames differ anyway, it is drawn to the painted frame faster.
@@ -47,11 +50,13 @@ from farm.render.temporal import blended_start, color_change, nearest_visible, w
 
 COLOR_REACH = 8.0
 """Standard deviation in pixels of the Gaussian that parts colours from strokes."""
-COLORS_DRAWN = 0.06
-"""Share of what colours differ by from the painted frame's that is mended in each frame: half of it in eleven frames.
+COLORS_DRAWN = 0.04
+"""Share of what colours differ by from the painted frame's that is mended in each frame: half of it in 17 frames.
 
 Why so little: at a jump of the painted film by 20 levels they change by one level in a frame.
 """
+DETAIL_DRAWN = 0.15
+"""The same for the energy of detail, how strong strokes are."""
 STROKES_DRAWN = 0.02
 """The same for strokes. Why not nothing: after hundreds of warps, carried strokes are no strokes any more."""
 WRONG_REACH = 3.0
@@ -61,19 +66,65 @@ WRONG = (2.5, 5.0)
 rightly, and from which on wrongly."""
 LEAST_DIFFERENCE = 5.0
 """Grey levels that this median counts as at least."""
-WRONG_DRAWN = 0.35
+WRONG_DRAWN = 0.2
 """Share by which what was carried wrongly is drawn to the painted frame."""
+FOLLOWED = 0.5
+"""How far what changes in the film beyond its motion is followed where something moves: see `follow_change`.
+
+Why not whole: the painted frame shows it too, and is drawn to. Measured: followed whole, edges were sharper than those
+of the painted film; not at all, shapes were as clear as in it or less.
+"""
 BLEND = 1.0
 """Weight of each neighbour in a later pass, beside the frame itself."""
 FIRST_READS = 8
 """Frames whose mean colours the first frame of a relay has."""
+TONE_DEVIATION = 24.0
+"""Standard deviation in frames of the Gaussian that the tone of a shot is a mean by.
+
+Why so long: a jump of 28 levels then becomes a change of half a level in a frame, which is below what is seen.
+"""
+TONE_REACH = 60
+"""Frames to either side whose tone is read for a frame's."""
+
+
+def tone(content_mean: np.ndarray, painted_mean: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """What the mean colour of a painted frame is beyond that of the film's frame, in paint: (3,) float64.
+
+    Both means are (3,), and `change` is the matrix of `farm.render.temporal.color_change`, of the shot.
+    """
+    return painted_mean - content_mean @ change.astype(np.float64)
+
+
+def tone_frames(frame: int, start: int, stop: int) -> list[int]:
+    """The frames whose tones `tone_correction` needs for `frame` of a shot `start..stop` (half-open).
+
+    They are TONE_REACH to either side; beyond the ends of the shot its frames are mirrored, the last one followed by
+    itself. So every frame counts as much as any other in all the means together, and the mean of the shot stays.
+
+    >>> tone_frames(1, 0, 2)[TONE_REACH - 2 : TONE_REACH + 3]
+    [0, 0, 1, 1, 0]
+    """
+    length = stop - start
+    places = (np.arange(frame - TONE_REACH, frame + TONE_REACH + 1) - start) % (2 * length)
+    return [start + int(place) for place in np.minimum(places, 2 * length - 1 - places)]
+
+
+def tone_correction(tones: np.ndarray, strength: float) -> np.ndarray:
+    """What is added to a painted frame, so that its tone is a mean over the frames around it: (3,) float32.
+
+    `tones` (2 TONE_REACH + 1, 3) are those of `tone_frames`, the frame's own in the middle.
+    """
+    distance = np.arange(-TONE_REACH, TONE_REACH + 1)
+    weight = np.exp(-(distance**2) / (2 * TONE_DEVIATION**2))
+    mean = (weight[:, None] * tones).sum(axis=0) / weight.sum()
+    return (strength * (mean - tones[TONE_REACH])).astype(np.float32)
 
 
 def first_steadied(painted: np.ndarray, others: Sequence[TemporalTie], strength: float) -> np.ndarray:
     """The frame that a relay begins with: (H, W, 3) uint8, `painted` with the mean colours of several painted frames.
 
-    `others` are painted frames after it (or before it), warped into it. A frame by itself has colours by chance, and all
-    that follow would have to change theirs slowly to those of the film.
+    `others` are painted frames after it (or before it), warped into it. A frame by itself has colours by chance, and
+    all that follow would have to change theirs slowly to those of the film.
     """
     total = np.zeros(painted.shape, np.float32)
     count = np.ones(painted.shape[:2], np.float32)
@@ -115,7 +166,7 @@ def steadied(painted: np.ndarray, carried: Sequence[CarriedPaint], strength: flo
     drawn = (1 - held * (1 - COLORS_DRAWN))[..., None] * colors
     drawn += (1 - held * (1 - STROKES_DRAWN))[..., None] * (difference - colors)
     energy, painted_energy = detail_energy(start), detail_energy(painted)
-    share = (1 - held * (1 - COLORS_DRAWN))[..., None]
+    share = (1 - held * (1 - DETAIL_DRAWN))[..., None]
     wanted = (1 - share) * energy + share * painted_energy
     return _rounded(keep_detail(start + drawn, wanted, MOST_MIXED, np.zeros_like(held)))
 

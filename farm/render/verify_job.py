@@ -132,7 +132,7 @@ def _verify_inputs(record: JobRecord, checks: Verification) -> None:
     remedy = "put the file back, or render it as a new job: --job"
     for path in input_files(record.spec):
         expected = record.input_hashes.get(path)
-        if expected is None:
+        if expected is None or Path(path).is_dir():
             continue
         try:
             hashed = content_hash(path) if path == record.spec.video or _is_film(record, path) else _file_hash(path)

@@ -18,7 +18,7 @@ from farm.spec.paint import PaintSpec, parse_region
 from farm.spec.render import JOIN_ONLY, RenderSpec
 
 WORDS = {
-    **dict.fromkeys(("video", "image", "output", "flow_weights", "flow_dir", "network", "photos"), ()),
+    **dict.fromkeys(("video", "image", "output", "flow_weights", "flow_dir", "network", "photos", "painted"), ()),
     "init": get_args(InitName),
     "features": ("vgg19",),
 }

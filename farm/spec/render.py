@@ -101,7 +101,8 @@ class RenderSpec(PaintSpec):
     method: Method = Field(
         default="optimize",
         description="How frames are painted: optimize improves each frame step by step, instant uses a trained "
-        "network, identity copies frames unpainted to test a pipeline.",
+        "network, identity copies frames unpainted to test a pipeline, steady takes them from a film that is painted "
+        "already, and makes it steady.",
     )
     network: str | None = Field(
         default=None,
@@ -114,6 +115,19 @@ class RenderSpec(PaintSpec):
         gt=0,
         description="How long method instant trains a network where none is named, in seconds or as 10m; if left out, "
         "10m.",
+    )
+    painted: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Film, or folder of numbered pictures, that shows the video painted frame by frame; method steady "
+        "makes it steady.",
+    )
+    strength: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="How far method steady holds colours and strokes from frame to frame: 0 leaves the painted film as "
+        "it is, 1 is steadiest.",
     )
     iterations: Iterations = Field(
         default=Iterations(),
@@ -244,6 +258,10 @@ class RenderSpec(PaintSpec):
             self._suits_a_network()
         elif self.network or self.train_budget:
             raise ValueError("a network paints with method instant; add --method instant")
+        if self.method == "steady":
+            self._suits_a_painted_film()
+        elif self.painted:
+            raise ValueError("a painted film is made steady with method steady; add --method steady")
         if self.method == "optimize" and not self.styles:
             raise ValueError("no style is given; add --style PICTURE")
         longest = self.chunk_frames or FIXED_CHUNK
@@ -252,6 +270,14 @@ class RenderSpec(PaintSpec):
         if self.flow == "raft" and not self.flow_weights:
             raise ValueError("flow raft needs its weights; add --flow-weights FILE, or choose --flow dis")
         return self
+
+    def _suits_a_painted_film(self) -> None:
+        if not self.painted:
+            raise ValueError("method steady needs a painted film; add --painted FILM, or use farm steady")
+        if self.styles or self.regions or self.color != "none":
+            raise ValueError("the painted film has its style already; leave out --style, --region and --color")
+        if self.chunk_start != "relay" or self.sweep != "two-sided":
+            raise ValueError("method steady goes on from chunk to chunk; leave out chunk_start and sweep")
 
     def _suits_a_network(self) -> None:
         if not self.network and not self.styles:
