@@ -121,7 +121,9 @@ FILM: Table = {
 
 STEADY: Table = {
     "painted": argument(RenderSpec, "painted", "PAINTED"),
-    **options_of(RenderSpec, {"source": "FILM"}),
+    "source": Annotated[
+        str | None, typer.Option("--source", metavar="FILM", help="Film that PAINTED was painted from, frame by frame.")
+    ],
     **{
         name: FILM[name]
         for name in (

@@ -76,6 +76,10 @@ of the painted film; not at all, shapes were as clear as in it or less.
 """
 BLEND = 1.0
 """Weight of each neighbour in a later pass, beside the frame itself."""
+ROUNDING_STEPS = 64
+"""Steps that a grey level is rounded by."""
+GOLDEN = 0.6180339887
+"""Fraction of the golden ratio: its multiples fill 0..1 evenly, however many there are."""
 FIRST_READS = 8
 """Frames whose mean colours the first frame of a relay has."""
 TONE_DEVIATION = 24.0
@@ -152,10 +156,10 @@ def carried_look(
     return CarriedPaint(TemporalTie(carried, weight), moving)
 
 
-def steadied(painted: np.ndarray, carried: Sequence[CarriedPaint], strength: float) -> np.ndarray:
-    """Pass 1: the frame `painted` (H, W, 3) uint8, held by steadied frames, nearest first: (H, W, 3) uint8.
+def steadied(painted: np.ndarray, carried: Sequence[CarriedPaint], strength: float, turn: int) -> np.ndarray:
+    """Pass 1: the frame `painted` (H, W, 3), held by one steadied frame or more, nearest first: (H, W, 3) uint8.
 
-    With no frames, or a `strength` of 0, it is `painted`.
+    With a `strength` of 0, it is `painted`. `turn` is the frame's number, by which `rounded_in_turn` rounds.
     """
     ties = nearest_visible([one.tie for one in carried])
     held = np.clip(np.sum([tie.weight for tie in ties], axis=0, dtype=np.float32), 0, 1) * np.float32(strength)
@@ -168,7 +172,21 @@ def steadied(painted: np.ndarray, carried: Sequence[CarriedPaint], strength: flo
     energy, painted_energy = detail_energy(start), detail_energy(painted)
     share = (1 - held * (1 - DETAIL_DRAWN))[..., None]
     wanted = (1 - share) * energy + share * painted_energy
-    return _rounded(keep_detail(start + drawn, wanted, MOST_MIXED, np.zeros_like(held)))
+    return rounded_in_turn(keep_detail(start + drawn, wanted, MOST_MIXED, np.zeros_like(held)), turn)
+
+
+def rounded_in_turn(picture: np.ndarray, turn: int) -> np.ndarray:
+    """`picture` in whole levels: up or down, as often up as the fraction says, by turns: (H, W, 3) uint8.
+
+    A whole level stays as it is. Pixels have thresholds of their own, which go on by the golden ratio with each `turn`.
+    Why: what is drawn by a tenth of a level in each frame would never move otherwise, as a frame starts from the
+    committed 8-bit frame before.
+    """
+    steps = np.float32(ROUNDING_STEPS)
+    first = np.random.default_rng(0).integers(0, ROUNDING_STEPS, picture.shape)
+    threshold = (first + round(turn * GOLDEN * ROUNDING_STEPS)) % ROUNDING_STEPS
+    whole = np.floor(np.rint(picture * steps) / steps + threshold.astype(np.float32) / steps)
+    return np.clip(whole, 0, 255).astype(np.uint8)
 
 
 def carried_wrongly(difference: np.ndarray, held: np.ndarray) -> np.ndarray:

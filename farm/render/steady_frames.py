@@ -10,6 +10,7 @@ A frame is made from the film, the painted film, flows and committed frames only
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -58,7 +59,7 @@ class SteadyFrames:
         if not earlier:
             return first_steadied(painted, [self._seen(frame, other) for other in self._after(frame)], self._strength)
         carried = [self._carried(frame, other, image, FOLLOWED) for other, image in earlier]
-        return steadied(painted, carried, self._strength)
+        return steadied(painted, carried, self._strength, frame)
 
     def between(self, frame: int, own: np.ndarray, neighbours: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:
         """A later pass: the frame from `own`, as the pass before left it, and (frame, picture) of its neighbours."""
@@ -72,7 +73,10 @@ class SteadyFrames:
         weight = match.weight * lit_alike(content, warped)
         if abs(frame - other) > 1:
             weight = weight * looks_alike(content, warped)
-        return carried_look(image, match, weight, content, in_light_of(content, source, match), follow)
+        carried = carried_look(image, match, weight, content, in_light_of(content, source, match), follow)
+        # Without this, carried colours would be those of some frames ago wherever the tone changes.
+        image = np.clip(carried.tie.image + (self._steady_tone(frame) - self._steady_tone(other)), 0, 255)
+        return replace(carried, tie=replace(carried.tie, image=image.astype(np.float32)))
 
     def _seen(self, frame: int, other: int) -> TemporalTie:
         """The painted frame `other` as `frame` would show it."""
@@ -87,10 +91,17 @@ class SteadyFrames:
 
     def _toned(self, frame: int) -> np.ndarray:
         """The painted frame with the tone of the frames around it: (H, W, 3) float32, 0..255."""
+        return np.clip(self._painted(frame) + self._correction(frame), 0, 255)
+
+    def _steady_tone(self, frame: int) -> np.ndarray:
+        """The tone of a frame as it becomes: (3,) float32."""
+        shot = self._plan.chunk_of(frame).shot
+        return (self._tone(frame, shot) + self._correction(frame)).astype(np.float32)
+
+    def _correction(self, frame: int) -> np.ndarray:
         shot = self._plan.shots[self._plan.chunk_of(frame).shot]
         tones = np.stack([self._tone(other, shot.index) for other in tone_frames(frame, shot.start, shot.stop)])
-        correction = tone_correction(tones, self._strength)
-        return np.clip(self._painted(frame) + correction, 0, 255)
+        return tone_correction(tones, self._strength)
 
     def _tone(self, frame: int, shot: int) -> np.ndarray:
         if frame not in self._tones:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 Method = Literal["optimize", "instant", "identity", "steady"]
-"""How frames are painted: by an optimiser, by a trained network, not at all (to test the rest), or as another film shows
-them, made steady."""
+"""How frames are painted: by an optimiser, by a trained network, not at all (to test the rest), or as a film that is
+painted already shows them, made steady."""
 NetworkKind = Literal["small", "johnson"]
 """Architecture of a network that is trained."""
 Repaint = Literal["changed", "everywhere"]
