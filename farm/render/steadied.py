@@ -57,8 +57,9 @@ Why so little: at a jump of the painted film by 20 levels they change by one lev
 """
 DETAIL_DRAWN = 0.15
 """The same for the energy of detail, how strong strokes are."""
-STROKES_DRAWN = 0.02
-"""The same for strokes. Why not nothing: after hundreds of warps, carried strokes are no strokes any more."""
+STROKES_DRAWN, MOVING_STROKES_DRAWN = 0.02, 0.1
+"""The same for strokes, where the film rests and where something moves. Why not nothing: after hundreds of warps, carried
+strokes are no strokes any more, and along the uneven flow of water or hair after twenty."""
 WRONG_REACH = 3.0
 """Standard deviation in pixels of the Gaussian by which carried and painted frames are compared."""
 WRONG = (2.5, 5.0)
@@ -150,7 +151,7 @@ def carried_look(
     warped_source = warp_sharp(source, match.flow)
     moving = moving_weight(match, content, warped_source)
     energy = warp(detail_energy(image), match.flow)
-    carried = keep_detail(warp_sharp(image, match.flow), energy, MOST_KEPT, np.zeros_like(moving))
+    carried = keep_detail(warp_sharp(image, match.flow), energy, MOST_KEPT, moving)
     if follow:
         carried = follow_change(carried, content, warped_source, color_change(source, image), follow * moving)
     return CarriedPaint(TemporalTie(carried, weight), moving)
@@ -168,7 +169,9 @@ def steadied(painted: np.ndarray, carried: Sequence[CarriedPaint], strength: flo
     held = held * (1 - WRONG_DRAWN * carried_wrongly(difference, held))
     colors = _colors(difference)
     drawn = (1 - held * (1 - COLORS_DRAWN))[..., None] * colors
-    drawn += (1 - held * (1 - STROKES_DRAWN))[..., None] * (difference - colors)
+    moving = carried[0].moving
+    strokes_drawn = STROKES_DRAWN + (MOVING_STROKES_DRAWN - STROKES_DRAWN) * moving
+    drawn += (1 - held * (1 - strokes_drawn))[..., None] * (difference - colors)
     energy, painted_energy = detail_energy(start), detail_energy(painted)
     share = (1 - held * (1 - DETAIL_DRAWN))[..., None]
     wanted = (1 - share) * energy + share * painted_energy
