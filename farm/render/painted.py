@@ -42,6 +42,8 @@ Measured: paintings of the films that the farm is tried with have .2 to .9, and 
 BETTER_THAN_OTHERS = 0.03
 """A painting of lower correlation counts too where its frames fit their own frames of the film by so much better than
 other ones."""
+ROUNDED = 0.025
+"""Share of its height by which a painted film may be higher or lower than the film's shape says."""
 KEPT_BYTES = 1 << 28
 """Bytes of pictures that are kept, those asked for last."""
 
@@ -120,7 +122,7 @@ class PaintedFrames:
             return next(iter(self._reader.read(FrameRange(frame, frame + 1))))
         picture = read_picture(self._files[frame])
         width, height = self._size
-        return picture if picture.shape[:2] == (height, width) else resize(picture, self._size)
+        return picture if picture.shape[:2] == (height, width) else resize(picture, (height, width))
 
 
 def check_painted(painted: PaintedFilm, probe: VideoProbe) -> None:
@@ -130,9 +132,9 @@ def check_painted(painted: PaintedFilm, probe: VideoProbe) -> None:
             f"{painted.path} has {painted.count} frames and {probe.path} has {probe.frame_count}",
             "give the film that it was painted from, from the same first to the same last frame",
         )
-    # a program that scales may round either side to even numbers, or to a multiple of 8
+    # a program that scales may round either side to even numbers, or to multiples of 16
     tall = painted.width * probe.height / probe.width
-    if abs(tall - painted.height) > max(4.0, 0.02 * painted.height):
+    if abs(tall - painted.height) > max(2.0, ROUNDED * painted.height):
         raise UsageError(
             f"{painted.path} is {painted.width}x{painted.height} and {probe.path} is {probe.width}x{probe.height}: "
             "they have not the same shape",

@@ -50,16 +50,25 @@ from farm.render.temporal import blended_start, color_change, nearest_visible, w
 
 COLOR_REACH = 8.0
 """Standard deviation in pixels of the Gaussian that parts colours from strokes."""
-COLORS_DRAWN = 0.04
-"""Share of what colours differ by from the painted frame's that is mended in each frame: half of it in 17 frames.
+COLORS_DRAWN, MOVING_COLORS_DRAWN = 0.04, 0.12
+"""Share of what colours differ by from the painted frame's that is mended in each frame, where the film rests and where
+something moves: half of it in 17 frames, and in 6.
 
 Why so little: at a jump of the painted film by 20 levels they change by one level in a frame.
 """
 DETAIL_DRAWN = 0.15
 """The same for the energy of detail, how strong strokes are."""
-STROKES_DRAWN, MOVING_STROKES_DRAWN = 0.02, 0.1
-"""The same for strokes, where the film rests and where something moves. Why not nothing: after hundreds of warps, carried
-strokes are no strokes any more, and along the uneven flow of water or hair after twenty."""
+STROKES_DRAWN, MOVING_STROKES_DRAWN = 0.08, 0.2
+"""The same for strokes, where the film rests and where something moves.
+
+Why not nothing: after hundreds of warps, carried strokes are no strokes any more, and along the uneven flow of water or
+hair after twenty.
+"""
+MEAN_DRAWN = 0.25
+"""Share by which the mean colour of a frame is drawn to that of the painted one, whose tone is steady already.
+
+Why: strokes that are given their energy back are cut off at black and white, and more often at one of them.
+"""
 WRONG_REACH = 3.0
 """Standard deviation in pixels of the Gaussian by which carried and painted frames are compared."""
 WRONG = (2.5, 5.0)
@@ -168,14 +177,17 @@ def steadied(painted: np.ndarray, carried: Sequence[CarriedPaint], strength: flo
     difference = painted - start
     held = held * (1 - WRONG_DRAWN * carried_wrongly(difference, held))
     colors = _colors(difference)
-    drawn = (1 - held * (1 - COLORS_DRAWN))[..., None] * colors
     moving = carried[0].moving
+    colors_drawn = COLORS_DRAWN + (MOVING_COLORS_DRAWN - COLORS_DRAWN) * moving
+    drawn = (1 - held * (1 - colors_drawn))[..., None] * colors
     strokes_drawn = STROKES_DRAWN + (MOVING_STROKES_DRAWN - STROKES_DRAWN) * moving
     drawn += (1 - held * (1 - strokes_drawn))[..., None] * (difference - colors)
     energy, painted_energy = detail_energy(start), detail_energy(painted)
     share = (1 - held * (1 - DETAIL_DRAWN))[..., None]
     wanted = (1 - share) * energy + share * painted_energy
-    return rounded_in_turn(keep_detail(start + drawn, wanted, MOST_MIXED, np.zeros_like(held)), turn)
+    image = keep_detail(start + drawn, wanted, MOST_MIXED, np.zeros_like(held))
+    off = (painted - image).mean(axis=(0, 1), dtype=np.float64)
+    return rounded_in_turn(image + (MEAN_DRAWN * off).astype(np.float32), turn)
 
 
 def rounded_in_turn(picture: np.ndarray, turn: int) -> np.ndarray:
