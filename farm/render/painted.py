@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +44,9 @@ BETTER_THAN_OTHERS = 0.03
 other ones."""
 ROUNDED = 0.025
 """Share of its height by which a painted film may be higher or lower than the film's shape says."""
-KEPT_BYTES = 1 << 28
+BLOCK = 16
+"""Frames that are decoded together."""
+KEPT_BYTES = 1 << 27
 """Bytes of pictures that are kept, those asked for last."""
 
 
@@ -105,24 +107,34 @@ class PaintedFrames:
         self._size = size
         self._reader = None if probe is None else FrameReader(probe, size)
         self._files = numbered_pictures(path) if probe is None else []
+        self._count = len(self._files) if probe is None else probe.frame_count
         self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
         self._fit = max(KEPT_BYTES // (3 * size[0] * size[1]), 4)
 
     def __call__(self, frame: int) -> np.ndarray:
         """The frame, (H, W, 3) uint8. Raises VideoError or PictureError where it cannot be decoded."""
         if frame not in self._kept:
-            self._kept[frame] = self._read(frame)
+            # a block, because a relay may go backwards, and a decoder only goes forwards
+            length = min(BLOCK, self._fit)
+            start = frame - frame % length
+            block = FrameRange(start, min(start + length, self._count))
+            for number, picture in zip(block, self.read(block), strict=True):
+                self._kept[number] = picture
+                self._kept.move_to_end(number)
             while len(self._kept) > self._fit:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(frame)
         return self._kept[frame]
 
-    def _read(self, frame: int) -> np.ndarray:
+    def read(self, frames: FrameRange) -> Iterator[np.ndarray]:
+        """Yield `frames` one by one, and keep none of them. Raises as a call does."""
         if self._reader is not None:
-            return next(iter(self._reader.read(FrameRange(frame, frame + 1))))
-        picture = read_picture(self._files[frame])
+            yield from self._reader.read(frames)
+            return
         width, height = self._size
-        return picture if picture.shape[:2] == (height, width) else resize(picture, (height, width))
+        for frame in frames:
+            picture = read_picture(self._files[frame])
+            yield picture if picture.shape[:2] == (height, width) else resize(picture, (height, width))
 
 
 def check_painted(painted: PaintedFilm, probe: VideoProbe) -> None:

@@ -58,7 +58,7 @@ Why so little: at a jump of the painted film by 20 levels they change by one lev
 """
 DETAIL_DRAWN = 0.15
 """The same for the energy of detail, how strong strokes are."""
-STROKES_DRAWN, MOVING_STROKES_DRAWN = 0.08, 0.2
+STROKES_DRAWN, MOVING_STROKES_DRAWN = 0.12, 0.2
 """The same for strokes, where the film rests and where something moves.
 
 Why not nothing: after hundreds of warps, carried strokes are no strokes any more, and along the uneven flow of water or

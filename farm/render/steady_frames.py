@@ -9,7 +9,7 @@ A frame is made from the film, the painted film, flows and committed frames only
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from farm.flow import warp
 from farm.flow.store import FlowStore
 from farm.job import JobRecord
+from farm.media.decode import FrameReader
 from farm.paint.losses.objective import TemporalTie
 from farm.render.light import in_light_of, lit_alike
 from farm.render.moving_paint import CarriedPaint
@@ -33,8 +34,11 @@ from farm.render.steadied import (
     tone_frames,
 )
 from farm.render.temporal import color_change, looks_alike
+from farm.spec import FrameRange
 from farm.spec.frames import evenly
 
+TONES_AT_ONCE = 32
+"""Frames whose tones are found together. Why: a relay may go backwards, and a decoder only goes forwards."""
 CHANGE_SAMPLE = 16
 """Frames of a shot from which it is learned what a colour of the film is in paint."""
 
@@ -47,6 +51,9 @@ class SteadyFrames:
         self._source, self._flows = source, flows
         size = (record.plan.width, record.plan.height)
         self._painted = PaintedFrames(str(record.spec.painted), record.painted, size)
+        # Read apart from the others: tones are needed far ahead, and would push what is at work out of memory.
+        self._film_ahead = FrameReader(record.probe, size, record.spec.as_stored)
+        self._painted_ahead = PaintedFrames(str(record.spec.painted), record.painted, size)
         self._tones: dict[int, np.ndarray] = {}
         self._changes: dict[int, np.ndarray] = {}
 
@@ -79,10 +86,10 @@ class SteadyFrames:
         return replace(carried, tie=replace(carried.tie, image=image.astype(np.float32)))
 
     def _seen(self, frame: int, other: int) -> TemporalTie:
-        """The painted frame `other` as `frame` would show it."""
+        """The painted frame `other`, with its tone made steady, as `frame` would show it."""
         match = self._flows.match(frame, other)
         alike = looks_alike(self._source(frame), warp(self._source(other), match.flow))
-        return TemporalTie(warp(self._painted(other), match.flow), match.weight * alike)
+        return TemporalTie(warp(self._toned(other), match.flow), match.weight * alike)
 
     def _after(self, frame: int) -> list[int]:
         """The frames that follow the first one of a relay, up to FIRST_READS."""
@@ -105,16 +112,24 @@ class SteadyFrames:
 
     def _tone(self, frame: int, shot: int) -> np.ndarray:
         if frame not in self._tones:
-            means = (_mean(picture) for picture in (self._source(frame), self._painted(frame)))
-            self._tones[frame] = tone(*means, self._change(shot))
+            start, stop = self._plan.shots[shot].start, self._plan.shots[shot].stop
+            first = frame - (frame - start) % TONES_AT_ONCE
+            block, change = FrameRange(first, min(first + TONES_AT_ONCE, stop)), self._change(shot)
+            for number, (content, painted) in zip(block, self._both(block), strict=True):
+                self._tones[number] = tone(_mean(content), _mean(painted), change)
         return self._tones[frame]
+
+    def _both(self, frames: FrameRange) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Frames of the film and of the painted film."""
+        return zip(self._film_ahead.read(frames), self._painted_ahead.read(frames), strict=True)
 
     def _change(self, index: int) -> np.ndarray:
         """What a colour of a shot is in paint, the mean of `color_change` over frames of it."""
         if index not in self._changes:
             shot = self._plan.shots[index]
             sample = [shot.start + offset for offset in evenly(CHANGE_SAMPLE, shot.stop - shot.start)]
-            changes = [color_change(self._source(frame), self._painted(frame)) for frame in sample]
+            pairs = (next(self._both(FrameRange(frame, frame + 1))) for frame in sample)
+            changes = [color_change(content, painted) for content, painted in pairs]
             self._changes = {index: np.mean(changes, axis=0)}
         return self._changes[index]
 
