@@ -36,7 +36,7 @@ from farm.cli.flow import flow_app
 from farm.cli.keys import keys_app
 from farm.cli.live import living
 from farm.cli.measure import measuring
-from farm.cli.options import FILM, PAINT, STILL, film_spec, still_spec, takes
+from farm.cli.options import FILM, PAINT, STEADY, STILL, film_spec, steady_spec, still_spec, takes
 from farm.cli.pages import seeing
 from farm.cli.service import service
 from farm.cli.train import training
@@ -97,23 +97,42 @@ def render(
 
     The same command again continues a render that was interrupted.
     """
+    launch = {"workers": workers, "threads": threads, "address": address, "overwrite": overwrite, "mixed": mixed}
+    _render(film_spec(options), job, {**launch, "save_storage": save_storage, "keep": keep}, as_json)
+
+
+@app.command()
+@takes(STEADY)
+def steady(
+    options: Mapping[str, Any],
+    job: JobDirectory = None,
+    workers: Workers = None,
+    threads: JobThreads = None,
+    address: RayAddress = None,
+    save_storage: SaveStorage = False,
+    keep: KeepFiles = "all",
+    mixed: Mixed = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a film steady that another program painted frame by frame.
+
+    The film keeps its look. Flicker goes, and so do jumps between parts that were painted apart. --source is the film
+    that it was painted from. The same command again continues.
+    """
+    launch = {"workers": workers, "threads": threads, "address": address, "overwrite": overwrite, "mixed": mixed}
+    _render(steady_spec(options), job, {**launch, "save_storage": save_storage, "keep": keep}, as_json)
+
+
+def _render(spec: RenderSpec, job: str | None, launch: Mapping[str, Any], as_json: bool) -> None:
+    """Render a film, and print its report. `launch` are fields of LaunchOptions beside the job."""
     from farm.cli.progress import JobProgress
     from farm.cluster.render_job import default_job, render_job, summary
     from farm.cluster.sizing import LaunchOptions
 
-    spec = film_spec(options)
-    launch = LaunchOptions(
-        job=absolute_path(job) if job else default_job(spec.output),
-        workers=workers,
-        threads=threads,
-        address=address,
-        overwrite=overwrite,
-        mixed=mixed,
-        save_storage=save_storage,
-        keep=keep,
-    )
+    directory = absolute_path(job) if job else default_job(spec.output)
     with JobProgress() as progress:
-        report = render_job(spec, launch, progress)
+        report = render_job(spec, LaunchOptions(job=directory, **launch), progress)
     print_result(report, as_json, summary(report))
 
 

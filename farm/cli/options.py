@@ -30,6 +30,7 @@ Table = Mapping[str, Any]
 
 FIELDS = {
     "style": "styles",
+    "source": "video",
     "region": "regions",
     "key": "keys",
     **{f"{name}_weight": f"weights.{name}" for name in ("style", "content", "temporal", "tv")},
@@ -100,6 +101,8 @@ FILM: Table = {
             "key": "FRAME=PICTURE",
             "resize_keys": "",
             "timeline": "FILE.yaml",
+            "painted": "FILM|FOLDER",
+            "strength": "",
             "iterations": "FIRST,NEXT",
             "passes": "",
             "chunk_frames": "",
@@ -124,6 +127,37 @@ FILM: Table = {
     ),
 }
 """What a render reads, writes and does beside painting single pictures."""
+
+STEADY: Table = {
+    "painted": argument(RenderSpec, "painted", "PAINTED"),
+    "source": Annotated[
+        str | None, typer.Option("--source", metavar="FILM", help="Film that PAINTED was painted from, frame by frame.")
+    ],
+    **{
+        name: FILM[name]
+        for name in (
+            "output",
+            "strength",
+            "frames",
+            "passes",
+            "chunk_frames",
+            "flow",
+            "flow_weights",
+            "flow_dir",
+            "long_term",
+            "allow_truncated",
+            "hdr",
+            "interlaced",
+            "codec",
+            "crf",
+            "pixel_format",
+            "audio",
+            "subtitles",
+        )
+    },
+    "size": PAINT["size"],
+}
+"""What `farm steady` reads, writes and does."""
 
 STILL: Table = {
     "image": argument(StillSpec, "image", "IMAGE"),
@@ -205,6 +239,15 @@ def film_spec(options: Mapping[str, Any], defaults: Mapping[str, Any] | None = N
     if "output" not in values:
         raise UsageError("no output is given", "add -o OUT.mp4")
     return build_spec(values)
+
+
+def steady_spec(options: Mapping[str, Any]) -> RenderSpec:
+    """The spec that the options of `farm steady` make. Raises UsageError."""
+    usage = "farm steady PAINTED --source FILM -o OUT.mp4"
+    for name, problem in (("painted", "no painted film is given"), ("source", "no source is given")):
+        if name not in options:
+            raise UsageError(problem, usage)
+    return film_spec({**options, "method": "steady"})
 
 
 def still_spec(options: Mapping[str, Any]) -> StillSpec:

@@ -34,7 +34,7 @@ def plan_lines(plan: RenderPlan, work: WorkEstimate, storage: StorageEstimate, p
     if len(plan.shots) > SHOTS_LISTED:
         yield f"  ... and {len(plan.shots) - SHOTS_LISTED} more"
     yield from key_lines(plan)
-    if work.steps:
+    if work.sequential_steps:
         yield (
             f"work     {work.steps} optimiser steps at most, {work.steps / work.sequential_steps:.2f} times a "
             f"sequential render"

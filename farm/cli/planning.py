@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
@@ -31,6 +31,9 @@ from farm.spec import RenderSpec
 from farm.spec.load import absolute_path
 from farm.spec.named_files import input_files
 
+if TYPE_CHECKING:
+    from farm.render.painted import PaintedFilm
+
 STAND_INS = {"output": "out.mp4", "styles": ["style.png"]}
 """Fields that a plan does not depend on, for a command line that leaves them out."""
 
@@ -41,11 +44,14 @@ def plan_film(options: Mapping[str, Any], workers: int | None) -> tuple[RenderSp
     Nothing is rendered. `workers` (None: one a core) sets how much storage is in use at once. Raises FarmError.
     """
     named = spec_values(options)
-    has_styles = bool(options.get("spec")) or not {"styles", "network", "keys"}.isdisjoint(named)
+    has_styles = bool(options.get("spec")) or not {"styles", "network", "keys", "painted"}.isdisjoint(named)
     spec = film_spec(options, {name: value for name, value in STAND_INS.items() if name != "styles" or not has_styles})
     _check_named_files(spec, styles_are_named=has_styles)
     scan = _scan(spec)
-    plan = plan_render(spec, scan.probe, scan.cuts, workers=workers or usual_workers(gpu=spec.device == "gpu"))
+    painted = _checked_painted(spec, scan.probe)
+    size = None if painted is None else (painted.width, painted.height)
+    count = workers or usual_workers(gpu=spec.device == "gpu")
+    plan = plan_render(spec, scan.probe, scan.cuts, workers=count, size=size)
     if spec.keys:
         from farm.render.held_frames import check_keys
 
@@ -84,11 +90,22 @@ def _check_named_files(spec: RenderSpec, *, styles_are_named: bool) -> None:
 
         return json.dumps(Inputs().hashes(looked_at, built_in=False))
 
-    if spec.flow_dir:  # a folder: no time of its own tells of a change in its files
+    if spec.flow_dir or spec.painted:  # a folder: no time of its own tells of a change in its files
         look()
         return
     asked = looked_at.model_dump(mode="json", exclude={"output", "encode", "frames", "chunk_frames"})
     kept_finding("inputs", asked, [path for path in input_files(looked_at) if path != spec.video], look)
+
+
+def _checked_painted(spec: RenderSpec, probe: VideoProbe) -> PaintedFilm | None:
+    """The painted film of method steady. Raises InputError or UsageError where it is not there, or does not fit."""
+    if spec.painted is None:
+        return None
+    from farm.render.painted import check_painted, look_at_painted
+
+    painted = look_at_painted(spec.painted)
+    check_painted(painted, probe)
+    return painted
 
 
 def _scan(spec: RenderSpec) -> VideoScan:

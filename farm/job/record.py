@@ -22,7 +22,8 @@ class JobRecord(Model):
     `input_hashes` maps the path of every file that the render reads to the SHA-256 of its bytes. `cuts` are the first
     frames of new shots. `versions` is what the job's first worker painted with (farm.job.software). `save_storage` is
     how the render was begun, so that a driver that continues it does the same, and so are `threads`, the threads of a
-    worker that were asked for, and `keep`, what stays after success (farm.job.keep).
+    worker that were asked for, and `keep`, what stays after success (farm.job.keep). `painted` is the probe of the
+    painted film of method steady; None where that is a folder.
     """
 
     spec: RenderSpec
@@ -35,6 +36,7 @@ class JobRecord(Model):
     save_storage: bool = Field(default=False, validation_alias=AliasChoices("save_storage", "spare_storage"))
     threads: int | None = None
     keep: Keep = "all"
+    painted: VideoProbe | None = None
 
 
 class FrameRecord(Model):

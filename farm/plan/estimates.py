@@ -6,7 +6,7 @@ weights take about two raw frames. How large the film becomes nobody knows befor
 
 from __future__ import annotations
 
-from farm.plan.render_plan import NO_STEPS, RenderPlan
+from farm.plan.render_plan import NO_STEPS, STEADY_STEPS, RenderPlan
 from farm.plan.segments import held_at_once, plan_segments, segments_ahead
 from farm.plan.tasks import longest_chain, plan_tasks
 from farm.spec import Model, RenderSpec
@@ -111,7 +111,7 @@ class WorkEstimate(Model):
 def estimate_work(plan: RenderPlan, iterations: Iterations) -> WorkEstimate:
     """Count the optimiser steps of a plan. Seconds come from measuring: see farm.plan.forecast."""
     tasks = plan_tasks(plan)
-    optimised = plan.steps != NO_STEPS
+    optimised = plan.steps not in (NO_STEPS, STEADY_STEPS)
     extra_starts = 0 if plan.relay or not optimised else len(plan.chunks) - len(plan.shots)
     overlap_frames = sum(max(chunk.reach - chunk.stop, 0) for chunk in plan.chunks)
     count = len(plan.frames)

@@ -30,7 +30,7 @@ def reads(plan: RenderPlan, spec: RenderSpec, task: Task, frame: int) -> Iterato
         for pass_index, other in [(task.pass_index - 1, frame), *neighbours_read(plan, spec, task, frame)]:
             yield from _as_pass_left(plan, pass_index, other)
     else:
-        for other in relay_reads(plan, spec.long_term if spec.method == "optimize" else (), chunk, frame):
+        for other in relay_reads(plan, () if spec.method == "keys" else spec.long_term, chunk, frame):
             yield task.id if other in task.frames else task_id(1, plan.chunk_of(other).index), other
 
 

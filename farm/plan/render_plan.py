@@ -170,9 +170,11 @@ def plan_render(
     *,
     workers: int | None = None,
     frame_seconds: float | None = None,
+    size: tuple[int, int] | None = None,
 ) -> RenderPlan:
     """Cut `probe`'s frames into shots at `cuts` (first frames of new shots) and shots into chunks.
 
+    `size` (width, height) is that of frames where the spec asks for none; None is the video's own.
     Where the spec gives no length of chunks, it is chosen for so many `workers` and the seconds of a frame in a later
     pass, None where one of these is not known (`farm.plan.chunk_length`). The film is the same.
     Raises UsageError where the spec asks for frames or a size that the video does not have, VideoError where the
@@ -184,15 +186,19 @@ def plan_render(
         raise UsageError(
             f"frames {frames} are not all there: {probe.path} has {probe.frame_count} (0-{probe.frame_count - 1})"
         )
-    width, height = output_size(probe.width, probe.height, spec.size, upscale=spec.upscale)
+    if size is not None and spec.size is None:
+        width, height = output_size(*size, None)
+    else:
+        width, height = output_size(probe.width, probe.height, spec.size, upscale=spec.upscale)
     edges = [frames.start, *(cut for cut in cuts if frames.start < cut < frames.stop), frames.stop]
     optimised, in_sequence = spec.method == "optimize", spec.in_sequence
-    passes = spec.passes if optimised else 1
-    relay = in_sequence and spec.chunk_start == "relay"
+    steadied = spec.method == "steady"
+    passes = spec.passes if optimised or steadied else 1
+    relay = steadied or (in_sequence and spec.chunk_start == "relay")
     keys = _keys_in(spec, frames, probe)
     _each_shot_has_a_key(spec, edges, keys)
-    two_sided = relay and optimised and is_two_sided(spec)
-    onward = not optimised
+    two_sided = relay and (optimised or steadied) and is_two_sided(spec)
+    onward = spec.method == "keys"
     begins = [_begins(*edge, keys, two_sided) for edge in itertools.pairwise(edges)]
     longest = spec.chunk_frames or FIXED_CHUNK
     if spec.chunk_frames is None and (not in_sequence or (relay and spec.sweep == "two-sided")):
@@ -209,8 +215,8 @@ def plan_render(
         stop=frames.stop,
         passes=passes,
         relay=relay,
-        look_back=max((1, *spec.long_term)) if relay and optimised else int(relay),
-        steps=pass_steps(spec.iterations, spec.passes) if optimised else NO_STEPS,
+        look_back=max((1, *spec.long_term)) if relay and spec.method != "keys" else int(relay),
+        steps=pass_steps(spec.iterations, spec.passes) if optimised else STEADY_STEPS if steadied else NO_STEPS,
         shots=tuple(shots),
         chunks=tuple(chunks),
         keys=keys,
@@ -287,6 +293,10 @@ def _cut(
 
 NO_STEPS = PassSteps(first=0, sequential=0, refine=0)
 """Steps of a plan without an optimiser: of methods instant and identity."""
+
+
+STEADY_STEPS = PassSteps(first=1, sequential=1, refine=1)
+"""Steps of a plan of method steady, which has no optimiser: each pass makes a frame once."""
 
 
 def middle_of(start: int, stop: int) -> int | None:

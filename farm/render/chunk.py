@@ -55,6 +55,7 @@ from farm.render.moving_paint import (
 from farm.render.read_ahead import overlapped
 from farm.render.regions.masks import RegionMasks
 from farm.render.source_frames import SourceFrames, open_flow_store
+from farm.render.steady_frames import SteadyFrames
 from farm.render.style_over_time import StyleOverTime
 from farm.render.temporal import (
     blended_start,
@@ -219,6 +220,8 @@ class ChunkRenderer:
             image, record = self._from_keys(frame)
         elif self.spec.method == "optimize":
             image, record = self._shown(*self._from_nothing(frame, self.plan.steps.first))
+        elif self.spec.method == "steady":
+            image, record = self._steady.relayed(frame, []), FrameRecord(frame=frame, sha256="")
         else:
             colors = self._network_colors(self.plan.chunk_of(frame).shot)
             image, record = self._paint_batch(colors, self._read_batch([frame]))[0]
@@ -279,6 +282,8 @@ class ChunkRenderer:
         if self.spec.method == "keys":
             (other,) = relay_reads(self.plan, (), chunk, frame)
             return self._from_keys(frame, other, self._of_relay(task, other))
+        if self.spec.method == "steady":
+            return self._steadied(task, chunk, frame)
         last = task.pass_index == self.plan.passes
         if self._over_time.is_bare(frame):
             return self.source(frame), FrameRecord(frame=frame, sha256="")
@@ -309,6 +314,23 @@ class ChunkRenderer:
         """A painted frame as the film shows it: with the photograph, as far as its look says."""
         frame = record.frame
         return self._over_time.shown(frame, painted, self.source(frame), self.masks.weights(frame)), record
+
+    def _steadied(self, task: Task, chunk: Chunk, frame: int) -> tuple[np.ndarray, FrameRecord]:
+        with timed("warp"):
+            if task.pass_index == 1:
+                image = self._steady.relayed(frame, self._earlier(task, chunk, frame))
+            else:
+                own = self._committed(task.pass_index - 1, frame)
+                neighbours = [
+                    (other, self._committed(pass_index, other))
+                    for pass_index, other in neighbours_read(self.plan, self.spec, task, frame)
+                ]
+                image = self._steady.between(frame, own, neighbours)
+        return image, FrameRecord(frame=frame, sha256="")
+
+    @cached_property
+    def _steady(self) -> SteadyFrames:
+        return SteadyFrames(self.record, self.source, self.flows)
 
     def _from_nothing(self, frame: int, steps: int) -> tuple[np.ndarray, FrameRecord]:
         return _with_record(frame, self.styler(frame).first(self.source(frame), steps, self.masks.weights(frame)))

@@ -71,7 +71,7 @@ def moving_area(frames: Sequence[Picture], index: int) -> Mask:
 
 def fine_detail(picture: Picture) -> FloatArray:
     """|x - G(1.5) x| in grey levels, the mean of the channels: (H, W) float32."""
-    return _bands(picture)[0]
+    return painted_bands(picture)[0]
 
 
 def mean_within(values: FloatArray, area: Mask) -> float | None:
@@ -86,13 +86,13 @@ class StillReference:
         """`moving` is the frame's `moving_area`. `features` gives relu4_2."""
         self._features = features
         self._areas: dict[Area, Mask] = {"moving": moving, "resting": ~moving}
-        self._bands = _bands(still)
+        self._bands = painted_bands(still)
         self._source_edges, self._source_features = _edges(source), features(source)
         self._still_edges, self._still_features = _edges(still), features(still)
 
     def compare(self, painted: Picture) -> FrameDetail:
         """The figures of another painting of the frame over those of the still."""
-        bands, edges, features = _bands(painted), _edges(painted), self._features(painted)
+        bands, edges, features = painted_bands(painted), _edges(painted), self._features(painted)
 
         def of_area(area: Area) -> AreaDetail | None:
             where = self._areas[area]
@@ -141,7 +141,7 @@ def _ratio(value: float, of: float, least: float = 1e-6) -> float | None:
     return value / of if of > least else None
 
 
-def _bands(picture: Picture) -> tuple[FloatArray, FloatArray]:
+def painted_bands(picture: Picture) -> tuple[FloatArray, FloatArray]:
     """|x - G(1.5) x| and |G(1.5) x - G(5) x| in grey levels, means of the channels: (H, W) each."""
     exact = picture.astype(np.float32)
     near, far = (cv2.GaussianBlur(exact, (0, 0), sigma) for sigma in (FINE, COARSE))

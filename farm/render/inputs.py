@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from farm.errors import FlowFileError, InputError, PictureError, WeightsError
+from farm.errors import FlowFileError, InputError, PictureError, UsageError, WeightsError
 from farm.files import local_path
 from farm.files.remote import is_remote
 from farm.media.pictures import read_picture
@@ -22,6 +22,7 @@ from farm.media.scan import scan_video
 from farm.media.source import content_hash, open_source, pick_video_stream
 from farm.paint.features.architectures import built_in_is_known, check_layers
 from farm.plan.video import VideoScan
+from farm.render.painted import PaintedFilm, look_at_painted
 from farm.render.regions.files import read_mask_picture
 from farm.spec import PaintSpec, RenderSpec
 from farm.spec.named_files import BUILT_IN, picture_files, place_in_timeline, with_small_files_here
@@ -41,6 +42,7 @@ class Inputs:
     def __init__(self) -> None:
         self._hashes: dict[tuple[str, str], str] = {}
         self._scans: dict[tuple[str, bool], VideoScan] = {}
+        self._painted: dict[str, PaintedFilm] = {}
 
     def scan(self, spec: RenderSpec) -> VideoScan:
         """Probe and cuts of the spec's film, from one pass over it. Raises VideoError."""
@@ -48,6 +50,12 @@ class Inputs:
         if key not in self._scans:
             self._scans[key] = scan_video(spec.video, allow_truncated=spec.allow_truncated)
         return self._scans[key]
+
+    def painted(self, path: str) -> PaintedFilm:
+        """A painted film, or a folder of its frames. Raises VideoError, PictureError or UsageError."""
+        if path not in self._painted:
+            self._painted[path] = look_at_painted(path)
+        return self._painted[path]
 
     def hashes(self, spec: RenderSpec, *, built_in: bool = True) -> dict[str, str]:
         """The hash of every file that a render of `spec` reads, but the film, by path; each is checked before.
@@ -60,6 +68,8 @@ class Inputs:
         if spec.method == "optimize" and (built_in or spec.features != BUILT_IN):
             hashes |= self.features(spec)
         hashes |= self._networks(spec)
+        if spec.painted:
+            hashes[spec.painted] = self.painted(spec.painted).content_hash
         if spec.flow_dir:
             hashes[spec.flow_dir] = self._once("listing", spec.flow_dir, _listing_hash)
         return hashes
@@ -96,6 +106,10 @@ class Inputs:
         if spec.features != BUILT_IN:
             hashes |= self.features(spec)
         hashes |= self._networks(spec)
+        if spec.painted and not is_remote(spec.painted):
+            if Path(spec.painted).is_dir():
+                raise UsageError("a folder of painted frames is not copied", "put it on storage that the cluster sees")
+            hashes[spec.painted] = self.painted(spec.painted).content_hash
         if not is_remote(spec.video):
             hashes[spec.video] = self._once("film", spec.video, content_hash)
         return hashes

@@ -11,22 +11,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from farm.errors import FlowFileError
 from farm.flow import external_flow_name
 from farm.job import JobDirectory, JobRecord
 from farm.job.forecast import load_forecast
 from farm.job.software import installed, used_by
+from farm.media.decode import FrameReader
 from farm.media.rehearse import rehearse_film
 from farm.media.settle import settle_tracks
 from farm.media.tracks import Track, container_extension
 from farm.plan import JobRuntime, RenderPlan, Runtime, plan_render
 from farm.plan.film_looks import looks_of
-from farm.plan.video import VideoScan
+from farm.plan.video import VideoProbe, VideoScan
 from farm.render.held_frames import check_keys
 from farm.render.inputs import Inputs
+from farm.render.painted import PaintedFilm, PaintedFrames, check_painted, check_shows_film
 from farm.render.regions.files import check_regions
 from farm.render.stitch import encode_settings, shown_probe
-from farm.spec import RenderSpec
+from farm.spec import FrameRange, RenderSpec
 from farm.spec.choices import Keep
 from farm.spec.load import spec_differences, with_join_of
 
@@ -45,6 +49,7 @@ class Prepared:
     input_hashes: dict[str, str]
     record: JobRecord | None
     tracks: tuple[Track, ...] | None = None
+    painted: VideoProbe | None = None
 
     def with_tracks(self) -> Prepared:
         """The same with `tracks` settled: what becomes of the film's sound and subtitles (farm.media.settle).
@@ -105,6 +110,7 @@ class Prepared:
             save_storage=save_storage,
             threads=threads,
             keep=keep,
+            painted=self.painted,
         )
         self.job.save_record(record)
         return record
@@ -131,14 +137,34 @@ def prepare_job(
     if record is not None and job.has_frames:
         job.check_same(record, spec, input_hashes)
         return Prepared(spec, job, scan, record.plan, input_hashes, _joined_as(record, spec))
-    plan = plan_render(spec, scan.probe, scan.cuts, workers=workers, frame_seconds=_measured_pace(job, spec))
+    painted = inputs.painted(spec.painted) if spec.painted else None
+    if painted is not None:
+        check_painted(painted, scan.probe)
+    size = None if painted is None else (painted.width, painted.height)
+    pace = _measured_pace(job, spec)
+    plan = plan_render(spec, scan.probe, scan.cuts, workers=workers, frame_seconds=pace, size=size)
     looks_of(spec, scan.probe, scan.cuts)  # refuses a timeline that does not fit the film
+    if painted is not None:
+        _check_shows_film(spec, scan.probe, painted, plan)
     if spec.flow_dir:
         _check_flow_files(spec.flow_dir, plan)
     check_keys(spec, plan)
     if spec.regions:
         check_regions(spec.regions, plan, scan.probe.frame_count)
-    return Prepared(spec, job, scan, plan, input_hashes, None)
+    probe = None if painted is None else painted.probe
+    return Prepared(spec, job, scan, plan, input_hashes, None, painted=probe)
+
+
+def _check_shows_film(spec: RenderSpec, probe: VideoProbe, painted: PaintedFilm, plan: RenderPlan) -> None:
+    """Raise VideoError where the painted film is no painting of the film."""
+    size = (plan.width, plan.height)
+    with FrameReader(probe, size, spec.as_stored) as reader:
+
+        def source(frame: int) -> np.ndarray:
+            return next(iter(reader.read(FrameRange(frame, frame + 1))))
+
+        frames = PaintedFrames(painted.path, painted.probe, size)
+        check_shows_film(frames, source, plan.frames, (painted.path, probe.path))
 
 
 def _measured_pace(job: JobDirectory, spec: RenderSpec) -> float | None:

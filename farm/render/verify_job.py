@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from farm.errors import FarmError, UsageError
 from farm.files import local_path
@@ -132,7 +133,7 @@ def _verify_inputs(record: JobRecord, checks: Verification) -> None:
     remedy = "put the file back, or render it as a new job: --job"
     for path in input_files(record.spec):
         expected = record.input_hashes.get(path)
-        if expected is None:
+        if expected is None or Path(path).is_dir():
             continue
         try:
             hashed = content_hash(path) if path == record.spec.video or _is_film(record, path) else _file_hash(path)

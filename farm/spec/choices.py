@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-Method = Literal["optimize", "instant", "keys", "identity"]
-"""How frames are painted: by an optimiser, by a trained network, as painted keyframes are, or not at all (to test the
-rest).
+Method = Literal["optimize", "instant", "keys", "steady", "identity"]
+"""How frames are painted: by an optimiser, by a trained network, as painted keyframes are, as a film that is painted
+already shows them, made steady, or not at all (to test the rest).
 """
 NetworkKind = Literal["small", "johnson"]
 """Architecture of a network that is trained."""

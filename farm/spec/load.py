@@ -20,7 +20,7 @@ from farm.spec.render import JOIN_ONLY, RenderSpec
 from farm.spec.timeline import Timeline
 
 WORDS = {
-    **dict.fromkeys(("video", "image", "output", "flow_weights", "flow_dir", "network", "photos"), ()),
+    **dict.fromkeys(("video", "image", "output", "flow_weights", "flow_dir", "network", "photos", "painted"), ()),
     "init": get_args(InitName),
     "features": ("vgg19",),
 }

@@ -52,7 +52,7 @@ def with_files(spec: Spec, change: Callable[[str], str]) -> Spec:
         values["init"] = change(spec.init)
     if spec.features != BUILT_IN:
         values["features"] = change(spec.features)
-    for name in ("video", "image", "flow_weights", "network"):
+    for name in ("video", "image", "flow_weights", "network", "painted"):
         if getattr(spec, name, None):
             values[name] = change(getattr(spec, name))
     return spec.model_copy(update=values)
@@ -60,7 +60,11 @@ def with_files(spec: Spec, change: Callable[[str], str]) -> Spec:
 
 def with_small_files_here(spec: Spec) -> Spec:
     """The same spec, with pictures and state dicts at a URL fetched once a process. Raises InputError."""
-    films = {getattr(spec, "video", None), *(region.mask for region in spec.regions if not region.is_picture)}
+    films = {
+        getattr(spec, "video", None),
+        getattr(spec, "painted", None),
+        *(region.mask for region in spec.regions if not region.is_picture),
+    }
     return with_files(spec, lambda path: path if path in films else str(local_path(path)))
 
 

@@ -103,8 +103,9 @@ class RenderSpec(PaintSpec):
     method: Method = Field(
         default="optimize",
         description="How frames are painted: optimize improves each frame step by step, instant uses a trained "
-        "network, keys carries painted keyframes through the film, identity copies frames unpainted to test a "
-        "pipeline; if left out where keys are given and no style, keys.",
+        "network, keys carries painted keyframes through the film, steady takes frames from a film that is painted "
+        "already and makes it steady, identity copies frames unpainted to test a pipeline; if left out where keys are "
+        "given and no style, keys.",
     )
     network: str | None = Field(
         default=None,
@@ -130,6 +131,19 @@ class RenderSpec(PaintSpec):
         default=None,
         description="Style over time: points of the film with styles, weights and stroke scale, between which they go "
         "over; and shots with styles of their own. On the command line, a YAML file.",
+    )
+    painted: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Film, or folder of numbered pictures, that shows the video painted frame by frame; method steady "
+        "makes it steady.",
+    )
+    strength: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="How far method steady holds colours and strokes from frame to frame: 0 leaves the painted film as "
+        "it is, 1 is steadiest.",
     )
     iterations: Iterations = Field(
         default=Iterations(),
@@ -277,6 +291,10 @@ class RenderSpec(PaintSpec):
             self._suits_a_network()
         elif self.network or self.train_budget:
             raise ValueError("a network paints with method instant; add --method instant")
+        if self.method == "steady":
+            self._suits_a_painted_film()
+        elif self.painted:
+            raise ValueError("a painted film is made steady with method steady; add --method steady")
         styled = self.styles or (self.timeline is not None and self.timeline.styles_everywhere)
         if self.method == "optimize" and not styled:
             raise ValueError("no style is given; add --style PICTURE")
@@ -293,10 +311,10 @@ class RenderSpec(PaintSpec):
     @property
     def in_sequence(self) -> bool:
         """Whether frames are made from painted frames around them."""
-        return self.method in ("optimize", "keys")
+        return self.method in ("optimize", "keys", "steady")
 
     def _keys_can_be_held(self) -> None:
-        if self.keys and not self.in_sequence:
+        if self.keys and self.method not in ("optimize", "keys"):
             raise ValueError(f"method {self.method} paints without keys; leave out --key, or --method")
         if self.keys and self.chunk_start == "scratch":
             raise ValueError("keys need chunks that go on from one another; leave out chunk_start: scratch")
@@ -325,6 +343,14 @@ class RenderSpec(PaintSpec):
                 "a timeline with none needs two-sided passes, the last of which shows the photograph; leave out "
                 "--passes 1 and sweep: alternating"
             )
+
+    def _suits_a_painted_film(self) -> None:
+        if not self.painted:
+            raise ValueError("method steady needs a painted film; add --painted FILM, or use farm steady")
+        if self.styles or self.regions or self.color != "none":
+            raise ValueError("the painted film has its style already; leave out --style, --region and --color")
+        if self.chunk_start != "relay" or self.sweep != "two-sided":
+            raise ValueError("method steady goes on from chunk to chunk; leave out chunk_start and sweep")
 
     def _suits_a_network(self) -> None:
         if not self.network and not self.styles:

@@ -251,6 +251,11 @@ CASES: dict[str, Case] = {
         "ray.json",
         {"frame_seconds", "runs.workers", "runs.efficiency", "runs.between_ms", "runs.decision_ms"},
     ),
+    "steady": Case(
+        lambda files, out: [files["clip.mp4"], "--size", "64", "--frames", "0-11", "-o", str(out)],
+        "steady.json",
+        {"film", "error_before", "error_after", "fine", "middle", "shape", "shift", "seams"},
+    ),
     "scaling virtual": Case(
         lambda _, out: ["virtual", "--hours", "0.02", "--gpus", "2", "4", "-o", str(out)],
         "virtual.json",
