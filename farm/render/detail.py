@@ -117,7 +117,7 @@ def compare_with_source(source: Picture, painted: Picture, moving: Mask) -> Fram
     `shape` is the correlation with the source's edges as it is, -1..1. `content` is None: a distance to the source has
     nothing to be set against. `moving` is the frame's `moving_area`.
     """
-    bands, of_source = _bands(painted), _bands(source)
+    bands, of_source = painted_bands(painted), painted_bands(source)
     edges, source_edges = _edges(painted), _edges(source)
 
     def of_area(where: Mask) -> AreaDetail | None:
