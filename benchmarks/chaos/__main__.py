@@ -2,6 +2,7 @@
 
     python -m benchmarks.chaos                       all faults: make test-chaos
     python -m benchmarks.chaos --seed 7 --only disk  other moments; only rows whose name matches
+    python -m benchmarks.chaos --over-time           the same of a film whose style changes
 
 Prints a row for each fault, as soon as it is through: what was broken and when, how the commands ended, the
 recovery, and how many frames were committed that had been committed before. The last column says whether every frame of
@@ -65,11 +66,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1, help="of the moments")
     parser.add_argument("--only", default="", help="rows whose name has a match of this regular expression")
+    parser.add_argument("--over-time", action="store_true", help="break a film whose style changes over time")
     parser.add_argument("--output", "-o", type=Path, default=Path("chaos.json"))
     options = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="farm-chaos-") as name:
-        bench = Bench(Path(name), options.seed)
+        bench = Bench(Path(name), options.seed, over_time=options.over_time)
         print(f"{bench.total} frames of all passes; undisturbed in {time.monotonic() - began:.0f} s with one cut off")
         print(f"{'fault':<40} {'when':<44} {'exit codes':<11} {'recovery':>8} {'twice':>5}  identical", flush=True)
         rows = run_faults(bench, options.only, options.output)

@@ -227,10 +227,11 @@ class Case:
 class Bench:
     """The film, its undisturbed render, and a render that was killed half-way, of which damaged jobs are copies.
 
-    Raises SystemExit where one of the two renders fails. All moments are drawn from `seed`.
+    Raises SystemExit where one of the two renders fails. All moments are drawn from `seed`. With `over_time` the film
+    goes from one style to another, and to the photograph.
     """
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, *, over_time: bool = False) -> None:
         self.folder, self.seed = folder, seed
         self.random = random.Random(seed)
         video, style = folder / "film.mp4", folder / "style.png"
@@ -251,6 +252,11 @@ class Bench:
             "style_layers": "relu1_1,relu2_1",
             "content_layers": "relu2_1",
         }
+        if over_time:
+            other = folder / "other.png"
+            Image.fromarray((255 - waves % 256).astype(np.uint8)).save(other)
+            places = ((0, str(style)), (FRAMES // 2, str(other)), (FRAMES - 4, "none"))
+            self.spec["timeline"] = {"points": [{"at": at, "styles": styles} for at, styles in places]}
         self.case = Case(self, "undisturbed")
         if self.case.run() != 0:
             raise SystemExit(f"the undisturbed render failed: {self.case.row.says}")
