@@ -42,7 +42,8 @@ test-written: $(READY)
 
 test-chaos: $(READY)
 	$(BIN)/python -m benchmarks.chaos --seed $(or $(SEED),1)
-	$(BIN)/python -m benchmarks.chaos --seed $(or $(SEED),1) --kind keys -o chaos-keys.json
+	for kind in keys timeline steady; do \
+	  $(BIN)/python -m benchmarks.chaos --seed $(or $(SEED),1) --kind $$kind -o chaos-$$kind.json || exit 1; done
 
 test-page: $(READY)
 	$(BIN)/python -m pip install --quiet -e '.[ui]'

@@ -2,8 +2,8 @@
 
     python -m benchmarks.chaos                       all faults: make test-chaos
     python -m benchmarks.chaos --seed 7 --only disk  other moments; only rows whose name matches
-    python -m benchmarks.chaos --kind keys           another kind of render, painted from keyframes alone: lost
-                                                     renderers and drivers
+    python -m benchmarks.chaos --kind keys           another kind of render, of keyframes alone, where renderers and
+                                                     drivers are lost; timeline and steady are further kinds
 
 Prints a row for each fault, as soon as it is through: what was broken and when, how the commands ended, the
 recovery, and how many frames were committed that had been committed before. The last column says whether every frame of

@@ -289,9 +289,33 @@ def _with_keys(folder: Path, video: Path) -> dict[str, object]:
 
 KEYS = (5, 16)
 """Frames that are keys, of a film painted from keys."""
+
+
+def _with_timeline(folder: Path, video: Path) -> dict[str, object]:
+    """A film that goes from one style to another, and to the photograph: fields of its spec."""
+    style, other = folder / "style.png", folder / "other.png"
+    with Image.open(style) as picture:
+        Image.fromarray(255 - np.asarray(picture)).save(other)
+    points = ((0, str(style)), (FRAMES // 2, str(other)), (FRAMES - 4, "none"))
+    return {"timeline": {"points": [{"at": at, "styles": styles} for at, styles in points]}}
+
+
+def _painted_elsewhere(folder: Path, video: Path) -> dict[str, object]:
+    """A painted film that is to be made steady, each frame of another brightness: fields of its spec."""
+    painted = folder / "painted"
+    painted.mkdir()
+    with av.open(str(video)) as film:
+        for number, frame in enumerate(film.decode(video=0)):
+            picture = frame.to_ndarray(format="rgb24") // 2 + 8 * (number * 5 % 7)
+            Image.fromarray(picture.astype(np.uint8)).save(painted / f"{number:06d}.png")
+    return {"method": "steady", "painted": str(painted), "styles": []}
+
+
 KINDS: dict[str, Callable[[Path, Path], dict[str, object]]] = {
     "style": lambda folder, video: {},
     "keys": _with_keys,
+    "timeline": _with_timeline,
+    "steady": _painted_elsewhere,
 }
 """By the name of a kind of render: what makes its fields of a spec, from a folder to write to and the film."""
 
