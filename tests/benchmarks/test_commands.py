@@ -256,6 +256,14 @@ CASES: dict[str, Case] = {
         "steady.json",
         {"film", "error_before", "error_after", "fine", "middle", "shape", "shift", "seams"},
     ),
+    "timeline": Case(
+        lambda files, out: [
+            *(files["clip.mp4"], files["style.png"], files["photo.png"]),
+            *("--size", "64", "--frames", "0-4", "--iterations", "2,2", "-o", str(out)),
+        ],
+        "timeline.json",
+        {"losses", "errors", "plain_errors", "monotonous", "at points", "largest"},
+    ),
     "scaling virtual": Case(
         lambda _, out: ["virtual", "--hours", "0.02", "--gpus", "2", "4", "-o", str(out)],
         "virtual.json",
