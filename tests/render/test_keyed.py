@@ -179,9 +179,8 @@ def test_times_of_a_handover_are_evenly_spread_smooth_and_of_their_key():
 
 def test_descriptors_are_small_integers_whose_products_are_exact():
     found = descriptors(texture())
-    np.testing.assert_array_equal(found, np.rint(found))
-    assert np.abs(found).max() <= 127
-    assert found.shape[2] * 127**2 * 4 < 2**24
+    assert found.dtype == np.int8
+    assert found.shape[2] * 127**2 * 4 * 1.5 < 2**24
     flat = descriptors(np.full((9, 9, 3), 227.5, np.float32))
     np.testing.assert_array_equal(flat[4, 4], [100] * 3 + [0] * (found.shape[2] - 3))
 
