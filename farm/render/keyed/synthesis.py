@@ -182,12 +182,16 @@ def _exact(level: _Level, guide: np.ndarray, paint: np.ndarray | None) -> np.nda
     if paint is not None:
         pairs.append((PAINT, paint, level.paints))
     exact = [(weight, one.astype(np.float32), places.astype(np.float32)) for weight, one, places in pairs]
-    lengths = sum(weight * (places**2).sum(axis=1) for weight, _, places in exact)
+    lengths = np.zeros(len(level.sources), np.float32)
+    for weight, _, places in exact:
+        lengths += weight * (places**2).sum(axis=1)
     best = np.empty(len(guide), np.int64)
     for begin in range(0, len(guide), BLOCK):
         block = slice(begin, begin + BLOCK)
-        nearness = sum(2 * weight * (one[block] @ places.T) for weight, one, places in exact)
-        best[block] = (lengths - nearness).argmin(axis=1)
+        distance = np.broadcast_to(lengths, (len(guide[block]), len(lengths))).copy()
+        for weight, one, places in exact:
+            distance -= 2 * weight * (one[block] @ places.T)
+        best[block] = distance.argmin(axis=1)
     return best
 
 
