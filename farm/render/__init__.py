@@ -10,6 +10,7 @@ committed           committed frames, read back
 temporal            what a frame starts from and is tied to
 light               flashes and fades: whether a neighbour is lit as a frame is
 moving_paint        the same where the film moves: strokes kept, the film's change followed
+keyed               frames painted from painted keys alone; pure
 regions             where in a frame each region is
 read_ahead          three steps at the same time
 stitch              committed frames become the film

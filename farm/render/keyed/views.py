@@ -49,9 +49,9 @@ SMALLEST_SEARCHED = 64
 """Shorter side in pixels below which dense inverse search has no level left."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Key:
-    """A frame that somebody painted."""
+    """A frame that somebody painted. Two keys are the same only if they are one object."""
 
     number: int
     """The frame's number in the film."""
