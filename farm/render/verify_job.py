@@ -136,7 +136,7 @@ def _verify_inputs(record: JobRecord, checks: Verification) -> None:
         if expected is None or Path(path).is_dir():
             continue
         try:
-            hashed = content_hash(path) if path == record.spec.video or _is_film(record, path) else _file_hash(path)
+            hashed = content_hash(path) if _is_film(record, path) else _file_hash(path)
         except FarmError as error:
             checks.look("inputs", path, error.problem, remedy)
         else:
@@ -160,7 +160,9 @@ def _verify_film(job: JobDirectory, record: JobRecord, checks: Verification) -> 
 
 
 def _is_film(record: JobRecord, path: str) -> bool:
-    return any(region.mask == path and not region.is_picture for region in record.spec.regions)
+    spec = record.spec
+    masks = {region.mask for region in spec.regions if not region.is_picture}
+    return path in {spec.video, spec.painted, *masks}
 
 
 def _broken_seal(data: bytes) -> str:
