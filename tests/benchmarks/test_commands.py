@@ -72,11 +72,15 @@ def paths(value: Any, above: str = "") -> set[str]:
 
 @dataclass(frozen=True)
 class Case:
-    """Arguments of a benchmark, and what has to be in the JSON that it writes to `written`, or prints."""
+    """Arguments of a benchmark, and what has to be in the JSON that it writes to `written`, or prints.
+
+    `codes` are the exit codes that it may have: 1 too where a film this small and short may miss a target.
+    """
 
     arguments: Callable[[Inputs, Path], list[str]]
     written: str | None
     keys: set[str]
+    codes: tuple[int, ...] = (0,)
 
 
 SMALL = ["--size", "64"]
@@ -263,6 +267,7 @@ CASES: dict[str, Case] = {
         ],
         "timeline.json",
         {"losses", "errors", "plain_errors", "monotonous", "at points", "largest"},
+        codes=(0, 1),
     ),
     "scaling virtual": Case(
         lambda _, out: ["virtual", "--hours", "0.02", "--gpus", "2", "4", "-o", str(out)],
@@ -325,6 +330,7 @@ def test_a_benchmark_runs_and_writes_its_figures(name: str, inputs: Inputs, tmp_
         text=True,
         timeout=580,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode in case.codes, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
     figures = json.loads(done.stdout if case.written is None else (tmp_path / case.written).read_text())
     assert case.keys <= paths(figures)
