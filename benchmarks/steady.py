@@ -32,6 +32,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from farm.files.numbered import numbered_pictures
 from farm.flow import reliability_weights
 from farm.flow.dis import smooth_search
 from farm.media.decode import FrameReader
@@ -43,7 +44,7 @@ from farm.plan.render_plan import output_size
 from farm.render.chunk import ChunkRenderer
 from farm.render.committed import frame_of_pass
 from farm.render.detail import LEAST_SHARE, moving_area, painted_bands
-from farm.render.painted import edge_correlations, numbered_pictures
+from farm.render.painted import edge_correlations
 from farm.render.prepare import prepare_job
 from farm.render.steadiness import warp_error
 from farm.spec import FrameRange, build_spec
@@ -213,7 +214,7 @@ def main(argv: list[str] | None = None) -> None:
     if (peer := by_peer(source)) is not None:
         films["peer"] = peer
     films |= {
-        folder.name: [read_picture(file) for file in numbered_pictures(str(folder))] for folder in options.painted
+        folder.name: [read_picture(file) for file in numbered_pictures(folder).values()] for folder in options.painted
     }
     rows, anyway = [], []
     for name, painted in films.items():

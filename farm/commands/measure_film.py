@@ -15,9 +15,10 @@ from typing import Any
 
 from farm.errors import PictureError, UsageError
 from farm.files.atomic import check_can_write, write_atomically
+from farm.files.numbered import numbered_pictures
 from farm.files.output import without_secrets
 from farm.media.pictures import read_picture
-from farm.media.sequence import Frames, frame_number, open_frames, pictures_in_order
+from farm.media.sequence import Frames, open_frames
 from farm.pages.measured import PairPictures, measured_page
 from farm.plan.pace import Progress
 from farm.render.detail import Features, Picture
@@ -68,10 +69,8 @@ class _Stills(Mapping[int, Picture]):
         """Raises UsageError where there is none, or where one belongs to no frame of the film."""
         if not folder.is_dir():
             raise UsageError(f"--stills {folder} is no folder", "give a folder of pictures named by their frames")
-        self._paths = {frame_number(path): path for path in pictures_in_order(folder)}
+        self._paths = numbered_pictures(folder)
         self._size = size
-        if not self._paths:
-            raise UsageError(f"--stills {folder} holds no pictures", "name them by their frames, as 000024.png")
         for frame, path in self._paths.items():
             if frame not in frames:
                 raise UsageError(f"{path} is of no frame of the film, which has {frames}", "take it away")

@@ -4,6 +4,7 @@ storage         files of a job below one path or URL, each written whole or not 
 atomic          one file on a disk, put in its place once it is whole
 output          a film's place, a path or the URL of an object
 remote          inputs at a URL: read by range, or copied to this machine
+numbered        a folder of pictures that are frames of a film, by their numbers
 names           names that are made of other names, and fit
 background      writes behind and reads ahead, in other threads
 checked_json    JSON that carries its own checksum, and JSON that may be torn

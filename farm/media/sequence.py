@@ -11,7 +11,6 @@ The pictures of a folder are taken in the order of the last number in their name
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -20,7 +19,8 @@ from types import TracebackType
 import av
 import numpy as np
 
-from farm.errors import PictureError, VideoError
+from farm.errors import PictureError
+from farm.files.numbered import numbered_pictures
 from farm.media.decode import FrameReader
 from farm.media.pictures import read_picture, resize
 from farm.media.probe import probe_video
@@ -29,8 +29,6 @@ from farm.media.shots import find_cuts
 from farm.plan.video import VideoProbe
 from farm.spec import FrameRange
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
-"""Endings of the pictures of a folder; other files are passed over."""
 LONGEST_FLASH = 6
 """Frames of a flash in a folder of pictures, which has no rate: a quarter of a second at 24 frames a second."""
 
@@ -121,30 +119,11 @@ def open_frames(path: str, size: tuple[int, int] | None = None, *, find_shots: b
     """The frames of a video (path or URL) or of a folder of pictures, resized to `size` (width, height) if given.
 
     `find_shots` looks for cuts, too. Every frame is decoded once here, unless it is a folder without `find_shots`.
-    Raises VideoError, also for a folder without pictures, and PictureError.
+    Raises VideoError, PictureError, and UsageError for a folder without numbered pictures.
     """
     if "://" not in path and Path(path).is_dir():
-        paths = pictures_in_order(Path(path))
-        if not paths:
-            raise VideoError(f"{path} is a folder without pictures", "give a video, or a folder of PNG frames")
-        return _Folder(paths, size, find_shots=find_shots)
+        return _Folder(list(numbered_pictures(path).values()), size, find_shots=find_shots)
     if find_shots:
         scan = scan_video(path)
         return _Video(scan.probe, size, scan.cuts)
     return _Video(probe_video(path), size, None)
-
-
-def pictures_in_order(folder: Path) -> list[Path]:
-    """The pictures of a folder by the last number in their names, then by name."""
-    pictures = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES and not path.name.startswith(".")]
-    return sorted(pictures, key=lambda path: (frame_number(path), path.name))
-
-
-def frame_number(path: Path) -> int:
-    """The last number in the name of a picture, which is its frame; -1 where there is none.
-
-    >>> frame_number(Path("shot2_000120.png"))
-    120
-    """
-    numbers = re.findall(r"\d+", path.stem)
-    return int(numbers[-1]) if numbers else -1

@@ -12,7 +12,6 @@ is left out, does not matter.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,15 +21,15 @@ import cv2
 import numpy as np
 
 from farm.errors import UsageError, VideoError
+from farm.files.numbered import numbered_pictures
 from farm.media.decode import FrameReader
 from farm.media.pictures import read_picture, resize
 from farm.media.probe import probe_video
 from farm.plan import VideoProbe
+from farm.render.detail import edge_correlation
 from farm.spec import FrameRange
 from farm.spec.frames import evenly
 
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
-"""Endings of the pictures of a folder."""
 COMPARED = 8
 """Frames, evenly spaced, of which a painting is compared with the film."""
 COMPARED_SIDE = 160
@@ -72,32 +71,10 @@ def look_at_painted(path: str) -> PaintedFilm:
     if not Path(path).is_dir():
         probe = probe_video(path)
         return PaintedFilm(path, probe.frame_count, probe.width, probe.height, probe.content_hash, probe)
-    files = numbered_pictures(path)
+    files = list(numbered_pictures(path).values())
     height, width = read_picture(files[0]).shape[:2]
     rows = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return PaintedFilm(path, len(files), width, height, hashlib.sha256(repr(rows).encode()).hexdigest(), None)
-
-
-def numbered_pictures(folder: str) -> list[Path]:
-    """The pictures of a folder, in the order of the last number in each name.
-
-    Raises UsageError where there is none, or where two have one number.
-    """
-    numbered: dict[int, Path] = {}
-    for path in sorted(Path(folder).iterdir()):
-        digits = re.findall(r"\d+", path.stem)
-        if path.suffix.lower() not in PICTURES or not digits or path.name.startswith("."):
-            continue
-        number = int(digits[-1])
-        if number in numbered:
-            raise UsageError(
-                f"{folder} has two pictures with the number {number}: {numbered[number].name} and {path.name}",
-                "give a folder with one film's frames only",
-            )
-        numbered[number] = path
-    if not numbered:
-        raise UsageError(f"{folder} has no numbered pictures, such as 000120.png", "give a film, or such a folder")
-    return [numbered[number] for number in sorted(numbered)]
 
 
 class PaintedFrames:
@@ -107,7 +84,7 @@ class PaintedFrames:
         """`probe` is that of `path`, None for a folder. `size` is (width, height) of the frames that are given."""
         self._size = size
         self._reader = None if probe is None else FrameReader(probe, size)
-        self._files = numbered_pictures(path) if probe is None else []
+        self._files = list(numbered_pictures(path).values()) if probe is None else []
         self._count = len(self._files) if probe is None else probe.frame_count
         self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
         self._fit = max(KEPT_BYTES // (3 * size[0] * size[1]), 4)
@@ -179,23 +156,15 @@ def edge_correlations(painted: Sequence[np.ndarray], source: Sequence[np.ndarray
 
     Frames are (H, W, 3) uint8. With one frame there are no other ones, and the second figure is 0.
     """
-    paint, film = ([_edges(picture) for picture in pictures] for pictures in (painted, source))
+    paint, film = ([_small(picture) for picture in pictures] for pictures in (painted, source))
     count = len(paint)
-    own = [_correlation(paint[i], film[i]) for i in range(count)]
-    others = [_correlation(paint[i], film[j]) for i in range(count) for j in range(count) if i != j]
+    own = [edge_correlation(film[i], paint[i]) for i in range(count)]
+    others = [edge_correlation(film[j], paint[i]) for i in range(count) for j in range(count) if i != j]
     return float(np.mean(own)), float(np.mean(others)) if others else 0.0
 
 
-def _edges(picture: np.ndarray) -> np.ndarray:
-    """Length of the gradient of the luminance, COMPARED_SIDE pixels wide or high."""
+def _small(picture: np.ndarray) -> np.ndarray:
+    """A picture at COMPARED_SIDE pixels on its longer side."""
     scale = COMPARED_SIDE / max(picture.shape[:2])
     size = (max(round(picture.shape[1] * scale), 8), max(round(picture.shape[0] * scale), 8))
-    grey = cv2.cvtColor(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-    smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 1.5)
-    return np.hypot(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
-
-
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    a, b = a - a.mean(), b - b.mean()
-    size = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    return float((a * b).sum()) / size if size > 1e-9 else 0.0
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, model_validator
 
-from farm.errors import UsageError
+from farm.files.numbered import numbered_pictures
 from farm.spec.base import Model
-from farm.spec.paint import PICTURE_SUFFIXES
 
 
 class Key(Model):
@@ -62,23 +60,6 @@ def in_order(keys: tuple[Key, ...]) -> tuple[Key, ...]:
 def keys_in_folder(folder: str | Path) -> list[str]:
     """A key for each picture in a folder whose name is a frame's number, as `000120.png` or `plate.000120.png`.
 
-    The number is the last one in the name. Raises UsageError where the folder has no such picture, or cannot be read.
+    Raises UsageError as `farm.files.numbered.numbered_pictures` does.
     """
-    try:
-        names = sorted(path.name for path in Path(folder).iterdir() if path.is_file())
-    except OSError as error:
-        raise UsageError(f"--keys {folder} cannot be read: {error.strerror}", "give a folder of pictures") from None
-    keys = [f"{number}={Path(folder) / name}" for number, name in _numbered(names)]
-    if not keys:
-        raise UsageError(
-            f"--keys {folder} has no picture that is named by its frame", "name them by numbers: 000120.png"
-        )
-    return keys
-
-
-def _numbered(names: list[str]) -> Iterator[tuple[int, str]]:
-    """(number, name) of those that are pictures and have a number."""
-    for name in names:
-        numbers = re.findall(r"\d+", Path(name).stem)
-        if Path(name).suffix.lower() in PICTURE_SUFFIXES and numbers and not name.startswith("."):
-            yield int(numbers[-1]), name
+    return [f"{number}={path}" for number, path in numbered_pictures(folder).items()]

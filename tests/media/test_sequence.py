@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from farm.errors import PictureError, VideoError
+from farm.errors import PictureError, UsageError
 from farm.media.pictures import write_picture
-from farm.media.sequence import frame_number, open_frames
+from farm.media.sequence import open_frames
 from farm.spec import FrameRange
 from tests.conftest import make_clip
 
@@ -32,11 +32,6 @@ def test_pictures_come_in_the_order_of_their_numbers(tmp_path):
         assert (film.frame_count, film.size, film.cuts) == (12, (48, 32), None)
         assert [int(shown[0, 0, 0]) for shown in film.read(FrameRange(8, 12))] == [160, 180, 200, 220]
         assert film.one(10)[0, 0, 0] == 200
-
-
-@pytest.mark.parametrize(("name", "number"), [("000120.png", 120), ("shot2_7.png", 7), ("cover.png", -1)])
-def test_the_number_of_a_picture(name, number):
-    assert frame_number(Path(name)) == number
 
 
 def test_frames_are_resized(tmp_path):
@@ -70,5 +65,5 @@ def test_a_picture_of_another_size_is_named(tmp_path):
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path):
-    with pytest.raises(VideoError, match="folder without pictures"):
+    with pytest.raises(UsageError, match="no numbered pictures"):
         open_frames(str(tmp_path))

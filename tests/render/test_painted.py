@@ -14,7 +14,6 @@ from farm.render.painted import (
     check_shows_film,
     edge_correlations,
     look_at_painted,
-    numbered_pictures,
 )
 from farm.spec import FrameRange
 from tests.plan.test_render_plan import make_probe
@@ -46,19 +45,11 @@ def test_pictures_are_in_the_order_of_their_numbers(tmp_path):
     folder = write_folder(tmp_path / "frames", ["take2_10.png", "take2_9.png", "take2_101.png"])
     (folder / "notes 3.txt").write_text("no picture")
     (folder / ".000004.png").write_bytes(b"no picture")
-    assert [path.name for path in numbered_pictures(str(folder))] == ["take2_9.png", "take2_10.png", "take2_101.png"]
     painted = look_at_painted(str(folder))
     assert (painted.count, painted.width, painted.height, painted.probe) == (3, 32, 24, None)
     frames = PaintedFrames(str(folder), None, (32, 24))
     assert [int(frames(at)[0, 0, 0]) for at in range(3)] == [1, 0, 2]
     assert PaintedFrames(str(folder), None, (16, 12))(2).shape == (12, 16, 3)
-
-
-def test_folders_that_are_no_film_are_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"two pictures with the number 7: a7\.png and b07\.png"):
-        numbered_pictures(str(write_folder(tmp_path / "twice", ["a7.png", "b07.png"])))
-    with pytest.raises(UsageError, match="has no numbered pictures"):
-        numbered_pictures(str(write_folder(tmp_path / "names", ["first.png"])))
 
 
 @pytest.mark.parametrize(
