@@ -257,8 +257,6 @@ def main() -> None:
         if type(sys.stdout).__name__ == "PacifyFlushWrapper" and is_closed(1):
             sys.exit(0)
         raise
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
     except FarmError as error:
         _complain(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
@@ -268,6 +266,8 @@ def main() -> None:
     else:
         if code == TYPER_INTERRUPTED:
             _complain("stopped", 3)
+        if code:  # without standalone_mode, Typer returns the code of a typer.Exit in place of raising it
+            sys.exit(code)
 
 
 def _exit_for(error: Exception) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 from typer.main import get_command
 
@@ -369,3 +370,15 @@ def test_a_command_that_is_interrupted_exits_with_3_and_one_line(farm, monkeypat
         assert farm("bench", "film.mp4", "--style", "style.png") == (3, "", "farm: stopped\n")
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_the_exit_code_of_a_command_that_printed_its_answer_is_the_process_s(farm, monkeypatch):
+    """`farm status --verify` and `farm doctor` print what they found, and tell by their exit code that it is bad."""
+
+    def answer() -> None:
+        print("1 damaged")
+        raise typer.Exit(1)
+
+    monkeypatch.setattr(app, "registered_commands", [*app.registered_commands])
+    app.command("answer")(answer)
+    assert farm("answer") == (1, "1 damaged\n", "")
