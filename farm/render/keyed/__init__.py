@@ -15,7 +15,7 @@ The interface, for the one who walks through a shot:
   that frame and the one before it on this way: `there` leads from the new frame to the one before, `back` the other
   way. For the left key at frame n, `there` is the match n -> n - 1. For the right key it is n -> n + 1.
   A view depends on the source and on flows alone. So a chunk that begins between two keys walks from the key to its
-  first frame, which takes some 20 ms for a frame of 256 pixels, and has what every other chunk has.
+  first frame, some 50 ms for each frame of 256 pixels, and then has what every other chunk has.
 - `neighbour` is the frame that the paint of holes is kept from, as it was committed: frame n - 1 where there is a key
   before (it may be the key itself), else frame n + 1; None where that frame is not in the shot. So the relay runs from
   left to right between two keys and beyond the last one, and from right to left only before the first key of a shot.
