@@ -56,7 +56,7 @@ something moves: half of it in 17 frames, and in 6.
 
 Why so little: at a jump of the painted film by 20 levels they change by one level in a frame.
 """
-DETAIL_DRAWN = 0.15
+DETAIL_DRAWN = 0.5
 """The same for the energy of detail, how strong strokes are."""
 STROKES_DRAWN, MOVING_STROKES_DRAWN = 0.12, 0.2
 """The same for strokes, where the film rests and where something moves.
