@@ -56,7 +56,7 @@ something moves: half of it in 17 frames, and in 6.
 
 Why so little: at a jump of the painted film by 20 levels they change by one level in a frame.
 """
-DETAIL_DRAWN = 0.15
+DETAIL_DRAWN = 0.5
 """The same for the energy of detail, how strong strokes are."""
 STROKES_DRAWN, MOVING_STROKES_DRAWN = 0.12, 0.2
 """The same for strokes, where the film rests and where something moves.
@@ -64,6 +64,11 @@ STROKES_DRAWN, MOVING_STROKES_DRAWN = 0.12, 0.2
 Why not nothing: after hundreds of warps, carried strokes are no strokes any more, and along the uneven flow of water or
 hair after twenty.
 """
+JOIN = 1.3
+"""Change from one painted frame to the next, as a multiple of the usual one, from which on other windows begin."""
+JOIN_REACH, JOIN_SLOW = 36, 20
+"""Frames around a join up to which strokes are drawn more slowly, and up to which by SLOWEST of the usual share."""
+SLOWEST = 0.3
 MEAN_DRAWN = 0.25
 """Share by which the mean colour of a frame is drawn to that of the painted one, whose tone is steady already.
 
@@ -166,10 +171,26 @@ def carried_look(
     return CarriedPaint(TemporalTie(carried, weight), moving)
 
 
-def steadied(painted: np.ndarray, carried: Sequence[CarriedPaint], strength: float, turn: int) -> np.ndarray:
+def strokes_pace(changes: Sequence[float], at: int) -> float:
+    """The share, in SLOWEST..1, of the usual pace at which strokes are drawn to the painted ones.
+
+    `changes` has, for successive painted frames, the root mean square of what each differs by from the one before it,
+    carried along the flow; `at` is the frame's place there. Around a join of windows all strokes become others, which
+    at the usual pace would be a jump of its own.
+    """
+    usual = float(np.median(changes))
+    joins = [abs(k - at) for k, change in enumerate(changes) if change > JOIN * usual]
+    nearest = min(joins, default=JOIN_REACH)
+    return float(np.clip(SLOWEST + (1 - SLOWEST) * (nearest - JOIN_SLOW) / (JOIN_REACH - JOIN_SLOW), SLOWEST, 1))
+
+
+def steadied(
+    painted: np.ndarray, carried: Sequence[CarriedPaint], strength: float, turn: int, pace: float = 1.0
+) -> np.ndarray:
     """Pass 1: the frame `painted` (H, W, 3), held by one steadied frame or more, nearest first: (H, W, 3) uint8.
 
-    With a `strength` of 0, it is `painted`. `turn` is the frame's number, by which `rounded_in_turn` rounds.
+    With a `strength` of 0, it is `painted`. `turn` is the frame's number, by which `rounded_in_turn` rounds, and
+    `pace` its `strokes_pace`.
     """
     ties = nearest_visible([one.tie for one in carried])
     held = np.clip(np.sum([tie.weight for tie in ties], axis=0, dtype=np.float32), 0, 1) * np.float32(strength)
@@ -180,7 +201,7 @@ def steadied(painted: np.ndarray, carried: Sequence[CarriedPaint], strength: flo
     moving = carried[0].moving
     colors_drawn = COLORS_DRAWN + (MOVING_COLORS_DRAWN - COLORS_DRAWN) * moving
     drawn = (1 - held * (1 - colors_drawn))[..., None] * colors
-    strokes_drawn = STROKES_DRAWN + (MOVING_STROKES_DRAWN - STROKES_DRAWN) * moving
+    strokes_drawn = pace * (STROKES_DRAWN + (MOVING_STROKES_DRAWN - STROKES_DRAWN) * moving)
     drawn += (1 - held * (1 - strokes_drawn))[..., None] * (difference - colors)
     energy, painted_energy = detail_energy(start), detail_energy(painted)
     share = (1 - held * (1 - DETAIL_DRAWN))[..., None]

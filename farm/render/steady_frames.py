@@ -25,10 +25,12 @@ from farm.render.painted import PaintedFrames
 from farm.render.steadied import (
     FIRST_READS,
     FOLLOWED,
+    JOIN_REACH,
     between_neighbours,
     carried_look,
     first_steadied,
     steadied,
+    strokes_pace,
     tone,
     tone_correction,
     tone_frames,
@@ -55,6 +57,7 @@ class SteadyFrames:
         self._film_ahead = FrameReader(record.probe, size, record.spec.as_stored)
         self._painted_ahead = PaintedFrames(str(record.spec.painted), record.painted, size)
         self._tones: dict[int, np.ndarray] = {}
+        self._steps: dict[int, float] = {}
         self._changes: dict[int, np.ndarray] = {}
 
     def relayed(self, frame: int, earlier: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:
@@ -66,7 +69,7 @@ class SteadyFrames:
         if not earlier:
             return first_steadied(painted, [self._seen(frame, other) for other in self._after(frame)], self._strength)
         carried = [self._carried(frame, other, image, FOLLOWED) for other, image in earlier]
-        return steadied(painted, carried, self._strength, frame)
+        return steadied(painted, carried, self._strength, frame, self._pace(frame))
 
     def between(self, frame: int, own: np.ndarray, neighbours: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:
         """A later pass: the frame from `own`, as the pass before left it, and (frame, picture) of its neighbours."""
@@ -109,6 +112,28 @@ class SteadyFrames:
         shot = self._plan.shots[self._plan.chunk_of(frame).shot]
         tones = np.stack([self._tone(other, shot.index) for other in tone_frames(frame, shot.start, shot.stop)])
         return tone_correction(tones, self._strength)
+
+    def _pace(self, frame: int) -> float:
+        """How fast strokes are drawn in this frame: see `strokes_pace`."""
+        shot = self._plan.shots[self._plan.chunk_of(frame).shot]
+        around = range(max(frame - JOIN_REACH, shot.start + 1), min(frame + JOIN_REACH + 1, shot.stop))
+        return strokes_pace(
+            [self._change_before(other, shot.start, shot.stop) for other in around], frame - around.start
+        )
+
+    def _change_before(self, frame: int, start: int, stop: int) -> float:
+        """Root mean square, in levels, of what a painted frame of the shot `start..stop` differs by from the last."""
+        if frame not in self._steps:
+            first = frame - (frame - start - 1) % TONES_AT_ONCE
+            block = FrameRange(first - 1, min(first + TONES_AT_ONCE, stop))
+            pictures = self._painted_ahead.read(block)
+            before = next(pictures)
+            for number, picture in zip(range(first, block.stop), pictures, strict=True):
+                match = self._flows.match(number, number - 1)
+                off = ((picture - warp(before, match.flow)) ** 2).mean(axis=2, dtype=np.float64) * match.weight
+                self._steps[number] = float(np.sqrt(off.sum() / max(float(match.weight.sum()), 1.0)))
+                before = picture
+        return self._steps[frame]
 
     def _tone(self, frame: int, shot: int) -> np.ndarray:
         if frame not in self._tones:

@@ -9,8 +9,11 @@ from farm.render.moving_paint import CarriedPaint
 from farm.render.steadied import (
     COLORS_DRAWN,
     FIRST_READS,
+    JOIN_REACH,
+    JOIN_SLOW,
     MEAN_DRAWN,
     ROUNDING_STEPS,
+    SLOWEST,
     STROKES_DRAWN,
     TONE_REACH,
     between_neighbours,
@@ -19,6 +22,7 @@ from farm.render.steadied import (
     first_steadied,
     rounded_in_turn,
     steadied,
+    strokes_pace,
     tone,
     tone_correction,
     tone_frames,
@@ -133,6 +137,16 @@ def test_a_jump_of_the_tone_becomes_a_slow_change():
     after = np.array([tones[frame] + tone_correction(tones[tone_frames(frame, 0, 120)], 1.0) for frame in range(120)])
     assert np.abs(np.diff(after[:, 0])).max() < 0.5
     assert (np.diff(after[:, 0]) >= -1e-4).all()
+
+
+def test_strokes_are_drawn_slowly_around_a_join_and_nowhere_else():
+    even = [10.0, 11, 9, 10, 10, 12] * 12
+    assert strokes_pace(even, 36) == 1
+    joined = [*even[:36], 17.0, *even[37:]]
+    assert strokes_pace(joined, 36) == strokes_pace(joined, 36 + JOIN_SLOW) == SLOWEST
+    assert SLOWEST < strokes_pace(joined, 36 - (JOIN_SLOW + JOIN_REACH) // 2) < 1
+    assert strokes_pace(joined, 0) == 1
+    assert strokes_pace([5.0], 0) == 1
 
 
 def test_a_tone_is_what_the_film_does_not_explain():
