@@ -65,7 +65,8 @@ class CorrectedFrame(Model):
     def showing(self, version: Version, *, held: bool) -> CorrectedFrame:
         """The frame with `version` shown. It is added under the next number unless the frame has had it already."""
         for earlier in self.versions:
-            if (earlier.sha256, earlier.origin, earlier.reach) == (version.sha256, version.origin, version.reach):
+            same = {"number": earlier.number, "added": earlier.added}
+            if earlier == version.model_copy(update=same):
                 return self.model_copy(update={"shown": earlier.number, "held": held})
         added = version.model_copy(update={"number": len(self.versions) + 1})
         update = {"versions": (*self.versions, added), "shown": added.number, "held": held}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ def keys_in_folder(folder: str | Path) -> list[str]:
         names = sorted(path.name for path in Path(folder).iterdir() if path.is_file())
     except OSError as error:
         raise UsageError(f"--keys {folder} cannot be read: {error.strerror}", "give a folder of pictures") from None
-    keys = [f"{number}={Path(folder) / name}" for number, name in _numbered(names)]
+    keys = [f"{number}={Path(folder) / name}" for number, name in numbered_pictures(names)]
     if not keys:
         raise UsageError(
             f"--keys {folder} has no picture that is named by its frame", "name them by numbers: 000120.png"
@@ -76,7 +76,7 @@ def keys_in_folder(folder: str | Path) -> list[str]:
     return keys
 
 
-def _numbered(names: list[str]) -> Iterator[tuple[int, str]]:
+def numbered_pictures(names: Sequence[str]) -> Iterator[tuple[int, str]]:
     """(number, name) of those that are pictures and have a number."""
     for name in names:
         numbers = re.findall(r"\d+", Path(name).stem)

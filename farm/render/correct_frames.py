@@ -1,0 +1,396 @@
+"""Frames that a person corrected become what the film shows: accepted, carried into their neighbours, put back.
+
+    accept_frames(job_url, FrameRange(120, 124), reach=48)     {"accepted": [120], "carried": [72, ...], "output": ...}
+    restore_frame(job_url, 120)                                the picture that it had before
+    list_versions(job_url)                                     every picture that a frame has had
+
+Each holds the job's lease. Everything that may be wrong is found before anything is written. What the film shows then
+changes by one write (farm.job.corrections), and the film is stitched again. A command that was interrupted is given
+once more: it finds what is done already. So does `farm resume`, which stitches a film that does not show its
+corrections.
+
+Where nothing has to be painted, neither torch nor ray is loaded. One picture may have to be: what was painted in a
+frame that was edited in its place, which is needed to carry the correction and to go back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from farm.errors import DamagedError, StorageError, UsageError
+from farm.files.output import output_sha256, output_size
+from farm.files.png import encode_png
+from farm.job import JobDirectory, JobRecord
+from farm.job.corrections import (
+    CorrectedFrame,
+    Corrections,
+    Origin,
+    Version,
+    carried_from,
+    version_name,
+    with_painted,
+)
+from farm.job.directory import frame_name
+from farm.job.history import History
+from farm.job.keep import check_frames_kept
+from farm.job.lease import job_lease
+from farm.media.film import check_output_writable
+from farm.plan import plan_tasks
+from farm.render.carried_corrections import CorrectionCarrier
+from farm.render.given_pictures import (
+    GivenPicture,
+    edited_frames,
+    edited_in_place,
+    given_in_folder,
+    last_task,
+)
+from farm.render.stitch import Segments, is_own_film, stitch_film
+from farm.spec import FrameRange
+from farm.spec.frames import runs
+from farm.spec.load import absolute_path
+
+Note = Callable[[str], None]
+Sources = Mapping[int, tuple[int | None, int | None]]
+"""By frame: the accepted frames before and after it that it is made from, None where there is none."""
+Show = Callable[[str, int, int], None]
+"""Is told what is under way, how many frames of it are done, and of how many."""
+
+
+def accept_frames(
+    job_url: str,
+    frames: FrameRange,
+    *,
+    folder: str | None = None,
+    reach: int = 0,
+    note: Note = lambda _: None,
+    show: Show = lambda label, done, total: None,
+) -> dict[str, Any]:
+    """Have the film show the pictures of `frames` that a person edited in the job directory, or put into `folder`.
+
+    With `reach` they are carried into so many frames on either side, inside their shot. Frames that were accepted
+    before and not edited since are carried too, or only stitched where an earlier call was interrupted.
+
+    Returns what `farm accept --json` prints. Raises UsageError or OutputError, and nothing is changed then: for a job
+    that is at work or keeps no frames, for frames that are not in it or not painted yet, for pictures that are no PNG
+    or of another size, and where there is nothing to accept.
+    """
+    job = _job_that_exists(job_url)
+    with job_lease(job.storage, note):
+        record = _record_to_correct(job)
+        _check_painted(job, record, frames)
+        given = given_in_folder(job, record, frames, folder) if folder else edited_in_place(job, record, frames)
+        before = {one.frame for one in job.corrections() if one.held and one.current.origin == "accepted"}
+        again = {frame for frame in frames if frame in before and frame not in given}
+        if not given and not again:
+            raise UsageError(
+                f"no frame of {frames} was edited in {job.url}",
+                "edit the pictures of the last pass there, or hand them in with --from FOLDER",
+            )
+        again = again if reach and not folder else set()
+        change = _Change(job, record, note, show)
+        accepted = _with_accepted(job, record, given, again, reach)
+        changed = sorted({*given, *again})
+        result = change.make(accepted, changed, carry=bool(reach), keep_first=True)
+        carried = f" and carried into {len(result['carried'])} others" if reach else ""
+        if changed:
+            History(job).add("note", text=f"frames {_ranges(changed)} were accepted{carried}")
+    return {"job": job.url, "accepted": changed, "reach": reach, **result}
+
+
+def restore_frame(
+    job_url: str,
+    frame: int,
+    number: int = 1,
+    *,
+    note: Note = lambda _: None,
+    show: Show = lambda label, done, total: None,
+) -> dict[str, Any]:
+    """Have the film show an earlier picture of a frame: `number` of `list_versions`, where 1 is what was painted.
+
+    What was carried from the picture that it shows now goes back too. Returns what `farm restore --json` prints. Raises
+    as `accept_frames` does, and UsageError for a picture that the frame never had.
+    """
+    job = _job_that_exists(job_url)
+    with job_lease(job.storage, note):
+        record = _record_to_correct(job)
+        _check_painted(job, record, FrameRange(frame, frame + 1))
+        one = job.corrections().get(frame)
+        if one is None:
+            raise UsageError(f"frame {frame} of {job.url} was never corrected", "farm versions lists those that were")
+        if not 1 <= number <= len(one.versions):
+            remedy = f"it has pictures 1 to {len(one.versions)}: farm versions lists them"
+            raise UsageError(f"frame {frame} has no picture {number}", remedy)
+        change = _Change(job, record, note, show)
+        result = change.make(_with_restored(job, record, one, number), [frame], carry=True)
+        History(job).add("note", text=f"picture {number} of frame {frame} was put back")
+    return {"job": job.url, "frame": frame, "shown": number, **result}
+
+
+def list_versions(job_url: str, frame: int | None = None) -> dict[str, Any]:
+    """Every picture that corrected frames have had, one frame's or all: what `farm versions --json` prints.
+
+    Raises UsageError where there is no job, or the frame is none of it.
+    """
+    job = _job_that_exists(job_url)
+    record = job.load_record()
+    if record is None:
+        raise UsageError(f"{job.url} holds no job that has begun", "give the job directory")
+    if frame is not None and frame not in record.plan.frames:
+        raise UsageError(f"frame {frame} is not in this job, which renders {record.plan.frames}")
+    corrections = job.corrections()
+    listed = [one for one in corrections if frame in (None, one.frame)]
+    if frame is not None and not listed:
+        row = job.ledger(last_task(record.plan, frame)).get(frame)
+        listed = [with_painted(frame, row.sha256)] if row else []
+    return {"job": job.url, "frames": [_listed(job, record, one) for one in listed]}
+
+
+def version_lines(frames: Iterable[Mapping[str, Any]]) -> list[str]:
+    """`list_versions` for people: a line for each picture, `*` before the one that the film shows."""
+    lines = []
+    for one in frames:
+        lines.append(f"frame {one['frame']}")
+        for version in one["versions"]:
+            mark = "*" if version["number"] == one["shown"] else " "
+            reach = f", carried {version['reach']} frames" if version["reach"] else ""
+            when = time.strftime(" %Y-%m-%d %H:%M", time.localtime(version["added"])) if version["added"] else ""
+            lines.append(f"  {mark} {version['number']} {version['origin']}{reach}{when}  {version['file']}")
+    return lines or ["no frame was corrected"]
+
+
+class _Change:
+    """One change of what a job's film shows, made while the lease is held."""
+
+    def __init__(self, job: JobDirectory, record: JobRecord, note: Note, show: Show) -> None:
+        self._job, self._record, self._note, self._show = job, record, note, show
+        self._report = job.load_report()
+        if self._report is not None:
+            output = record.spec.output
+            check_output_writable(output, is_own_film(job, output))
+
+    def make(
+        self, wanted: Corrections, changed: Collection[int], *, carry: bool, keep_first: bool = False
+    ) -> dict[str, Any]:
+        """Show `wanted`, in which the `changed` frames are new. With `carry`, frames around these follow them.
+
+        With `keep_first`, `wanted` is written before a frame that was edited in its place is painted again. Returns
+        the frames that were carried or went back, and the film, None where none is finished.
+        """
+        before = self._job.corrections()
+        carried: dict[int, CorrectedFrame] = {}
+        if carry:
+            sources = affected(self._record, before, wanted, changed)
+            overwritten = self._overwritten(sources, wanted, changed)
+            if overwritten:
+                check_frames_kept(self._job)
+                if keep_first:
+                    self._job.save_corrections(wanted)
+                self._paint_again(overwritten)
+            carried = self._carried(sources, wanted)
+        after = wanted.with_frames(carried.values())
+        if after != self._job.corrections():
+            self._job.save_corrections(after)
+        moved = [frame for frame in carried if before.shown(frame) != after.shown(frame)]
+        return {"carried": sorted(moved), "output": self._stitch(after)}
+
+    def _overwritten(self, sources: Sources, wanted: Corrections, changed: Collection[int]) -> list[int]:
+        """The frames whose painted picture is needed and is not there any more, ascending.
+
+        Raises UsageError where one that the corrections reach is not painted yet, or was edited and not accepted.
+        """
+        accepted = {one for pair in sources.values() for one in pair if one is not None}
+        put_back = {frame for frame in changed if wanted.shown(frame) is None}
+        needed = sorted({*sources, *accepted, *put_back})
+        _check_painted(self._job, self._record, needed)
+        if edited := edited_frames(self._job, self._record, [frame for frame in needed if frame not in changed]):
+            raise UsageError(
+                f"frames {_ranges(edited)} were edited too, and what was painted there is needed",
+                "accept them first, or with these",
+            )
+        return [frame for frame in needed if self._job.read_frame(last_task(self._record.plan, frame), frame) is None]
+
+    def _paint_again(self, frames: Sequence[int]) -> None:
+        """Paint what the last pass had painted in frames whose files were edited or damaged, as a worker would."""
+        from farm.render.chunk import ChunkRenderer  # loads torch, and most corrections paint nothing
+
+        self._note(f"frames {_ranges(frames)} are painted again, as they were before they were edited")
+        names = {last_task(self._record.plan, frame) for frame in frames}
+        ledgers = {name: self._job.ledger(name) for name in names}
+        renderer = ChunkRenderer(self._job.url, worker="farm accept")
+        for task in plan_tasks(self._record.plan):
+            if task.id in names:
+                for done, report in enumerate(renderer.render(task)):
+                    self._show("paint", done, len(task.frames))
+                    if report.record.sha256 != ledgers[task.id][report.frame].sha256:
+                        self._note(f"frame {report.frame} came out differently: this machine computes otherwise")
+        self._job.forget()
+
+    def _carried(self, sources: Sources, wanted: Corrections) -> dict[int, CorrectedFrame]:
+        """By frame: those that corrections are carried into, and those that go back as none reaches them any more."""
+
+        def accepted(frame: int) -> np.ndarray:
+            version = wanted.shown(frame)
+            image = self._job.read_version(frame, version) if version else None
+            if version is None or image is None:
+                raise DamagedError(f"the accepted picture of frame {frame} is gone or damaged in {self._job.url}")
+            return image
+
+        carrier = None
+        carried: dict[int, CorrectedFrame] = {}
+        for done, (frame, (before, after)) in enumerate(sorted(sources.items())):
+            self._show("carry", done, len(sources))
+            one, image = wanted.get(frame), None
+            if before is not None or after is not None:
+                carrier = carrier or CorrectionCarrier(self._job, self._record, wanted.sources, accepted)
+                image = carrier.carried(frame, before, after)
+            if image is not None:
+                one = one or _uncorrected(self._job, self._record, frame)
+                carried[frame] = _added(self._job, one, "carried", encode_png(image), held=False)
+            elif one is not None:
+                carried[frame] = one.model_copy(update={"shown": 1, "held": False})
+        return carried
+
+    def _stitch(self, corrections: Corrections) -> str | None:
+        """Make the film of a finished job anew unless it shows these corrections. Returns where it is."""
+        output, report = self._record.spec.output, self._report
+        if report is None:
+            self._note("the film is not finished yet: farm resume makes it, with these pictures")
+            return None
+        shows_them = report.get("corrections", "") == corrections.digest
+        if shows_them and output_size(output) == report.get("output_bytes"):
+            return output
+        segments, frames = Segments(self._job, self._record), len(self._record.plan.frames)
+        segments.sweep(output)
+        self._job.sweep()
+        stitch_film(self._job, self._record, output, lambda frame: self._show("stitch", frame, frames))
+        about = {
+            "output_bytes": output_size(output),
+            "output_sha256": output_sha256(output),
+            "corrections": corrections.digest,
+        }
+        self._job.save_report({**report, **about})
+        with contextlib.suppress(StorageError):  # left-over segments only take room
+            segments.remove()
+        return output
+
+
+def affected(record: JobRecord, before: Corrections, wanted: Corrections, changed: Collection[int]) -> Sources:
+    """By frame: the accepted frames on both sides that it is made from, for all frames that must be made anew.
+
+    They are those that one of the `changed` frames reaches or has reached, and no frame that a person chose.
+    """
+    shots = [(shot.start, shot.stop) for shot in record.plan.shots]
+    old, new = (carried_from(one.sources, one.held, shots) for one in (before, wanted))
+    none = (None, None)
+    return {
+        frame: new.get(frame, none)
+        for frame in sorted({*old, *new} - wanted.held - set(changed))
+        if old.get(frame, none) != new.get(frame, none) or set(changed) & {*new.get(frame, none)}
+    }
+
+
+def _job_that_exists(job_url: str) -> JobDirectory:
+    job = JobDirectory(absolute_path(job_url))
+    if job.load_record() is None:
+        raise UsageError(f"{job.url} holds no job that has begun", "give the job directory")
+    return job
+
+
+def _record_to_correct(job: JobDirectory) -> JobRecord:
+    """The record of a job whose frames can be corrected. Raises UsageError where they are gone."""
+    job.forget()
+    record, report = job.load_record(), job.load_report()
+    assert record is not None
+    if record.save_storage:
+        raise UsageError(
+            f"the frames of {job.url} are gone: it was rendered with --save-storage", "render it without, to correct it"
+        )
+    if report is not None and report.get("keep") == "film":
+        check_frames_kept(job)
+    return record
+
+
+def _check_painted(job: JobDirectory, record: JobRecord, frames: Iterable[int]) -> None:
+    """Raise UsageError where the job does not have one of `frames`, or the last pass has not painted it yet."""
+    plan, wanted = record.plan, list(frames)
+    if beyond := [frame for frame in wanted if frame not in plan.frames]:
+        raise UsageError(f"frames {_ranges(beyond)} are not in this job, which renders {plan.frames}")
+    if missing := [frame for frame in wanted if frame not in job.ledger(last_task(plan, frame))]:
+        raise UsageError(f"frames {_ranges(missing)} are not painted yet", "farm resume goes on with the job")
+
+
+def _with_accepted(
+    job: JobDirectory, record: JobRecord, given: Mapping[int, GivenPicture], again: Collection[int], reach: int
+) -> Corrections:
+    """The job's corrections with what was given shown, and with what was accepted `again` carried. Pictures are stored.
+
+    One that is given again just as it is shown stays as far carried as it was, unless `reach` says more.
+    """
+    before = job.corrections()
+    frames = []
+    for frame, picture in given.items():
+        one = before.get(frame) or _uncorrected(job, record, frame)
+        as_shown = one.held and one.current.origin == "accepted" and one.current.sha256 == picture.sha256
+        far = reach or (one.current.reach if as_shown else 0)
+        edited = picture.edited or (one.current.edited if as_shown else "")
+        frames.append(_added(job, one, "accepted", picture.data, held=True, edited=edited, reach=far))
+    for frame in again:
+        accepted = before.get(frame)
+        assert accepted is not None
+        data = job.storage.read(version_name(frame, accepted.shown))
+        if data is None or hashlib.sha256(data).hexdigest() != accepted.current.sha256:
+            raise DamagedError(f"the accepted picture of frame {frame} is gone or damaged in {job.url}")
+        edited = accepted.current.edited
+        frames.append(_added(job, accepted, "accepted", data, held=True, edited=edited, reach=reach))
+    return before.with_frames(frames)
+
+
+def _with_restored(job: JobDirectory, record: JobRecord, one: CorrectedFrame, number: int) -> Corrections:
+    """The job's corrections with picture `number` of a frame shown.
+
+    What was painted is free again, so that later corrections reach it, unless one reaches it now: then it was chosen.
+    """
+    before = job.corrections()
+    free = before.with_frames([one.model_copy(update={"shown": number, "held": False})])
+    shots = [(shot.start, shot.stop) for shot in record.plan.shots]
+    held = number > 1 or one.frame in carried_from(free.sources, free.held, shots)
+    return before.with_frames([one.model_copy(update={"shown": number, "held": held})])
+
+
+def _added(
+    job: JobDirectory, one: CorrectedFrame, origin: Origin, data: bytes, *, held: bool, edited: str = "", reach: int = 0
+) -> CorrectedFrame:
+    """The frame with another picture shown, the bytes of a PNG, which are stored unless it has had that one."""
+    digest = hashlib.sha256(data).hexdigest()
+    version = Version(number=0, origin=origin, sha256=digest, edited=edited, reach=reach, added=round(time.time(), 3))
+    shown = one.showing(version, held=held)
+    if shown.shown > len(one.versions):
+        job.store_version(one.frame, shown.shown, data)
+    return shown
+
+
+def _uncorrected(job: JobDirectory, record: JobRecord, frame: int) -> CorrectedFrame:
+    return with_painted(frame, job.ledger(last_task(record.plan, frame))[frame].sha256)
+
+
+def _listed(job: JobDirectory, record: JobRecord, one: CorrectedFrame) -> dict[str, Any]:
+    """A frame's pictures as plain JSON, each with the name of its file in the job directory."""
+    painted = frame_name(last_task(record.plan, one.frame), one.frame)
+    versions = [
+        {
+            **version.model_dump(include={"number", "origin", "sha256", "reach", "added"}),
+            "file": painted if version.origin == "painted" else version_name(one.frame, version.number),
+        }
+        for version in one.versions
+    ]
+    return {"frame": one.frame, "shown": one.shown, "held": one.held, "versions": versions}
+
+
+def _ranges(frames: Iterable[int]) -> str:
+    return ", ".join(map(str, runs(frames)))
