@@ -32,7 +32,7 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -316,9 +316,9 @@ class JobDirectory:
         self.storage.write(CORRECTIONS, corrections.as_bytes())
         self._corrections = corrections
 
-    def store_version(self, frame: int, number: int, data: bytes) -> None:
-        """Write a picture of a frame, the bytes of a PNG. It is not shown before `save_corrections` says so."""
-        self.storage.write(version_name(frame, number), data)
+    def store_versions(self, pictures: Mapping[tuple[int, int], bytes]) -> None:
+        """Write pictures, by frame and number, each the bytes of a PNG. `save_corrections` then says what is shown."""
+        self.storage.write_all({version_name(*place): data for place, data in pictures.items()})
 
     def read_version(self, frame: int, version: Version) -> np.ndarray | None:
         """A corrected picture, (H, W, 3) uint8. None where its file is gone or has another hash."""

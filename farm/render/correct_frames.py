@@ -94,9 +94,9 @@ def accept_frames(
             )
         again = again if reach and not folder else set()
         change = _Change(job, record, note, show)
-        accepted = _with_accepted(job, record, given, again, reach)
+        accepted, pictures = _with_accepted(job, record, given, again, reach)
         changed = sorted({*given, *again})
-        result = change.make(accepted, changed, carry=bool(reach), keep_first=True)
+        result = change.make(accepted, changed, carry=bool(reach), pictures=pictures)
         carried = f" and carried into {len(result['carried'])} others" if reach else ""
         if changed:
             History(job).add("note", text=f"frames {_ranges(changed)} were accepted{carried}")
@@ -175,23 +175,31 @@ class _Change:
             check_output_writable(output, is_own_film(job, output))
 
     def make(
-        self, wanted: Corrections, changed: Collection[int], *, carry: bool, keep_first: bool = False
+        self,
+        wanted: Corrections,
+        changed: Collection[int],
+        *,
+        carry: bool,
+        pictures: Mapping[tuple[int, int], bytes] | None = None,
     ) -> dict[str, Any]:
         """Show `wanted`, in which the `changed` frames are new. With `carry`, frames around these follow them.
 
-        With `keep_first`, `wanted` is written before a frame that was edited in its place is painted again. Returns
-        the frames that were carried or went back, and the film, None where none is finished.
+        `pictures`, by frame and number, are those that `wanted` adds. Where there are any, `wanted` is written before a
+        frame that was edited in its place is painted again. Returns the frames that were carried or went back, and the
+        film, None where none is finished.
         """
         before = self._job.corrections()
         carried: dict[int, CorrectedFrame] = {}
+        sources = affected(self._record, before, wanted, changed) if carry else {}
+        overwritten = self._overwritten(sources, wanted, changed) if carry else []
+        if overwritten:
+            check_frames_kept(self._job)
+        self._job.store_versions(pictures or {})
+        if overwritten:
+            if pictures:
+                self._job.save_corrections(wanted)
+            self._paint_again(overwritten)
         if carry:
-            sources = affected(self._record, before, wanted, changed)
-            overwritten = self._overwritten(sources, wanted, changed)
-            if overwritten:
-                check_frames_kept(self._job)
-                if keep_first:
-                    self._job.save_corrections(wanted)
-                self._paint_again(overwritten)
             carried = self._carried(sources, wanted)
         after = wanted.with_frames(carried.values())
         if after != self._job.corrections():
@@ -214,6 +222,24 @@ class _Change:
                 "accept them first, or with these",
             )
         return [frame for frame in needed if self._job.read_frame(last_task(self._record.plan, frame), frame) is None]
+
+    def _damaged(self) -> list[int]:
+        """Frames that the film shows as they were painted, and whose files are others now, such as edited ones.
+
+        Raises UsageError where they cannot be painted again, DamagedError where no such frame is found.
+        """
+        plan, corrections = self._record.plan, self._job.corrections()
+        names = {task.id: task for task in plan_tasks(plan) if task.pass_index == plan.passes}
+        intact = {frame for task in names.values() for frame in self._job.intact_frames(task)}
+        damaged = [frame for frame in plan.frames if frame not in intact and corrections.shown(frame) is None]
+        if not damaged:
+            raise DamagedError(f"a corrected picture of {self._job.url} is gone or damaged", "farm status --verify")
+        try:
+            check_frames_kept(self._job)
+        except UsageError as error:
+            problem = f"frames {_ranges(damaged)} were edited or damaged, and {error.problem}"
+            raise UsageError(problem, "accept them too") from None
+        return damaged
 
     def _paint_again(self, frames: Sequence[int]) -> None:
         """Paint what the last pass had painted in frames whose files were edited or damaged, as a worker would."""
@@ -250,8 +276,9 @@ class _Change:
                 carrier = carrier or CorrectionCarrier(self._job, self._record, wanted.sources, accepted)
                 image = carrier.carried(frame, before, after)
             if image is not None:
-                one = one or _uncorrected(self._job, self._record, frame)
-                carried[frame] = _added(self._job, one, "carried", encode_png(image), held=False)
+                one, picture = _added(one or _uncorrected(self._job, self._record, frame), "carried", encode_png(image))
+                self._job.store_versions(picture)
+                carried[frame] = one
             elif one is not None:
                 carried[frame] = one.model_copy(update={"shown": 1, "held": False})
         return carried
@@ -268,7 +295,15 @@ class _Change:
         segments, frames = Segments(self._job, self._record), len(self._record.plan.frames)
         segments.sweep(output)
         self._job.sweep()
-        stitch_film(self._job, self._record, output, lambda frame: self._show("stitch", frame, frames))
+
+        def stitch() -> None:
+            stitch_film(self._job, self._record, output, lambda frame: self._show("stitch", frame, frames))
+
+        try:
+            stitch()
+        except DamagedError:
+            self._paint_again(self._damaged())
+            stitch()
         about = {
             "output_bytes": output_size(output),
             "output_sha256": output_sha256(output),
@@ -327,28 +362,30 @@ def _check_painted(job: JobDirectory, record: JobRecord, frames: Iterable[int]) 
 
 def _with_accepted(
     job: JobDirectory, record: JobRecord, given: Mapping[int, GivenPicture], again: Collection[int], reach: int
-) -> Corrections:
-    """The job's corrections with what was given shown, and with what was accepted `again` carried. Pictures are stored.
+) -> tuple[Corrections, dict[tuple[int, int], bytes]]:
+    """The job's corrections with what was given shown, and with what was accepted `again` carried; and new pictures.
 
     One that is given again just as it is shown stays as far carried as it was, unless `reach` says more.
     """
     before = job.corrections()
-    frames = []
+    frames: list[CorrectedFrame] = []
+    pictures: dict[tuple[int, int], bytes] = {}
     for frame, picture in given.items():
         one = before.get(frame) or _uncorrected(job, record, frame)
         as_shown = one.held and one.current.origin == "accepted" and one.current.sha256 == picture.sha256
         far = reach or (one.current.reach if as_shown else 0)
         edited = picture.edited or (one.current.edited if as_shown else "")
-        frames.append(_added(job, one, "accepted", picture.data, held=True, edited=edited, reach=far))
+        shown, new = _added(one, "accepted", picture.data, edited=edited, reach=far)
+        frames, pictures = [*frames, shown], {**pictures, **new}
     for frame in again:
         accepted = before.get(frame)
         assert accepted is not None
         data = job.storage.read(version_name(frame, accepted.shown))
         if data is None or hashlib.sha256(data).hexdigest() != accepted.current.sha256:
             raise DamagedError(f"the accepted picture of frame {frame} is gone or damaged in {job.url}")
-        edited = accepted.current.edited
-        frames.append(_added(job, accepted, "accepted", data, held=True, edited=edited, reach=reach))
-    return before.with_frames(frames)
+        shown, new = _added(accepted, "accepted", data, edited=accepted.current.edited, reach=reach)
+        frames, pictures = [*frames, shown], {**pictures, **new}
+    return before.with_frames(frames), pictures
 
 
 def _with_restored(job: JobDirectory, record: JobRecord, one: CorrectedFrame, number: int) -> Corrections:
@@ -364,15 +401,13 @@ def _with_restored(job: JobDirectory, record: JobRecord, one: CorrectedFrame, nu
 
 
 def _added(
-    job: JobDirectory, one: CorrectedFrame, origin: Origin, data: bytes, *, held: bool, edited: str = "", reach: int = 0
-) -> CorrectedFrame:
-    """The frame with another picture shown, the bytes of a PNG, which are stored unless it has had that one."""
-    digest = hashlib.sha256(data).hexdigest()
-    version = Version(number=0, origin=origin, sha256=digest, edited=edited, reach=reach, added=round(time.time(), 3))
-    shown = one.showing(version, held=held)
-    if shown.shown > len(one.versions):
-        job.store_version(one.frame, shown.shown, data)
-    return shown
+    one: CorrectedFrame, origin: Origin, data: bytes, *, edited: str = "", reach: int = 0
+) -> tuple[CorrectedFrame, dict[tuple[int, int], bytes]]:
+    """The frame with the picture `data` shown, and that picture by frame and number; none where it has had it."""
+    digest, added = hashlib.sha256(data).hexdigest(), round(time.time(), 3)
+    version = Version(number=0, origin=origin, sha256=digest, edited=edited, reach=reach, added=added)
+    shown = one.showing(version, held=origin == "accepted")
+    return shown, {(one.frame, shown.shown): data} if shown.shown > len(one.versions) else {}
 
 
 def _uncorrected(job: JobDirectory, record: JobRecord, frame: int) -> CorrectedFrame:
