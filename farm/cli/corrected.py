@@ -79,7 +79,7 @@ def versions(
     as_json: AsJson = False,
 ) -> None:
     """List every picture that corrected frames have had."""
-    from farm.render.correct_frames import list_versions, version_lines
+    from farm.job.versions import list_versions, version_lines
 
     listed = list_versions(directory_of(job, address), frame)
     print_result(listed, as_json, "\n".join(version_lines(listed["frames"])))

@@ -2,7 +2,6 @@
 
     accept_frames(job_url, FrameRange(120, 124), reach=48)     {"accepted": [120], "carried": [72, ...], "output": ...}
     restore_frame(job_url, 120)                                the picture that it had before
-    list_versions(job_url)                                     every picture that a frame has had
 
 Each holds the job's lease. Everything that may be wrong is found before anything is written. What the film shows then
 changes by one write (farm.job.corrections), and the film is stitched again. A command that was interrupted is given
@@ -36,10 +35,10 @@ from farm.job.corrections import (
     version_name,
     with_painted,
 )
-from farm.job.directory import frame_name
 from farm.job.history import History
 from farm.job.keep import check_frames_kept
 from farm.job.lease import job_lease
+from farm.job.versions import job_that_exists, last_task
 from farm.media.film import check_output_writable
 from farm.plan import plan_tasks
 from farm.render.carried_corrections import CorrectionCarrier
@@ -48,12 +47,10 @@ from farm.render.given_pictures import (
     edited_frames,
     edited_in_place,
     given_in_folder,
-    last_task,
 )
 from farm.render.stitch import Segments, is_own_film, stitch_film
 from farm.spec import FrameRange
 from farm.spec.frames import runs
-from farm.spec.load import absolute_path
 
 Note = Callable[[str], None]
 Sources = Mapping[int, tuple[int | None, int | None]]
@@ -80,7 +77,7 @@ def accept_frames(
     that is at work or keeps no frames, for frames that are not in it or not painted yet, for pictures that are no PNG
     or of another size, and where there is nothing to accept.
     """
-    job = _job_that_exists(job_url)
+    job = job_that_exists(job_url)
     with job_lease(job.storage, note):
         record = _record_to_correct(job)
         _check_painted(job, record, frames)
@@ -116,7 +113,7 @@ def restore_frame(
     What was carried from the picture that it shows now goes back too. Returns what `farm restore --json` prints. Raises
     as `accept_frames` does, and UsageError for a picture that the frame never had.
     """
-    job = _job_that_exists(job_url)
+    job = job_that_exists(job_url)
     with job_lease(job.storage, note):
         record = _record_to_correct(job)
         _check_painted(job, record, FrameRange(frame, frame + 1))
@@ -130,38 +127,6 @@ def restore_frame(
         result = change.make(_with_restored(job, record, one, number), [frame], carry=True)
         History(job).add("note", text=f"picture {number} of frame {frame} was put back")
     return {"job": job.url, "frame": frame, "shown": number, **result}
-
-
-def list_versions(job_url: str, frame: int | None = None) -> dict[str, Any]:
-    """Every picture that corrected frames have had, one frame's or all: what `farm versions --json` prints.
-
-    Raises UsageError where there is no job, or the frame is none of it.
-    """
-    job = _job_that_exists(job_url)
-    record = job.load_record()
-    if record is None:
-        raise UsageError(f"{job.url} holds no job that has begun", "give the job directory")
-    if frame is not None and frame not in record.plan.frames:
-        raise UsageError(f"frame {frame} is not in this job, which renders {record.plan.frames}")
-    corrections = job.corrections()
-    listed = [one for one in corrections if frame in (None, one.frame)]
-    if frame is not None and not listed:
-        row = job.ledger(last_task(record.plan, frame)).get(frame)
-        listed = [with_painted(frame, row.sha256)] if row else []
-    return {"job": job.url, "frames": [_listed(job, record, one) for one in listed]}
-
-
-def version_lines(frames: Iterable[Mapping[str, Any]]) -> list[str]:
-    """`list_versions` for people: a line for each picture, `*` before the one that the film shows."""
-    lines = []
-    for one in frames:
-        lines.append(f"frame {one['frame']}")
-        for version in one["versions"]:
-            mark = "*" if version["number"] == one["shown"] else " "
-            reach = f", carried {version['reach']} frames" if version["reach"] else ""
-            when = time.strftime(" %Y-%m-%d %H:%M", time.localtime(version["added"])) if version["added"] else ""
-            lines.append(f"  {mark} {version['number']} {version['origin']}{reach}{when}  {version['file']}")
-    return lines or ["no frame was corrected"]
 
 
 class _Change:
@@ -330,13 +295,6 @@ def affected(record: JobRecord, before: Corrections, wanted: Corrections, change
     }
 
 
-def _job_that_exists(job_url: str) -> JobDirectory:
-    job = JobDirectory(absolute_path(job_url))
-    if job.load_record() is None:
-        raise UsageError(f"{job.url} holds no job that has begun", "give the job directory")
-    return job
-
-
 def _record_to_correct(job: JobDirectory) -> JobRecord:
     """The record of a job whose frames can be corrected. Raises UsageError where they are gone."""
     job.forget()
@@ -412,19 +370,6 @@ def _added(
 
 def _uncorrected(job: JobDirectory, record: JobRecord, frame: int) -> CorrectedFrame:
     return with_painted(frame, job.ledger(last_task(record.plan, frame))[frame].sha256)
-
-
-def _listed(job: JobDirectory, record: JobRecord, one: CorrectedFrame) -> dict[str, Any]:
-    """A frame's pictures as plain JSON, each with the name of its file in the job directory."""
-    painted = frame_name(last_task(record.plan, one.frame), one.frame)
-    versions = [
-        {
-            **version.model_dump(include={"number", "origin", "sha256", "reach", "added"}),
-            "file": painted if version.origin == "painted" else version_name(one.frame, version.number),
-        }
-        for version in one.versions
-    ]
-    return {"frame": one.frame, "shown": one.shown, "held": one.held, "versions": versions}
 
 
 def _ranges(frames: Iterable[int]) -> str:

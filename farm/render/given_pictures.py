@@ -21,8 +21,9 @@ from farm.errors import PictureError, UsageError
 from farm.files import Storage
 from farm.files.png import encode_png, is_whole_png
 from farm.job import JobDirectory, JobRecord
+from farm.job.versions import last_task
 from farm.media.pictures import read_picture
-from farm.plan import RenderPlan, task_id
+from farm.plan import RenderPlan
 from farm.spec import FrameRange
 from farm.spec.keys import numbered_pictures
 
@@ -40,11 +41,6 @@ class GivenPicture:
     data: bytes
     sha256: str
     edited: str = ""
-
-
-def last_task(plan: RenderPlan, frame: int) -> str:
-    """Id of the task of the last pass that painted a frame."""
-    return task_id(plan.passes, plan.chunk_of(frame).index)
 
 
 def edited_frames(job: JobDirectory, record: JobRecord, frames: Collection[int] | FrameRange) -> dict[int, bytes]:

@@ -52,7 +52,7 @@ COMMANDS = {
     "accept": (["accept", "JOB", "--frames", "2-4", "--from", "PICTURES"], 0, {"matplotlib"}),
     "accept --propagate": (["accept", "JOB", "--frames", "2-4", "--propagate"], 0, {"matplotlib"}),
     "accept of frames that are not there": (["accept", "JOB", "--frames", "500-600"], 2, {"matplotlib"}),
-    "versions": (["versions", "JOB"], 0, {"matplotlib"}),
+    "versions": (["versions", "JOB"], 0, SLOW),
     "restore": (["restore", "JOB", "--frame", "3"], 0, {"matplotlib"}),
     "report": (["report", "JOB", "--no-measure"], 0, set()),
     "submit": (["submit", *FILM, "-o", "OUT", *NOWHERE], 2, {"matplotlib"}),

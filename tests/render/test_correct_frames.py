@@ -15,13 +15,14 @@ from farm.errors import DamagedError, StorageError, UsageError
 from farm.files import Storage
 from farm.job import JobDirectory
 from farm.job.lease import job_lease
+from farm.job.versions import list_versions, version_lines
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.source import content_hash
 from farm.plan import Runtime, plan_tasks
 from farm.render import correct_frames
 from farm.render.chunk import ChunkRenderer
 from farm.render.committed import film_frame, frame_of_pass
-from farm.render.correct_frames import accept_frames, list_versions, restore_frame, version_lines
+from farm.render.correct_frames import accept_frames, restore_frame
 from farm.render.prepare import prepare_job
 from farm.render.stitch import Segments, stitch_film
 from farm.render.verify_job import verify_job
