@@ -158,7 +158,8 @@ def carried_from(
     >>> carried_from({2: 1, 6: 2}, [2, 6], [(0, 6), (6, 9)])
     {1: (None, 2), 3: (2, None), 7: (6, None), 8: (6, None)}
     """
-    kept, found = set(held) | set(sources), {}
+    kept = set(held) | set(sources)
+    found: dict[int, tuple[int | None, int | None]] = {}
     for start, stop in shots:
         in_shot = [source for source in sorted(sources) if start <= source < stop]
         for at, source in enumerate(in_shot):

@@ -318,7 +318,8 @@ class Page:
         return {"thumbs": thumbs}
 
     def _section_corrected(self) -> dict[str, Any]:
-        rows, accepted = [], []
+        rows: list[tuple[int, str, str, str]] = []
+        accepted: list[tuple[int, list[tuple[str, str]]]] = []
         for one in self.facts.corrections:
             pictures = [f"{version.number} {version.origin}" for version in one.versions]
             reach = f"{one.current.reach} frames" if one.current.reach else ""

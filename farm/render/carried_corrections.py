@@ -1,7 +1,7 @@
 """A correction carried into the frames around it, along the film's motion.
 
-    carrier = CorrectionCarrier(job, record, accepted)
-    picture = carrier.carried(frame, before, after)      (H, W, 3) uint8, or None where nothing reaches it
+    carrier = CorrectionCarrier(job, record, accepted, picture)
+    carrier.carried(frame, before, after)                (H, W, 3) uint8, or None where nothing reaches it
 
 A frame is made of what was painted there and of the accepted pictures before and after it. Only positions are carried
 from frame to frame, and the accepted paint is resampled once (farm.render.keyed), so its strokes stay sharp. Three
