@@ -32,6 +32,7 @@ from farm.cli.arguments import (
     print_unless_closed,
     with_current_spellings,
 )
+from farm.cli.corrected import correcting
 from farm.cli.flow import flow_app
 from farm.cli.keys import keys_app
 from farm.cli.live import living
@@ -57,7 +58,7 @@ app = typer.Typer(
 
 app.add_typer(flow_app, name="flow")
 app.add_typer(keys_app, name="keys")
-for commands in (service, training, living, seeing, measuring):
+for commands in (service, correcting, training, living, seeing, measuring):
     app.add_typer(commands)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shlex
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -43,12 +44,14 @@ from farm.plan.pace import Progress
 from farm.plan.schedule import Schedule, Window
 from farm.plan.segments import Segment, SegmentProgress, segment_of_tasks, segments_ahead, settled_tasks
 from farm.render.film_in_progress import FilmMaker
+from farm.render.given_pictures import put_aside_and_not_accepted
 from farm.render.inputs import Inputs
 from farm.render.network_for_film import with_network
 from farm.render.prepare import Prepared, prepare_job
 from farm.render.stitch import Segments, film_note, is_own_film
 from farm.spec import FrameRange, RenderSpec
 from farm.spec.choices import Keep
+from farm.spec.frames import runs
 from farm.spec.units import format_seconds
 
 if TYPE_CHECKING:
@@ -230,13 +233,15 @@ def read_inputs(spec: RenderSpec) -> Inputs:
 def _finished_report(spec: RenderSpec, job: JobDirectory) -> dict[str, Any] | None:
     """The report of a job whose film is where it was put, with the size that the report says; None for any other.
 
-    Also None where the film has other sound or subtitles than `spec` asks for.
+    Also None where the film has other sound or subtitles than `spec` asks for, or does not show its corrected frames.
     """
     report = job.load_report()
     if report is None or report.get("output") != spec.output:
         return None
     wanted = {"audio": spec.encode.audio, "subtitles": spec.encode.subtitles}
     if any(report.get(name, value) != value for name, value in wanted.items()):
+        return None
+    if report.get("corrections", "") != job.corrections().digest:
         return None
     return report if output_size(spec.output) == report.get("output_bytes", -1) else None
 
@@ -424,10 +429,25 @@ def _stitch_and_report(prepared: Prepared, rendered: _Rendered, running: Running
     report = _report_of(prepared, rendered.record, figures, notes, began, keep)
     prepared.job.save_report(report)
     rendered.film.tidy()
+    if edited := put_aside_and_not_accepted(prepared.job):
+        line = edits_line(prepared.job.url, edited)
+        running.progress.note(line)
+        running.history.add("note", text=line)
     with contextlib.suppress(StorageError):  # what is left over only takes room
         if line := give_up(prepared.job, rendered.record, running.options.keep):
             running.progress.note(line)
     return report
+
+
+def edits_line(job_url: str, frames: Sequence[int]) -> str:
+    """What a person is told whose edited frames were painted again."""
+    ranges = runs(frames)
+    first = FrameRange(frames[0], frames[-1] + 1)
+    return (
+        f"frames {', '.join(map(str, ranges))} were edited and painted again; the edited pictures are in "
+        f"{job_url}/edited: farm accept {shlex.quote(job_url)} --frames {first} "
+        f"--from {shlex.quote(f'{job_url}/edited')} has the film show them"
+    )
 
 
 def _stitch(prepared: Prepared, rendered: _Rendered, running: RunningJob) -> list[str]:
@@ -463,6 +483,7 @@ def _report_of(
         "seconds": round(time.monotonic() - began, 1),
         "output_bytes": film["bytes"],
         "output_sha256": film["file"],
+        "corrections": prepared.job.corrections().digest,
         "keep": keep,
         "audio": prepared.spec.encode.audio,
         "subtitles": prepared.spec.encode.subtitles,

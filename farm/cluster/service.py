@@ -255,8 +255,12 @@ class Dropped:
 def drop_frames(handle: JobHandle, frames: FrameRange) -> Dropped:
     """Remove `frames` in every pass, and all that was made from them, so that the next run renders them again.
 
+    Pictures that a person edited and nobody accepted are put aside. Corrected frames stay what the film shows.
+
     Raises UsageError while the job is running, where it has no plan yet, and where `frames` are not all in the film.
     """
+    from farm.render.given_pictures import put_edits_aside
+
     if handle.submission:
         handle.cluster()  # raises where the job cannot be submitted again afterwards
     refuse_while_running(handle)
@@ -270,7 +274,9 @@ def drop_frames(handle: JobHandle, frames: FrameRange) -> Dropped:
         handle.job.forget()
         affected: dict[str, set[int]] = {}
         dropped: dict[str, int] = {}
-        for task, numbers in dependents(record.plan, record.spec, frames).items():
+        made_again = dependents(record.plan, record.spec, frames)
+        put_edits_aside(handle.job, record, sorted({frame for numbers in made_again.values() for frame in numbers}))
+        for task, numbers in made_again.items():
             pass_name = task.partition("/")[0].replace("-", " ")
             affected.setdefault(pass_name, set()).update(numbers)
             dropped[pass_name] = dropped.get(pass_name, 0) + handle.job.drop_frames(task, numbers)

@@ -14,6 +14,8 @@ registry       the jobs that were submitted
 software       what a node paints with, compared with what a job was begun with
 credentials    the refusal to keep secrets
 forecast       the forecast that was made
+corrections    frames that a person corrected; pure
+versions       every picture that such a frame has had
 keep           what stays once the film is there
 measures       the warp errors that were measured
 """

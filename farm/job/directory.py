@@ -7,6 +7,8 @@
     flow/KEY/0001/FROM-TO.png optical flow between two frames, in folders of 100 frames; KEY names video, size, method
     masks/NN-KEY/000123.png   where region NN of the spec is in a frame; KEY names all that this depends on
     segments/KEY/00012.mkv    frames of the last pass, encoded, until the film is there; beside it a .json with hashes
+    corrections.json          frames that a person corrected, their pictures in corrected/: farm.job.corrections
+    edited/000123.png         a frame that a person edited and nobody accepted, put aside before it was painted again
     film.json                 the hash of the film, just before it is put in its place
     report.json               what the finished render was: written last
     state.json                what the job is doing, for people; nothing is decided by it
@@ -30,7 +32,7 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +40,8 @@ from farm.errors import JobMismatchError, OutputError, StorageError
 from farm.files import Storage
 from farm.files.background import Ahead, Kept
 from farm.files.checked_json import parse_or_none, seal, unseal
-from farm.files.png import decode_png, encode_png
+from farm.files.png import decode_png, encode_png, is_whole_png
+from farm.job.corrections import CORRECTIONS, Corrections, Version, parse_corrections, version_name
 from farm.job.record import FrameRecord, JobRecord
 from farm.plan import Task
 from farm.spec import RenderSpec
@@ -58,7 +61,7 @@ READ_AT_ONCE = 8
 """Frames that are read ahead at the same time."""
 RECORD_NAMES = ("job.json", "job.copy.json")
 """The two copies of the job record. The second is read where the first is damaged."""
-WRITTEN_FOLDERS = ("frames", "ledger", "flow", "masks", "segments", "log")
+WRITTEN_FOLDERS = ("frames", "ledger", "flow", "masks", "segments", "log", "corrected", "edited")
 """Folders into which drivers and workers write."""
 
 
@@ -78,6 +81,7 @@ class JobDirectory:
         self._lock = threading.Lock()
         self._pictures: Kept[tuple[str, int], tuple[str, np.ndarray]] = Kept(keep_pictures)
         self._held: dict[tuple[str, int], np.ndarray] = {}
+        self._corrections: Corrections | None = None
         self._coming: Ahead[tuple[str, int], np.ndarray | None] = Ahead(READ_AT_ONCE)
 
     def __reduce__(self) -> tuple[type[JobDirectory], tuple[str, int]]:
@@ -164,8 +168,9 @@ class JobDirectory:
         return ledger
 
     def forget(self) -> None:
-        """Read the ledgers anew when they are next asked for: another process may have written them."""
+        """Read the ledgers and corrections anew when they are next asked for: another process may have written them."""
         self._coming.forget()
+        self._corrections = None
         with self._lock:
             self._ledgers.clear()
 
@@ -297,6 +302,52 @@ class JobDirectory:
             return set()
         with ThreadPoolExecutor(READ_AT_ONCE) as threads:
             return {frame for frame, intact in zip(rows, threads.map(is_intact, rows), strict=True) if intact}
+
+    # corrected frames -------------------------------------------------------------------------------
+
+    def corrections(self) -> Corrections:
+        """The frames that a person corrected. They are kept, as ledgers are. Raises StorageError where damaged."""
+        if self._corrections is None:
+            self._corrections = parse_corrections(self.storage.read(CORRECTIONS), self.url)
+        return self._corrections
+
+    def save_corrections(self, corrections: Corrections) -> None:
+        """Have the film show these from now on: one write. Their pictures are there already."""
+        self.storage.write(CORRECTIONS, corrections.as_bytes())
+        self._corrections = corrections
+
+    def store_versions(self, pictures: Mapping[tuple[int, int], bytes]) -> None:
+        """Write pictures, by frame and number, each the bytes of a PNG. `save_corrections` then says what is shown."""
+        self.storage.write_all({version_name(*place): data for place, data in pictures.items()})
+
+    def read_version(self, frame: int, version: Version) -> np.ndarray | None:
+        """A corrected picture, (H, W, 3) uint8. None where its file is gone or has another hash."""
+        data = self.storage.read(version_name(frame, version.number))
+        if data is None or hashlib.sha256(data).hexdigest() != version.sha256:
+            return None
+        return decode_png(data)
+
+    def edited_picture(self, task: str, frame: int) -> bytes | None:
+        """The file of a frame that a person edited in its place and nobody has accepted yet; None for any other frame.
+
+        An edited frame is one whose file is a whole PNG and has another hash than the ledger says. One whose bytes are
+        damaged is no whole PNG.
+        """
+        row, corrected = self.ledger(task).get(frame), self.corrections().get(frame)
+        data = self.storage.read(frame_name(task, frame)) if row is not None else None
+        if row is None or data is None:
+            return None
+        digest = hashlib.sha256(data).hexdigest()
+        known = {row.sha256} | ({version.edited for version in corrected.versions} if corrected else set())
+        return data if digest not in known and is_whole_png(data) else None
+
+    def put_aside(self, frame: int, data: bytes) -> None:
+        """Keep an edited picture in `edited/`, before its frame is painted again. None is overwritten there."""
+        name = f"{frame:06d}.png"
+        earlier = self.storage.read(f"edited/{name}")
+        if earlier is not None and earlier != data:
+            self.storage.write(f"edited/earlier/{hashlib.sha256(earlier).hexdigest()[:12]}/{name}", earlier)
+        self.storage.write(f"edited/{name}", data)
 
     # the end ----------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from farm.errors import StorageError, UsageError
 from farm.job import FrameRecord, JobDirectory, JobRecord
+from farm.job.corrections import CORRECTIONS, Corrections, parse_corrections
 from farm.job.forecast import load_forecast
 from farm.job.history import Happening, load_history
 from farm.job.request import JobRequest, load_request
@@ -89,6 +90,8 @@ class JobFacts:
     stills: Mapping[int, FrameDetail] = field(default_factory=dict)
     summary: JobSummary | None = None
     """The driver's own counts, where the ledgers have not been read."""
+    corrections: Corrections = field(default_factory=Corrections)
+    """Frames that a person corrected, and what was carried from them."""
     word: ClusterWord | None = None
     """What the job's cluster says of it, where that was asked and answered."""
 
@@ -319,6 +322,7 @@ class JobReader:
             now=time.time() if now is None else now,
             silent_seconds=silent,
             request=_request_of(job),
+            corrections=parse_corrections(job.storage.read(CORRECTIONS), job.url),
             word=word,
         )
 

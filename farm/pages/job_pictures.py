@@ -13,7 +13,7 @@ import numpy as np
 from farm.errors import FarmError
 from farm.job import JobDirectory, JobRecord
 from farm.pages.facts import JobFacts
-from farm.render.committed import read_committed, single_frame_task
+from farm.render.committed import film_frame, read_committed, single_frame_task
 from farm.render.job_detail import moving_of_frame
 from farm.render.source_frames import SourceFrames, open_flow_store
 from farm.render.steadiness import CERTAIN, difference
@@ -43,8 +43,10 @@ class JobPictures:
         return self._source(frame)
 
     def painted(self, facts: JobFacts, frame: int) -> np.ndarray | None:
-        """A frame as the latest pass left it; None where no pass has committed it."""
+        """A frame as the latest pass left it, or as a person corrected it; None where no pass has committed it."""
         shown = facts.shown.get(frame)
+        if shown is not None and self._job.corrections().shown(frame) is not None:
+            return film_frame(self._job, self._record, frame)
         return None if shown is None else self.committed(shown.task.id, frame)
 
     def committed(self, task: str, frame: int) -> np.ndarray:

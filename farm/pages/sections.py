@@ -41,6 +41,8 @@ STRIP = 144
 """Frames of the strip, evenly spread over the film."""
 LATEST = 12
 """Latest frames of the live page."""
+CORRECTED_SHOWN = 12
+"""Accepted frames that are shown beside what was painted, the first ones."""
 SHOT_WIDTH, PAIR_WIDTH, STRIP_WIDTH, LATEST_WIDTH = 640, 480, 128, 320
 """Widest picture of each section, in pixels."""
 SEAM_SHOWS = 2.0
@@ -61,6 +63,7 @@ SECTIONS = {
     "strip": ("The film", "Film"),
     "timeline": ("Style over time", "Style over time"),
     "look": ("Deserve a look", "Deserve a look"),
+    "corrected": ("Corrected frames", "Corrected"),
     "paint": ("Paint where the film moves", "Paint"),
     "curves": ("Frame by frame", "Frame by frame"),
     "seams": ("Seams", "Seams"),
@@ -335,6 +338,22 @@ class Page:
         span = max(len(frames) - 1, 1)
         marks = [100 * (frame - frames.start) / span for frame in points]
         return {"rows": rows, "points": points, "marks": marks, "shots": sorted(looks.per_shot), "frames": frames}
+
+    def _section_corrected(self) -> dict[str, Any]:
+        rows: list[tuple[int, str, str, str]] = []
+        accepted: list[tuple[int, list[tuple[str, str]]]] = []
+        for one in self.facts.corrections:
+            pictures = [f"{version.number} {version.origin}" for version in one.versions]
+            reach = f"{one.current.reach} frames" if one.current.reach else ""
+            rows.append((one.frame, f"{one.shown} {one.current.origin}", reach, ", ".join(pictures)))
+            painted = self.facts.shown.get(one.frame)
+            if one.current.origin == "accepted" and painted is not None and len(accepted) < CORRECTED_SHOWN:
+                before = self._pictures.src_of(painted, PAIR_WIDTH) if self._pictures else None
+                now = self.src("painted", one.frame, PAIR_WIDTH)
+                accepted.append(
+                    (one.frame, [(label, src) for label, src in (("painted", before), ("shown", now)) if src])
+                )
+        return {"rows": rows[:MOST_ROWS], "left_out": len(rows) - len(rows[:MOST_ROWS]), "accepted": accepted}
 
     def _section_look(self) -> dict[str, Any]:
         pairs = []

@@ -15,6 +15,9 @@ regions             where in a frame each region is
 read_ahead          three steps at the same time
 stitch              committed frames become the film
 film_in_progress    segments that are encoded while others are rendered
+correct_frames      frames that a person corrected: accepted, carried into their neighbours, put back
+carried_corrections a correction along the film's motion
+given_pictures      the pictures that a person gives for frames, checked
 verify_job          whether a job directory is still what was written
 steadiness          warp error
 seams               seams between chunks, from warp errors; pure

@@ -169,6 +169,7 @@ class ChunkRenderer:
             return
         done = self.job.intact_frames(task)
         ledger = dict(self.job.ledger(task.id))
+        self._put_edits_aside(task, done)
         chunk = self.plan.chunks[task.chunk]
         order = frames_in_order(self.spec, task)
         self.source.backwards = order[0] > order[-1]
@@ -190,6 +191,13 @@ class ChunkRenderer:
             with timed("commit"):
                 records = commits.finish()
             yield from (FrameReport(task.id, record.frame, record) for record in records)
+
+    def _put_edits_aside(self, task: Task, done: Collection[int]) -> None:
+        """Keep the pictures that a person edited in their place and nobody accepted: they are painted again now."""
+        if task.pass_index == self.plan.passes:
+            for frame in sorted(self.job.ledger(task.id).keys() & set(task.frames) - set(done)):
+                if (data := self.job.edited_picture(task.id, frame)) is not None:
+                    self.job.put_aside(frame, data)
 
     def _read_ahead(self, task: Task, frames: Sequence[int], done: Collection[int]) -> None:
         """Begin to read what `frames` of a task will read, without those of this task that are not painted yet."""
@@ -234,6 +242,7 @@ class ChunkRenderer:
         The ledger is written once a batch, so at most two batches are painted again after a worker is lost.
         """
         done, ledger = self.job.intact_frames(task), self.job.ledger(task.id)
+        self._put_edits_aside(task, done)
         yield from (FrameReport(task.id, frame, ledger[frame], reused=True) for frame in sorted(done))
         left = [frame for frame in task.frames if frame not in done]
         batches = [left[i : i + INDEPENDENT_BATCH] for i in range(0, len(left), INDEPENDENT_BATCH)]

@@ -1,4 +1,4 @@
-"""Committed frames, read back from the job directory."""
+"""Committed frames, read back from the job directory, and the frames that the film shows."""
 
 from __future__ import annotations
 
@@ -43,3 +43,20 @@ def frame_of_pass(job: JobDirectory, record: JobRecord, pass_index: int, frame: 
 
     ending = read_committed(job, task_id(1, previous.index), frame)
     return cross_fade(ending, beginning, frame - chunk.start, previous.reach - previous.stop)
+
+
+def film_frame(job: JobDirectory, record: JobRecord, frame: int) -> np.ndarray:
+    """A frame as the film shows it, (H, W, 3) uint8: a person's correction, or else what the last pass left.
+
+    Raises DamagedError where it is gone or damaged.
+    """
+    version = job.corrections().shown(frame)
+    if version is None:
+        return frame_of_pass(job, record, record.plan.passes, frame)
+    image = job.read_version(frame, version)
+    if image is None:
+        raise DamagedError(
+            f"picture {version.number} of the corrected frame {frame} is gone or damaged in {job.url}",
+            "put it back, or show another one with farm restore",
+        )
+    return image

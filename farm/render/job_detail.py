@@ -19,7 +19,7 @@ import numpy as np
 
 from farm.job import JobDirectory, JobRecord
 from farm.plan import RenderPlan, task_id
-from farm.render.committed import frame_of_pass, read_committed, single_frame_task
+from farm.render.committed import film_frame, frame_of_pass, read_committed, single_frame_task
 from farm.render.detail import (
     FRAMES_BEFORE,
     Mask,
@@ -80,7 +80,9 @@ def fine_details(
     frames = frames_to_measure(plan)
     for number, frame in enumerate(frames):
         begin = plan.begin_of(frame)
-        hashes = [_hash(job, plan, plan.passes, frame), _hash(job, plan, 1, begin)]
+        corrected = job.corrections().shown(frame)
+        own = _hash(job, plan, plan.passes, frame)
+        hashes = [corrected.sha256[:12] if own and corrected else own, _hash(job, plan, 1, begin)]
         if not all(hashes):
             continue
         key = "".join(hashes)
@@ -91,7 +93,7 @@ def fine_details(
                 references[begin] = float(fine_detail(frame_of_pass(job, record, 1, begin)).mean())
             if not references[begin]:
                 continue
-            painted = frame_of_pass(job, record, plan.passes, frame)
+            painted = film_frame(job, record, frame)
             moving = moving_of_frame(plan, source, frame)
             known[frame] = (key, _fine_detail_of(painted, moving, references[begin]))
             progress(number + 1, len(frames))
@@ -100,7 +102,7 @@ def fine_details(
 
 
 def compare_with_still(renderer: ChunkRenderer, frame: int) -> FrameDetail:
-    """The figures of a frame as the last pass left it over those of a still.
+    """The figures of a frame as the film shows it over those of a still.
 
     The still is painted with the steps of a first frame, unless the job has it already, and stays in the job (see
     `ChunkRenderer.single_frame`). For method optimize. Raises as a render does.
@@ -109,7 +111,7 @@ def compare_with_still(renderer: ChunkRenderer, frame: int) -> FrameDetail:
     still = read_committed(renderer.job, single_frame_task(frame), frame)
     moving = moving_of_frame(renderer.plan, renderer.source, frame)
     reference = StillReference(renderer.source(frame), still, moving, renderer.content_features)
-    return reference.compare(frame_of_pass(renderer.job, renderer.record, renderer.plan.passes, frame))
+    return reference.compare(film_frame(renderer.job, renderer.record, frame))
 
 
 def _fine_detail_of(painted: np.ndarray, moving: Mask, reference: float) -> FineDetail:

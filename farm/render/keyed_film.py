@@ -15,7 +15,6 @@ import numpy as np
 from farm.flow.store import FlowStore
 from farm.paint.stopwatch import timed
 from farm.plan import RenderPlan
-from farm.render.held_frames import HeldFrames
 from farm.render.keyed import Key, KeyView, Neighbour, first_view, follow, paint
 
 VIEW_BYTES = 1 << 29
@@ -29,10 +28,17 @@ FEWEST_VIEWS = 4
 
 
 class KeyedPainter:
-    """Paints frames from keys alone. `source` gives the film's frames (H, W, 3) uint8, and `flows` their matches."""
+    """Paints frames from keys alone. `source` gives the film's frames (H, W, 3) uint8, and `flows` their matches.
+
+    `held` gives the picture of a key, (H, W, 3) uint8.
+    """
 
     def __init__(
-        self, plan: RenderPlan, source: Callable[[int], np.ndarray], flows: FlowStore, held: HeldFrames
+        self,
+        plan: RenderPlan,
+        source: Callable[[int], np.ndarray],
+        flows: FlowStore,
+        held: Callable[[int], np.ndarray],
     ) -> None:
         self._plan, self._source, self._flows, self._held = plan, source, flows, held
         self._views: OrderedDict[tuple[int, int], KeyView] = OrderedDict()
@@ -42,7 +48,7 @@ class KeyedPainter:
         """`frame`, which is no key, in paint. `committed` is the painting of its neighbour `other`, if it has one."""
         left, right = self.keys_around(frame)
         with timed("flow"):
-            before, after = (None if key is None else self._view(key, frame) for key in (left, right))
+            before, after = (None if key is None else self.view(key, frame) for key in (left, right))
             match = None if other is None else self._flows.match(frame, other)
         position = 0.0 if left is None or right is None else (frame - left) / (right - left)
         neighbour = None
@@ -57,7 +63,7 @@ class KeyedPainter:
         at = bisect.bisect_left(shot.begins, frame)
         return (shot.begins[at - 1] if at else None), (shot.begins[at] if at < len(shot.begins) else None)
 
-    def _view(self, key: int, frame: int) -> KeyView:
+    def view(self, key: int, frame: int) -> KeyView:
         """A key, seen from a frame. The views on the way there are made first, and the last of them kept."""
         step = 1 if frame > key else -1
         at, view = next(

@@ -20,7 +20,7 @@ from farm.flow import warp
 from farm.job import JobDirectory, JobRecord
 from farm.job.measures import Measures
 from farm.plan import task_id
-from farm.render.committed import frame_of_pass
+from farm.render.committed import film_frame
 from farm.render.source_frames import SourceFrames, open_flow_store
 
 LEAST_RELIABLE = 0.2
@@ -41,6 +41,8 @@ def pair_errors(
 ) -> dict[int, float | None]:
     """The warp error of every pair (frame - 1, frame) whose two frames the last pass has committed, by frame.
 
+    Frames that were corrected are measured as the film shows them.
+
     A pair that cannot be judged has None. Pairs in `measures` whose frames are still the same are not measured again.
     `measures` is brought up to date. After `most_seconds` no more pairs are measured, and the others are left out.
     Raises StorageError.
@@ -52,6 +54,7 @@ def pair_errors(
         for chunk in plan.chunks
         for frame, row in job.ledger(task_id(plan.passes, chunk.index)).items()
     }
+    hashes |= {one.frame: one.current.sha256 for one in job.corrections() if one.is_corrected}
     pairs = [
         frame
         for shot in plan.shots
@@ -65,8 +68,8 @@ def pair_errors(
         if measures.get(frame, ("",))[0] != key:
             if most_seconds is not None and time.monotonic() - began > most_seconds:
                 continue
-            before = last[1] if last and last[0] == frame - 1 else frame_of_pass(job, record, plan.passes, frame - 1)
-            after = frame_of_pass(job, record, plan.passes, frame)
+            before = last[1] if last and last[0] == frame - 1 else film_frame(job, record, frame - 1)
+            after = film_frame(job, record, frame)
             match = store.match(frame, frame - 1)
             measures[frame] = (key, warp_error(before=before, after=after, flow=match.flow, weight=match.weight))
             last = (frame, after)

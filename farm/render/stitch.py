@@ -38,7 +38,7 @@ from farm.media.tonemap import SDR
 from farm.media.tracks import Track, container_extension
 from farm.plan import VideoProbe, task_id
 from farm.plan.segments import Segment, plan_segments
-from farm.render.committed import frame_of_pass
+from farm.render.committed import film_frame
 from farm.render.read_ahead import ahead
 from farm.spec import FrameRange, RenderSpec
 from farm.spec.render import EncodeSettings
@@ -126,7 +126,7 @@ class Segments:
     @_again
     def _encode(self, segment: Segment, path: Path, progress: Callable[[int], None] | None) -> None:
         def read(frame: int) -> np.ndarray:
-            return frame_of_pass(self._job, self._record, self._record.plan.passes, frame)
+            return film_frame(self._job, self._record, frame)
 
         frames = ahead(segment.frames, read, READ_AHEAD)
         encode_segment(frames, self._probe, segment.frames, path, self._settings, progress)
@@ -148,7 +148,7 @@ class Segments:
 
         def note(film: Path) -> None:
             facts = {"output": str(output), "file": content_hash(str(film)), "bytes": film.stat().st_size}
-            self._job.storage.write(FILM_NOTE, seal(facts))
+            self._job.storage.write(FILM_NOTE, seal({**facts, "corrections": self._job.corrections().digest}))
 
         settings, frames = encode_settings(self._record.spec), self._record.plan.frames
         if tracks is None:
@@ -172,9 +172,13 @@ class Segments:
             path.unlink(missing_ok=True)
 
     def film_to_join_from(self) -> str | None:
-        """The finished film of this job where it is intact: its pictures can be joined to other sound as they are."""
+        """The finished film of this job where it is intact: its pictures can be joined to other sound as they are.
+
+        None where frames were corrected since.
+        """
         note = film_note(self._job)
-        film = str(note.get("output")) if note else ""
+        as_now = note is not None and note.get("corrections", "") == self._job.corrections().digest
+        film = str(note.get("output")) if note and as_now else ""
         return film if film and self._job.load_report() is not None and is_own_film(self._job, film) else None
 
     def _paths(self) -> Iterator[Path]:
@@ -205,7 +209,7 @@ class Segments:
         return f"{self._folder}/{segment.index:05d}"
 
     def _frames_hash(self, segment: Segment) -> str:
-        """Hash of the ledgers' hashes of all frames that the segment shows; the frames may have been removed."""
+        """Hash of the hashes of all frames that the segment shows; the frames may have been removed."""
         plan = self._record.plan
         digest = hashlib.sha256(str(segment.frames).encode())
         for index in range(segment.first_chunk, segment.last_chunk + 1):
@@ -217,6 +221,9 @@ class Segments:
                 ledger = self._job.ledger(task)
                 for frame in frames:
                     digest.update(ledger[frame].sha256.encode() if frame in ledger else b"none")
+        for corrected in self._job.corrections():
+            if corrected.frame in segment.frames and corrected.is_corrected:
+                digest.update(f"{corrected.frame} {corrected.current.sha256}".encode())
         return digest.hexdigest()
 
     @contextlib.contextmanager

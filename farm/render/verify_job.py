@@ -19,6 +19,7 @@ from farm.files.png import is_whole_png
 from farm.files.remote import is_remote
 from farm.flow.codec import decode_match
 from farm.job import JobDirectory, JobRecord
+from farm.job.corrections import version_name
 from farm.job.directory import RECORD_NAMES, frame_name, ledger_name
 from farm.media.source import content_hash
 from farm.plan import Task, plan_tasks
@@ -30,6 +31,8 @@ from farm.spec.named_files import input_files
 
 MADE_AGAIN = "the same command makes it again"
 """The remedy for most files: a job makes again what is damaged."""
+DAMAGED = "is damaged"
+"""The problem of a file that has another hash than was written down."""
 LISTED = 20
 """Damaged files that are named one by one; the others are counted."""
 
@@ -87,7 +90,11 @@ def verify_job(job_url: str) -> Verification:
             continue
         for frame, row in job.ledger(task.id).items():
             name = frame_name(task.id, frame)
-            checks.look("frames", name, _differs(job.storage.read(name), row.sha256))
+            problem, remedy = _differs(job.storage.read(name), row.sha256), MADE_AGAIN
+            if problem == DAMAGED and task.pass_index == record.plan.passes:
+                problem, remedy = _edited(job, task.id, frame)
+            checks.look("frames", name, problem, remedy)
+    _verify_corrected(job, checks)
     _verify_segments(job, record, checks)
     _verify_pictures(job, checks)
     _verify_inputs(record, checks)
@@ -105,6 +112,29 @@ def _given_up(job: JobDirectory, record: JobRecord, tasks: Sequence[Task]) -> se
         for task in tasks
         if task.id in unread and not any(job.storage.exists(frame_name(task.id, frame)) for frame in task.frames)
     }
+
+
+def _edited(job: JobDirectory, task: str, frame: int) -> tuple[str, str]:
+    """What to say of a frame of the last pass whose file is another one than was painted: the problem and the remedy.
+
+    It is no problem where a person edited it and it was accepted: what was painted is made again when it is needed.
+    """
+    if job.edited_picture(task, frame) is not None:
+        return "was edited", f"farm accept JOB --frames {frame} has the film show it, and what was painted comes back"
+    data, corrected = job.storage.read(frame_name(task, frame)), job.corrections().get(frame)
+    digest = hashlib.sha256(data or b"").hexdigest()
+    accepted = corrected is not None and digest in {version.edited for version in corrected.versions}
+    return "" if accepted else DAMAGED, MADE_AGAIN
+
+
+def _verify_corrected(job: JobDirectory, checks: Verification) -> None:
+    """Compare the pictures of corrected frames, those that are shown and the others that were kept."""
+    for one in job.corrections():
+        for version in one.versions:
+            if version.origin != "painted":
+                name = version_name(one.frame, version.number)
+                remedy = "put it back from a copy, or show another one with farm restore"
+                checks.look("corrected pictures", name, _differs(job.storage.read(name), version.sha256), remedy)
 
 
 def _verify_segments(job: JobDirectory, record: JobRecord, checks: Verification) -> None:
@@ -176,7 +206,7 @@ def _broken_seal(data: bytes) -> str:
 def _differs(data: bytes | None, expected: str) -> str:
     if data is None:
         return "is missing"
-    return "" if hashlib.sha256(data).hexdigest() == expected else "is damaged"
+    return "" if hashlib.sha256(data).hexdigest() == expected else DAMAGED
 
 
 def _file_hash(path: str) -> str:

@@ -10,11 +10,13 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from typer.main import get_command
 
 from farm.cli.main import app
 from farm.job.state import JobState
+from farm.media.pictures import write_picture
 from tests.conftest import make_clip
 from tests.pages.conftest import make_job
 
@@ -47,6 +49,11 @@ COMMANDS = {
     "wait for a failed job": (["wait", "FAILED"], 1, SLOW),
     "cancel": (["cancel", "JOB"], 2, SLOW),
     "retry of frames that are not there": (["retry", "JOB", "--frames", "500-600"], 2, set()),
+    "accept": (["accept", "JOB", "--frames", "2-4", "--from", "PICTURES"], 0, {"matplotlib"}),
+    "accept --propagate": (["accept", "JOB", "--frames", "2-4", "--propagate"], 0, {"matplotlib"}),
+    "accept of frames that are not there": (["accept", "JOB", "--frames", "500-600"], 2, {"matplotlib"}),
+    "versions": (["versions", "JOB"], 0, SLOW),
+    "restore": (["restore", "JOB", "--frame", "3"], 0, {"matplotlib"}),
     "report": (["report", "JOB", "--no-measure"], 0, set()),
     "submit": (["submit", *FILM, "-o", "OUT", *NOWHERE], 2, {"matplotlib"}),
     "submit --copy-inputs": (["submit", *FILM, "-o", "OUT", "--copy-inputs", *NOWHERE], 2, {"matplotlib"}),
@@ -74,11 +81,14 @@ def place(tmp_path_factory, style):
     film = make_clip(folder / "film.mp4", frames=30)
     done = make_job(film, style, folder)
     failed = make_job(film, style, folder / "failed", state=JobState(state="FAILED", reason="no room"))
+    (folder / "by hand").mkdir()
+    write_picture(folder / "by hand" / "000003.png", np.full((64, 96, 3), 99, np.uint8))
     words = {
         "JOB": done.url,
         "FAILED": failed.url,
         "FILM": str(film),
         "STYLE": str(style),
+        "PICTURES": str(folder / "by hand"),
         "OUT": str(folder / "o.mp4"),
         "KEY": f"3={style}",
         "KEYS": str(folder / "keys"),

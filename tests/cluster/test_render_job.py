@@ -21,7 +21,7 @@ from farm.cluster.sizing import LaunchOptions
 from farm.errors import ChunkFailedError, JobMismatchError, OutputError, UsageError, VideoError
 from farm.job import JobDirectory
 from farm.job.history import load_history
-from farm.media.pictures import read_picture
+from farm.media.pictures import read_picture, write_picture
 from farm.media.probe import probe_video
 from farm.paint.features.vgg import VGGFeatures
 from farm.paint.features.weights import load_weights
@@ -355,3 +355,31 @@ def test_a_range_of_a_job_of_this_machine_is_rendered_again(copied):
     assert list(dropped.lines()) == ["pass 1: frames 5-6 (2)"]
     report = resume_job(find_job(job, None), None, JobProgress(), overwrite=True)
     assert (report["rendered"], report["reused"]) == (2, 10)
+
+
+def test_a_corrected_frame_stays_in_the_film_through_resume_and_retry(clip, tmp_path, ray_here):
+    from farm.cluster.handles import find_job
+    from farm.cluster.service import drop_frames, resume_job
+    from farm.render.committed import film_frame
+    from farm.render.correct_frames import accept_frames
+    from farm.spec import FrameRange
+
+    report = render(build_spec({"video": str(clip), "output": str(tmp_path / "out.mp4"), "method": "identity"}))
+    job = JobDirectory(report["job"])
+    record = job.load_record()
+    before = final_frames(report["job"])
+    film = Path(report["output"]).read_bytes()
+    (tmp_path / "by hand").mkdir()
+    write_picture(tmp_path / "by hand/000005.png", 255 - before[5])
+    write_picture(next(Path(job.url).glob("frames/pass-1/*/000005.png")), before[5] // 2)
+    accept_frames(job.url, FrameRange(5, 6), folder=str(tmp_path / "by hand"))
+    assert Path(report["output"]).read_bytes() != film
+    again = resume_job(find_job(job.url, None), None, JobProgress())
+    assert again["corrections"] == JobDirectory(job.url).corrections().digest != ""
+    drop_frames(find_job(job.url, None), FrameRange(5, 7))
+    resume_job(find_job(job.url, None), None, JobProgress(), overwrite=True)
+    assert np.array_equal(film_frame(JobDirectory(job.url), record, 5), 255 - before[5])
+    assert np.array_equal(final_frames(job.url)[5], before[5]), "what was painted is there too"
+    assert np.array_equal(read_picture(f"{job.url}/edited/000005.png"), before[5] // 2), "and the other edit is kept"
+    told = [happening.text for happening in load_history(job) if "edited and painted again" in happening.text]
+    assert told == [], "a frame that was accepted is not asked about"

@@ -1,13 +1,17 @@
 """The report: one file that loads nothing, whatever a job has or lacks."""
 
+import hashlib
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from farm.errors import OutputError, UsageError
+from farm.files.png import encode_png
 from farm.job import JobDirectory
+from farm.job.corrections import Corrections, Version, with_painted
 from farm.job.state import JobState
 from farm.pages.facts import Span
 from farm.pages.plots import FINE_TITLE, NARROW_TITLES, joined, thinned
@@ -183,3 +187,18 @@ def test_tasks_too_short_to_be_seen_apart_are_drawn_as_one():
         (2, 4, "pass 2", 2),
         (4, 30, "pass 2", 1),
     ]
+
+
+def test_corrected_frames_are_shown_beside_what_was_painted_and_every_picture_is_listed(painted_job):
+    job = painted_job()
+    assert "Corrected frames" not in report(job)
+    row = job.ledger("pass-2/00001")[7]
+    data = encode_png(np.full((64, 96, 3), 200, np.uint8))
+    version = Version(number=0, origin="accepted", sha256=hashlib.sha256(data).hexdigest(), reach=9)
+    job.store_versions({(7, 2): data})
+    job.save_corrections(Corrections([with_painted(7, row.sha256).showing(version, held=True)]))
+    html = report(job)
+    section = html[html.index('id="corrected"') :]
+    assert "Frame 7" in section
+    assert re.search(r"7</th>.*2 accepted.*9 frames.*1 painted, 2 accepted", section)
+    assert len(re.findall(r'alt="(Painted|Shown), frame 7"', section)) == 2
