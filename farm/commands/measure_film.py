@@ -67,17 +67,25 @@ class _Ranges:
 class _Stills(Mapping[int, Picture]):
     """The stills of a folder by frame, read when they are asked for."""
 
-    def __init__(self, folder: Path, frames: FrameRange, size: tuple[int, int]) -> None:
-        """Raises UsageError where there is none, or where one belongs to no frame of the film."""
+    def __init__(self, folder: Path, film: Frames, frames: FrameRange) -> None:
+        """Stills of frames of the film that are not in `frames` are passed over.
+
+        Raises UsageError where none is left, or where one belongs to no frame of the film.
+        """
         if not folder.is_dir():
             raise UsageError(f"--stills {folder} is no folder", "give a folder of pictures named by their frames")
-        self._paths = {frame_number(path): path for path in pictures_in_order(folder)}
-        self._size = size
-        if not self._paths:
+        paths = {frame_number(path): path for path in pictures_in_order(folder)}
+        if not paths:
             raise UsageError(f"--stills {folder} holds no pictures", "name them by their frames, as 000024.png")
-        for frame, path in self._paths.items():
-            if frame not in frames:
-                raise UsageError(f"{path} is of no frame of the film, which has {frames}", "take it away")
+        for frame, path in paths.items():
+            if not 0 <= frame < film.frame_count:
+                raise UsageError(
+                    f"{path} is of no frame of the film, which has the frames 0-{film.frame_count - 1}", "take it away"
+                )
+        self._paths = {frame: path for frame, path in paths.items() if frame in frames}
+        self._size = film.size
+        if not self._paths:
+            raise UsageError(f"--stills {folder} holds no picture of the frames {frames}", "name other --frames")
 
     def __getitem__(self, frame: int) -> Picture:
         path = self._paths[frame]
@@ -99,6 +107,7 @@ class _Stills(Mapping[int, Picture]):
 def measure_film(options: MeasureOptions, progress: Progress) -> dict[str, Any]:
     """Measure a film and write its page. Returns the figures, as JSON has them, and notes on what is odd.
 
+    `page` is None there, and a note says why, where the page could not be written when all was measured.
     Raises UsageError where numbers of frames do not fit or the source cannot be the film's, VideoError and PictureError
     for what cannot be read, OutputError for a page that cannot be written.
     """
@@ -110,7 +119,7 @@ def measure_film(options: MeasureOptions, progress: Progress) -> dict[str, Any]:
             raise UsageError(f"frames of {film.size[0]}x{film.size[1]} pixels are too small to be measured")
         ranges = frames_of_both(film.frame_count, source.frame_count, options.frames)
         joins = parse_joins(options.joins, ranges.film)
-        stills = None if options.stills is None else _Stills(options.stills, ranges.film, film.size)
+        stills = None if options.stills is None else _Stills(options.stills, film, ranges.film)
         _check_source(options, film, source, ranges)
         figures = _measure(film, source, ranges, joins, stills, progress)
         notes = _notes(options, film, source, figures)
@@ -126,7 +135,11 @@ def measure_film(options: MeasureOptions, progress: Progress) -> dict[str, Any]:
         if options.page is not None:
             shift = ranges.source.start - ranges.film.start
             pictures = (_pictures_of_pair(film, source, frame, shift) for frame in figures.worst_pairs(WORST_PAIRS))
-            write_atomically(options.page, measured_page(report, figures, pictures).encode())
+            try:
+                write_atomically(options.page, measured_page(report, figures, pictures).encode())
+            except OSError as error:  # such as a full disk: the figures may have taken hours
+                report["page"] = None
+                notes.append(f"the page {options.page} could not be written ({error.strerror})")
     return report
 
 

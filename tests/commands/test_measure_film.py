@@ -174,6 +174,30 @@ def test_stills_that_do_not_fit_are_refused_and_nothing_is_left(place, tmp_path,
 
 
 @pytest.mark.media
+def test_stills_outside_the_part_are_passed_over(place, tmp_path):
+    stills = tmp_path / "stills"
+    stills.mkdir()
+    for frame in (4, 12):
+        write_picture(stills / f"{frame:06d}.png", read_picture(place / "painted" / f"{frame:04d}.png"))
+    report = measure_film(options(place, frames="2-6", stills=stills), Silent())
+    assert list(report["by_frame"]) == [4]
+    with pytest.raises(UsageError, match="no picture of the frames 5-6"):
+        measure_film(options(place, frames="5-6", stills=stills), Silent())
+
+
+@pytest.mark.media
+def test_figures_are_not_lost_where_the_page_cannot_be_written(place, tmp_path, monkeypatch):
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("farm.commands.measure_film.write_atomically", full)
+    report = measure_film(options(place, frames="4-6", page=tmp_path / "page.html"), Silent())
+    assert report["page"] is None
+    assert any("No space left" in note for note in report["notes"])
+    assert list(report["by_pair"]) == [5, 6]
+
+
+@pytest.mark.media
 def test_with_stills_content_is_told_too(place, tmp_path):
     stills = tmp_path / "stills"
     stills.mkdir()
