@@ -132,6 +132,12 @@ def test_what_a_jump_is(film, source, joins):
     assert find_joins(frames, usual | film, usual | source) == joins
 
 
+@pytest.mark.parametrize(("levels", "joins"), [(1.9, []), (2.1, [4])])
+def test_noise_of_the_encoder_is_no_jump(levels, joins):
+    errors = dict.fromkeys(range(10), 1e-6) | {4: (levels / 255) ** 2}
+    assert find_joins(range(10), errors, dict.fromkeys(range(10), 1e-6)) == joins
+
+
 # detail and worst pairs ------------------------------------------------------------------------------
 
 
