@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from farm.cli.arguments import AsJson, Overwrite, print_result
+from farm.errors import OutputError
 
 measuring = typer.Typer()
 """The commands of this module."""
@@ -72,6 +73,8 @@ def measure(
     with JobProgress() as progress:
         report = measure_film(options, progress)
     print_result(report, as_json, "\n".join(_lines(report)))
+    if options.page is not None and report["page"] is None:
+        raise OutputError(f"{options.page} could not be written", "the figures are printed; give another -o")
 
 
 def _lines(report: Mapping[str, Any]) -> list[str]:

@@ -19,15 +19,18 @@ from farm.files.numbered import numbered_pictures
 from farm.files.output import without_secrets
 from farm.media.pictures import read_picture
 from farm.media.sequence import Frames, open_frames
-from farm.pages.measured import PairPictures, measured_page
+from farm.pages.document import is_page
+from farm.pages.measured import GENERATOR, PairPictures, measured_page
 from farm.plan.pace import Progress
-from farm.render.detail import Features, Picture
+from farm.render.detail import FRAMES_BEFORE, Features, Picture, can_be_source
 from farm.render.film_figures import FilmFigures
 from farm.render.film_meter import FilmMeter, SourcePair
 from farm.spec.frames import FrameRange, evenly
 
 DETAILED = 48
 """Frames whose detail is measured without stills, evenly spread: what moves in each is found by twelve flows."""
+LOOKED_AT = 12
+"""Frames, evenly spread, by which it is decided whether a source can be the film's."""
 WORST_PAIRS = 6
 """Pairs that the page shows."""
 SMALLEST_SIDE = 16
@@ -65,15 +68,23 @@ class _Ranges:
 class _Stills(Mapping[int, Picture]):
     """The stills of a folder by frame, read when they are asked for."""
 
-    def __init__(self, folder: Path, frames: FrameRange, size: tuple[int, int]) -> None:
-        """Raises UsageError where there is none, or where one belongs to no frame of the film."""
+    def __init__(self, folder: Path, film: Frames, frames: FrameRange) -> None:
+        """Stills of frames of the film that are not in `frames` are passed over.
+
+        Raises UsageError where none is left, or where one belongs to no frame of the film.
+        """
         if not folder.is_dir():
             raise UsageError(f"--stills {folder} is no folder", "give a folder of pictures named by their frames")
-        self._paths = numbered_pictures(folder)
-        self._size = size
-        for frame, path in self._paths.items():
-            if frame not in frames:
-                raise UsageError(f"{path} is of no frame of the film, which has {frames}", "take it away")
+        paths = numbered_pictures(folder)
+        for frame, path in paths.items():
+            if not 0 <= frame < film.frame_count:
+                raise UsageError(
+                    f"{path} is of no frame of the film, which has the frames 0-{film.frame_count - 1}", "take it away"
+                )
+        self._paths = {frame: path for frame, path in paths.items() if frame in frames}
+        self._size = film.size
+        if not self._paths:
+            raise UsageError(f"--stills {folder} holds no picture of the frames {frames}", "name other --frames")
 
     def __getitem__(self, frame: int) -> Picture:
         path = self._paths[frame]
@@ -95,18 +106,20 @@ class _Stills(Mapping[int, Picture]):
 def measure_film(options: MeasureOptions, progress: Progress) -> dict[str, Any]:
     """Measure a film and write its page. Returns the figures, as JSON has them, and notes on what is odd.
 
-    Raises UsageError where numbers of frames do not fit, VideoError and PictureError for what cannot be read,
-    OutputError for a page that cannot be written.
+    `page` is None there, and a note says why, where the page could not be written when all was measured.
+    Raises UsageError where numbers of frames do not fit or the source cannot be the film's, VideoError and PictureError
+    for what cannot be read, OutputError for a page that cannot be written.
     """
     if options.page is not None:
-        check_can_write(options.page, overwrite=options.overwrite)
+        check_can_write(options.page, overwrite=options.overwrite or is_page(options.page, GENERATOR))
     progress.note("reading the film and the source")
     with open_frames(options.film) as film, open_frames(options.source, film.size, find_shots=True) as source:
         if min(film.size) < SMALLEST_SIDE:
             raise UsageError(f"frames of {film.size[0]}x{film.size[1]} pixels are too small to be measured")
         ranges = frames_of_both(film.frame_count, source.frame_count, options.frames)
         joins = parse_joins(options.joins, ranges.film)
-        stills = None if options.stills is None else _Stills(options.stills, ranges.film, film.size)
+        stills = None if options.stills is None else _Stills(options.stills, film, ranges.film)
+        _check_source(options, film, source, ranges)
         figures = _measure(film, source, ranges, joins, stills, progress)
         notes = _notes(options, film, source, figures)
         report = {
@@ -121,7 +134,11 @@ def measure_film(options: MeasureOptions, progress: Progress) -> dict[str, Any]:
         if options.page is not None:
             shift = ranges.source.start - ranges.film.start
             pictures = (_pictures_of_pair(film, source, frame, shift) for frame in figures.worst_pairs(WORST_PAIRS))
-            write_atomically(options.page, measured_page(report, figures, pictures).encode())
+            try:
+                write_atomically(options.page, measured_page(report, figures, pictures).encode())
+            except OSError as error:  # such as a full disk: the figures may have taken hours
+                report["page"] = None
+                notes.append(f"the page {options.page} could not be written ({error.strerror})")
     return report
 
 
@@ -194,22 +211,40 @@ def _measure(
     stills: _Stills | None,
     progress: Progress,
 ) -> FilmFigures:
-    count, first = len(ranges.film), ranges.film.start
+    first = ranges.film.start
     shift = first - ranges.source.start
-    # In the first frame of a film nothing moves yet.
-    detailed = list(stills) if stills is not None else [first + 1 + i for i in evenly(DETAILED, count - 1)]
+    cuts = {cut + shift for cut in source.cuts or ()}
+    if stills is not None:
+        detailed = set(stills)
+    else:  # in the first frame of a shot nothing moves yet
+        later = [frame for frame in ranges.film if frame != first and frame not in cuts]
+        detailed = {later[i] for i in evenly(DETAILED, len(later))}
     meter = FilmMeter(
-        cuts=[cut + shift for cut in source.cuts or ()],
+        cuts=cuts,
         detailed=detailed,
         stills=stills,
         features=None if stills is None else _content_features(),
         first=first,
     )
-    progress.phase("measuring", count, float(count))
-    for painted, original in zip(film.read(ranges.film), source.read(ranges.source), strict=True):
+    # A pair needs flow both ways, and detail the same for each of the frames before.
+    cost = {frame: 1.0 + (FRAMES_BEFORE if frame in detailed else 0) for frame in ranges.film}
+    progress.phase("measuring", len(cost), sum(cost.values()))
+    for frame, painted, original in zip(ranges.film, film.read(ranges.film), source.read(ranges.source), strict=True):
         meter.add(original, painted)
-        progress.advance("measuring", 1.0)
+        progress.advance("measuring", cost[frame])
     return meter.figures(joins)
+
+
+def _check_source(options: MeasureOptions, film: Frames, source: Frames, ranges: _Ranges) -> None:
+    """Raise UsageError where the film cannot be a painting of the source."""
+    offsets = evenly(LOOKED_AT, len(ranges.film))
+    pairs = ((source.one(ranges.source.start + i), film.one(ranges.film.start + i)) for i in offsets)
+    if not can_be_source(pairs):
+        raise UsageError(
+            f"{without_secrets(options.film)} does not show what {without_secrets(options.source)} shows: their edges "
+            "have next to nothing in common",
+            "give the film that it was painted from, with --frames where it shows a part of it",
+        )
 
 
 def _content_features() -> Features:

@@ -15,6 +15,7 @@ verify           whether a finished film is what was meant
 tracks           which sound and subtitles go into which container
 ffmpeg           the ffmpeg program: where it is, and how it is run
 stream           a film read as it comes, and one written as its pictures come
+sequence         a video or a folder of pictures as its frames
 pictures         still pictures in and out
 jpeg             small JPEGs for pages
 contact_sheet    frames beside each other

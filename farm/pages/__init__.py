@@ -8,6 +8,7 @@ sections        the page, from templates/
 document        the templates, and what a browser may do with a page
 measuring       warp errors and fine detail, where they can be measured from here
 report          the page as one file
+measured        the page of `farm measure`
 preview         the sheet of `farm preview`
 watch           a small server for the live page
 loopback        serving to this machine alone

@@ -6,6 +6,7 @@ html = ENVIRONMENT.get_template("page.html").render(..., policy=content_policy(s
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 from pathlib import Path
 
@@ -18,6 +19,13 @@ from farm.spec.units import format_seconds
 def asset(name: str) -> Markup:
     """A file of templates/ as it is. It is part of the farm, so it is not escaped."""
     return Markup((Path(__file__).parent / "templates" / name).read_text())  # noqa: S704
+
+
+def is_page(path: Path, generator: str) -> bool:
+    """Whether there is an earlier page of the command `generator`, such as `farm report`, which may be replaced."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return f'name="generator" content="{generator}"'.encode() in file.read(4096)
+    return False
 
 
 def content_policy(script: str, *, live: bool) -> str:

@@ -18,6 +18,8 @@ from farm.pages.plots import film_plot
 from farm.render.detail_figures import AREAS, FIGURES
 from farm.render.film_figures import FilmFigures
 
+GENERATOR = "farm measure"
+"""What the page says that it was made by."""
 WIDTH = 640
 """Widest picture of the page, in pixels."""
 MOST_BYTES = 80_000
@@ -50,6 +52,7 @@ def measured_page(report: Mapping[str, Any], figures: FilmFigures, pictures: Ite
     known = sorted((seam for seam in figures.seams if seam.ratio is not None), key=lambda seam: -(seam.ratio or 0))
     return ENVIRONMENT.get_template("measure.html").render(
         report=report,
+        generator=GENERATOR,
         figures=figures,
         tiles=_tiles(report),
         plots={

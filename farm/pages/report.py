@@ -16,6 +16,7 @@ from farm.files import write_atomically
 from farm.files.atomic import check_can_write
 from farm.job.measures import load_measures, save_measures
 from farm.media.jpeg import data_url, jpeg
+from farm.pages.document import is_page
 from farm.pages.facts import JobFacts, JobReader, Shown
 from farm.pages.job_pictures import JobPictures, picture_of
 from farm.pages.measuring import measured, measured_details
@@ -65,7 +66,7 @@ def write_report(
     """
     reader = JobReader(job_url)
     target = Path(output) if output else _default_output(reader.job.url)
-    check_can_write(target, overwrite=overwrite or _is_ours(target))
+    check_can_write(target, overwrite=overwrite or is_page(target, GENERATOR))
     facts = reader.read()
     pictures = None
     if facts.record is not None:
@@ -131,10 +132,3 @@ def _default_output(job_url: str) -> Path:
     if "://" in job_url:
         return Path(job_url.rstrip("/").rpartition("/")[2]).with_suffix(".html").absolute()
     return Path(job_url).with_suffix(".html")
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether there is an earlier report at `path`, which may be replaced without asking."""
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        return GENERATOR.encode() in file.read(4096)
-    return False

@@ -24,5 +24,7 @@ seams               seams between chunks, from warp errors; pure
 detail              how much is painted, in what moves and in what rests
 detail_figures      such figures by frame and area; pure
 job_detail          the same of a job's frames: without stills, or with a few
+film_meter          steadiness and detail of a film of any tool beside its source
+film_figures        such figures, and what is typical of them; pure
 cost_sample         frames that are painted to learn what a frame costs
 """

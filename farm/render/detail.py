@@ -21,7 +21,8 @@ G(s) is a Gaussian of s pixels. Pictures are RGB uint8 (H, W, 3) of one size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from statistics import median
 
 import cv2
 import numpy as np
@@ -40,6 +41,13 @@ FINE, COARSE = 1.5, 5.0
 """Standard deviations in pixels of the Gaussians that part fine detail from middle, and middle from the rest."""
 LEAST_CORRELATION = 1e-3
 """Least correlation of a still's edges with its source's, to be compared with: below it the still has no shape."""
+
+LOOKED_AT = 256
+"""Longest side in pixels at which a film is compared with what may be its source."""
+SURELY_ALIKE, BETTER_THAN_MIRRORED = 0.2, 0.05
+"""Correlation of edges from which on a film shows its source, and how much more than with the mirror image suffices."""
+FLAT = 2.0
+"""Standard deviation in grey levels below which a picture shows nothing."""
 
 Picture = npt.NDArray[np.uint8]
 """(H, W, 3) RGB."""
@@ -133,8 +141,35 @@ def compare_with_source(source: Picture, painted: Picture, moving: Mask) -> Fram
 
 
 def edge_correlation(source: Picture, painted: Picture) -> float:
-    """Correlation of the edges of two pictures of one size, -1..1: near 0 where they show different things."""
-    return _correlation(_edges(painted), _edges(source))
+    """Correlation of the edges of two pictures of one size, -1..1: near 0 where they show different things.
+
+    They are compared at LOOKED_AT pixels at most, because at a large size most edges of a painting are strokes.
+    """
+    return _correlation(*(_edges(_shrunk(picture)) for picture in (painted, source)))
+
+
+def can_be_source(pairs: Iterable[tuple[Picture, Picture]]) -> bool:
+    """Whether some of a film's frames can be paintings of these source frames: pairs (source, painted) of one size.
+
+    They cannot where edges correlate little, and no better with the source than with its mirror image, in the median of
+    the pairs. Measured on four films painted by the farm: .56 to .71 with the own source, at most .11 with another
+    one, of which the mirror image has .07. Pairs with a picture of one colour say nothing; without others it is True.
+    """
+    own, mirrored = [], []
+    for source, painted in pairs:
+        if min(float(picture.std()) for picture in (source, painted)) >= FLAT:
+            own.append(edge_correlation(source, painted))
+            mirrored.append(edge_correlation(np.ascontiguousarray(source[:, ::-1]), painted))
+    return not own or median(own) >= SURELY_ALIKE or median(own) >= median(mirrored) + BETTER_THAN_MIRRORED
+
+
+def _shrunk(picture: Picture) -> Picture:
+    height, width = picture.shape[:2]
+    scale = LOOKED_AT / max(height, width)
+    if scale >= 1:
+        return picture
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _ratio(value: float, of: float, least: float = 1e-6) -> float | None:

@@ -16,6 +16,8 @@ NEAR = 6
 """Frames to either side of a boundary in which a seam is searched."""
 JUMPS = 2.0
 """Times its neighbourhood's warp error from which on a frame is taken for a jump."""
+LEAST_JUMP = (2 / 255) ** 2
+"""Least warp error of a jump: a difference of two grey levels, below which there is nothing but the encoder's noise."""
 FRAMES_AROUND = 12
 """Frames to either side that are this neighbourhood."""
 
@@ -91,15 +93,15 @@ def find_joins(frames: range, errors: Mapping[int, float | None], source: Mappin
     """Frames of a shot at which a film jumps and its source does not: where windows of another tool may be joined.
 
     `errors` and `source` are the warp errors of the film and of its source by frame. A frame jumps where its error is
-    at least JUMPS times the median of the FRAMES_AROUND frames to either side, and as many times more than the
-    source's is over its own.
+    at least LEAST_JUMP, and JUMPS times the median of the FRAMES_AROUND frames to either side, and as many times more
+    than the source's is over its own.
     """
     joins = []
     for frame in frames:
         around = [other for other in range(frame - FRAMES_AROUND, frame + FRAMES_AROUND + 1) if other != frame]
         own = _over_usual(errors, frame, [other for other in around if other in frames])
         of_source = _over_usual(source, frame, [other for other in around if other in frames])
-        if own is not None and own >= JUMPS * max(of_source or 1.0, 1.0):
+        if own is not None and own >= JUMPS * max(of_source or 1.0, 1.0) and (errors[frame] or 0.0) >= LEAST_JUMP:
             joins.append(frame)
     return joins
 

@@ -11,7 +11,7 @@ import pytest
 
 from farm.commands.measure_film import MeasureOptions, default_page, frames_of_both, measure_film, parse_joins
 from farm.errors import FarmError, OutputError, PictureError, UsageError
-from farm.media.pictures import read_picture, write_picture
+from farm.media.pictures import read_picture, resize, write_picture
 from farm.media.sequence import open_frames
 from farm.spec import FrameRange
 from tests.conftest import make_clip
@@ -135,14 +135,26 @@ def test_a_part_is_measured_by_the_numbers_of_the_film(place):
 
 
 @pytest.mark.media
-def test_another_film_is_noticed(place, tmp_path):
+def test_another_film_is_refused_before_anything_is_measured(place, tmp_path):
     folder = tmp_path / "other"
     folder.mkdir()
     random = np.random.default_rng(5)
     for frame in range(16):
-        write_picture(folder / f"{frame}.png", random.integers(0, 255, (48, 96, 3)).astype(np.uint8))
+        write_picture(folder / f"{frame}.png", random.integers(0, 255, (48, 64, 3)).astype(np.uint8))
+    progress, page = Silent(), tmp_path / "page.html"
+    with pytest.raises(UsageError, match=r"other does not show what .*source\.mp4 shows"):
+        measure_film(options(place, film=str(folder), page=page), progress)
+    assert progress.total == 0
+    assert not page.exists()
+
+
+@pytest.mark.media
+def test_a_film_of_another_shape_is_measured_and_it_is_said(place, tmp_path):
+    folder = tmp_path / "wide"
+    folder.mkdir()
+    for path in (place / "painted").iterdir():
+        write_picture(folder / path.name, resize(read_picture(path), (48, 96)))
     notes = measure_film(options(place, film=str(folder)), Silent())["notes"]
-    assert any("nothing in common" in note for note in notes)
     assert any("their shapes differ" in note for note in notes)
 
 
@@ -159,6 +171,30 @@ def test_stills_that_do_not_fit_are_refused_and_nothing_is_left(place, tmp_path,
     with pytest.raises(error):
         measure_film(options(place, stills=stills, page=tmp_path / "page.html"), Silent())
     assert not list(tmp_path.glob("page*"))
+
+
+@pytest.mark.media
+def test_stills_outside_the_part_are_passed_over(place, tmp_path):
+    stills = tmp_path / "stills"
+    stills.mkdir()
+    for frame in (4, 12):
+        write_picture(stills / f"{frame:06d}.png", read_picture(place / "painted" / f"{frame:04d}.png"))
+    report = measure_film(options(place, frames="2-6", stills=stills), Silent())
+    assert list(report["by_frame"]) == [4]
+    with pytest.raises(UsageError, match="no picture of the frames 5-6"):
+        measure_film(options(place, frames="5-6", stills=stills), Silent())
+
+
+@pytest.mark.media
+def test_figures_are_not_lost_where_the_page_cannot_be_written(place, tmp_path, monkeypatch):
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("farm.commands.measure_film.write_atomically", full)
+    report = measure_film(options(place, frames="4-6", page=tmp_path / "page.html"), Silent())
+    assert report["page"] is None
+    assert any("No space left" in note for note in report["notes"])
+    assert list(report["by_pair"]) == [5, 6]
 
 
 @pytest.mark.media
@@ -182,3 +218,11 @@ def test_a_page_that_is_there_is_not_replaced(place, tmp_path):
     with pytest.raises(FarmError):
         measure_film(options(place, film=str(tmp_path / "none.mp4")), Silent())
     assert page.read_text() == "mine"
+
+
+@pytest.mark.media
+def test_an_earlier_page_of_the_command_is_replaced(place, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text('<meta name="generator" content="farm measure">')
+    measure_film(options(place, frames="4-6", page=page), Silent())
+    assert "3 frames" in page.read_text()

@@ -51,6 +51,14 @@ def test_a_video_is_read_the_same_way(tmp_path):
 
 
 @pytest.mark.media
+def test_a_video_is_shrunk_by_the_mean_of_an_area(tmp_path):
+    clip = str(make_clip(tmp_path / "clip.mp4", frames=2, audio=False))
+    with open_frames(clip) as film, open_frames(clip, (48, 32)) as shrunk:
+        mean = film.one(1).astype(float).reshape(32, 2, 48, 2, 3).mean(axis=(1, 3))
+        assert np.abs(shrunk.one(1) - mean).max() <= 0.5
+
+
+@pytest.mark.media
 def test_cuts_are_found_in_a_folder(tmp_path):
     folder = write_folder(tmp_path / "film", [20] * 10 + [200] * 10)
     with open_frames(str(folder), find_shots=True) as film:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
-from farm.render.detail import edge_correlation
+from farm.render.detail import can_be_source, edge_correlation
 from farm.render.film_figures import FilmFigures, PairFigures
 from farm.render.film_meter import FilmMeter, SourcePair
 from farm.render.seams import find_joins
@@ -131,6 +132,12 @@ def test_what_a_jump_is(film, source, joins):
     assert find_joins(frames, usual | film, usual | source) == joins
 
 
+@pytest.mark.parametrize(("levels", "joins"), [(1.9, []), (2.1, [4])])
+def test_noise_of_the_encoder_is_no_jump(levels, joins):
+    errors = dict.fromkeys(range(10), 1e-6) | {4: (levels / 255) ** 2}
+    assert find_joins(range(10), errors, dict.fromkeys(range(10), 1e-6)) == joins
+
+
 # detail and worst pairs ------------------------------------------------------------------------------
 
 
@@ -164,6 +171,25 @@ def test_a_film_of_something_else_is_noticed():
         for _ in range(2):
             meter.add(STILL, painted)
         assert meter.figures().shows_its_source == shows
+
+
+def test_a_source_can_be_that_of_a_film():
+    other, mirrored = noise(8), np.ascontiguousarray(STILL[:, ::-1])
+    one_colour = np.full_like(STILL, 90)
+    assert can_be_source([(STILL, blurred(STILL, 1))])
+    assert not can_be_source([(STILL, other)])
+    assert not can_be_source([(STILL, mirrored)])
+    assert not can_be_source([(STILL, STILL), (STILL, other), (STILL, other)])  # the median decides
+    assert can_be_source([(STILL, one_colour), (one_colour, other)])  # they say nothing
+    assert can_be_source([(STILL, one_colour), (STILL, STILL)])
+
+
+def test_strokes_do_not_hide_what_a_large_film_shows():
+    small = blurred(noise(3), 2)
+    source = cv2.resize(small, (1024, 1024), interpolation=cv2.INTER_CUBIC)
+    strokes = np.random.default_rng(4).integers(-90, 90, source.shape)
+    painted = np.clip(source.astype(int) + strokes, 0, 255).astype(np.uint8)
+    assert edge_correlation(source, painted) > 0.5
 
 
 def test_the_worst_pairs_are_apart():
