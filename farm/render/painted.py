@@ -1,9 +1,9 @@
 """A film that another program painted, or a folder of its frames, beside the film that it was painted from.
 
-    painted = look_at_painted("painted.mp4")           # how many frames, of which size; or of a folder of PNGs
-    check_painted(painted, scan.probe)                 # refuses other numbers and shapes of frames
-    check_shows_film(frames, source, plan.frames, names)    # refuses what is no painting of this film
-    picture = PaintedFrames(path, painted.probe, (1280, 720))(120)
+    film = look_at_painted("painted.mp4")              # how many frames, of which size; or of a folder of PNGs
+    check_painted(film, scan.probe)                    # refuses other numbers and shapes of frames
+    check_shows_film(painted, source, frames, names)   # refuses what is no painting of this film
+    picture = PaintedFrames(path, film.probe, (1280, 720))(120)
 
 A folder's pictures are its frames in the order of the numbers that end their names; where these begin, and whether any
 is left out, does not matter.

@@ -68,7 +68,7 @@ JOIN = 1.3
 """Change from one painted frame to the next, as a multiple of the usual one, from which on other windows begin."""
 JOIN_REACH, JOIN_SLOW = 36, 20
 """Frames around a join up to which strokes are drawn more slowly, and up to which by SLOWEST of the usual share."""
-SLOWEST = 0.3
+SLOWEST = 0.15
 MEAN_DRAWN = 0.25
 """Share by which the mean colour of a frame is drawn to that of the painted one, whose tone is steady already.
 
@@ -204,7 +204,7 @@ def steadied(
     strokes_drawn = pace * (STROKES_DRAWN + (MOVING_STROKES_DRAWN - STROKES_DRAWN) * moving)
     drawn += (1 - held * (1 - strokes_drawn))[..., None] * (difference - colors)
     energy, painted_energy = detail_energy(start), detail_energy(painted)
-    share = (1 - held * (1 - DETAIL_DRAWN))[..., None]
+    share = (1 - held * (1 - pace * DETAIL_DRAWN))[..., None]
     wanted = (1 - share) * energy + share * painted_energy
     image = keep_detail(start + drawn, wanted, MOST_MIXED, np.zeros_like(held))
     off = (painted - image).mean(axis=(0, 1), dtype=np.float64)
