@@ -43,8 +43,7 @@ from farm.plan import plan_tasks
 from farm.plan.render_plan import output_size
 from farm.render.chunk import ChunkRenderer
 from farm.render.committed import frame_of_pass
-from farm.render.detail import LEAST_SHARE, moving_area, painted_bands
-from farm.render.painted import edge_correlations
+from farm.render.detail import LEAST_SHARE, edge_correlation, moving_area, painted_bands
 from farm.render.prepare import prepare_job
 from farm.render.steadiness import warp_error
 from farm.spec import FrameRange, build_spec
@@ -116,7 +115,10 @@ class Ruler:
             float(np.median([error for error in self.errors(film) if error is not None])) for film in (painted, steady)
         )
         means = [np.mean([frame.mean(axis=(0, 1)) for frame in film], axis=0) for film in (painted, steady)]
-        own = [edge_correlations(film, self._source)[0] for film in (steady, painted)]
+        own = [
+            float(np.mean([edge_correlation(*pair) for pair in zip(self._source, film, strict=True)]))
+            for film in (steady, painted)
+        ]
         fine, middle = ([self._detail(painted, steady, band, rests) for rests in (False, True)] for band in (0, 1))
         return Row(name, before, after, fine, middle, own[0] / own[1], float(np.abs(means[1] - means[0]).max()), seams)
 

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from farm.errors import UsageError, VideoError
@@ -26,22 +25,12 @@ from farm.media.decode import FrameReader
 from farm.media.pictures import read_picture, resize
 from farm.media.probe import probe_video
 from farm.plan import VideoProbe
-from farm.render.detail import edge_correlation
+from farm.render.detail import can_be_source
 from farm.spec import FrameRange
 from farm.spec.frames import evenly
 
 COMPARED = 8
 """Frames, evenly spaced, of which a painting is compared with the film."""
-COMPARED_SIDE = 160
-"""Longer side in pixels at which they are compared."""
-CLEARLY_ALIKE = 0.15
-"""Mean correlation of edges from which on a film counts as painted from another one.
-
-Measured: paintings of the films that the farm is tried with have .2 to .9, and other films -.05 to .1.
-"""
-BETTER_THAN_OTHERS = 0.03
-"""A painting of lower correlation counts too where its frames fit their own frames of the film by so much better than
-other ones."""
 ROUNDED = 0.025
 """Share of its height by which a painted film may be higher or lower than the film's shape says."""
 BLOCK = 16
@@ -143,28 +132,8 @@ def check_shows_film(
     `names` are those of both films, for the message.
     """
     chosen = [frames.start + offset for offset in evenly(COMPARED, len(frames))]
-    own, others = edge_correlations([painted(frame) for frame in chosen], [source(frame) for frame in chosen])
-    if own < CLEARLY_ALIKE and own < others + BETTER_THAN_OTHERS:
+    if not can_be_source((source(frame), painted(frame)) for frame in chosen):
         raise VideoError(
-            f"{names[0]} does not look like a painting of {names[1]}: their edges correlate by {own:.2f}",
+            f"{names[0]} does not look like a painting of {names[1]}: their edges have next to nothing in common",
             "give the film that it was painted from",
         )
-
-
-def edge_correlations(painted: Sequence[np.ndarray], source: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Mean correlation of the edges of painted frames with those of their own source frames, and with other ones.
-
-    Frames are (H, W, 3) uint8. With one frame there are no other ones, and the second figure is 0.
-    """
-    paint, film = ([_small(picture) for picture in pictures] for pictures in (painted, source))
-    count = len(paint)
-    own = [edge_correlation(film[i], paint[i]) for i in range(count)]
-    others = [edge_correlation(film[j], paint[i]) for i in range(count) for j in range(count) if i != j]
-    return float(np.mean(own)), float(np.mean(others)) if others else 0.0
-
-
-def _small(picture: np.ndarray) -> np.ndarray:
-    """A picture at COMPARED_SIDE pixels on its longer side."""
-    scale = COMPARED_SIDE / max(picture.shape[:2])
-    size = (max(round(picture.shape[1] * scale), 8), max(round(picture.shape[0] * scale), 8))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)

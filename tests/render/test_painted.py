@@ -12,7 +12,6 @@ from farm.render.painted import (
     PaintedFrames,
     check_painted,
     check_shows_film,
-    edge_correlations,
     look_at_painted,
 )
 from farm.spec import FrameRange
@@ -82,10 +81,3 @@ def test_a_film_of_something_else_is_no_painting_of_this_one():
         check_shows_film(other.__getitem__, source.__getitem__, frames, ("p.mp4", "f.mp4"))
     with pytest.raises(VideoError, match="does not look like"):  # the right film, in another order
         check_shows_film(lambda at: own[(at + 3) % 8], source.__getitem__, frames, ("p.mp4", "f.mp4"))
-
-
-def test_correlations_are_of_own_frames_and_of_other_ones():
-    source = [scene(1), scene(2)]
-    assert edge_correlations(source, source)[0] == pytest.approx(1)
-    assert edge_correlations(source, source)[1] < 0.5
-    assert edge_correlations(source[:1], source[:1])[1] == 0
