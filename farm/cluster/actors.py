@@ -25,6 +25,7 @@ from farm.job.software import FOR_FLOW, differences, installed
 from farm.paint.cores import usable_cores
 from farm.plan import Runtime, Task
 from farm.render.frame_report import FrameReport
+from farm.render.software import software_of
 from farm.spec import FrameRange
 from farm.spec.choices import Precision
 
@@ -84,7 +85,7 @@ class RenderWorker:
             pid=os.getpid(),
             host=socket.gethostname(),
             problem=_invisible(job_url, inputs),
-            software=_software_of(runtime),
+            software=software_of(runtime),
             clock=time.time(),
         )
 
@@ -119,7 +120,7 @@ class RenderWorker:
                 # for a job whose first worker had a GPU; any other job says how much each worker takes
                 own = own.model_copy(update={"max_memory": own.max_memory // max(usable_cores() // self._threads, 1)})
             self._renderer = ChunkRenderer(job_url, self._worker, own)
-            software = _software_of(self._renderer.runtime)  # with the job's precision
+            software = software_of(self._renderer.runtime)  # with the job's precision
             self._renderer.software = ", ".join(differences(self._renderer.record.versions, software))
         return self._renderer
 
@@ -162,17 +163,6 @@ class FlowWorker:
                     meters.add("farm_flow_fields", fields)
                     yield fields
             store.flush()
-
-
-def _software_of(runtime: Runtime) -> dict[str, str]:
-    """What a worker that computes as `runtime` says paints with."""
-    import torch
-
-    from farm.paint.device import choose_device, processor_level
-
-    dtype = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
-    level = processor_level(choose_device(runtime.device), dtype)
-    return {**installed(), "precision": runtime.precision, "processor": level}
 
 
 def _computes_its_flow(record: JobRecord) -> bool:

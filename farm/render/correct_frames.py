@@ -159,6 +159,7 @@ class _Change:
         overwritten = self._overwritten(sources, wanted, changed) if carry else []
         if overwritten:
             check_frames_kept(self._job)
+            self._check_paints_alike(overwritten)
         self._job.store_versions(pictures or {})
         if overwritten:
             if pictures:
@@ -205,6 +206,12 @@ class _Change:
             problem = f"frames {_ranges(damaged)} were edited or damaged, and {error.problem}"
             raise UsageError(problem, "accept them too") from None
         return damaged
+
+    def _check_paints_alike(self, frames: Sequence[int]) -> None:
+        """Raise UsageError where what was painted in `frames` would not come out as it was."""
+        from farm.render.software import check_paints_alike  # loads torch
+
+        check_paints_alike(self._record, f"frames {_ranges(frames)}" if len(frames) > 1 else f"frame {frames[0]}")
 
     def _paint_again(self, frames: Sequence[int]) -> None:
         """Paint what the last pass had painted in frames whose files were edited or damaged, as a worker would."""
@@ -267,7 +274,9 @@ class _Change:
         try:
             stitch()
         except DamagedError:
-            self._paint_again(self._damaged())
+            damaged = self._damaged()
+            self._check_paints_alike(damaged)
+            self._paint_again(damaged)
             stitch()
         about = {
             "output_bytes": output_size(output),

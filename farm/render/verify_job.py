@@ -6,6 +6,7 @@ verify_job("painted.farm").damage      # [] where every file is as it was writte
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -120,7 +121,10 @@ def _edited(job: JobDirectory, task: str, frame: int) -> tuple[str, str]:
     It is no problem where a person edited it and it was accepted: what was painted is made again when it is needed.
     """
     if job.edited_picture(task, frame) is not None:
-        return "was edited", f"farm accept JOB --frames {frame} has the film show it, and what was painted comes back"
+        return (
+            "was edited",
+            f"farm accept {shlex.quote(job.url)} --frames {frame} has the film show it, and what was painted comes back",
+        )
     data, corrected = job.storage.read(frame_name(task, frame)), job.corrections().get(frame)
     digest = hashlib.sha256(data or b"").hexdigest()
     accepted = corrected is not None and digest in {version.edited for version in corrected.versions}

@@ -15,11 +15,12 @@ from farm.errors import DamagedError, StorageError, UsageError
 from farm.files import Storage
 from farm.job import JobDirectory
 from farm.job.lease import job_lease
+from farm.job.software import installed
 from farm.job.versions import list_versions, version_lines
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.source import content_hash
 from farm.plan import Runtime, plan_tasks
-from farm.render import correct_frames
+from farm.render import correct_frames, software
 from farm.render.chunk import ChunkRenderer
 from farm.render.committed import film_frame, frame_of_pass
 from farm.render.correct_frames import accept_frames, restore_frame
@@ -319,6 +320,19 @@ def test_another_frame_that_was_edited_and_not_accepted_is_put_aside_where_the_f
     assert np.array_equal(np.asarray(Image.open(Path(job.url) / "edited/000007.png").convert("RGB")), other)
 
 
+def test_what_would_be_painted_otherwise_is_not_painted_again(job, monkeypatch):
+    """To go back from an edit in place, the frame's own picture is painted once more, as the workers would."""
+    edit(job, 5)
+    accept_frames(job.url, FrameRange(5, 6))
+    files = {path: path.read_bytes() for path in Path(job.url).rglob("*") if path.is_file()}
+    monkeypatch.setattr(software, "installed", lambda: {**installed(), "numpy": "1.0"})
+    with pytest.raises(UsageError, match=r"frame 5 would have to be painted again.* paints with numpy 1\.0 instead of"):
+        restore_frame(job.url, 5)
+    assert {path: path.read_bytes() for path in files} == files
+    monkeypatch.undo()
+    assert restore_frame(job.url, 5)["shown"] == 1
+
+
 def test_a_job_without_a_film_shows_them_once_it_is_stitched(job):
     job.drop_report()
     painted = edit(job, 5)
@@ -336,7 +350,7 @@ def test_an_edit_that_nobody_accepted_is_named_and_put_aside_before_it_is_painte
     painted = edit(job, 5)
     damage = verify_job(job.url).damage
     assert [(one.name, one.problem) for one in damage] == [("frames/pass-1/00001/000005.png", "was edited")]
-    assert "farm accept JOB --frames 5" in damage[0].remedy
+    assert f"farm accept {job.url} --frames 5" in damage[0].remedy
     with pytest.raises(DamagedError):
         stitch_film(JobDirectory(job.url), job.load_record(), job.load_record().spec.output)
     task = next(task for task in plan_tasks(job.load_record().plan) if 5 in task.frames)
