@@ -121,10 +121,8 @@ def _edited(job: JobDirectory, task: str, frame: int) -> tuple[str, str]:
     It is no problem where a person edited it and it was accepted: what was painted is made again when it is needed.
     """
     if job.edited_picture(task, frame) is not None:
-        return (
-            "was edited",
-            f"farm accept {shlex.quote(job.url)} --frames {frame} has the film show it, and what was painted comes back",
-        )
+        accept = f"farm accept {shlex.quote(job.url)} --frames {frame}"
+        return "was edited", f"{accept} has the film show it, and what was painted comes back"
     data, corrected = job.storage.read(frame_name(task, frame)), job.corrections().get(frame)
     digest = hashlib.sha256(data or b"").hexdigest()
     accepted = corrected is not None and digest in {version.edited for version in corrected.versions}
