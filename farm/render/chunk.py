@@ -26,7 +26,7 @@ from farm.flow import warp, warp_sharp
 from farm.job import FrameRecord, JobDirectory
 from farm.paint.color.treatment import ColorTreatment, color_treatment_after
 from farm.paint.losses.guided import paste
-from farm.paint.losses.objective import TemporalTie
+from farm.paint.losses.ties import TemporalTie
 from farm.paint.losses.windows import Steps
 from farm.paint.network.network_file import style_picture
 from farm.paint.network.painter import InstantPainter

@@ -31,7 +31,7 @@ import cv2
 import numpy as np
 
 from farm.flow import Match, warp, warp_sharp
-from farm.paint.losses.objective import TemporalTie
+from farm.paint.losses.ties import TemporalTie
 from farm.render.temporal import color_change
 
 BANDS = (1.2, 4.0)

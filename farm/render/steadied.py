@@ -35,7 +35,7 @@ import cv2
 import numpy as np
 
 from farm.flow import Match, warp, warp_sharp
-from farm.paint.losses.objective import TemporalTie
+from farm.paint.losses.ties import TemporalTie
 from farm.render.moving_paint import (
     MOST_KEPT,
     MOST_MIXED,

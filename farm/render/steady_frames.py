@@ -18,7 +18,7 @@ from farm.flow import warp
 from farm.flow.store import FlowStore
 from farm.job import JobRecord
 from farm.media.decode import FrameReader
-from farm.paint.losses.objective import TemporalTie
+from farm.paint.losses.ties import TemporalTie
 from farm.render.light import in_light_of, lit_alike
 from farm.render.moving_paint import CarriedPaint
 from farm.render.painted import PaintedFrames

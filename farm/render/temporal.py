@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from farm.flow import long_term_weights
-from farm.paint.losses.objective import TemporalTie
+from farm.paint.losses.ties import TemporalTie
 
 ALIKE, UNLIKE = 10.0, 25.0
 """Difference in grey levels (of 255) up to which two pictures show the same thing, and from which they do not.

@@ -68,6 +68,7 @@ COMMANDS = {
 }
 """By name: the words, the exit code, and what the command does not load beside HEAVY. In this order, in one folder."""
 PAINT_OR_ASK = {
+    "steady",
     *("render", "preview", "stylize", "bench", "demo", "live", "train", "doctor", "resume"),
     *("watch", "flow estimate", "flow check"),
 }

@@ -12,8 +12,8 @@ from PIL import Image
 
 from farm.errors import UsageError, WeightsError
 from farm.paint.color.matching import YIQ_FROM_RGB, color_statistics
-from farm.paint.losses.objective import TemporalTie
 from farm.paint.losses.targets import StyleTargets
+from farm.paint.losses.ties import TemporalTie
 from farm.paint.styler import SHOTS_KEPT, FrameStyler, optimize_settings
 from farm.plan import Runtime
 from farm.spec import build_spec

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from farm.flow import Match
-from farm.paint.losses.objective import TemporalTie
+from farm.paint.losses.ties import TemporalTie
 from farm.plan.render_plan import plan_render
 from farm.render.chunk import carries_paint
 from farm.render.moving_paint import (

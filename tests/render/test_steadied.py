@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from farm.flow import Match
-from farm.paint.losses.objective import TemporalTie
+from farm.paint.losses.ties import TemporalTie
 from farm.render.moving_paint import CarriedPaint
 from farm.render.steadied import (
     COLORS_DRAWN,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from farm.paint.losses.objective import TemporalTie
+from farm.paint.losses.ties import TemporalTie
 from farm.render.temporal import (
     ALIKE,
     SHRINKAGE,

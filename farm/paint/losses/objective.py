@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from farm.paint.losses import functional as losses
 from farm.paint.losses.guided import KEEP_WEIGHT, Guide
 from farm.paint.losses.layer_losses import ContentLoss, StyleLoss
 from farm.paint.losses.targets import StyleTargets
+from farm.paint.losses.ties import TemporalTie
 from farm.paint.losses.tiles import (
     PerceptualWeights,
     StyleParts,
@@ -77,16 +78,6 @@ class OptimizeSettings:
             raise UsageError(f"optimizer {self.optimizer!r} is not known", "use lbfgs or adam")
         if self.history < 1 or self.window < 1:
             raise UsageError("history and window must be 1 or more")
-
-
-@dataclass(frozen=True)
-class TemporalTie:
-    """A picture that the result must resemble: a neighbour, already warped to this frame."""
-
-    image: NDArray[Any]
-    """(H, W, 3) float32 or uint8 in 0..255. It may hold anything, NaN too, where the weight is 0."""
-    weight: NDArray[np.float32]
-    """(H, W) in 0..1: how far the flow is trusted at each pixel."""
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,9 @@ from farm.errors import OptimizationError, UsageError
 from farm.paint.device import free_memory, is_out_of_memory
 from farm.paint.features.vgg import VGGFeatures
 from farm.paint.losses.guided import Guide, StyledRegion, paste
-from farm.paint.losses.objective import Anchor, Objective, OptimizeSettings, TemporalTie
+from farm.paint.losses.objective import Anchor, Objective, OptimizeSettings
 from farm.paint.losses.targets import StyleTargets
+from farm.paint.losses.ties import TemporalTie
 from farm.paint.losses.windows import SURROUNDINGS, WHOLE_STYLE, Steps, share_of
 from farm.paint.optimizer.memory import SHORTEST_HISTORY, usable_tiles
 from farm.paint.optimizer.minimize import LBFGS, Adam, Minimizer, SmoothingPreconditioner, WithinChange

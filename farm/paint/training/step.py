@@ -29,8 +29,9 @@ from farm.media.pictures import read_picture
 from farm.paint.device import choose_device, configure_threads
 from farm.paint.features.vgg import VGGFeatures
 from farm.paint.losses.functional import CONTENT_WEIGHT, STYLE_WEIGHT
-from farm.paint.losses.objective import Anchor, Objective, OptimizeSettings, TemporalTie
+from farm.paint.losses.objective import Anchor, Objective, OptimizeSettings
 from farm.paint.losses.targets import Style, StyleTargets
+from farm.paint.losses.ties import TemporalTie
 from farm.paint.network.network import ARCHITECTURES, StyleNetwork
 from farm.paint.network.network_file import load_network_file
 from farm.paint.styler import load_network, objective_settings

@@ -9,8 +9,9 @@ import torch
 from farm.paint.features.vgg import VGGFeatures
 from farm.paint.features.windowed import Window
 from farm.paint.losses.guided import Guide, StyledRegion
-from farm.paint.losses.objective import Anchor, Objective, OptimizeSettings, TemporalTie
+from farm.paint.losses.objective import Anchor, Objective, OptimizeSettings
 from farm.paint.losses.targets import Style, StyleTargets
+from farm.paint.losses.ties import TemporalTie
 from farm.paint.losses.windows import MOST_CELLS, WHOLE_STYLE, Steps, content_in_windows, cover, share_of
 from farm.paint.optimizer.frame import FrameOptimizer
 from farm.paint.optimizer.minimize import SmoothingPreconditioner, WithinChange
