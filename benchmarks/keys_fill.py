@@ -21,7 +21,8 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,10 @@ from benchmarks.keys_figures import FILTERS, Picture, decibels
 from farm.flow import create_matcher
 from farm.media.pictures import write_picture
 from farm.paint.losses.windows import Steps
-from farm.paint.styler import FrameStyler, local_runtime
+from farm.paint.styler import FrameStyler, ShotStyler, local_runtime
 from farm.render.detail import fine_detail
 from farm.render.keyed import Key, KeyView, first_view, follow
+from farm.render.keyed.merging import Merged
 from farm.render.keyed.painting import from_keys
 from farm.render.keyed.synthesis import synthesise
 from farm.spec import build_spec
@@ -88,18 +90,14 @@ def main(argv: list[str] | None = None) -> int:
         hidden = merged.weight < HIDDEN
         if not hidden.any():
             continue
-        patches = synthesise(frames[n], known, merged.weight < 1, [left, right]).picture
-
-        def by_steps(start: np.ndarray, frame: int = n) -> np.ndarray:
-            return styler.next(frames[frame], start.astype(np.float32), Steps(STEPS), [], []).image.astype(np.float32)
-
+        by_patches = partial(filled_by_patches, frames[n], merged, (left, right))
+        patches = by_patches()
+        photograph = weight * known + (1 - weight) * frames[n]
         ways: dict[str, Callable[[], np.ndarray]] = {
-            "warp": lambda known=known: known,
-            "patches": lambda n=n, known=known, merged=merged, seen=(left, right): (
-                synthesise(frames[n], known, merged.weight < 1, seen).picture
-            ),
-            "steps": lambda patches=patches: by_steps(patches),
-            "photograph": lambda n=n, known=known, weight=weight: by_steps(weight * known + (1 - weight) * frames[n]),
+            "warp": partial(np.asarray, known),
+            "patches": by_patches,
+            "steps": partial(filled_by_steps, styler, frames[n], patches),
+            "photograph": partial(filled_by_steps, styler, frames[n], photograph),
         }
         shown = [frames[n], truth[n]]
         for name, way in ways.items():
@@ -120,6 +118,16 @@ def main(argv: list[str] | None = None) -> int:
     (options.output / "fill.json").write_text(json.dumps(summary, indent=1))
     write_picture(options.output / "sheet.png", np.vstack(sheet))
     return 0
+
+
+def filled_by_patches(content: Picture, merged: Merged, views: Sequence[KeyView]) -> np.ndarray:
+    """What no key shows for certain, by patches of the keys: (H, W, 3) float32."""
+    return synthesise(content, merged.picture, merged.weight < 1, views).picture
+
+
+def filled_by_steps(styler: ShotStyler, content: Picture, start: np.ndarray) -> np.ndarray:
+    """The frame after STEPS steps of the optimiser from `start`: (H, W, 3) float32."""
+    return styler.next(content, start.astype(np.float32), Steps(STEPS), [], []).image.astype(np.float32)
 
 
 def figures(picture: Picture, truth: Picture, hidden: np.ndarray, seconds: float) -> dict[str, float]:
