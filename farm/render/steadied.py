@@ -196,7 +196,7 @@ def steadied(
     held = np.clip(np.sum([tie.weight for tie in ties], axis=0, dtype=np.float32), 0, 1) * np.float32(strength)
     start = warped_start(painted, ties)
     difference = painted - start
-    held = held * (1 - WRONG_DRAWN * carried_wrongly(difference, held))
+    held = held_at_pace(held * (1 - WRONG_DRAWN * carried_wrongly(difference, held)), pace)
     colors = _colors(difference)
     moving = carried[0].moving
     colors_drawn = COLORS_DRAWN + (MOVING_COLORS_DRAWN - COLORS_DRAWN) * moving
@@ -209,6 +209,16 @@ def steadied(
     image = keep_detail(start + drawn, wanted, MOST_MIXED, np.zeros_like(held))
     off = (painted - image).mean(axis=(0, 1), dtype=np.float64)
     return rounded_in_turn(image + (MEAN_DRAWN * off).astype(np.float32), turn)
+
+
+def held_at_pace(held: np.ndarray, pace: float) -> np.ndarray:
+    """How far pixels are held near a join, where they are `held` (H, W) in 0..1 elsewhere: float32 (H, W).
+
+    `pace` is `strokes_pace`. What is nearly held is held firmly, and what is not held stays so. Why: the part that is
+    not held is as painted, so that at a join, where all of the painted film becomes another one, it would jump.
+    """
+    loose = 1 - held
+    return np.asarray(1 - loose * (pace + (1 - pace) * loose), np.float32)
 
 
 def rounded_in_turn(picture: np.ndarray, turn: int) -> np.ndarray:

@@ -20,6 +20,7 @@ from farm.render.steadied import (
     carried_look,
     carried_wrongly,
     first_steadied,
+    held_at_pace,
     rounded_in_turn,
     steadied,
     strokes_pace,
@@ -162,3 +163,9 @@ def test_a_picture_is_carried_along_the_flow_with_its_weight():
     inner = slice(12, -12)
     assert np.abs(moved.tie.image[inner, inner] - np.roll(image, -5, axis=1)[inner, inner]).max() < 1
     assert (moved.tie.weight == 0.5).all()
+
+
+def test_near_a_join_what_is_nearly_held_is_held_firmly_and_what_is_not_held_stays_so():
+    held = np.array([[0.0, 0.5, 0.9, 1.0]], np.float32)
+    np.testing.assert_allclose(held_at_pace(held, 1.0), held, atol=1e-6)
+    np.testing.assert_allclose(held_at_pace(held, 0.2), [[0.0, 0.7, 0.972, 1.0]], atol=1e-6)
