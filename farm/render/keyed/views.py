@@ -40,9 +40,9 @@ REFINED = 0.05
 """Share of what a composed map is off by that is mended in each frame.
 
 Why so little: the search finds something else by a fraction of a pixel in each frame, and the paint would tremble.
-Measured, the geese clip with two keys, .25 / .1 / .05: 26.4 / 26.4 / 26.2 dB for an oil filter, 21.0 / 20.5 / 20.3 for a
-hatching, 21.0 / 22.9 / 24.1 for a farm's film, whose paint sticks to what is painted as a painter's would. Warp errors
-fall with it: 1.0 / .96 / .9, 2.9 / 2.4 / 2.4 and 10.8 / 5.6 / 4.0 e-4.
+Measured on the geese clip, .25 and .05: 27.1 and 27.0 dB for an oil filter, 20.6 and 19.4 for a hatching, 21.0 and 24.1
+for a film of the farm, whose paint sticks to what it is painted on as a painter's would. Warp errors fall with it: .97
+and .82, 2.97 and 2.27, 10.8 and 4.0 e-4.
 """
 MOST_REFINED = 4.0
 """Pixels beyond which nothing more of it is believed."""
