@@ -6,10 +6,10 @@ The renderer (farm.render.chunk) asks the same functions which frames it is to r
 
     pass 1     a frame reads its neighbour and its long-term frames, as far back as its relay began: with the shot, or
                both ways from the middle of a long one. Where chunks start from scratch, it began with the chunk.
-    A painted keyframe reads nothing: its picture is given. So are those of all passes.
-
     pass 2..   a frame reads itself and both neighbours as the pass before left them. In an alternating sweep it reads
                itself and the neighbour that the sweep comes from, which inside a chunk is as this pass left it.
+
+A painted keyframe reads nothing: its picture is given, in every pass. Relays begin at such frames, and go both ways.
 """
 
 from __future__ import annotations
